@@ -1,0 +1,1 @@
+"""Command line entry points, the same in plain Python and in Slicer."""

@@ -1,0 +1,1 @@
+"""Scouts -> landmarks -> frame -> box -> prescription, on numpy and scipy alone."""

@@ -1,0 +1,1 @@
+"""Calibrations as MRML nodes; the scene is always an argument."""

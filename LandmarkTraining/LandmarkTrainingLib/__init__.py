@@ -1,0 +1,1 @@
+"""LandmarkTraining: from scouts with landmarks to a model bundle."""

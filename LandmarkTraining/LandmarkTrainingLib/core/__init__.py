@@ -1,0 +1,1 @@
+"""Simulated scouts, training, evaluation and bundle export. No Slicer here."""
