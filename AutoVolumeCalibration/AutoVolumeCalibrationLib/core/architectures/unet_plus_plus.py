@@ -1,0 +1,45 @@
+"""U-Net++ (Zhou et al. 2018, arXiv:1807.10165) by MONAI, behind a space-to-depth stem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.networks.nets import BasicUNetPlusPlus
+
+
+class StemUNetPlusPlus(torch.nn.Module):
+    """MONAI's ``BasicUNetPlusPlus`` on images folded by ``PixelUnshuffle(stem)``.
+
+    The full-resolution nodes of the nested decoder hold nearly all the cost of a U-Net++; folding
+    ``stem`` x ``stem`` pixels into channels first divides it by ``stem``**2 and loses no pixel.
+
+    Args:
+        in_channels: channels of the input image.
+        out_channels: one heatmap per landmark.
+        features: six widths, the last one of the final upsampling (at least ``out_channels`` / 2,
+            else the heatmaps are rank-limited).
+        stem: side of the folded blocks; the heatmaps are ``stem`` times coarser than the image.
+        dropout: dropout probability.
+
+    Shape:
+        (B, in_channels, H, W), H and W multiples of 16 * ``stem`` -> (B, out_channels, H / stem, W / stem).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, features: Sequence[int], stem: int = 2, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.fold = torch.nn.PixelUnshuffle(stem)
+        self.nested = BasicUNetPlusPlus(
+            spatial_dims=2,
+            in_channels=in_channels * stem**2,
+            out_channels=out_channels,
+            features=tuple(features),
+            act=("LeakyReLU", {"inplace": True, "negative_slope": 0.1}),
+            norm="batch",
+            dropout=dropout,
+        )
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.nested(self.fold(image))[0]

@@ -1,0 +1,133 @@
+"""Heatmaps: what a network is asked for, and how its answer is read.
+
+The target of a landmark on a slice is a Gaussian at the landmark's projection, as high as
+``exp(-depth^2 / 2 tau^2)`` with the landmark's distance ``depth`` from the slice: over a stack the
+heights tell the through-plane coordinate. Heatmap pixels are ``stem`` times coarser than image pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+#: Half-width of the window around a peak from which its moments are taken, in target sigmas.
+WINDOW_SIGMAS = 2.0
+
+
+def to_heatmap_pixels(image_pixels, stem: int):
+    """Heatmap index of an image index (fractions; arrays or tensors): pixel centres, blocks of ``stem``."""
+    return (image_pixels + 0.5) / stem - 0.5
+
+
+def to_image_pixels(heatmap_pixels, stem: int):
+    """Image index of a heatmap index, the inverse of :func:`to_heatmap_pixels`."""
+    return (heatmap_pixels + 0.5) * stem - 0.5
+
+
+def amplitude(depth_mm, tau_mm: float):
+    """Height 0..1 of a target whose landmark lies ``depth_mm`` off the slice (numpy)."""
+    return np.exp(-(np.asarray(depth_mm) ** 2) / (2 * tau_mm**2))
+
+
+def render_targets(
+    points: torch.Tensor, heights: torch.Tensor, size: tuple[int, int], sigma_pixels: float
+) -> torch.Tensor:
+    """Gaussians at sub-pixel centres.
+
+    Args:
+        points: (b, k, 2) heatmap pixels (row, column), fractions; not finite where there is none.
+        heights: (b, k) peak heights.
+        size: (height, width) of the heatmaps.
+        sigma_pixels: standard deviation in heatmap pixels.
+
+    Returns:
+        (b, k, height, width) float32.
+    """
+    import torch
+
+    points = torch.nan_to_num(points, nan=-1e4, posinf=-1e4, neginf=-1e4)
+    axes = [torch.arange(n, device=points.device, dtype=points.dtype) for n in size]
+    row, column = (torch.exp(-((axis - points[..., i, None]) ** 2) / (2 * sigma_pixels**2)) for i, axis in enumerate(axes))
+    return heights[..., None, None] * row[..., :, None] * column[..., None, :]
+
+
+@dataclass(frozen=True, eq=False)
+class Peaks:
+    """The highest point of each of (n, k) heatmaps.
+
+    Attributes:
+        positions: (n, k, 2) sub-pixel (row, column) in heatmap pixels.
+        heights: (n, k) peak values.
+        moments: (n, k, 2, 2) second moments of the heatmap around the peak, pixels^2.
+    """
+
+    positions: np.ndarray
+    heights: np.ndarray
+    moments: np.ndarray
+
+
+def decode_peaks(heatmaps: torch.Tensor, sigma_pixels: float) -> Peaks:
+    """Sub-pixel peaks of heatmaps (n, k, height, width).
+
+    The peak's place is the vertex of a parabola through the logarithm of the three pixels around the
+    maximum, summed across the other axis's three (the exact answer for a sampled Gaussian; cf.
+    DARK, arXiv:1910.06278). Moments are taken in a window of ``WINDOW_SIGMAS`` around it.
+    """
+    import torch
+
+    n, k, height, width = heatmaps.shape
+    maps = heatmaps.float().clamp_min(0).reshape(n * k, height, width)
+    best = maps.flatten(1).argmax(dim=1)
+    index = torch.arange(n * k, device=maps.device)
+    peak = maps.flatten(1)[index, best]
+    row, column = best // width, best % width
+    patch = _patches(maps, row, column, 1)
+    sub_row, sub_column = _log_vertex(patch.sum(dim=2)), _log_vertex(patch.sum(dim=1))
+    # At the border the parabola would look beyond the image: keep the pixel itself.
+    sub_row = torch.where((row > 0) & (row < height - 1), sub_row, 0.0)
+    sub_column = torch.where((column > 0) & (column < width - 1), sub_column, 0.0)
+    moments = _second_moments(_patches(maps, row, column, max(1, round(WINDOW_SIGMAS * sigma_pixels))))
+    positions = torch.stack([row + sub_row, column + sub_column], dim=1)
+    return Peaks(
+        positions.reshape(n, k, 2).double().cpu().numpy(),
+        peak.reshape(n, k).double().cpu().numpy(),
+        moments.reshape(n, k, 2, 2).double().cpu().numpy(),
+    )
+
+
+def _patches(maps: torch.Tensor, row: torch.Tensor, column: torch.Tensor, radius: int) -> torch.Tensor:
+    """(m, 2r+1, 2r+1) neighbourhoods of (row, column) in maps (m, h, w); zero beyond the border."""
+    import torch
+
+    padded = torch.nn.functional.pad(maps, [radius] * 4)
+    steps = torch.arange(2 * radius + 1, device=maps.device)
+    rows, columns = row[:, None, None] + steps[:, None], column[:, None, None] + steps
+    return padded[torch.arange(len(maps), device=maps.device)[:, None, None], rows, columns]
+
+
+def _log_vertex(triples: torch.Tensor) -> torch.Tensor:
+    """Offset -0.6..0.6 of the vertex of the parabola through log(triples), (m, 3) -> (m,)."""
+    import torch
+
+    left, middle, right = triples.clamp_min(1e-6).log().unbind(1)
+    curvature = left - 2 * middle + right
+    offset = 0.5 * (left - right) / curvature.clamp_max(-1e-6)
+    return torch.where(curvature < -1e-6, offset.clamp(-0.6, 0.6), 0.0)
+
+
+def _second_moments(patches: torch.Tensor) -> torch.Tensor:
+    """(m, 2, 2) central second moments (row, column) of non-negative patches (m, s, s), pixels^2."""
+    import torch
+
+    side = patches.shape[-1]
+    steps = torch.arange(side, device=patches.device, dtype=patches.dtype) - side // 2
+    grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1).reshape(-1, 2)
+    weights = patches.flatten(1) + 1e-9
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    mean = weights @ grid
+    return torch.einsum("mp,pi,pj->mij", weights, grid, grid) - mean[:, :, None] * mean[:, None, :]

@@ -1,0 +1,285 @@
+"""Protocols as data: which landmarks, how the frame lies, and the rule of every box.
+
+A protocol names an anatomy (``Resources/Anatomies/<name>.json``, or a file beside the protocol)
+or brings its own landmarks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .anatomy import Constellation, constellation_from_dict
+from .calibration import FACES
+from .coordinates import unit
+from .errors import ProtocolError
+from .json_files import read_json, require_schema
+from .resources import resource_path
+
+FORMAT = "AutoVolumeCalibration/protocol/1"
+
+#: Names of a box's axes, in the order of its rows and sizes.
+BOX_AXES = ("right", "anterior", "superior")
+
+#: A slab that exceeds whole slices by no more than this fraction of a slice needs no further slice.
+SLICE_TOLERANCE = 1e-3
+
+#: How far the reference constellation may lie off its own frame.
+PLACEMENT_TOLERANCE_MM = 1.0
+PLACEMENT_TOLERANCE_DEG = 3.0
+
+#: (from, to): the line runs from the mean of the first landmarks to the mean of the second.
+Line = tuple[tuple[str, ...], tuple[str, ...]]
+
+_REMEDY = "Correct the protocol file."
+
+
+@dataclass(frozen=True)
+class FaceRule:
+    """A box face lies ``margin_mm`` beyond the outermost of ``landmarks`` (negative: short of it)."""
+
+    landmarks: tuple[str, ...]
+    margin_mm: float
+
+
+@dataclass(frozen=True)
+class BoxRule:
+    """How a scan box follows from the anatomical frame.
+
+    Attributes:
+        name, title: short name, and what a person calls it.
+        line: gives the box its anterior axis in the midsagittal plane; None keeps the frame's own axes.
+        tilt_deg: rotations about the right, anterior, superior axis of the result, see ``tilted_axes``.
+        slice_axis: the box axis slices are stacked along: "right", "anterior" or "superior".
+        phase_axis: the box axis of phase encoding, another one.
+        faces: FACES name -> rule.
+        slice_thickness_mm, gap_mm: as prescribed.
+        round_up_to_slices: make the box thicker, on both sides alike, until whole slices fill it.
+    """
+
+    name: str
+    title: str
+    line: Line | None
+    tilt_deg: tuple[float, float, float]
+    slice_axis: str
+    phase_axis: str
+    faces: Mapping[str, FaceRule]
+    slice_thickness_mm: float
+    gap_mm: float
+    round_up_to_slices: bool
+
+    def slice_count(self, size_mm: float) -> int:
+        """Fewest slices that cover ``size_mm`` along the slice axis, at least one."""
+        pitch = self.slice_thickness_mm + self.gap_mm
+        return max(1, math.ceil((size_mm + self.gap_mm) / pitch - SLICE_TOLERANCE))
+
+    def slab_mm(self, slices: int) -> float:
+        """Thickness of that many slices with the gaps between them."""
+        return slices * self.slice_thickness_mm + (slices - 1) * self.gap_mm
+
+
+@dataclass(frozen=True)
+class FrameRule:
+    """How the reference constellation lies: ``origin`` at zero, ``line`` along +anterior (checked on loading)."""
+
+    origin: str
+    line: Line
+
+
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    """A protocol, checked: every name that it uses is a landmark of its constellation.
+
+    ``source`` is the file it came from; ``anatomy`` the name of its anatomy.
+    """
+
+    name: str
+    title: str
+    anatomy: str
+    constellation: Constellation
+    frame: FrameRule
+    boxes: tuple[BoxRule, ...]
+    source: Path
+
+
+def tilted_axes(axes: np.ndarray, tilt_deg: Sequence[float]) -> np.ndarray:
+    """``axes`` turned by intrinsic rotations about right, then (new) anterior, then (new) superior.
+
+    Args:
+        axes: (3, 3), rows right, anterior, superior in RAS.
+        tilt_deg: (3,) degrees about right, anterior, superior, right-handed.
+    """
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_euler("XYZ", tilt_deg, degrees=True).as_matrix().T @ np.asarray(axes, dtype=float)
+
+
+def line_axes(axes: np.ndarray, line: Line | None, landmarks_mm: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Frame ``axes`` (3, 3) pitched about right until anterior runs along the line's midsagittal part.
+
+    Args:
+        axes: rows right, anterior, superior in RAS.
+        line: None leaves the axes as they are.
+        landmarks_mm: name -> (3,) RAS of every landmark of the line.
+
+    Raises:
+        ProtocolError: the ends of the line coincide in the midsagittal plane.
+    """
+    axes = np.asarray(axes, dtype=float)
+    if line is None:
+        return axes
+    start, end = (np.mean([landmarks_mm[name] for name in names], axis=0) for names in line)
+    right = axes[0]
+    direction = (end - start) - ((end - start) @ right) * right
+    if np.linalg.norm(direction) < 1e-3:
+        raise ProtocolError(
+            f"the line from {', '.join(line[0])} to {', '.join(line[1])} has no direction in the midsagittal plane",
+            remedy="Choose other landmarks or move them apart.",
+        )
+    anterior = unit(direction)
+    return np.array([right, anterior, np.cross(right, anterior)])
+
+
+def box_rule(protocol: Protocol, name: str | None = None) -> BoxRule:
+    """The protocol's box of that name, its first when None; ProtocolError where there is no such box."""
+    if name is None:
+        return protocol.boxes[0]
+    for rule in protocol.boxes:
+        if rule.name == name:
+            return rule
+    known = ", ".join(rule.name for rule in protocol.boxes)
+    raise ProtocolError(f"protocol {protocol.name} has no box {name}", remedy=f"Choose one of: {known}.")
+
+
+def list_protocols() -> list[Protocol]:
+    """The protocols that are shipped, by file name."""
+    return [load_protocol(path) for path in sorted(resource_path("Protocols").glob("*.json"))]
+
+
+def load_protocol(name_or_file: str | Path) -> Protocol:
+    """A shipped protocol by its name, or the protocol of a ``.json`` file.
+
+    Raises:
+        ProtocolError: no such protocol, or the file is damaged, with the place in it and what to do.
+    """
+    path = _protocol_path(name_or_file)
+    data = read_json(path, ProtocolError, _REMEDY)
+    require_schema(data, "protocol", path, ProtocolError, _REMEDY)
+    constellation = (
+        constellation_from_dict(data, path) if "landmarks" in data else _load_anatomy(_anatomy_path(data["anatomy"], path))
+    )
+    return protocol_from_dict(data, constellation, path)
+
+
+def protocol_from_dict(data: Mapping[str, Any], constellation: Constellation, source: Path) -> Protocol:
+    """The protocol of ``data``, which fits the protocol schema; ProtocolError where a name is not known."""
+    known = set(constellation.names)
+    frame = FrameRule(data["frame"]["origin"], _line(data["frame"]["line"]))
+    _require_known([frame.origin, *frame.line[0], *frame.line[1]], known, "frame", source)
+    _require_placed(frame, constellation, source)
+    boxes = tuple(_box(entry, f"boxes[{index}]", known, source) for index, entry in enumerate(data["boxes"]))
+    names = [box.name for box in boxes]
+    if len(set(names)) < len(names):
+        raise ProtocolError("boxes: two boxes share a name", source=str(source), remedy="Give each its own name.")
+    return Protocol(
+        data["name"], data.get("title", data["name"]), data.get("anatomy", ""), constellation, frame, boxes, Path(source)
+    )
+
+
+def _protocol_path(name_or_file: str | Path) -> Path:
+    if str(name_or_file).endswith(".json"):
+        return Path(name_or_file)
+    shipped = {path.stem: path for path in resource_path("Protocols").glob("*.json")}
+    if str(name_or_file) not in shipped:
+        raise ProtocolError(
+            f"there is no protocol {name_or_file}", remedy=f"Give a .json file or one of: {', '.join(sorted(shipped))}."
+        )
+    return shipped[str(name_or_file)]
+
+
+def _anatomy_path(anatomy: str, protocol: Path) -> Path:
+    """A file beside the protocol comes first, so that a folder of protocols can bring its own anatomy."""
+    beside = protocol.parent / f"{anatomy}.json"
+    if beside.is_file():
+        return beside
+    shipped = {path.stem: path for path in resource_path("Anatomies").glob("*.json")}
+    if anatomy not in shipped:
+        raise ProtocolError(
+            f"anatomy: there is no anatomy {anatomy}",
+            source=str(protocol),
+            remedy=f"Put {anatomy}.json beside the protocol or name one of: {', '.join(sorted(shipped))}.",
+        )
+    return shipped[anatomy]
+
+
+def _load_anatomy(path: Path) -> Constellation:
+    return _cached_anatomy(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _cached_anatomy(path: Path, _modified: int) -> Constellation:
+    data = read_json(path, ProtocolError, "Correct the anatomy file.")
+    require_schema(data, "anatomy", path, ProtocolError, "Correct the anatomy file.")
+    return constellation_from_dict(data, path)
+
+
+def _box(entry: Mapping[str, Any], place: str, known: set[str], source: Path) -> BoxRule:
+    faces = {name: FaceRule(_names(face["landmark"]), float(face["margin_mm"])) for name, face in entry["faces"].items()}
+    for name, face in faces.items():
+        _require_known(face.landmarks, known, f"{place}.faces.{name}", source)
+    line = _line(entry["line"]) if entry.get("line") else None
+    if line is not None:
+        _require_known([*line[0], *line[1]], known, f"{place}.line", source)
+    if entry["phase_axis"] == entry["slice_axis"]:
+        raise ProtocolError(
+            f"{place}.phase_axis: is the slice axis", source=str(source), remedy="Encode phase along another axis."
+        )
+    tilt = entry.get("tilt_deg", {})
+    return BoxRule(
+        entry["name"],
+        entry.get("title", entry["name"]),
+        line,
+        tuple(float(tilt.get(f"about_{axis}", 0.0)) for axis in BOX_AXES),
+        entry["slice_axis"],
+        entry["phase_axis"],
+        {name: faces[name] for name in FACES},
+        float(entry["slice_thickness_mm"]),
+        float(entry["gap_mm"]),
+        bool(entry["round_up_to_slices"]),
+    )
+
+
+def _require_placed(frame: FrameRule, constellation: Constellation, source: Path) -> None:
+    """A constellation in other axes than its frame says would turn every box without a word."""
+    places = dict(zip(constellation.names, constellation.reference_mm, strict=True))
+    turned = line_axes(np.eye(3), frame.line, places)
+    pitch_deg = math.degrees(math.atan2(turned[1, 2], turned[1, 1]))
+    if np.linalg.norm(places[frame.origin]) > PLACEMENT_TOLERANCE_MM or abs(pitch_deg) > PLACEMENT_TOLERANCE_DEG:
+        raise ProtocolError(
+            f"frame: {frame.origin} lies {np.linalg.norm(places[frame.origin]):.1f} mm from the origin of the reference "
+            f"positions and the line is pitched by {pitch_deg:.1f} deg",
+            source=str(source),
+            remedy="Express reference_mm of all landmarks in the frame.",
+        )
+
+
+def _line(entry: Mapping[str, Any]) -> Line:
+    return _names(entry["from"]), _names(entry["to"])
+
+
+def _names(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _require_known(names: Iterable[str], known: set[str], place: str, source: Path) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ProtocolError(
+            f"{place}: {', '.join(unknown)} is no landmark of this anatomy", source=str(source), remedy=_REMEDY
+        )

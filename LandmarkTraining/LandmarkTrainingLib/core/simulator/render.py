@@ -1,0 +1,219 @@
+"""Render batches of simulated scout slices with their landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from AutoVolumeCalibrationLib.core.coordinates import PLANE_NORMAL_AXIS, PLANES
+from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES
+
+from .label_heads import LabelHeads
+from .pose import HeadPose, PoseLimits, random_poses
+from .scanner_effects import add_scanner_effects
+from .tissues import CLASSES, random_contrast
+
+#: How far from the isocentre slices of each plane (sagittal, coronal, axial) are laid, mm.
+SLICE_RANGE_MM = np.array([55.0, 75.0, 62.0])
+
+
+@dataclass(frozen=True)
+class SliceSettings:
+    """What simulated slices look like: ``matrix`` pixels of ``pixel_mm`` per side, slice thickness range in mm."""
+
+    matrix: int = 128
+    pixel_mm: float = 2.0
+    thickness_mm: tuple[float, float] = (3.0, 9.0)
+    profile_samples: int = 5
+    center_jitter_mm: float = 15.0
+    limits: PoseLimits = field(default_factory=PoseLimits)
+
+
+@dataclass(frozen=True, eq=False)
+class SliceBatch:
+    """b slices with k landmarks.
+
+    Attributes:
+        images: (b, H, W) float32 in 0..1.2, row index along the plane's row axis (superior or anterior).
+        planes: (b,) int64, index into PLANES.
+        points: (b, k, 2) projections as (row, column) pixels, fractions; NaN where unknown.
+        depths_mm: (b, k) landmark minus slice position along the normal; NaN where unknown.
+        visible: (b, k) bool: known and its projection within the field of view.
+    """
+
+    images: torch.Tensor
+    planes: torch.Tensor
+    points: torch.Tensor
+    depths_mm: torch.Tensor
+    visible: torch.Tensor
+
+    @property
+    def known(self) -> torch.Tensor:
+        """(b, k) bool: the landmark's place is known (it may lie outside the image)."""
+        return torch.isfinite(self.depths_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class SlicePlanes:
+    """b slice planes in scanner space: centers (b, 3) mm, unit axes (b, 3), plane index and thickness (b,)."""
+
+    planes: np.ndarray
+    center: torch.Tensor
+    column_axis: torch.Tensor
+    row_axis: torch.Tensor
+    normal: torch.Tensor
+    thickness_mm: torch.Tensor
+
+    def grid(self, matrix: int, pixel_mm: float) -> torch.Tensor:
+        """(b, matrix * matrix, 3) scanner points of the pixels, row by row."""
+        steps = (torch.arange(matrix, device=self.center.device) - (matrix - 1) / 2) * pixel_mm
+        rows, columns = torch.meshgrid(steps, steps, indexing="ij")
+        flat = torch.stack([rows.flatten(), columns.flatten()], dim=1)
+        return self.center[:, None] + flat @ torch.stack([self.row_axis, self.column_axis], dim=1)
+
+
+def random_planes(rng: np.random.Generator, count: int, settings: SliceSettings, device: torch.device) -> SlicePlanes:
+    """Slices of random plane, position and thickness; 60 % near the middle of the head."""
+    planes = rng.integers(0, 3, count)
+    position = np.where(rng.random(count) < 0.6, rng.normal(0, 20, count), rng.uniform(-1, 1, count) * SLICE_RANGE_MM[planes])
+    position += rng.uniform(-1, 1, count) * settings.limits.shift_mm * rng.random(count)
+    axes = np.eye(3)
+    column = axes[[IN_PLANE_AXES[PLANES[p]][0] for p in planes]]
+    row = axes[[IN_PLANE_AXES[PLANES[p]][1] for p in planes]]
+    normal = axes[[PLANE_NORMAL_AXIS[PLANES[p]] for p in planes]]
+    jitter = rng.uniform(-1, 1, (2, count, 1)) * settings.center_jitter_mm
+    center = position[:, None] * normal + jitter[0] * column + jitter[1] * row
+    tensors = (torch.from_numpy(a).float().to(device) for a in (center, column, row, normal))
+    thickness = torch.from_numpy(rng.uniform(*settings.thickness_mm, count)).float().to(device)
+    return SlicePlanes(planes, *tensors, thickness)
+
+
+def simulate_batch(
+    heads: LabelHeads, mirror: np.ndarray, count: int, seed: tuple[int, ...], settings: SliceSettings
+) -> SliceBatch:
+    """``count`` random slices, reproducible from ``seed`` on the same device.
+
+    Args:
+        mirror: (k,) index of each landmark's left/right partner, its own where there is none.
+        seed: e.g. (run seed, batch number).
+    """
+    device = heads.tissues.device
+    rng = np.random.default_rng(seed)
+    noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
+    chosen = torch.from_numpy(rng.integers(0, len(heads.tissues), count)).to(device)
+    poses = random_poses(rng, count, settings.limits, device)
+    planes = random_planes(rng, count, settings, device)
+    signal = _render_tissue(heads, chosen, poses, planes, settings, rng, noise)
+    images, seen = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
+    points = poses.to_scanner(flipped_landmarks(heads.landmarks_mm[chosen], poses.flip, mirror))
+    return project_landmarks(images, seen, planes, points, mirror, settings)
+
+
+def flipped_landmarks(landmarks_mm: torch.Tensor, flip: torch.Tensor, mirror: np.ndarray) -> torch.Tensor:
+    """Landmarks (b, k, 3) in head space under their new names: a flipped head's right is its left."""
+    return torch.where(flip[:, None, None] < 0, landmarks_mm[:, torch.from_numpy(mirror).to(flip.device)], landmarks_mm)
+
+
+def project_landmarks(
+    images: torch.Tensor,
+    seen: torch.Tensor,
+    planes: SlicePlanes,
+    points_mm: torch.Tensor,
+    mirror: np.ndarray,
+    settings: SliceSettings,
+) -> SliceBatch:
+    """Put scanner points (b, k, 3) into slice coordinates.
+
+    A single sagittal slice cannot tell left from right, so there the target of both points of a
+    left/right pair is the middle between them.
+    """
+    device = images.device
+    partner = points_mm[:, torch.from_numpy(mirror).to(device)]
+    sagittal = torch.from_numpy(planes.planes == 0).to(device)[:, None, None]
+    points_mm = torch.where(sagittal, (points_mm + partner) / 2, points_mm)
+    offset = points_mm - planes.center[:, None]
+    axes = torch.stack([planes.row_axis, planes.column_axis, planes.normal], dim=2)
+    row, column, depth = (offset @ axes).unbind(-1)
+    middle = (settings.matrix - 1) / 2
+    pixels = torch.stack([row, column], dim=-1) / settings.pixel_mm + middle
+    nearest = pixels.nan_to_num(-1).round().long()
+    inside = ((nearest >= 0) & (nearest < settings.matrix)).all(-1)
+    nearest = nearest.clamp(0, settings.matrix - 1)
+    batch = torch.arange(len(images), device=device)[:, None]
+    visible = inside & seen[batch, nearest[..., 0], nearest[..., 1]]
+    return SliceBatch(images, torch.from_numpy(planes.planes).to(device), pixels, depth, visible)
+
+
+def _render_tissue(
+    heads: LabelHeads,
+    chosen: torch.Tensor,
+    poses: HeadPose,
+    planes: SlicePlanes,
+    settings: SliceSettings,
+    rng: np.random.Generator,
+    noise: torch.Generator,
+) -> torch.Tensor:
+    """Mean signal over the slice thickness, (b, H, W): nearest label at jittered sub-slice positions."""
+    count, matrix, device = len(chosen), settings.matrix, heads.tissues.device
+    contrasts = [random_contrast(rng) for _ in range(count)]
+    mean = torch.from_numpy(np.stack([c.mean for c in contrasts])).float().to(device)
+    sd = torch.from_numpy(np.stack([c.sd for c in contrasts])).float().to(device)
+    to_voxel = heads.voxel_from_head[chosen]
+    voxels = poses.to_head(planes.grid(matrix, settings.pixel_mm)) @ to_voxel[:, :, :3].transpose(1, 2) + to_voxel[:, None, :, 3]
+    axes = torch.stack([planes.normal, planes.row_axis, planes.column_axis], dim=1)
+    steps = poses.directions_to_head(axes) @ to_voxel[:, :, :3].transpose(1, 2)
+    texture = _Texture(rng, noise, count, device)
+    rows = torch.arange(count, device=device)[:, None] * CLASSES
+    total = torch.zeros(count, matrix * matrix, device=device)
+    for k in range(settings.profile_samples):
+        depth = ((k + 0.5) / settings.profile_samples - 0.5) * planes.thickness_mm
+        jitter = torch.from_numpy(rng.uniform(-0.5, 0.5, (2, count)) * settings.pixel_mm).float().to(device)
+        shift = torch.stack([depth, jitter[0], jitter[1]], dim=1)[:, None] @ steps
+        tissue = _nearest_tissue(heads.tissues, chosen, voxels + shift)
+        total += mean.flatten()[rows + tissue] + sd.flatten()[rows + tissue] * texture.at(voxels + shift)
+    return (total / settings.profile_samples).clamp_min(0).view(count, matrix, matrix)
+
+
+def _nearest_tissue(tissues: torch.Tensor, chosen: torch.Tensor, voxels: torch.Tensor) -> torch.Tensor:
+    """(b, n) int64 class at fractional voxels (b, n, 3); 0 (background) outside the map."""
+    shape = torch.tensor(tissues.shape[1:], device=tissues.device)
+    index = voxels.round().to(torch.int32)
+    inside = ((index >= 0) & (index < shape)).all(-1)
+    index = torch.minimum(index.clamp_min(0), (shape - 1).to(torch.int32)).long()
+    flat = ((chosen[:, None] * shape[0] + index[..., 0]) * shape[1] + index[..., 1]) * shape[2] + index[..., 2]
+    return torch.where(inside, tissues.view(-1)[flat].long(), 0)
+
+
+class _Texture:
+    """Unit-variance noise attached to the tissue: a smooth 3D part and a white part, mixed per slice."""
+
+    SIDE = 64
+
+    def __init__(self, rng: np.random.Generator, noise: torch.Generator, count: int, device: torch.device) -> None:
+        self._noise = noise
+        self._cube = _smooth_cube(float(rng.choice([1.0, 2.5])), self.SIDE).to(device)
+        self._frequency = torch.from_numpy(rng.uniform(0.3, 1.0, count)).float().to(device)[:, None, None]
+        self._start = torch.from_numpy(rng.uniform(0, self.SIDE, (count, 1, 3))).float().to(device)
+        self._smooth = torch.from_numpy(rng.uniform(0, 1, count)).float().to(device)[:, None]
+
+    def at(self, voxels: torch.Tensor) -> torch.Tensor:
+        """(b, n) values at voxels (b, n, 3)."""
+        index = (voxels * self._frequency + self._start).to(torch.int32) & (self.SIDE - 1)
+        flat = (index[..., 0] * self.SIDE + index[..., 1]) * self.SIDE + index[..., 2]
+        white = torch.randn(flat.shape, generator=self._noise, device=voxels.device)
+        return self._smooth * self._cube[flat.long()] + (1 - self._smooth) * 1.5 * white
+
+
+_CUBES: dict[float, torch.Tensor] = {}
+
+
+def _smooth_cube(sigma: float, side: int) -> torch.Tensor:
+    """(side**3,) periodic Gaussian-smoothed noise of unit variance; made once per smoothness."""
+    if sigma not in _CUBES:
+        from scipy.ndimage import gaussian_filter
+
+        cube = gaussian_filter(np.random.default_rng(0).standard_normal((side,) * 3), sigma, mode="wrap")
+        _CUBES[sigma] = torch.from_numpy(cube / cube.std()).float().flatten()
+    return _CUBES[sigma]

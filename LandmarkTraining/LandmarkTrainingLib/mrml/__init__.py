@@ -1,0 +1,1 @@
+"""Training data from and to the scene; the scene is always an argument."""

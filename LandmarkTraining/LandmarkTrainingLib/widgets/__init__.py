@@ -1,0 +1,1 @@
+"""The training panel: Qt widgets and the application; no mathematics."""

@@ -1,0 +1,41 @@
+# Everything runs in .venv, made on first use. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+REQUIREMENTS := pyproject.toml constraints.txt
+
+SAMPLE := Resources/SampleData/ColinScouts/dicom
+OUTPUT := output/sample
+
+.PHONY: help calibrate test lint clean
+.DELETE_ON_ERROR:
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+calibrate: $(VENV)/.ready-run  ## Plan the sample scouts; the result lies in output/sample
+	$(BIN)/autovolume calibrate $(SAMPLE) --output $(OUTPUT) --overwrite
+
+test: lint  ## Lint, then all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready-test  ## Style and likely bugs
+	$(BIN)/ruff check .
+
+clean:  ## Remove the environment, outputs and caches
+	rm -rf $(VENV) output build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: pip runs again only when what it would install has changed.
+$(VENV)/.ready-run: $(REQUIREMENTS) | $(BIN)/python
+	$(PIP_INSTALL) -e '.[standalone]'
+	touch $@
+
+# The test environment holds the other one, so this readies both.
+$(VENV)/.ready-test: $(REQUIREMENTS) | $(BIN)/python
+	$(PIP_INSTALL) -e '.[test]'
+	touch $(VENV)/.ready-run $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,43 @@
+"""What all tests share: where they may run, and the optional data outside the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def inside_slicer() -> bool:
+    """True in the Slicer application (slicer-core alone has no ``slicer.app``)."""
+    try:
+        import slicer
+    except ImportError:
+        return False
+    return hasattr(slicer, "app")
+
+
+def has_cuda() -> bool:
+    """True where torch sees a CUDA device."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot answer; the question is only asked when a test needs the answer."""
+    needs = {"slicer_app": (inside_slicer, "the Slicer application"), "gpu": (has_cuda, "a CUDA device")}
+    for marker, (available, what) in needs.items():
+        marked = [item for item in items if item.get_closest_marker(marker)]
+        if marked and not available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason=f"needs {what}"))
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of evaluation data outside the repository, named by AUTOVOLUME_DATA."""
+    folder = os.environ.get("AUTOVOLUME_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs the evaluation data: set AUTOVOLUME_DATA to its folder")
+    return Path(folder)

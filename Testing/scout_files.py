@@ -1,0 +1,43 @@
+"""Small scouts and image files with them, for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES, ScoutGeometry, Volume, cut_three_planes
+from AutoVolumeCalibrationLib.core.scouts import PLANES, ScoutStack
+
+
+def tiny_stacks(slices: int = 3, matrix: int = 16) -> list[ScoutStack]:
+    """Three stacks of ``slices`` slices of noise around a bright ball, ``matrix`` pixels of 10 mm square."""
+    grid = np.stack(np.meshgrid(*[np.arange(24) - 11.5] * 3, indexing="ij"))
+    ball = 600.0 * (np.linalg.norm(grid, axis=0) < 8) + np.random.default_rng(1).uniform(0, 40, (24, 24, 24))
+    affine = np.diag([10.0, 10.0, 10.0, 1.0])
+    affine[:3, 3] = -115.0
+    geometry = ScoutGeometry(slices=slices, gap_mm=15.0, thickness_mm=6.0, pixel_mm=10.0, matrix=matrix)
+    return cut_three_planes(Volume(ball.astype(np.float32), affine), geometry)
+
+
+def write_nrrd(path: Path, fields: tuple[str, ...], sizes: str = "4 4 2", data: bytes | None = None) -> Path:
+    """A raw NRRD of shorts with the given geometry fields, every header line under the caller's control."""
+    lines = ("NRRD0004", "type: short", "dimension: 3", f"sizes: {sizes}", "endian: little", "encoding: raw", *fields)
+    values = np.arange(np.prod([int(n) for n in sizes.split()])) if data is None else None
+    path.write_bytes(("\n".join(lines) + "\n\n").encode() + (data if values is None else values.astype("<i2").tobytes()))
+    return path
+
+
+def write_image(stack: ScoutStack, path: Path, **options: object) -> Path:
+    """A stack in standard orientation as an image file that SimpleITK writes, array order (slice, row, column)."""
+    import SimpleITK as sitk
+
+    column, row = IN_PLANE_AXES[stack.plane]
+    first = stack.slices[0]
+    image = sitk.GetImageFromArray(np.stack([s.pixels for s in stack.slices]).round().astype(np.int16))
+    gap = float(np.diff(stack.positions_mm).mean()) if len(stack.slices) > 1 else 5.0
+    directions_ras = np.eye(3)[[column, row, PLANES.index(stack.plane)]].T
+    image.SetSpacing((first.spacing_mm[1], first.spacing_mm[0], gap))
+    image.SetDirection((np.diag([-1.0, -1.0, 1.0]) @ directions_ras).ravel().tolist())
+    image.SetOrigin((first.origin_mm * [-1.0, -1.0, 1.0]).tolist())
+    sitk.WriteImage(image, str(path), **options)
+    return path
