@@ -7,11 +7,13 @@ hand over and the exit code to expect. Used by the reader tests and by the comma
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from dicom_localizers import Edit, write_localizer
 from scout_files import tiny_stacks, write_image, write_nrrd
 
@@ -38,7 +40,9 @@ def _dicom(edit: Edit, **options: object) -> BadInput:
         edit(dataset, index)
 
     def make(folder: Path) -> tuple[list[Path], int]:
-        write_localizer(tiny_stacks(), folder / "scouts", edit=spoil, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom objects to what is spoilt here on purpose
+            write_localizer(tiny_stacks(), folder / "scouts", edit=spoil, **options)
         return [folder / "scouts"], UNREADABLE
 
     return make
@@ -88,6 +92,12 @@ def _garbage_compression(uid: str) -> Edit:
         dataset["PixelData"].is_undefined_length = True
 
     return edit
+
+
+def _unknown_transfer_syntax(folder: Path) -> tuple[list[Path], int]:
+    path = write_localizer(tiny_stacks()[:1], folder)[0]
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0"))
+    return [path], UNREADABLE
 
 
 def _nan_pixels(dataset: Dataset, index: int) -> None:
@@ -178,7 +188,8 @@ def _empty_folder(folder: Path) -> tuple[list[Path], int]:
 
 
 def _junk_folder(folder: Path) -> tuple[list[Path], int]:
-    for name, content in {"notes.txt": b"hello", "table.csv": b"a,b\n1,2\n", "picture.png": b"\x89PNG", "x": b""}.items():
+    junk = {"notes.txt": b"hello", "table.csv": b"a,b\n1,2\n", "picture.png": b"\x89PNG", "x": b""}
+    for name, content in junk.items():
         (folder / name).write_bytes(content)
     return [folder], UNREADABLE
 
@@ -242,7 +253,8 @@ BAD_INPUTS: dict[str, BadInput] = {
     "no_pixel_data": _dicom(_remove("PixelData")),
     "garbage_rle": _dicom(_garbage_compression("1.2.840.10008.1.2.5")),
     "garbage_jpeg_2000": _dicom(_garbage_compression("1.2.840.10008.1.2.4.90")),
-    "unknown_transfer_syntax": _dicom(_garbage_compression("1.2.3.4.5")),
+    "garbage_jpeg_lossless": _dicom(_garbage_compression("1.2.840.10008.1.2.4.57")),
+    "unknown_transfer_syntax": _unknown_transfer_syntax,
     "nan_pixels_only_dicom": _dicom(_nan_pixels),
     "rescale_slope_of_zero": _dicom(_set_late(RescaleSlope="0", RescaleIntercept="5")),
     # DICOM that does not belong together, or is not enough

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from AutoVolumeCalibrationLib.core.coordinates import swap_ras_lps
 from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
 

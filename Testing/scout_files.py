@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES, ScoutGeometry, Volume, cut_three_planes
 from AutoVolumeCalibrationLib.core.scouts import PLANES, ScoutStack
 
@@ -20,10 +21,11 @@ def tiny_stacks(slices: int = 3, matrix: int = 16) -> list[ScoutStack]:
 
 
 def write_nrrd(path: Path, fields: tuple[str, ...], sizes: str = "4 4 2", data: bytes | None = None) -> Path:
-    """A raw NRRD of shorts with the given geometry fields, every header line under the caller's control."""
+    """A raw NRRD of shorts with these geometry fields; the values count up from 0 unless ``data`` is given."""
     lines = ("NRRD0004", "type: short", "dimension: 3", f"sizes: {sizes}", "endian: little", "encoding: raw", *fields)
-    values = np.arange(np.prod([int(n) for n in sizes.split()])) if data is None else None
-    path.write_bytes(("\n".join(lines) + "\n\n").encode() + (data if values is None else values.astype("<i2").tobytes()))
+    if data is None:
+        data = np.arange(np.prod([int(n) for n in sizes.split()])).astype("<i2").tobytes()
+    path.write_bytes(("\n".join(lines) + "\n\n").encode() + data)
     return path
 
 

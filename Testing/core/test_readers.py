@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from AutoVolumeCalibrationLib.core.errors import Cancelled, InputError
 from AutoVolumeCalibrationLib.core.readers import read_scouts
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.scouts import PLANES, ScoutStack
 from bad_inputs import BAD_INPUTS, SECRET_ID, SECRET_NAME
 from dicom_localizers import write_localizer
 from scout_files import tiny_stacks, write_image
@@ -160,6 +161,14 @@ def test_reading_can_be_cancelled_between_files(tmp_path: Path) -> None:
     answers = iter([False, False, True])
     with pytest.raises(Cancelled):
         read_scouts([tmp_path], cancelled=lambda: next(answers))
+    assert next(answers, None) is None
+
+
+def test_a_damaged_slice_in_a_folder_is_an_error_not_a_gap(tmp_path: Path) -> None:
+    path = write_localizer(tiny_stacks(), tmp_path)[4]
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(InputError, match="0005.dcm: the image is missing or cut short"):
+        read_scouts([tmp_path])
 
 
 def test_no_path_at_all_is_refused() -> None:
@@ -173,6 +182,45 @@ def test_a_file_without_read_access_is_named(tmp_path: Path) -> None:
     path.chmod(0)
     with pytest.raises(InputError, match=path.name):
         read_scouts([path])
+
+
+@pytest.mark.parametrize("suffix", [".dcm", ".nrrd", ".nii", ".mha"])
+def test_damaged_headers_never_raise_anything_but_an_input_error(tmp_path: Path, suffix: str) -> None:
+    stacks = tiny_stacks(slices=1)
+    path = (
+        write_localizer(stacks, tmp_path / "whole", multiframe=True)[0]
+        if suffix == ".dcm"
+        else write_image(stacks[0], tmp_path / f"whole{suffix}")
+    )
+    rng = np.random.default_rng(7)
+    outcomes = []
+    for _ in range(60):
+        content = bytearray(path.read_bytes())
+        for position in rng.integers(0, min(len(content), 1800 if suffix == ".dcm" else 340), 3):
+            content[position] = rng.integers(256)
+        damaged = tmp_path / f"damaged{suffix}"
+        damaged.write_bytes(content)
+        try:
+            read_scouts([damaged])
+            outcomes.append("read")
+        except InputError as error:
+            outcomes.append(str(error))
+    assert len(set(outcomes)) > 2
+    assert not any("\n" in outcome for outcome in outcomes)
+
+
+def test_the_shipped_sample_reads_alike_from_dicom_and_from_nrrd() -> None:
+    folder = Path(__file__).parents[2] / "Resources" / "SampleData" / "ColinScouts"
+    from_dicom = read_scouts([folder / "dicom"])
+    from_nrrd = read_scouts([folder / f"{plane}.nrrd" for plane in ("sagittal", "coronal", "axial")])
+    assert planes_and_counts(from_dicom) == planes_and_counts(from_nrrd) == [(p, 5) for p in PLANES]
+    for a, b in zip(from_dicom, from_nrrd, strict=True):
+        assert a.thickness_mm == 6.0
+        np.testing.assert_allclose(a.positions_mm, [-24, -12, 0, 12, 24])
+        for s, t in zip(a.slices, b.slices, strict=True):
+            np.testing.assert_array_equal(s.pixels, t.pixels)
+            np.testing.assert_allclose(s.origin_mm, t.origin_mm)
+            np.testing.assert_allclose([s.column_axis, s.row_axis], [t.column_axis, t.row_axis], atol=1e-9)
 
 
 def test_a_real_three_plane_localizer_has_seven_slices_per_plane(shared_data: Path) -> None:

@@ -123,7 +123,9 @@ def _require_consistent(landmarks: Sequence[LandmarkDefinition], source: Path | 
         names = [landmark.name for landmark in landmarks]
         repeated = sorted({name for name in names if names.count(name) > 1})
         raise ProtocolError(
-            f"landmarks: {', '.join(repeated)} defined more than once", source=str(source), remedy="Give each its own name."
+            f"landmarks: {', '.join(repeated)} defined more than once",
+            source=str(source),
+            remedy="Give each its own name.",
         )
     for index, landmark in enumerate(landmarks):
         if landmark.mirror is not None and partner.get(landmark.mirror) != landmark.name:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _ONE_EXAMINATION = "Choose the scouts of one examination."
 _EXPORT_AGAIN = "Export or copy the file again."
 
+#: MR Image Storage: classic, enhanced, enhanced colour, legacy converted. Spectroscopy (4.2) is none.
+_MR_IMAGE_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.4{suffix}" for suffix in ("", ".1", ".3", ".4"))
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
 
 class NotAScout(InputError):
     """Sound DICOM, yet nothing to plan on (a report, a screenshot, a CT): skipped where a whole folder is given."""
@@ -74,7 +78,21 @@ def read_dicom_frames(path: Path, *, force: bool = False) -> list[DicomFrame]:
         InputError: where the file or its geometry is damaged, missing or of an unusable kind.
     """
     source = str(path)
-    dataset = _load(path, source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote header values
+            return _read_frames(path, source, force)
+    except InputError:
+        raise
+    except Exception as error:  # pydicom parses on access, and a damaged file raises almost anything there
+        raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_EXPORT_AGAIN) from error
+
+
+def _read_frames(path: Path, source: str, force: bool) -> list[DicomFrame]:
+    import pydicom
+
+    dataset = pydicom.dcmread(path, force=True)
+    dataset.file_meta.setdefault("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
     _require_scout(dataset, source, force)
     frames = _frame_count(dataset, source)
     require_sane_size((int(dataset.Rows), int(dataset.Columns), frames), source)
@@ -83,10 +101,7 @@ def read_dicom_frames(path: Path, *, force: bool = False) -> list[DicomFrame]:
     geometries = [_geometry(dataset, index, _frame_name(source, index, frames)) for index in range(frames)]
     return [
         DicomFrame(
-            scout=ScoutSlice(
-                pixels=_pixels(dataset, index, geometry["source"]),
-                **geometry,
-            ),
+            scout=ScoutSlice(pixels=_pixels(dataset, index, geometry["source"]), **geometry),
             patient=_text(dataset, "PatientID") or _text(dataset, "PatientName"),
             study=_text(dataset, "StudyInstanceUID"),
             series=_text(dataset, "SeriesInstanceUID"),
@@ -125,25 +140,14 @@ def _require_one(values: Iterable[str], what: str, source: str) -> None:
         raise InputError(f"the images come from {count} different {what}", source=source, remedy=_ONE_EXAMINATION)
 
 
-def _load(path: Path, source: str) -> Dataset:
-    import pydicom
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote header values
-            dataset = pydicom.dcmread(path, force=True)
-            dataset.file_meta.setdefault("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
-    except Exception as error:  # a damaged file raises almost anything in the parser
-        raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_EXPORT_AGAIN) from error
-    return dataset
-
-
 def _require_scout(dataset: Dataset, source: str, force: bool) -> None:
     """Raise NotAScout where the object is no single-channel image of MR."""
     remedy = "Choose the MR localizer images."
     if "DirectoryRecordSequence" in dataset:
         raise NotAScout("a DICOMDIR is an index without images", source=source, remedy="Choose the image folder.")
-    if not all(_value(dataset, keyword) for keyword in ("Rows", "Columns")):
+    if not (_value(dataset, "Rows") and _value(dataset, "Columns") and any(k in dataset for k in _PIXELS)):
+        if _text(dataset, "SOPClassUID") in ("", *_MR_IMAGE_CLASSES):
+            raise InputError("the image is missing or cut short in this file", source=source, remedy=_EXPORT_AGAIN)
         raise NotAScout("this DICOM object holds no image", source=source, remedy=remedy)
     modality = _text(dataset, "Modality")
     if modality != "MR" and not force:
@@ -153,8 +157,6 @@ def _require_scout(dataset: Dataset, source: str, force: bool) -> None:
         raise NotAScout("this is a colour image", source=source, remedy=remedy)
     if "MOSAIC" in _text(dataset, "ImageType").upper():
         raise NotAScout("this is a mosaic of many slices in one image", source=source, remedy=remedy)
-    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        raise InputError("the pixel data are missing or cut short", source=source, remedy=_EXPORT_AGAIN)
 
 
 def _frame_count(dataset: Dataset, source: str) -> int:
@@ -243,9 +245,7 @@ def _stored_values(dataset: Dataset, index: int, source: str) -> np.ndarray:
     from pydicom.pixels import pixel_array
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stored = pixel_array(dataset, index=index, raw=True).astype(np.float64)
+        stored = pixel_array(dataset, index=index, raw=True).astype(np.float64)
     except Exception as error:  # the decoders raise almost anything on damaged data
         raise InputError(
             "the pixel data are damaged or cut short", source=source, remedy="Export the file again, uncompressed."
@@ -277,13 +277,11 @@ def _frame_value(dataset: Dataset, index: int, group: str, keyword: str) -> Any:
 
 
 def _value(dataset: Dataset, keyword: str) -> Any:
-    """The attribute's value, None where it is absent or does not parse (pydicom converts on access)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return dataset.get(keyword)
-        except (ValueError, TypeError, OverflowError, struct.error):
-            return None
+    """The attribute's value, None where it is absent or no number though it should be one."""
+    try:
+        return dataset.get(keyword)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

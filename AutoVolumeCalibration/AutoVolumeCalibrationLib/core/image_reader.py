@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def read_image_scouts(path: str | Path) -> list[ScoutStack]:
     volume = read_volume(path)
     if is_volume(volume.array.shape, np.linalg.norm(volume.affine[:3, :3], axis=0)):
         return cut_volume(volume)
-    return [stack_from_volume(volume)]
+    return [stack_from_volume(volume, str(path))]
 
 
 def read_volume(path: str | Path) -> Volume:
@@ -114,12 +114,11 @@ def _require_geometry(reader: SimpleITK.ImageFileReader, source: str) -> None:
         raise InputError(
             "position or orientation is missing or not usable", source=source, remedy="Export it again with geometry."
         )
-    header = _metadata(reader)
-    if header.get("qform_code") == "0" and header.get("sform_code") == "0":
+    if _metadata(reader, "qform_code") == "0" and _metadata(reader, "sform_code") == "0":
         raise InputError("this NIfTI file carries no position in space", source=source, remedy=_POSITIONED)
     is_nrrd = reader.GetImageIOFromFileName(source).startswith("Nrrd")
     # SimpleITK turns right/left-anterior/posterior-superior spaces into this one and leaves all others as they are.
-    if is_nrrd and header.get("NRRD_space") != "left-posterior-superior":
+    if is_nrrd and _metadata(reader, "NRRD_space") != "left-posterior-superior":
         raise InputError(
             "this NRRD file does not tell how its space lies in the patient",
             source=source,
@@ -129,16 +128,16 @@ def _require_geometry(reader: SimpleITK.ImageFileReader, source: str) -> None:
 
 def _require_whole_nifti(reader: SimpleITK.ImageFileReader, path: Path) -> None:
     """A NIfTI file that was cut short reads as zeros without a word, so its length is checked here."""
-    header = _metadata(reader)
-    if "bitpix" not in header or "vox_offset" not in header:
+    start, bits = _metadata(reader, "vox_offset"), _metadata(reader, "bitpix")
+    if start is None or bits is None:
         return
     data_file = path.with_suffix(".img") if path.suffix == ".hdr" else path
-    needed = int(float(header["vox_offset"])) + int(np.prod(reader.GetSize())) * int(header["bitpix"]) // 8
-    if _length_up_to(data_file, needed) < needed:
+    needed = float(start) + np.prod(reader.GetSize()) * int(bits) // 8
+    if not _length_up_to(data_file, needed) >= needed:  # a start that is not a number ends here too
         raise InputError("the image data are damaged or cut short", source=str(path), remedy=_WHOLE_FILE)
 
 
-def _length_up_to(path: Path, needed: int) -> int:
+def _length_up_to(path: Path, needed: float) -> int:
     """Bytes in the file, unpacked if it is gzipped, counted no further than ``needed``; 0 where damaged."""
     if path.suffix != ".gz":
         return path.stat().st_size if path.exists() else 0
@@ -152,8 +151,8 @@ def _length_up_to(path: Path, needed: int) -> int:
     return length
 
 
-def _metadata(reader: SimpleITK.ImageFileReader) -> dict[str, Any]:
-    return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+def _metadata(reader: SimpleITK.ImageFileReader, key: str) -> str | None:
+    return reader.GetMetaData(key) if reader.HasMetaDataKey(key) else None
 
 
 def _affine_ras(reader: SimpleITK.ImageFileReader) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,14 +40,22 @@ def require_schema(data: Any, schema: str, path: Path | str, error_type: type[Au
 
 
 def json_text(data: Any) -> str:
-    """Indented JSON in which a list of plain numbers or words stays on one line. Refuses NaN and infinity."""
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
-    return re.sub(r"\[[^\[\]{}]*\]", _on_one_line, text) + "\n"
+    """Indented JSON in which a list of plain numbers or words stays on one line.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    return _rendered(data, "") + "\n"
 
 
-def _on_one_line(match: re.Match[str]) -> str:
-    # Only line breaks followed by the indent are layout: json.dumps escapes those inside words.
-    return re.sub(r"\n\s*", " ", match.group()).replace("[ ", "[").replace(" ]", "]") if "\n" in match.group() else match.group()
+def _rendered(value: Any, indent: str) -> str:
+    deeper = indent + "  "
+    if isinstance(value, dict) and value:
+        rows = [f"{deeper}{json.dumps(str(key))}: {_rendered(entry, deeper)}" for key, entry in value.items()]
+        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(entry, (dict, list)) for entry in value):
+        return "[\n" + ",\n".join(deeper + _rendered(entry, deeper) for entry in value) + f"\n{indent}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 @lru_cache

@@ -15,6 +15,7 @@ from .overview_style import (
     BOX,
     CORRECTED_MARK,
     EXPECTED,
+    FIXED_FONT,
     FONT,
     GREY,
     OUTLIER,
@@ -152,7 +153,7 @@ def _draw_panel(figure: Figure, lines: list[Line]) -> None:
     left, top, right, bottom = _PANEL_LEFT, _MARGIN, SIZE_PX[0] - _MARGIN, SIZE_PX[1] - _MARGIN
     corner, width, height = _fractions(left, bottom), (right - left) / SIZE_PX[0], (bottom - top) / SIZE_PX[1]
     figure.add_artist(Rectangle(corner, width, height, transform=figure.transFigure, facecolor=PANEL, edgecolor="none"))
-    needed = sum(_line_px(line) for line in lines) + 2 * _GAP
+    needed = sum(_line_px(line) for line in lines) + 4 * _GAP
     scale = min(1.0, (bottom - top) / needed)
     y = top + 1.5 * _GAP
     for line in lines:
@@ -162,9 +163,8 @@ def _draw_panel(figure: Figure, lines: list[Line]) -> None:
         baseline = y - 0.3 * line.size * scale * _DPI / 72
         if line.bullet and line.bullet != "none":
             _write(figure, left + 14, baseline, "●", size=line.size * scale, color=line.bullet)
-        _write(
-            figure, left + 14 + indent, baseline, line.text, size=line.size * scale, color=line.colour, weight=weight
-        )
+        style = {"color": line.colour, "weight": weight, "family": FIXED_FONT if line.fixed else FONT}
+        _write(figure, left + 14 + indent, baseline, line.text, size=line.size * scale, **style)
 
 
 def _line_px(line: Line) -> float:
@@ -195,9 +195,10 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
     return axes
 
 
-def _write(figure: Figure, left: float, top: float, text: str, size: float, color: str = TEXT, **options: str) -> None:
+def _write(figure: Figure, left: float, top: float, text: str, size: float, **options: str) -> None:
     """Text with its middle line ``top`` pixels below the picture's upper edge."""
-    figure.text(*_fractions(left, top), text, fontsize=size, color=color, family=FONT, va="center_baseline", **options)
+    style = {"color": TEXT, "family": FONT, "va": "center_baseline"} | options
+    figure.text(*_fractions(left, top), text, fontsize=size, **style)
 
 
 def _fractions(left: float, top: float) -> tuple[float, float]:

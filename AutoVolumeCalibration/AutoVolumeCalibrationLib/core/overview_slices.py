@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .calibration import Calibration, OrientedBox
+from .coordinates import swap_ras_lps
 from .landmarks import CORRECTED, MISSING, Landmark
 from .overview_style import (
     BOX,
@@ -24,6 +25,10 @@ from .sections import box_section_mm, chord, grown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.patches import PathPatch
+
+    from .prescription import Prescription
+    from .protocols import Protocol
 
 #: Landmarks named per slice, at most; the others show as dots only.
 _MOST_LABELS = 9
@@ -81,7 +86,7 @@ def draw_box(axes: Axes, view: SliceView, box: OrientedBox, line_width: float = 
         axes.add_patch(_band(outer, inner))
 
 
-def _band(outer: np.ndarray, inner: np.ndarray):
+def _band(outer: np.ndarray, inner: np.ndarray) -> PathPatch:
     """A patch between two polygons (n, 2), the inner of which may be empty."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
@@ -112,7 +117,7 @@ def draw_prescribed_slices(axes: Axes, view: SliceView, calibration: Calibration
     from matplotlib.collections import LineCollection
 
     outline = section_in_picture(view, calibration.box)
-    offsets, axis = slice_offsets_mm(calibration)
+    offsets, axis = slice_offsets_mm(calibration.prescription)
     direction = view.to_picture(axis)
     steepness = np.linalg.norm(direction)
     # Slices nearly parallel to this one would cross it anywhere within their own thickness.
@@ -122,22 +127,19 @@ def draw_prescribed_slices(axes: Axes, view: SliceView, calibration: Calibration
     height = (view.center_mm @ axis) - view.to_picture(view.center_mm) @ direction
     chords = [chord(outline, direction, offset - height) for offset in offsets]
     main = {0, len(chords) // 2, len(chords) - 1}
-    step = max(1, int(np.ceil(_TICK_STEP_MM * steepness / max(_mean_gap(offsets), 1e-3))))
+    gap = float(np.ptp(offsets)) / max(len(offsets) - 1, 1)
+    step = max(1, int(np.ceil(_TICK_STEP_MM * steepness / max(gap, 1e-3))))
     lines = [c for index, c in enumerate(chords) if c is not None and index in main]
     ticks = [t for c in chords[::step] if c is not None for t in _end_ticks(c)]
     axes.add_collection(LineCollection(lines, colors=BOX, linewidths=0.6, linestyles=(0, (5, 4)), alpha=0.8))
     axes.add_collection(LineCollection(ticks, colors=BOX, linewidths=0.6, alpha=0.75))
 
 
-def slice_offsets_mm(calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
+def slice_offsets_mm(prescription: Prescription) -> tuple[np.ndarray, np.ndarray]:
     """(n,) heights of the prescribed slices' centres along the (3,) RAS unit vector across them."""
-    centers = np.asarray(calibration.prescription.slice_centers_mm)
-    axis = np.asarray(calibration.prescription.slice_normal)
-    return centers @ axis, axis
-
-
-def _mean_gap(offsets: np.ndarray) -> float:
-    return float(np.ptp(offsets) / (len(offsets) - 1)) if len(offsets) > 1 else np.inf
+    axis, center = swap_ras_lps(prescription.normal), swap_ras_lps(prescription.center_mm)
+    steps = np.arange(prescription.slices) - (prescription.slices - 1) / 2
+    return center @ axis + steps * (prescription.slice_thickness_mm + prescription.gap_mm), axis
 
 
 def _end_ticks(line: np.ndarray) -> list[np.ndarray]:
@@ -163,7 +165,8 @@ def draw_landmarks(axes: Axes, view: SliceView, calibration: Calibration, mm_per
     if expected:
         points = view.to_picture(np.array(expected))
         axes.plot(*points.T, "o", markersize=6, markeredgecolor=EXPECTED, markerfacecolor="none")
-    _draw_labels(axes, view, sorted(near, key=lambda mark: _importance(mark, outliers)), mm_per_point)
+    main = _main_landmarks(calibration.protocol)
+    _draw_labels(axes, view, sorted(near, key=lambda mark: _importance(mark, outliers, main)), mm_per_point)
 
 
 def belongs_to(view: SliceView, landmark: Landmark) -> bool:
@@ -199,9 +202,15 @@ def ellipse_of(view: SliceView, covariance_mm2: np.ndarray) -> tuple[float, floa
     return float(long), float(short), float(np.rad2deg(np.arctan2(directions[1, 1], directions[0, 1])))
 
 
-def _importance(landmark: Landmark, outliers: set[str]) -> tuple[bool, bool, float]:
-    """Sorts outliers first, then corrected points, then the best known ones."""
-    return landmark.name not in outliers, landmark.status != CORRECTED, landmark.sd_mm
+def _main_landmarks(protocol: Protocol) -> set[str]:
+    """The landmarks that define the protocol's frame: what a technologist looks for first."""
+    return {protocol.frame.origin, *protocol.frame.line[0], *protocol.frame.line[1]}
+
+
+def _importance(landmark: Landmark, outliers: set[str], main: set[str]) -> tuple[bool, bool, bool, float]:
+    """Sorts the main landmarks first, then outliers, then corrected points, then the best known ones."""
+    name = landmark.name
+    return name not in main, name not in outliers, landmark.status != CORRECTED, landmark.sd_mm
 
 
 def _draw_labels(axes: Axes, view: SliceView, landmarks: Sequence[Landmark], mm_per_point: float) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .calibration import ERROR, OK, WARNING
 
-FONT = "DejaVu Sans"  # travels with matplotlib, so the picture is the same everywhere
+# Both travel with matplotlib, so the picture is the same everywhere.
+FONT = "DejaVu Sans"
+FIXED_FONT = "DejaVu Sans Mono"
 BACKGROUND = "#0e1116"
 PANEL = "#161b22"
 TEXT = "#e6edf3"

@@ -12,8 +12,9 @@ from .coordinates import rotation_angles_deg
 from .landmarks import CORRECTED, MISSING
 from .overview_style import GREY, LEVEL_COLOURS, TEXT
 
-#: Characters of small type that fit in the panel's width.
-_WIDTH = 62
+#: Characters that fit in the panel's width, in the usual type and in that of fixed width.
+_WIDTH = 66
+_FIXED_WIDTH = 70
 #: Findings printed in full; calibration.json holds all.
 _MOST_FINDINGS = 7
 
@@ -22,12 +23,20 @@ _VERDICTS = {OK: "Planned", WARNING: "Planned, please review the warnings", ERRO
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the panel: ``size`` in points, ``bullet`` the colour of a dot before it, ``space`` lines above it."""
+    """A line of the panel.
+
+    Attributes:
+        size: in points.
+        fixed: in type of fixed width, for columns.
+        bullet: colour of a dot before it, "none" to indent alike without one.
+        space: lines of room above it.
+    """
 
     text: str
     size: float = 9.5
     colour: str = TEXT
     bold: bool = False
+    fixed: bool = False
     bullet: str | None = None
     space: float = 0.0
 
@@ -38,7 +47,7 @@ def panel_lines(calibration: Calibration) -> list[Line]:
         *_verdict(calibration),
         *_section("Frame against the scanner axes", _frame(calibration)),
         *_section(f"Box {calibration.box.name}", _box(calibration)),
-        *_section("Prescription", _wrapped_lines(calibration.prescription.to_text())),
+        *_prescription(calibration),
         *_section("Landmarks and model", _provenance(calibration)),
     ]
 
@@ -82,8 +91,8 @@ def _frame(calibration: Calibration) -> list[str]:
 def _box(calibration: Calibration) -> list[str]:
     box = calibration.box
     size = " × ".join(f"{edge:.0f}" for edge in box.size_mm)
-    rows = [f"center {_place(box.center_mm)} mm", f"size {size} mm (right-left × front-back × head-foot)"]
-    known = [f"{face} {box.face_sd_mm[face]:.1f}" for face in FACES if face in box.face_sd_mm]
+    rows = [f"size {size} mm (right-left × front-back × head-foot)"]
+    known = [f"{face}\N{NO-BREAK SPACE}{box.face_sd_mm[face]:.1f}" for face in FACES if face in box.face_sd_mm]
     return rows + textwrap.wrap(f"faces ± mm (1 sd): {', '.join(known)}", _WIDTH) if known else rows
 
 
@@ -109,5 +118,9 @@ def _provenance(calibration: Calibration) -> list[str]:
     return rows + textwrap.wrap(", ".join(made), _WIDTH)
 
 
-def _wrapped_lines(text: str) -> list[str]:
-    return [piece for line in text.splitlines() for piece in textwrap.wrap(line, _WIDTH)]
+def _prescription(calibration: Calibration) -> list[Line]:
+    """What is typed at the scanner: names and values in two columns."""
+    title, *_ = _section("Prescription", [])
+    rows = calibration.prescription.to_text().splitlines()
+    wrapped = (textwrap.wrap(row, _FIXED_WIDTH, subsequent_indent=" " * 16) for row in rows)
+    return [title, *(Line(piece, size=8.2, fixed=True) for pieces in wrapped for piece in pieces)]

@@ -96,7 +96,8 @@ class FrameRule:
 class Protocol:
     """A protocol, checked: every name that it uses is a landmark of its constellation.
 
-    ``source`` is the file it came from; ``anatomy`` the name of its anatomy.
+    ``source`` is the file it came from; ``anatomy`` the name of its anatomy; ``definition`` says
+    in words what the boxes cover.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Protocol:
     frame: FrameRule
     boxes: tuple[BoxRule, ...]
     source: Path
+    definition: str = ""
 
 
 def tilted_axes(axes: np.ndarray, tilt_deg: Sequence[float]) -> np.ndarray:
@@ -172,7 +174,9 @@ def load_protocol(name_or_file: str | Path) -> Protocol:
     data = read_json(path, ProtocolError, _REMEDY)
     require_schema(data, "protocol", path, ProtocolError, _REMEDY)
     constellation = (
-        constellation_from_dict(data, path) if "landmarks" in data else _load_anatomy(_anatomy_path(data["anatomy"], path))
+        constellation_from_dict(data, path)
+        if "landmarks" in data
+        else _load_anatomy(_anatomy_path(data["anatomy"], path))
     )
     return protocol_from_dict(data, constellation, path)
 
@@ -188,7 +192,14 @@ def protocol_from_dict(data: Mapping[str, Any], constellation: Constellation, so
     if len(set(names)) < len(names):
         raise ProtocolError("boxes: two boxes share a name", source=str(source), remedy="Give each its own name.")
     return Protocol(
-        data["name"], data.get("title", data["name"]), data.get("anatomy", ""), constellation, frame, boxes, Path(source)
+        data["name"],
+        data.get("title", data["name"]),
+        data.get("anatomy", ""),
+        constellation,
+        frame,
+        boxes,
+        Path(source),
+        data.get("definition", ""),
     )
 
 
@@ -203,12 +214,18 @@ def _protocol_path(name_or_file: str | Path) -> Path:
     return shipped[str(name_or_file)]
 
 
+def shipped_anatomy(name: str) -> Constellation | None:
+    """The constellation of ``Resources/Anatomies/<name>.json``, always the same object; None where there is none."""
+    path = _shipped_anatomies().get(name)
+    return _load_anatomy(path) if path else None
+
+
 def _anatomy_path(anatomy: str, protocol: Path) -> Path:
     """A file beside the protocol comes first, so that a folder of protocols can bring its own anatomy."""
     beside = protocol.parent / f"{anatomy}.json"
     if beside.is_file():
         return beside
-    shipped = {path.stem: path for path in resource_path("Anatomies").glob("*.json")}
+    shipped = _shipped_anatomies()
     if anatomy not in shipped:
         raise ProtocolError(
             f"anatomy: there is no anatomy {anatomy}",
@@ -216,6 +233,10 @@ def _anatomy_path(anatomy: str, protocol: Path) -> Path:
             remedy=f"Put {anatomy}.json beside the protocol or name one of: {', '.join(sorted(shipped))}.",
         )
     return shipped[anatomy]
+
+
+def _shipped_anatomies() -> dict[str, Path]:
+    return {path.stem: path for path in resource_path("Anatomies").glob("*.json")}
 
 
 def _load_anatomy(path: Path) -> Constellation:
@@ -230,7 +251,9 @@ def _cached_anatomy(path: Path, _modified: int) -> Constellation:
 
 
 def _box(entry: Mapping[str, Any], place: str, known: set[str], source: Path) -> BoxRule:
-    faces = {name: FaceRule(_names(face["landmark"]), float(face["margin_mm"])) for name, face in entry["faces"].items()}
+    faces = {
+        name: FaceRule(_names(face["landmark"]), float(face["margin_mm"])) for name, face in entry["faces"].items()
+    }
     for name, face in faces.items():
         _require_known(face.landmarks, known, f"{place}.faces.{name}", source)
     line = _line(entry["line"]) if entry.get("line") else None
@@ -262,8 +285,8 @@ def _require_placed(frame: FrameRule, constellation: Constellation, source: Path
     pitch_deg = math.degrees(math.atan2(turned[1, 2], turned[1, 1]))
     if np.linalg.norm(places[frame.origin]) > PLACEMENT_TOLERANCE_MM or abs(pitch_deg) > PLACEMENT_TOLERANCE_DEG:
         raise ProtocolError(
-            f"frame: {frame.origin} lies {np.linalg.norm(places[frame.origin]):.1f} mm from the origin of the reference "
-            f"positions and the line is pitched by {pitch_deg:.1f} deg",
+            f"frame: {frame.origin} lies {np.linalg.norm(places[frame.origin]):.1f} mm from the origin of the "
+            f"reference positions and the line is pitched by {pitch_deg:.1f} deg",
             source=str(source),
             remedy="Express reference_mm of all landmarks in the frame.",
         )

@@ -21,7 +21,9 @@ def resource_path(*parts: str) -> Path:
     path = resources_folder(_PACKAGE).joinpath(*parts)
     if not path.exists():
         raise AutoVolumeError(
-            "is missing, the installation is incomplete", source=str(path), remedy="Install AutoVolumeCalibration again."
+            "is missing, the installation is incomplete",
+            source=str(path),
+            remedy="Install AutoVolumeCalibration again.",
         )
     return path
 

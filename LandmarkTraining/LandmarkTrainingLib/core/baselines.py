@@ -39,7 +39,7 @@ FOREGROUND = 0.15
 HALF_HEIGHT_MM = 60.0
 
 #: Scouts count for registration down to this far below the crown: templates end at the skull base, scouts do not.
-REGISTERED_HEIGHT_MM = 150.0
+REGISTERED_HEIGHT_MM = 120.0
 
 #: Multi-resolution schedule: transform class, blur of scouts and template in mm. Affine comes last, because its
 #: twelve parameters are hardly determined before the head lies about right.
@@ -72,7 +72,7 @@ def mean_constellation(stacks: Sequence[ScoutStack], protocol: Protocol) -> list
     covariance = np.eye(3) * UNSEEN_SD_MM**2
     return [
         Landmark(point.name, origin + np.asarray(point.reference_mm), covariance, 1.0, PREDICTED, planes)
-        for point in protocol.landmarks
+        for point in protocol.constellation.landmarks
     ]
 
 
@@ -124,36 +124,45 @@ def _scouts_to_template(stacks: Sequence[ScoutStack], template: Volume, in_head_
     center = swap_ras_lps(_upper_head_center(in_head_mm))
     floor_mm = np.percentile(in_head_mm[:, 2], 99.5) - REGISTERED_HEIGHT_MM
     moving = _to_image(template)
-    transform = None
+    transform = SimpleITK.Euler3DTransform()
+    transform.SetCenter(center.tolist())
     for kind, blur_mm in SCHEDULE:
         pooled, filled, low_mm = _pool_slices(stacks, blur_mm)
         filled[:, :, : max(0, int((floor_mm - low_mm[2]) / POOLED_SPACING_MM))] = False
         fixed, mask = (_to_image(Volume(array, _grid_affine(low_mm))) for array in (pooled, filled.astype(np.uint8)))
-        transform = _next_transform(kind, transform, center)
-        registration = SimpleITK.ImageRegistrationMethod()
-        registration.SetMetricAsMattesMutualInformation(32)
-        registration.SetMetricFixedMask(mask)
-        registration.SetMetricSamplingStrategy(registration.RANDOM)
-        registration.SetMetricSamplingPercentage(SAMPLING, seed=seed + 1)  # seed 0 would mean the clock
-        registration.SetOptimizerAsRegularStepGradientDescent(
-            learningRate=2.0, minStep=0.01, numberOfIterations=150, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6
-        )
-        registration.SetOptimizerScalesFromPhysicalShift()
-        registration.SetInterpolator(SimpleITK.sitkLinear)
-        registration.SetInitialTransform(transform, inPlace=True)
-        registration.Execute(fixed, SimpleITK.SmoothingRecursiveGaussian(moving, blur_mm))
+        transform = _next_transform(kind, transform)
+        _register(fixed, mask, SimpleITK.SmoothingRecursiveGaussian(moving, blur_mm), transform, seed)
     return _to_ras_affine(transform)
 
 
-def _next_transform(kind: str, previous: SimpleITK.Transform | None, center_lps: np.ndarray) -> SimpleITK.Transform:
+def _register(
+    fixed: SimpleITK.Image, mask: SimpleITK.Image, moving: SimpleITK.Image, transform: SimpleITK.Transform, seed: int
+) -> None:
+    """Improve ``transform`` (fixed to moving points) in place, at one resolution."""
+    import SimpleITK
+
+    registration = SimpleITK.ImageRegistrationMethod()
+    registration.SetMetricAsMattesMutualInformation(32)
+    registration.SetMetricFixedMask(mask)
+    registration.SetMetricSamplingStrategy(registration.RANDOM)
+    registration.SetMetricSamplingPercentage(SAMPLING, seed=seed + 1)  # seed 0 would mean the clock
+    registration.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=2.0, minStep=0.01, numberOfIterations=150, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6
+    )
+    registration.SetOptimizerScalesFromPhysicalShift()
+    registration.SetInterpolator(SimpleITK.sitkLinear)
+    registration.SetInitialTransform(transform, inPlace=True)
+    registration.Execute(fixed, moving)
+
+
+def _next_transform(kind: str, previous: SimpleITK.Transform) -> SimpleITK.Transform:
     """A transform of the kind that starts where the previous, simpler one ended."""
     import SimpleITK
 
-    transform = getattr(SimpleITK, kind)() if kind != "AffineTransform" else SimpleITK.AffineTransform(3)
-    transform.SetCenter(center_lps.tolist())
-    if previous is not None:
-        transform.SetMatrix(previous.GetMatrix())
-        transform.SetTranslation(previous.GetTranslation())
+    transform = SimpleITK.AffineTransform(3) if kind == "AffineTransform" else getattr(SimpleITK, kind)()
+    transform.SetCenter(previous.GetCenter())
+    transform.SetMatrix(previous.GetMatrix())
+    transform.SetTranslation(previous.GetTranslation())
     return transform
 
 

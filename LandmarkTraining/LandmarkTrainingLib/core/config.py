@@ -72,7 +72,10 @@ class TrainingConfig:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UsageError(f"is no training configuration ({error})", source=str(path)) from error
-        return TrainingConfig().replaced(values, source=str(path))
+        if not isinstance(values, dict):
+            raise UsageError("is no training configuration (not a JSON object)", source=str(path))
+        # A bundle's configs/train.json keeps the settings beside what MONAI reads.
+        return TrainingConfig().replaced(values.get("training", values), source=str(path))
 
     def replaced(self, values: dict[str, Any], source: str = "setting") -> TrainingConfig:
         """This configuration with some settings changed, each checked against the kind of its default."""

@@ -127,7 +127,9 @@ def _stacked(heads: Sequence[Mapping[str, np.ndarray]], names: Sequence[str]) ->
             raise InputError(f"head {number} lacks AC, PC or half of the points", remedy="Label it or leave it out.")
     rare = [name for name, count in zip(names, seen.sum(axis=0), strict=True) if count < 3]
     if rare:
-        raise InputError(f"{', '.join(rare)} in fewer than three heads", remedy="Label more heads or drop the landmark.")
+        raise InputError(
+            f"{', '.join(rare)} in fewer than three heads", remedy="Label more heads or drop the landmark."
+        )
     return shapes
 
 
@@ -148,7 +150,11 @@ def _own_frames(shapes: np.ndarray, names: Sequence[str], mirror: np.ndarray) ->
 def _right_hand(names: Sequence[str], mirror: np.ndarray) -> np.ndarray:
     """Indices of the landmarks on the right: R... of an AFIDs pair, ..._R of the others."""
     return np.array(
-        [i for i, name in enumerate(names) if mirror[i] != i and (name.endswith("_R") or (name[0] == "R" and "_" not in name))]
+        [
+            i
+            for i, name in enumerate(names)
+            if mirror[i] != i and (name.endswith("_R") or (name[0] == "R" and "_" not in name))
+        ]
     )
 
 

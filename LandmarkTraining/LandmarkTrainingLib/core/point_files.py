@@ -24,7 +24,9 @@ def read_points(path: Path | str) -> dict[str, np.ndarray]:
 def read_uncertainties(path: Path | str) -> dict[str, float]:
     """Name -> standard deviation in mm of every point whose ``uncertainty_mm`` is stated."""
     return {
-        row["label"]: _number(row, "uncertainty_mm", path) for row in _rows(path) if (row.get("uncertainty_mm") or "").strip()
+        row["label"]: _number(row, "uncertainty_mm", path)
+        for row in _rows(path)
+        if (row.get("uncertainty_mm") or "").strip()
     }
 
 
@@ -45,7 +47,9 @@ def _rows(path: Path | str) -> list[dict[str, str]]:
     names = [row["label"] for row in rows]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise InputError(f"names {', '.join(repeated)} more than once", source=str(path), remedy="Keep one row per point.")
+        raise InputError(
+            f"names {', '.join(repeated)} more than once", source=str(path), remedy="Keep one row per point."
+        )
     return rows
 
 
@@ -60,6 +64,8 @@ def _number(row: dict[str, str], column: str, path: Path | str) -> float:
         value = float("nan")
     if not np.isfinite(value):
         raise InputError(
-            f"{column} of {row['label']} is {row[column]!r}, not a finite number", source=str(path), remedy="Correct the row."
+            f"{column} of {row['label']} is {row[column]!r}, not a finite number",
+            source=str(path),
+            remedy="Correct the row.",
         )
     return value

@@ -46,6 +46,10 @@ class HeadPose:
     amplitudes: torch.Tensor
     flip: torch.Tensor
 
+    def repeated(self, count: int) -> HeadPose:
+        """``count`` copies of a single pose."""
+        return HeadPose(*(t.expand(count, *t.shape[1:]) for t in vars(self).values()))
+
     def warp(self, points_mm: torch.Tensor) -> torch.Tensor:
         """Displacements (b, n, 3) of the unflipped head-space points (b, n, 3)."""
         return torch.sin(points_mm @ self.waves.transpose(1, 2) + self.phases[:, None]) @ self.amplitudes

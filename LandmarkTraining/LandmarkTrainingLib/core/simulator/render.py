@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from AutoVolumeCalibrationLib.core.coordinates import PLANE_NORMAL_AXIS, PLANES
-from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES
+from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES, ScoutGeometry
 
 from .label_heads import LabelHeads
 from .pose import HeadPose, PoseLimits, random_poses
 from .scanner_effects import add_scanner_effects
-from .tissues import CLASSES, random_contrast
+from .tissues import CLASSES, Contrast, random_contrast
 
 #: How far from the isocentre slices of each plane (sagittal, coronal, axial) are laid, mm.
 SLICE_RANGE_MM = np.array([55.0, 75.0, 62.0])
@@ -79,21 +80,27 @@ def random_planes(rng: np.random.Generator, count: int, settings: SliceSettings,
     planes = rng.integers(0, 3, count)
     position = np.where(rng.random(count) < 0.6, rng.normal(0, 20, count), rng.uniform(-1, 1, count) * SLICE_RANGE_MM[planes])
     position += rng.uniform(-1, 1, count) * settings.limits.shift_mm * rng.random(count)
+    jitter = rng.uniform(-1, 1, (2, count, 1)) * settings.center_jitter_mm
+    return _planes_at(planes, position, jitter, rng.uniform(*settings.thickness_mm, count), device)
+
+
+def _planes_at(
+    planes: np.ndarray, position: np.ndarray, jitter: np.ndarray, thickness: np.ndarray, device: torch.device
+) -> SlicePlanes:
+    """Slices (b,) at ``position`` along their plane's axis, moved in plane by ``jitter`` (2, b, 1) (column, row) mm."""
     axes = np.eye(3)
     column = axes[[IN_PLANE_AXES[PLANES[p]][0] for p in planes]]
     row = axes[[IN_PLANE_AXES[PLANES[p]][1] for p in planes]]
     normal = axes[[PLANE_NORMAL_AXIS[PLANES[p]] for p in planes]]
-    jitter = rng.uniform(-1, 1, (2, count, 1)) * settings.center_jitter_mm
     center = position[:, None] * normal + jitter[0] * column + jitter[1] * row
-    tensors = (torch.from_numpy(a).float().to(device) for a in (center, column, row, normal))
-    thickness = torch.from_numpy(rng.uniform(*settings.thickness_mm, count)).float().to(device)
-    return SlicePlanes(planes, *tensors, thickness)
+    tensors = (torch.from_numpy(a).float().to(device) for a in (center, column, row, normal, thickness))
+    return SlicePlanes(planes, *tensors)
 
 
 def simulate_batch(
     heads: LabelHeads, mirror: np.ndarray, count: int, seed: tuple[int, ...], settings: SliceSettings
 ) -> SliceBatch:
-    """``count`` random slices, reproducible from ``seed`` on the same device.
+    """``count`` independent random slices, reproducible from ``seed`` on the same device.
 
     Args:
         mirror: (k,) index of each landmark's left/right partner, its own where there is none.
@@ -101,14 +108,64 @@ def simulate_batch(
     """
     device = heads.tissues.device
     rng = np.random.default_rng(seed)
-    noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
-    chosen = torch.from_numpy(rng.integers(0, len(heads.tissues), count)).to(device)
+    chosen = rng.integers(0, len(heads.tissues), count)
     poses = random_poses(rng, count, settings.limits, device)
     planes = random_planes(rng, count, settings, device)
-    signal = _render_tissue(heads, chosen, poses, planes, settings, rng, noise)
+    contrasts = [random_contrast(rng) for _ in range(count)]
+    images, seen, points = _acquire(heads, mirror, chosen, poses, planes, contrasts, rng, settings)
+    return project_landmarks(images, seen, planes, points, mirror, settings)
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedStudy:
+    """Three-plane scouts of one head in one pose: images (s, H, W) on ``planes``, landmarks (k, 3) in scanner RAS mm."""
+
+    images: torch.Tensor
+    planes: SlicePlanes
+    landmarks_mm: torch.Tensor
+
+
+def simulate_study(
+    heads: LabelHeads, mirror: np.ndarray, geometry: ScoutGeometry, seed: tuple[int, ...], settings: SliceSettings
+) -> SimulatedStudy:
+    """A whole study of one random head, pose and contrast; the settings' matrix and pixel size count, not the geometry's."""
+    device = heads.tissues.device
+    rng = np.random.default_rng(seed)
+    planes = study_planes(geometry, device)
+    count = len(planes.planes)
+    chosen = np.full(count, rng.integers(0, len(heads.tissues)))
+    poses = random_poses(rng, 1, settings.limits, device).repeated(count)
+    contrasts = [random_contrast(rng)] * count
+    images, _, points = _acquire(heads, mirror, chosen, poses, planes, contrasts, rng, settings)
+    return SimulatedStudy(images, planes, points[0])
+
+
+def study_planes(geometry: ScoutGeometry, device: torch.device) -> SlicePlanes:
+    """The slices of a three-plane scout through the isocentre, plane by plane."""
+    offsets = (np.arange(geometry.slices) - (geometry.slices - 1) / 2) * geometry.gap_mm
+    planes = np.repeat(np.arange(len(PLANES)), geometry.slices)
+    position = np.tile(offsets, len(PLANES))
+    return _planes_at(planes, position, np.zeros((2, len(planes), 1)), np.full(len(planes), geometry.thickness_mm), device)
+
+
+def _acquire(
+    heads: LabelHeads,
+    mirror: np.ndarray,
+    chosen: np.ndarray,
+    poses: HeadPose,
+    planes: SlicePlanes,
+    contrasts: Sequence[Contrast],
+    rng: np.random.Generator,
+    settings: SliceSettings,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Images (b, H, W), their fields of view (b, H, W) bool, and landmarks (b, k, 3) in scanner RAS mm."""
+    device = heads.tissues.device
+    noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
+    chosen = torch.from_numpy(chosen).to(device)
+    signal = _render_tissue(heads, chosen, poses, planes, contrasts, settings, rng, noise)
     images, seen = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
     points = poses.to_scanner(flipped_landmarks(heads.landmarks_mm[chosen], poses.flip, mirror))
-    return project_landmarks(images, seen, planes, points, mirror, settings)
+    return images, seen, points
 
 
 def flipped_landmarks(landmarks_mm: torch.Tensor, flip: torch.Tensor, mirror: np.ndarray) -> torch.Tensor:
@@ -151,13 +208,13 @@ def _render_tissue(
     chosen: torch.Tensor,
     poses: HeadPose,
     planes: SlicePlanes,
+    contrasts: Sequence[Contrast],
     settings: SliceSettings,
     rng: np.random.Generator,
     noise: torch.Generator,
 ) -> torch.Tensor:
     """Mean signal over the slice thickness, (b, H, W): nearest label at jittered sub-slice positions."""
     count, matrix, device = len(chosen), settings.matrix, heads.tissues.device
-    contrasts = [random_contrast(rng) for _ in range(count)]
     mean = torch.from_numpy(np.stack([c.mean for c in contrasts])).float().to(device)
     sd = torch.from_numpy(np.stack([c.sd for c in contrasts])).float().to(device)
     to_voxel = heads.voxel_from_head[chosen]

@@ -1,0 +1,204 @@
+"""Model bundles: a folder in MONAI's bundle layout, read as data and never as code.
+
+MONAI's ``ConfigParser`` executes ``$`` expressions; this module does not use it. ``configs/metadata.json`` is
+checked against a schema, the network is built from the registry, and the weights are read as
+tensors only, after their size and SHA-256 have been compared with the metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import ModelError, UsageError
+from .json_files import read_json, require_schema
+from .networks import build_network, find_architecture
+from .resources import resource_path
+from .uncertainty import PeakUncertainty, uncertainty_from_dict
+
+if TYPE_CHECKING:
+    import torch
+
+#: Larger weight files are refused: nothing this project trains comes near.
+LARGEST_WEIGHTS_BYTES = 2 * 1024**3
+
+#: Name of the bundle that is used when none is named.
+DEFAULT_MODEL = "brain-scout"
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+_REMEDY = "Get the bundle again or choose another model."
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkModel:
+    """A network ready to run, with what is needed to feed and to read it.
+
+    Attributes:
+        name, sha256: of the bundle and its weights.
+        network: in evaluation mode on ``device``; (n, 4, H, W) -> (n, k, H / stem, W / stem).
+        device: torch device name.
+        names: k landmark names in channel order; mirror: (k,) index of each one's left/right partner.
+        pixel_mm: pixel size of the input; stem: how much coarser the heatmaps are.
+        sigma_mm, tau_mm: of the targets (see ``heatmaps``).
+        divisor, largest_size: an input's sides are multiples of, and at most, so many pixels.
+        threshold: a lower peak means that the landmark is not there.
+        uncertainty: how far off a peak is.
+    """
+
+    name: str
+    sha256: str
+    network: torch.nn.Module
+    device: str
+    names: tuple[str, ...]
+    mirror: np.ndarray
+    pixel_mm: float
+    stem: int
+    sigma_mm: float
+    tau_mm: float
+    divisor: int
+    largest_size: int
+    threshold: float
+    uncertainty: PeakUncertainty
+
+    @property
+    def sigma_pixels(self) -> float:
+        """Standard deviation of the targets in heatmap pixels."""
+        return self.sigma_mm / (self.pixel_mm * self.stem)
+
+
+def list_models() -> list[dict[str, Any]]:
+    """Metadata of the shipped bundles, by name."""
+    folders = sorted(resource_path("Models").glob("*/configs/metadata.json"))
+    return [read_metadata(path.parent.parent) for path in folders]
+
+
+def load_model(name_or_folder: str | Path = DEFAULT_MODEL, device: str = "auto") -> LandmarkModel:
+    """A shipped bundle by its name, or the bundle in a folder, on a device.
+
+    Raises:
+        ModelError: there is no such bundle, it is damaged, or its hash does not match.
+        UsageError: the device is not there.
+    """
+    folder = _bundle_folder(name_or_folder)
+    metadata = read_metadata(folder)
+    landmarks = metadata["landmarks"]
+    names = tuple(entry["name"] for entry in landmarks)
+    options = metadata["network"]["options"]
+    architecture = find_architecture(metadata["network"]["architecture"], options)
+    if options.get("out_channels") != len(names):
+        raise ModelError("network and landmark list differ in number", source=str(folder), remedy=_REMEDY)
+    network = build_network(metadata["network"]["architecture"], options)
+    chosen = choose_device(device)
+    _load_weights(network, folder, metadata["weights"])
+    network.eval().to(chosen)
+    return LandmarkModel(
+        name=metadata["name"],
+        sha256=metadata["weights"]["sha256"],
+        network=network,
+        device=chosen,
+        names=names,
+        mirror=_mirror_indices(landmarks, folder),
+        pixel_mm=float(metadata["input"]["pixel_mm"]),
+        stem=int(options.get("stem", 1)),
+        sigma_mm=float(metadata["targets"]["sigma_mm"]),
+        tau_mm=float(metadata["targets"]["tau_mm"]),
+        divisor=architecture.divisor(options),
+        largest_size=int(metadata["input"]["largest_size"]),
+        threshold=float(metadata["threshold"]),
+        uncertainty=uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder)),
+    )
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """The checked metadata of a bundle; ModelError where it is missing or does not fit the schema."""
+    path = folder / "configs" / "metadata.json"
+    metadata = read_json(path, ModelError, _REMEDY)
+    require_schema(metadata, "model", path, ModelError, _REMEDY)
+    return metadata
+
+
+def choose_device(name: str) -> str:
+    """The torch device for "auto" (CUDA, else MPS, else CPU) or the named one; UsageError where it is not there."""
+    import torch
+
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if available[device])
+    if name not in available:
+        raise UsageError(f"unknown device {name!r}", remedy=f"Choose one of: {', '.join(DEVICES)}.")
+    if not available[name]:
+        raise UsageError(f"this machine has no {name} device", remedy="Choose --device auto or cpu.")
+    return name
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _bundle_folder(name_or_folder: str | Path) -> Path:
+    folder = Path(name_or_folder)
+    if (folder / "configs").is_dir():
+        return folder
+    models = resource_path("Models")
+    shipped = sorted(path.parent.parent.name for path in models.glob("*/configs/metadata.json"))
+    if str(name_or_folder) not in shipped:
+        raise ModelError(
+            f"there is no model {name_or_folder}", remedy=f"Give a bundle folder or one of: {', '.join(shipped) or 'none'}."
+        )
+    return models / str(name_or_folder)
+
+
+def _load_weights(network: torch.nn.Module, folder: Path, expected: Mapping[str, Any]) -> None:
+    """Compare size and hash, read tensors only, and load them strictly."""
+    path = (folder / expected["file"]).resolve()
+    if folder.resolve() not in path.parents:
+        raise ModelError(f"weight file {expected['file']} lies outside the bundle", source=str(folder), remedy=_REMEDY)
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_WEIGHTS_BYTES:
+            raise ModelError(f"weights of {size} bytes are refused", source=str(path), remedy=_REMEDY)
+        if sha256_of(path) != expected["sha256"]:
+            raise ModelError("weights differ from the hash in metadata.json", source=str(path), remedy=_REMEDY)
+        network.load_state_dict(_read_tensors(path))
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"weights cannot be loaded ({reason})", source=str(path), remedy=_REMEDY) from error
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _mirror_indices(landmarks: list[Mapping[str, Any]], folder: Path) -> np.ndarray:
+    index = {entry["name"]: i for i, entry in enumerate(landmarks)}
+    partners = [entry.get("mirror") or entry["name"] for entry in landmarks]
+    if len(index) < len(landmarks) or any(partner not in index for partner in partners):
+        raise ModelError("landmark names repeat or name an unknown partner", source=str(folder), remedy=_REMEDY)
+    mirror = np.array([index[partner] for partner in partners])
+    if (mirror[mirror] != np.arange(len(mirror))).any():
+        raise ModelError("left/right partners do not name each other", source=str(folder), remedy=_REMEDY)
+    return mirror
+
+
+def metadata_json(metadata: Mapping[str, Any]) -> str:
+    """The text of a metadata file."""
+    return json.dumps(metadata, indent=2) + "\n"

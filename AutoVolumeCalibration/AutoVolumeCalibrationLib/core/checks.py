@@ -1,0 +1,199 @@
+"""The scout quality gate: may the plan be trusted, and if not, what to do.
+
+Each check is a small function that gives at most one finding; ``OK`` findings are summed up in one line.
+Levels: a warning asks for a look at something named, an error says that the plan must not be used as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .calibration import ERROR, FACES, OK, WARNING, AnatomicalFrame, Check, OrientedBox
+from .coordinates import PLANES
+from .landmarks import CORRECTED, MISSING, PREDICTED, Landmark
+from .protocols import BoxRule, Protocol
+from .scouts import ScoutStack
+
+#: Mean of the ten highest confidences: a head reaches the first, a phantom or noise stays below the second
+#: (the real and synthetic heads of this project reach 0.6-0.95, phantoms 0.1-0.4).
+CLEAR_CONFIDENCE, NO_HEAD_CONFIDENCE = 0.55, 0.40
+
+#: Head size over the reference's: outside the first range unusual, outside the second no head.
+USUAL_SCALE, POSSIBLE_SCALE = (0.82, 1.18), (0.65, 1.35)
+
+#: Uncertainty of the tilt (largest of pitch, roll, yaw), degrees, and of a box face, mm.
+TILT_SD_DEG = (2.5, 5.0)
+FACE_SD_MM = (5.0, 10.0)
+
+#: Part of the found landmarks that contradict the others.
+OUTLIER_FRACTION = (0.12, 0.34)
+
+#: Part of the protocol's landmarks that are found.
+FOUND_FRACTION = (0.5, 0.2)
+
+#: An image whose brightest part is not this many times its median noise level is empty.
+EMPTY_CONTRAST = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the checks look at."""
+
+    stacks: Sequence[ScoutStack]
+    landmarks: Sequence[Landmark]
+    disagreeing: Sequence[str]
+    frame: AnatomicalFrame
+    box: OrientedBox
+    protocol: Protocol
+    rule: BoxRule
+
+
+def run_checks(evidence: Evidence) -> tuple[Check, ...]:
+    """All findings, worst first; a single "ok" when there is none."""
+    findings = [*scout_checks(evidence.stacks)]
+    for look in (_head, _found, _confidence, _outliers, _planes_agree, _size, _tilt, _faces, _cut_off):
+        finding = look(evidence)
+        if finding:
+            findings.append(finding)
+    if not findings:
+        count = sum(mark.status != MISSING for mark in evidence.landmarks)
+        findings = [Check("ready", OK, f"{count} landmarks agree; the plan is ready for review.")]
+    return tuple(sorted(findings, key=lambda check: (ERROR, WARNING, OK).index(check.level)))
+
+
+def scout_checks(stacks: Sequence[ScoutStack]) -> list[Check]:
+    """Findings about the images alone: planes missing, planes without signal, too few slices."""
+    findings = []
+    present = {stack.plane for stack in stacks}
+    absent = [plane for plane in PLANES if plane not in present]
+    if absent:
+        findings.append(Check("planes", WARNING, f"No {' or '.join(absent)} scout: the plan rests on two planes."))
+    empty = sorted({stack.plane for stack in stacks if all(_is_empty(s.pixels) for s in stack.slices)})
+    if empty:
+        findings.append(Check("empty plane", ERROR, f"The {', '.join(empty)} scout shows no anatomy: acquire it again."))
+    slices = sum(len(stack.slices) for stack in stacks)
+    if slices < 3:
+        findings.append(Check("slices", WARNING, f"Only {slices} slices in all: acquire three planes for a safer plan."))
+    return findings
+
+
+def _is_empty(pixels: np.ndarray) -> bool:
+    """No structure: the bright pixels hardly stand out of the image's own noise."""
+    level = float(np.median(pixels))
+    noise = float(np.median(np.abs(pixels - level)))
+    bright = float(np.percentile(pixels, 98))
+    largest = float(np.abs(pixels).max())
+    return bright - level <= max(EMPTY_CONTRAST * 1.4826 * noise, 1e-3 * largest)
+
+
+def _head(e: Evidence) -> Check | None:
+    """Is this a head at all?"""
+    if any(mark.status == CORRECTED for mark in e.landmarks):
+        return None
+    best = sorted((mark.confidence for mark in e.landmarks if mark.status == PREDICTED), reverse=True)[:10]
+    mean = sum(best) / 10
+    if mean < NO_HEAD_CONFIDENCE:
+        return Check("anatomy", ERROR, f"No {e.protocol.anatomy or 'anatomy'} recognised (clarity {mean:.2f} of 1): wrong region or empty scouts?")
+    if mean < CLEAR_CONFIDENCE:
+        return Check("anatomy", WARNING, f"The anatomy is hard to recognise (clarity {mean:.2f} of 1): check every point.")
+    return None
+
+
+def _found(e: Evidence) -> Check | None:
+    missing = [mark.name for mark in e.landmarks if mark.status == MISSING]
+    fraction = 1 - len(missing) / max(1, len(e.landmarks))
+    level = _below(fraction, FOUND_FRACTION)
+    if level:
+        return Check("landmarks", level, f"Only {fraction:.0%} of the landmarks were found; missing: {_some(missing)}.")
+    return None
+
+
+def _confidence(e: Evidence) -> Check | None:
+    """The frame's own landmarks matter most to the user: name those that are doubtful."""
+    named = {e.protocol.frame.origin, *e.protocol.frame.line[0], *e.protocol.frame.line[1]}
+    if e.rule.line:
+        named |= {*e.rule.line[0], *e.rule.line[1]}
+    doubtful = [m.name for m in e.landmarks if m.name in named and m.status == PREDICTED and m.confidence < CLEAR_CONFIDENCE / 2]
+    absent = [m.name for m in e.landmarks if m.name in named and m.status == MISSING]
+    if doubtful or absent:
+        return Check("reference line", WARNING, f"Check point {_some(absent + doubtful)}: it is not clearly seen.")
+    return None
+
+
+def _outliers(e: Evidence) -> Check | None:
+    found = sum(mark.status != MISSING for mark in e.landmarks)
+    level = _above(len(e.frame.outliers) / max(1, found), OUTLIER_FRACTION)
+    if level:
+        return Check("outliers", level, f"{len(e.frame.outliers)} points contradict the others: check {_some(e.frame.outliers)}.")
+    return None
+
+
+def _planes_agree(e: Evidence) -> Check | None:
+    found = sum(mark.status != MISSING for mark in e.landmarks)
+    level = _above(len(e.disagreeing) / max(1, found), OUTLIER_FRACTION)
+    if level:
+        return Check("planes disagree", level, f"The planes place {_some(e.disagreeing)} differently: did the patient move?")
+    return None
+
+
+def _size(e: Evidence) -> Check | None:
+    scale = e.frame.scale
+    if not POSSIBLE_SCALE[0] < scale < POSSIBLE_SCALE[1]:
+        return Check("size", ERROR, f"The anatomy would be {scale:.2f} times the usual size: not what the model knows.")
+    if not USUAL_SCALE[0] < scale < USUAL_SCALE[1]:
+        return Check("size", WARNING, f"Unusual size ({scale:.2f} times the reference): check the points.")
+    return None
+
+
+def _tilt(e: Evidence) -> Check | None:
+    sd = np.rad2deg(np.sqrt(np.diagonal(e.frame.covariance)[:3]))
+    level = _above(sd.max(), TILT_SD_DEG)
+    if level:
+        axis = ("pitch", "roll", "yaw")[int(sd.argmax())]
+        return Check("tilt", level, f"The {axis} is only known to {sd.max():.1f} deg: add slices or place more points.")
+    return None
+
+
+def _faces(e: Evidence) -> Check | None:
+    face = max(FACES, key=lambda name: e.box.face_sd_mm[name])
+    level = _above(e.box.face_sd_mm[face], FACE_SD_MM)
+    if level:
+        return Check("box", level, f"The {face} face is only known to {e.box.face_sd_mm[face]:.0f} mm: check it or add margin.")
+    return None
+
+
+def _cut_off(e: Evidence) -> Check | None:
+    """Is each landmark that the box's faces rest on inside the field of view of some plane?"""
+    outside = []
+    for face in FACES:
+        for name in e.rule.faces[face].landmarks:
+            if name not in outside and not any(_inside(e.frame.expected_mm[name], stack) for stack in e.stacks):
+                outside.append(name)
+    if outside:
+        return Check("field of view", WARNING, f"Anatomy is cut off at {_some(outside)}: the box may be wrong there, enlarge the scouts.")
+    return None
+
+
+def _inside(point: np.ndarray, stack: ScoutStack) -> bool:
+    """Is the point's projection within the images of a stack?"""
+    for scout_slice in stack.slices:
+        pixel = scout_slice.to_pixel(point)
+        if (pixel >= -0.5).all() and (pixel <= np.array(scout_slice.pixels.shape) - 0.5).all():
+            return True
+    return False
+
+
+def _above(value: float, limits: tuple[float, float]) -> str | None:
+    return ERROR if value > limits[1] else WARNING if value > limits[0] else None
+
+
+def _below(value: float, limits: tuple[float, float]) -> str | None:
+    return ERROR if value < limits[1] else WARNING if value < limits[0] else None
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -1,0 +1,182 @@
+"""Run the network over all slices of a study and read the landmarks of each slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .coordinates import PLANES
+from .errors import Cancelled
+from .heatmaps import decode_peaks, to_image_pixels
+from .network_input import CAP, HIGH_PERCENTILE, LOW_PERCENTILE, encode_slices
+from .reslice import IN_PLANE_AXES
+from .scouts import ScoutSlice, ScoutStack
+
+if TYPE_CHECKING:
+    import torch
+
+    from .bundles import LandmarkModel
+
+#: Slices that go through the network at once; also how often a cancel is looked for.
+BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class StackDetections:
+    """What the network saw in the s slices of one stack, for k landmarks.
+
+    In-plane coordinates are RAS positions projected on the stack's two image axes, mm from the world origin.
+
+    Attributes:
+        plane: of the stack.
+        axes: (3, 3), rows are the unit column axis, row axis and normal of the slices in standard orientation.
+        positions_mm: (s,) slice positions along the normal.
+        points_mm: (s, k, 2) where the landmark's peak lies, along (column axis, row axis).
+        heights: (s, k) peak heights, about 0..1.
+        sd_mm: (s, k, 2) calibrated standard deviation of ``points_mm``.
+    """
+
+    plane: str
+    axes: np.ndarray
+    positions_mm: np.ndarray
+    points_mm: np.ndarray
+    heights: np.ndarray
+    sd_mm: np.ndarray
+
+    @property
+    def sagittal(self) -> bool:
+        """In sagittal slices a left/right pair is seen as its middle."""
+        return self.plane == "sagittal"
+
+
+def detect(
+    stacks: Sequence[ScoutStack],
+    model: LandmarkModel,
+    progress: Callable[[float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[StackDetections]:
+    """Detections of every stack, in the order of ``stacks``.
+
+    Args:
+        progress: called with the fraction done, 0..1.
+        cancelled: asked between batches; True raises Cancelled.
+    """
+    slices = [standard_orientation(s, stack.plane) for stack in stacks for s in stack.slices]
+    planes = [PLANES.index(stack.plane) for stack in stacks for _ in stack.slices]
+    prepared = [_to_network_grid(s, model) for s in slices]
+    size = tuple(max(p.image.shape[i] for p in prepared) for i in range(2))
+    size = tuple(-(-n // model.divisor) * model.divisor for n in size)
+    heatmaps = _run_network([_padded(p.image, size) for p in prepared], planes, model, progress, cancelled)
+    peaks = decode_peaks(heatmaps, model.sigma_pixels)
+    results, start = [], 0
+    for stack in stacks:
+        part = slice(start, start + len(stack.slices))
+        start = part.stop
+        results.append(_stack_detections(stack.plane, slices[part], prepared[part], size, peaks, part, model))
+    return results
+
+
+def standard_orientation(scout_slice: ScoutSlice, plane: str) -> ScoutSlice:
+    """The same slice, transposed and flipped so that its axes run as in ``IN_PLANE_AXES``; nothing is resampled."""
+    column_world, _ = IN_PLANE_AXES[plane]
+    pixels, column, row = scout_slice.pixels, scout_slice.column_axis, scout_slice.row_axis
+    spacing, origin = scout_slice.spacing_mm, scout_slice.origin_mm
+    if abs(row[column_world]) > abs(column[column_world]):
+        pixels, column, row, spacing = pixels.T, row, column, spacing[::-1]
+    for axis, direction in ((0, row), (1, column)):
+        world = IN_PLANE_AXES[plane][1 - axis]
+        if direction[world] < 0:
+            origin = origin + (pixels.shape[axis] - 1) * spacing[axis] * direction
+            pixels = np.flip(pixels, axis)
+            row, column = (-row, column) if axis == 0 else (row, -column)
+    return replace(scout_slice, pixels=pixels, origin_mm=origin, column_axis=column, row_axis=row, spacing_mm=spacing)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A slice on the network's grid: image (H, W) in 0..CAP and its true pixel size (row, column) mm."""
+
+    image: np.ndarray
+    pixel_mm: tuple[float, float]
+
+
+def _to_network_grid(scout_slice: ScoutSlice, model: LandmarkModel) -> _Prepared:
+    """Scale intensities by the slice's own percentiles and resample to about ``model.pixel_mm``.
+
+    The field of view is kept exactly; the pixel size differs from the nominal one by the rounding to
+    whole pixels.
+    """
+    import torch
+
+    pixels = np.ascontiguousarray(scout_slice.pixels, dtype=np.float32)
+    low, high = np.percentile(pixels[::2, ::2], [LOW_PERCENTILE, HIGH_PERCENTILE])
+    extent = scout_slice.extent_mm
+    size = tuple(min(model.largest_size, max(1, round(mm / model.pixel_mm))) for mm in extent)
+    image = torch.nn.functional.interpolate(
+        torch.from_numpy(pixels)[None, None], size=size, mode="bilinear", antialias=True, align_corners=False
+    )[0, 0].numpy()
+    image = np.clip((image - low) / max(high - low, 1e-6), 0, CAP)
+    return _Prepared(image, (extent[0] / size[0], extent[1] / size[1]))
+
+
+def _padded(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """``image`` (H, W) in the middle of zeros of ``size``."""
+    before = [(n - m) // 2 for n, m in zip(size, image.shape, strict=True)]
+    return np.pad(image, [(b, n - m - b) for b, n, m in zip(before, size, image.shape, strict=True)])
+
+
+def _run_network(
+    images: Sequence[np.ndarray],
+    planes: Sequence[int],
+    model: LandmarkModel,
+    progress: Callable[[float], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> torch.Tensor:
+    """(n, k, h, w) heatmaps on the CPU."""
+    import torch
+
+    heatmaps = []
+    with torch.inference_mode():
+        batch = encode_slices(torch.from_numpy(np.stack(images)), torch.tensor(planes))
+        for part in batch.split(BATCH):
+            if cancelled and cancelled():
+                raise Cancelled
+            heatmaps.append(model.network(part.to(model.device)).float().cpu())
+            if progress:
+                progress(sum(map(len, heatmaps)) / len(images))
+    return torch.cat(heatmaps)
+
+
+def _stack_detections(
+    plane: str,
+    slices: Sequence[ScoutSlice],
+    prepared: Sequence[_Prepared],
+    size: Sequence[int],
+    peaks,
+    part: slice,
+    model: LandmarkModel,
+) -> StackDetections:
+    """Peaks of one stack in millimetres."""
+    axes = np.stack([slices[0].column_axis, slices[0].row_axis, slices[0].normal])
+    positions = to_image_pixels(peaks.positions[part], model.stem)
+    points = np.empty(positions.shape)
+    for i, (scout_slice, prep) in enumerate(zip(slices, prepared, strict=True)):
+        before = np.array([(n - m) // 2 for n, m in zip(size, prep.image.shape, strict=True)])
+        # A network pixel's index in units of the slice's own pixels: both grids share the outer edges.
+        scale = np.array(prep.pixel_mm) / scout_slice.spacing_mm
+        pixels = (positions[i] - before + 0.5) * scale - 0.5
+        points[i] = scout_slice.to_world(pixels) @ axes[:2].T
+    nominal = model.pixel_mm * model.stem
+    spread = np.sqrt(np.diagonal(peaks.moments[part], axis1=-2, axis2=-1))[..., ::-1] * nominal
+    heights = peaks.heights[part]
+    return StackDetections(
+        plane=plane,
+        axes=axes,
+        positions_mm=np.array([s.origin_mm @ axes[2] for s in slices]),
+        points_mm=points,
+        heights=heights,
+        sd_mm=model.uncertainty.sd_mm(PLANES.index(plane), heights, spread),
+    )

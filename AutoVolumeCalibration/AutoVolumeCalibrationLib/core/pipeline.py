@@ -1,0 +1,121 @@
+"""The whole job, in the order of the flow: scouts -> landmarks -> frame -> box -> prescription."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+
+from .calibration import Calibration, ModelInfo
+from .checks import Evidence, run_checks
+from .detection import detect
+from .frame import fit_frame
+from .fusion import fuse
+from .landmarks import CORRECTED, Landmark
+from .planning import plan_box
+from .prescription import prescribe
+from .protocols import BoxRule, Protocol, box_rule
+from .scouts import ScoutStack, require_usable
+
+if TYPE_CHECKING:
+    from .bundles import LandmarkModel
+
+
+def calibrate(
+    stacks: Sequence[ScoutStack],
+    protocol: Protocol,
+    model: LandmarkModel,
+    *,
+    box: str | None = None,
+    corrections: Iterable[Landmark] = (),
+    progress: Callable[[float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Calibration:
+    """Find the landmarks on the scouts and plan the box.
+
+    Args:
+        box: name of one of the protocol's boxes, its first when None.
+        corrections: landmarks that a person placed; they replace the predicted ones.
+        progress: called with the fraction of the slices done, 0..1.
+        cancelled: asked between batches of slices; True raises Cancelled.
+
+    Raises:
+        InputError: the scouts cannot be planned on, or too few landmarks are found.
+        ProtocolError: the protocol has no such box.
+    """
+    require_usable(stacks)
+    rule = box_rule(protocol, box)
+    started = time.perf_counter()
+    detections = detect(stacks, model, progress, cancelled)
+    detected = time.perf_counter()
+    fusion = fuse(
+        detections, model.names, model.mirror, model.threshold, model.tau_mm, model.uncertainty.through_plane_mm
+    )
+    predicted = in_protocol_order(fusion.landmarks, protocol)
+    info = ModelInfo(model.name, model.sha256, model.device)
+    result = _plan(stacks, protocol, rule, predicted, corrections, fusion.disagreeing, info)
+    finished = time.perf_counter()
+    return _timed(result, {"detect": detected - started, "fit": finished - detected, "total": finished - started})
+
+
+def refit(calibration: Calibration, corrections: Iterable[Landmark], *, box: str | None = None) -> Calibration:
+    """Plan anew from the predictions and a person's corrections, without the network; takes milliseconds.
+
+    ``corrections`` are all that hold now: a landmark not among them goes back to its prediction.
+    """
+    started = time.perf_counter()
+    rule = box_rule(calibration.protocol, box or calibration.box.name)
+    result = _plan(
+        calibration.stacks, calibration.protocol, rule, calibration.predicted, corrections, (), calibration.model
+    )
+    elapsed = time.perf_counter() - started
+    return _timed(result, {**calibration.timings_s, "fit": elapsed, "total": elapsed})
+
+
+def plan_from_landmarks(
+    stacks: Sequence[ScoutStack], protocol: Protocol, corrections: Iterable[Landmark], *, box: str | None = None
+) -> Calibration:
+    """Plan from placed landmarks alone: no network, no torch."""
+    require_usable(stacks)
+    missing = in_protocol_order((), protocol)
+    started = time.perf_counter()
+    result = _plan(stacks, protocol, box_rule(protocol, box), missing, corrections, (), None)
+    elapsed = time.perf_counter() - started
+    return _timed(result, {"fit": elapsed, "total": elapsed})
+
+
+def in_protocol_order(landmarks: Iterable[Landmark], protocol: Protocol) -> tuple[Landmark, ...]:
+    """One landmark for every name of the protocol, missing where there is none; names it does not know are left out."""
+    known = {mark.name: mark for mark in landmarks}
+    return tuple(known.get(name, Landmark(name)) for name in protocol.constellation.names)
+
+
+def with_corrections(predicted: Iterable[Landmark], corrections: Iterable[Landmark]) -> tuple[Landmark, ...]:
+    """The predicted landmarks with those replaced that a person placed."""
+    placed = {mark.name: mark for mark in corrections if mark.status == CORRECTED}
+    return tuple(placed.get(mark.name, mark) for mark in predicted)
+
+
+def _plan(
+    stacks: Sequence[ScoutStack],
+    protocol: Protocol,
+    rule: BoxRule,
+    predicted: tuple[Landmark, ...],
+    corrections: Iterable[Landmark],
+    disagreeing: Sequence[str],
+    model: ModelInfo | None,
+) -> Calibration:
+    landmarks = with_corrections(predicted, corrections)
+    frame = fit_frame(landmarks, protocol)
+    box = plan_box(frame, protocol, rule)
+    checks = run_checks(Evidence(stacks, landmarks, disagreeing, frame, box, protocol, rule))
+    return Calibration(
+        tuple(stacks), protocol, landmarks, predicted, frame, box, prescribe(box, rule), checks, model
+    )
+
+
+def _timed(calibration: Calibration, timings_s: dict[str, float]) -> Calibration:
+    from dataclasses import replace
+
+    return replace(calibration, timings_s=timings_s)

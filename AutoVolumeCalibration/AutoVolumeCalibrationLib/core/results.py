@@ -1,0 +1,213 @@
+"""The files of one calibration: written together, read back for a refit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from .calibration import FACES, AnatomicalFrame, Calibration, Check, ModelInfo, OrientedBox
+from .errors import InputError, UsageError
+from .json_files import json_text, read_json, require_schema
+from .landmarks import Landmark
+from .markups_json import landmarks_to_markups, scan_box_to_markups
+from .prescription import Prescription, prescription_from_dict
+from .resources import resource_path
+from .whole_files import replacing
+
+FORMAT = "AutoVolumeCalibration/calibration/1"
+
+LANDMARKS_FILE, BOX_FILE = "landmarks.mrk.json", "scanbox.mrk.json"
+CALIBRATION_FILE, OVERVIEW_FILE = "calibration.json", "overview.png"
+
+_REMEDY = "Give the folder that calibrate wrote, or run calibrate again."
+
+
+@dataclass(frozen=True, eq=False)
+class SavedCalibration:
+    """What a result folder tells: enough to fit again with corrected landmarks.
+
+    Attributes:
+        landmarks: as in the last fit, corrections included.
+        predicted: the network's own.
+        protocol: name or file that ``load_protocol`` takes.
+        box, prescription, checks: of the last fit.
+        model: None where no network ran.
+        sources: absolute paths of the scouts.
+        study: name of the study, empty where none was given.
+        timings_s: of the last fit.
+    """
+
+    landmarks: tuple[Landmark, ...]
+    predicted: tuple[Landmark, ...]
+    protocol: str
+    box: OrientedBox
+    prescription: Prescription
+    checks: tuple[Check, ...]
+    model: ModelInfo | None
+    sources: tuple[str, ...]
+    study: str
+    timings_s: Mapping[str, float]
+
+
+def write_results(
+    calibration: Calibration,
+    folder: Path | str,
+    *,
+    overwrite: bool,
+    sources: Sequence[Path | str] = (),
+    study: str = "",
+    draw_overview: Callable[[Calibration, Path], None] | None = None,
+) -> list[Path]:
+    """Write landmarks, box, calibration.json and the picture into ``folder``, all of them or none.
+
+    Args:
+        overwrite: replace results that are there; without it they are an error.
+        sources: the scouts as they were given, to find them again.
+        study: name of the study, without patient data.
+        draw_overview: writes the picture of a calibration to a path; None: no picture.
+
+    Returns:
+        The files, in the folder.
+
+    Raises:
+        UsageError: results are there already, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    texts = {
+        # Entered first, so renamed last: a calibration.json means that the others are there.
+        CALIBRATION_FILE: json_text(calibration_to_dict(calibration, sources, study)),
+        LANDMARKS_FILE: json_text(landmarks_to_markups(calibration.landmarks, calibration.protocol.constellation)),
+        BOX_FILE: json_text(scan_box_to_markups(calibration.box)),
+    }
+    names = [*texts, OVERVIEW_FILE] if draw_overview else list(texts)
+    _require_place(folder, names, overwrite)
+    with ExitStack() as files:
+        for name, text in texts.items():
+            files.enter_context(replacing(folder / name)).write_bytes(text.encode("utf-8"))
+        if draw_overview:
+            draw_overview(calibration, files.enter_context(replacing(folder / OVERVIEW_FILE)))
+    return [folder / name for name in names]
+
+
+def calibration_to_dict(
+    calibration: Calibration, sources: Sequence[Path | str] = (), study: str = ""
+) -> dict[str, Any]:
+    """The content of calibration.json (``Resources/Schemas/calibration.schema.json``). RAS mm."""
+    model, protocol = calibration.model, calibration.protocol
+    shipped = protocol.source.resolve().is_relative_to(resource_path("Protocols").resolve())
+    return {
+        "format": FORMAT,
+        "software": {"name": "AutoVolumeCalibration", "version": __version__},
+        "study": study,
+        "sources": [str(Path(source).absolute()) for source in sources],
+        "model": {"name": model.name, "sha256": model.sha256, "device": model.device} if model else None,
+        "protocol": protocol.name,
+        "protocol_file": None if shipped else str(protocol.source.absolute()),
+        "coordinate_system": "RAS",
+        "landmarks": [_landmark_to_dict(landmark) for landmark in calibration.landmarks],
+        "predicted": [_landmark_to_dict(landmark) for landmark in calibration.predicted],
+        "frame": _frame_to_dict(calibration.frame),
+        "box": _box_to_dict(calibration.box),
+        "prescription": calibration.prescription.to_dict(),
+        "checks": [{"name": c.name, "level": c.level, "message": c.message} for c in calibration.checks],
+        "timings_s": {name: float(seconds) for name, seconds in calibration.timings_s.items()},
+    }
+
+
+def read_results(folder: Path | str) -> SavedCalibration:
+    """What ``write_results`` left in ``folder``.
+
+    Raises:
+        InputError: there is no calibration.json, or it is damaged or of another format.
+    """
+    path = Path(folder) / CALIBRATION_FILE
+    data = read_json(path, InputError, _REMEDY)
+    require_schema(data, "calibration", path, InputError, _REMEDY)
+    return SavedCalibration(
+        landmarks=tuple(_landmark(entry) for entry in data["landmarks"]),
+        predicted=tuple(_landmark(entry) for entry in data["predicted"]),
+        protocol=data["protocol_file"] or data["protocol"],
+        box=_box(data["box"]),
+        prescription=prescription_from_dict(data["prescription"]),
+        checks=tuple(Check(**entry) for entry in data["checks"]),
+        model=ModelInfo(**data["model"]) if data["model"] else None,
+        sources=tuple(data["sources"]),
+        study=data["study"],
+        timings_s=data["timings_s"],
+    )
+
+
+def _require_place(folder: Path, names: Sequence[str], overwrite: bool) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be made ({error.strerror or error})", source=str(folder), remedy="Give another output folder."
+        ) from error
+    present = [name for name in names if (folder / name).exists()]
+    if present and not overwrite:
+        raise UsageError(
+            f"holds {', '.join(present)} already", source=str(folder), remedy="Give another folder or --overwrite."
+        )
+
+
+def _landmark_to_dict(landmark: Landmark) -> dict[str, Any]:
+    return {
+        "name": landmark.name,
+        "position_mm": _list(landmark.position_mm),
+        "covariance_mm2": _list(landmark.covariance_mm2),
+        "confidence": float(landmark.confidence),
+        "status": landmark.status,
+        "planes": list(landmark.planes),
+    }
+
+
+def _landmark(entry: Mapping[str, Any]) -> Landmark:
+    position, covariance = entry["position_mm"], entry["covariance_mm2"]
+    return Landmark(
+        entry["name"],
+        None if position is None else np.array(position, dtype=float),
+        None if covariance is None else np.array(covariance, dtype=float),
+        float(entry["confidence"]),
+        entry["status"],
+        tuple(entry["planes"]),
+    )
+
+
+def _frame_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
+    return {
+        "origin_mm": _list(frame.origin_mm),
+        "axes": _list(frame.axes),
+        "scale": float(frame.scale),
+        "covariance": _list(frame.covariance),
+    }
+
+
+def _box_to_dict(box: OrientedBox) -> dict[str, Any]:
+    return {
+        "name": box.name,
+        "center_mm": _list(box.center_mm),
+        "axes": _list(box.axes),
+        "size_mm": _list(box.size_mm),
+        "face_sd_mm": {face: float(box.face_sd_mm[face]) for face in FACES if face in box.face_sd_mm},
+    }
+
+
+def _box(entry: Mapping[str, Any]) -> OrientedBox:
+    return OrientedBox(
+        entry["name"],
+        np.array(entry["center_mm"], dtype=float),
+        np.array(entry["axes"], dtype=float),
+        np.array(entry["size_mm"], dtype=float),
+        dict(entry["face_sd_mm"]),
+    )
+
+
+def _list(values: np.ndarray | None) -> list | None:
+    return None if values is None else np.asarray(values, dtype=float).tolist()

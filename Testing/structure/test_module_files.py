@@ -1,0 +1,80 @@
+"""What Slicer asks of a module file, answered without the application."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = ("AutoVolumeCalibration", "LandmarkTraining")
+
+
+class _Base:
+    def __init__(self, parent=None):
+        self.parent = parent
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Loads a module file with the few names it takes from Slicer."""
+    fakes = {
+        "slicer": {},
+        "slicer.i18n": {"tr": str, "translate": lambda _context, text: text},
+        "slicer.ScriptedLoadableModule": dict.fromkeys(
+            ("ScriptedLoadableModule", "ScriptedLoadableModuleLogic", "ScriptedLoadableModuleWidget"), _Base
+        ),
+    }
+    for name, members in fakes.items():
+        fake = ModuleType(name)
+        fake.__dict__.update(members)
+        monkeypatch.setitem(sys.modules, name, fake)
+
+    def load_module(name):
+        spec = importlib.util.spec_from_file_location(name, ROOT / name / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load_module
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_describes_itself(load, name):
+    parent = SimpleNamespace()
+    getattr(load(name), name)(parent)
+    assert parent.title
+    assert parent.categories == ["Planning"]
+    assert parent.contributors
+    assert "Research use only" in parent.helpText
+    assert parent.acknowledgementText
+    assert set(parent.dependencies) <= set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_has_a_widget_and_a_logic_and_loads_at_once(load, name):
+    started = time.perf_counter()
+    module = load(name)
+    assert time.perf_counter() - started < 0.3
+    assert hasattr(getattr(module, f"{name}Widget"), "setup")
+    getattr(module, f"{name}Logic")()
+
+
+def test_the_logic_plans_what_the_core_plans(load, monkeypatch):
+    from AutoVolumeCalibrationLib.core import bundles, pipeline, protocols, readers
+
+    monkeypatch.setattr(readers, "read_scouts", lambda paths: ("scouts", *paths))
+    monkeypatch.setattr(protocols, "load_protocol", lambda name: ("protocol", name))
+    monkeypatch.setattr(bundles, "load_model", lambda name, device: ("model", name, device))
+    monkeypatch.setattr(pipeline, "calibrate", lambda *steps, box: (*steps, box))
+    logic = load("AutoVolumeCalibration").AutoVolumeCalibrationLogic()
+    assert logic.calibrate(["a"], "Knee", box="B", device="cpu") == (
+        ("scouts", "a"),
+        ("protocol", "Knee"),
+        ("model", bundles.DEFAULT_MODEL, "cpu"),
+        "B",
+    )
