@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -222,7 +223,7 @@ def learning_rate_factor(step: int, config: TrainingConfig) -> float:
     """Factor of the learning rate: linear warm-up, then a cosine down to 2 %."""
     warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
     fraction = min(1.0, step / config.steps)
-    return warm * (0.98 * 0.5 * (1 + np.cos(np.pi * fraction)) + 0.02)
+    return warm * (0.98 * 0.5 * (1 + math.cos(math.pi * fraction)) + 0.02)
 
 
 def choose_training_device(name: str) -> torch.device:
