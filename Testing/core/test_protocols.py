@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 from AutoVolumeCalibrationLib.core.anatomy import RESIDUAL_FLOOR_MM
 from AutoVolumeCalibrationLib.core.calibration import FACES, AnatomicalFrame, OrientedBox
 from AutoVolumeCalibrationLib.core.errors import ProtocolError, UsageError
+from AutoVolumeCalibrationLib.core.planning import plan_box
 from AutoVolumeCalibrationLib.core.protocol_by_example import save_by_example, tilt_between_deg
 from AutoVolumeCalibrationLib.core.protocols import (
-    BOX_AXES,
     box_rule,
     line_axes,
     list_protocols,
@@ -33,9 +33,7 @@ def brain():
 def random_axes(seed: int, limit_deg: float = 180.0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     vector = rng.normal(size=3)
-    return Rotation.from_rotvec(
-        vector / np.linalg.norm(vector) * rng.uniform(0, limit_deg), degrees=True
-    ).as_matrix()
+    return Rotation.from_rotvec(vector / np.linalg.norm(vector) * rng.uniform(0, limit_deg), degrees=True).as_matrix()
 
 
 def write_protocol(folder, **changes):
@@ -46,15 +44,12 @@ def write_protocol(folder, **changes):
     return path, data
 
 
-def box_by_rule(rule, frame, landmarks_mm) -> OrientedBox:
-    """The rule applied as its definition says, without rounding to slices."""
-    axes = tilted_axes(line_axes(frame.axes, rule.line, landmarks_mm), rule.tilt_deg)
-    reach = []
-    for face, sign, axis in zip(FACES, (-1, 1) * 3, np.repeat(axes, 2, axis=0), strict=True):
-        outermost = max(sign * (landmarks_mm[name] - frame.origin_mm) @ axis for name in rule.faces[face].landmarks)
-        reach.append(sign * (outermost + rule.faces[face].margin_mm))
-    low, high = np.array(reach[::2]), np.array(reach[1::2])
-    return OrientedBox(rule.name, frame.origin_mm + (low + high) / 2 @ axes, axes, high - low)
+def placed_frame(constellation, origin_mm=(0, 0, 0), axes=None) -> AnatomicalFrame:
+    """The frame of a head that is the reference itself, moved and turned."""
+    origin, axes = np.array(origin_mm, float), np.eye(3) if axes is None else axes
+    places = origin + constellation.reference_mm @ axes
+    expected = dict(zip(constellation.names, places, strict=True))
+    return AnatomicalFrame(origin, axes, 1.0, np.eye(6), expected, constellation.covariance_mm2)
 
 
 def test_every_shipped_protocol_loads_and_has_a_box():
@@ -78,7 +73,7 @@ def test_the_brain_is_symmetric_and_stands_on_ac_and_pc(brain):
     mirrored = brain.reference_mm[brain.mirror_indices] * [-1, 1, 1]
     assert np.abs(mirrored - brain.reference_mm).max() < 0.015
     left = [landmark for landmark in brain.landmarks if landmark.title.startswith("Left")]
-    assert len(left) == 16
+    assert len(left) == 17
     assert all(landmark.reference_mm[0] < 0 for landmark in left)
 
 
@@ -251,16 +246,12 @@ def test_an_anatomy_beside_the_protocol_comes_first(tmp_path):
 def test_a_protocol_by_example_gives_the_same_box_again(tmp_path, name, seed):
     protocol = load_protocol(name)
     rng = np.random.default_rng(seed)
-    frame = AnatomicalFrame(rng.normal(0, 20, 3), random_axes(seed, 40), 1.0, np.eye(6))
-    expected = {
-        landmark: frame.origin_mm + place @ frame.axes
-        for landmark, place in zip(protocol.constellation.names, protocol.constellation.reference_mm, strict=True)
-    }
+    frame = placed_frame(protocol.constellation, rng.normal(0, 20, 3), random_axes(seed, 40))
     box = OrientedBox("any", rng.normal(0, 20, 3), random_axes(seed + 50, 60), rng.uniform(90, 200, 3))
     path = tmp_path / "mine.json"
-    path.write_text(save_by_example(protocol, frame, expected, box, "Mine", "My box"), encoding="utf-8")
+    path.write_text(save_by_example(protocol, frame, frame.expected_mm, box, "Mine", "My box"), encoding="utf-8")
     saved = load_protocol(path)
-    again = box_by_rule(box_rule(saved), frame, expected)
+    again = plan_box(frame, saved, box_rule(saved))
     assert again.center_mm == pytest.approx(box.center_mm, abs=1e-4)
     assert again.axes == pytest.approx(box.axes, abs=1e-6)
     assert again.size_mm == pytest.approx(box.size_mm, abs=1e-4)
@@ -268,22 +259,21 @@ def test_a_protocol_by_example_gives_the_same_box_again(tmp_path, name, seed):
     assert saved.constellation is protocol.constellation
 
 
-def test_an_example_of_whole_slices_keeps_rounding_to_slices(brain):
-    protocol = load_protocol("BrainAcPc")
-    frame = AnatomicalFrame(np.zeros(3), np.eye(3), 1.0, np.eye(6))
-    expected = dict(zip(brain.names, brain.reference_mm, strict=True))
-    size = np.array([143.0, 177.0, 0.0])
-    size[BOX_AXES.index("superior")] = 141.0
-    text = save_by_example(protocol, frame, expected, OrientedBox("b", np.zeros(3), np.eye(3), size), "Mine", "My box")
-    assert json.loads(text)["boxes"][0]["round_up_to_slices"] is True
+def test_an_example_of_whole_slices_keeps_rounding_and_its_size(tmp_path, brain):
+    protocol, frame = load_protocol("BrainAcPc"), placed_frame(brain, axes=random_axes(5, 30))
+    box = OrientedBox("AxialWholeBrain", np.array([1.0, 2, 3]), random_axes(6, 30), np.array([143.0, 177, 141]))
+    text = save_by_example(protocol, frame, frame.expected_mm, box, "Mine", "My box")
+    (tmp_path / "mine.json").write_text(text)
+    saved = load_protocol(tmp_path / "mine.json")
+    assert box_rule(saved).round_up_to_slices
+    assert plan_box(frame, saved, box_rule(saved)).size_mm == pytest.approx(box.size_mm, abs=1e-4)
 
 
 def test_an_example_of_own_landmarks_takes_them_along(tmp_path):
     protocol = load_protocol(own_protocol(tmp_path, own_landmarks()))
-    frame = AnatomicalFrame(np.zeros(3), np.eye(3), 1.0, np.eye(6))
-    expected = dict(zip(protocol.constellation.names, protocol.constellation.reference_mm, strict=True))
+    frame = placed_frame(protocol.constellation)
     box = OrientedBox("AxialWholeBrain", np.zeros(3), np.eye(3), np.full(3, 100.0))
-    (tmp_path / "new.json").write_text(save_by_example(protocol, frame, expected, box, "New", "New"))
+    (tmp_path / "new.json").write_text(save_by_example(protocol, frame, frame.expected_mm, box, "New", "New"))
     assert load_protocol(tmp_path / "new.json").constellation.names == protocol.constellation.names
     with pytest.raises(UsageError, match="no name"):
-        save_by_example(protocol, frame, expected, box, "../evil", "New")
+        save_by_example(protocol, frame, frame.expected_mm, box, "../evil", "New")

@@ -156,7 +156,8 @@ def _bundle_folder(name_or_folder: str | Path) -> Path:
     shipped = sorted(path.parent.parent.name for path in models.glob("*/configs/metadata.json"))
     if str(name_or_folder) not in shipped:
         raise ModelError(
-            f"there is no model {name_or_folder}", remedy=f"Give a bundle folder or one of: {', '.join(shipped) or 'none'}."
+            f"there is no model {name_or_folder}",
+            remedy=f"Give a bundle folder or one of: {', '.join(shipped) or 'none'}.",
         )
     return models / str(name_or_folder)
 

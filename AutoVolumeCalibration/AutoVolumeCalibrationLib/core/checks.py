@@ -73,10 +73,14 @@ def scout_checks(stacks: Sequence[ScoutStack]) -> list[Check]:
         findings.append(Check("planes", WARNING, f"No {' or '.join(absent)} scout: the plan rests on two planes."))
     empty = sorted({stack.plane for stack in stacks if all(_is_empty(s.pixels) for s in stack.slices)})
     if empty:
-        findings.append(Check("empty plane", ERROR, f"The {', '.join(empty)} scout shows no anatomy: acquire it again."))
+        findings.append(
+            Check("empty plane", ERROR, f"The {', '.join(empty)} scout shows no anatomy: acquire it again.")
+        )
     slices = sum(len(stack.slices) for stack in stacks)
     if slices < 3:
-        findings.append(Check("slices", WARNING, f"Only {slices} slices in all: acquire three planes for a safer plan."))
+        findings.append(
+            Check("slices", WARNING, f"Only {slices} slices in all: acquire three planes for a safer plan.")
+        )
     return findings
 
 
@@ -96,9 +100,15 @@ def _head(e: Evidence) -> Check | None:
     best = sorted((mark.confidence for mark in e.landmarks if mark.status == PREDICTED), reverse=True)[:10]
     mean = sum(best) / 10
     if mean < NO_HEAD_CONFIDENCE:
-        return Check("anatomy", ERROR, f"No {e.protocol.anatomy or 'anatomy'} recognised (clarity {mean:.2f} of 1): wrong region or empty scouts?")
+        return Check(
+            "anatomy",
+            ERROR,
+            f"No {e.protocol.anatomy or 'anatomy'} recognised (clarity {mean:.2f} of 1): wrong region or empty scouts?",
+        )
     if mean < CLEAR_CONFIDENCE:
-        return Check("anatomy", WARNING, f"The anatomy is hard to recognise (clarity {mean:.2f} of 1): check every point.")
+        return Check(
+            "anatomy", WARNING, f"The anatomy is hard to recognise (clarity {mean:.2f} of 1): check every point."
+        )
     return None
 
 
@@ -116,7 +126,9 @@ def _confidence(e: Evidence) -> Check | None:
     named = {e.protocol.frame.origin, *e.protocol.frame.line[0], *e.protocol.frame.line[1]}
     if e.rule.line:
         named |= {*e.rule.line[0], *e.rule.line[1]}
-    doubtful = [m.name for m in e.landmarks if m.name in named and m.status == PREDICTED and m.confidence < CLEAR_CONFIDENCE / 2]
+    doubtful = [
+        m.name for m in e.landmarks if m.name in named and m.status == PREDICTED and m.confidence < CLEAR_CONFIDENCE / 2
+    ]
     absent = [m.name for m in e.landmarks if m.name in named and m.status == MISSING]
     if doubtful or absent:
         return Check("reference line", WARNING, f"Check point {_some(absent + doubtful)}: it is not clearly seen.")
@@ -127,7 +139,9 @@ def _outliers(e: Evidence) -> Check | None:
     found = sum(mark.status != MISSING for mark in e.landmarks)
     level = _above(len(e.frame.outliers) / max(1, found), OUTLIER_FRACTION)
     if level:
-        return Check("outliers", level, f"{len(e.frame.outliers)} points contradict the others: check {_some(e.frame.outliers)}.")
+        return Check(
+            "outliers", level, f"{len(e.frame.outliers)} points contradict the others: check {_some(e.frame.outliers)}."
+        )
     return None
 
 
@@ -135,7 +149,9 @@ def _planes_agree(e: Evidence) -> Check | None:
     found = sum(mark.status != MISSING for mark in e.landmarks)
     level = _above(len(e.disagreeing) / max(1, found), OUTLIER_FRACTION)
     if level:
-        return Check("planes disagree", level, f"The planes place {_some(e.disagreeing)} differently: did the patient move?")
+        return Check(
+            "planes disagree", level, f"The planes place {_some(e.disagreeing)} differently: did the patient move?"
+        )
     return None
 
 
@@ -161,7 +177,9 @@ def _faces(e: Evidence) -> Check | None:
     face = max(FACES, key=lambda name: e.box.face_sd_mm[name])
     level = _above(e.box.face_sd_mm[face], FACE_SD_MM)
     if level:
-        return Check("box", level, f"The {face} face is only known to {e.box.face_sd_mm[face]:.0f} mm: check it or add margin.")
+        return Check(
+            "box", level, f"The {face} face is only known to {e.box.face_sd_mm[face]:.0f} mm: check it or add margin."
+        )
     return None
 
 
@@ -173,7 +191,11 @@ def _cut_off(e: Evidence) -> Check | None:
             if name not in outside and not any(_inside(e.frame.expected_mm[name], stack) for stack in e.stacks):
                 outside.append(name)
     if outside:
-        return Check("field of view", WARNING, f"Anatomy is cut off at {_some(outside)}: the box may be wrong there, enlarge the scouts.")
+        return Check(
+            "field of view",
+            WARNING,
+            f"Anatomy is cut off at {_some(outside)}: the box may be wrong there, enlarge the scouts.",
+        )
     return None
 
 

@@ -118,7 +118,7 @@ def _to_network_grid(scout_slice: ScoutSlice, model: LandmarkModel) -> _Prepared
     image = torch.nn.functional.interpolate(
         torch.from_numpy(pixels)[None, None], size=size, mode="bilinear", antialias=True, align_corners=False
     )[0, 0].numpy()
-    image = np.clip((image - low) / max(high - low, 1e-6), 0, CAP)
+    image = np.clip((image - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, CAP)
     return _Prepared(image, (extent[0] / size[0], extent[1] / size[1]))
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from .calibration import AnatomicalFrame
 from .errors import InputError
 from .landmarks import CORRECTED, MISSING, Landmark
 from .protocols import Line, Protocol, line_axes
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 #: Standard deviation of log head size over the reference: children to large adults.
 LOG_SCALE_SD = 0.12
@@ -83,9 +87,12 @@ def fit_frame(landmarks: Sequence[Landmark], protocol: Protocol) -> AnatomicalFr
     points = np.array([mark.position_mm for mark in observed])
     errors = np.array([mark.covariance_mm2 for mark in observed])
     trusted = np.array([mark.status == CORRECTED for mark in observed])
-    fit = _robust_fit(points, errors, trusted, constellation.reference_mm[chosen], _block(constellation.covariance_mm2, chosen))
-    expected, covariance = _predict(fit, chosen, constellation.reference_mm, constellation.covariance_mm2)
-    return _frame_of(fit, expected, covariance, protocol, observed)
+    reference, shape = constellation.reference_mm, constellation.covariance_mm2
+    # These matrices are small: on a busy machine the threads of BLAS wait for each other 100 times longer than they work.
+    with _blas().limit(limits=1, user_api="blas"):
+        fit = _robust_fit(points, errors, trusted, reference[chosen], _block(shape, chosen))
+        expected, covariance = _predict(fit, chosen, reference, shape)
+        return _frame_of(fit, expected, covariance, protocol, observed)
 
 
 def rotation_response(protocol: Protocol, line: Line | None) -> np.ndarray:
@@ -139,10 +146,11 @@ def _robust_fit(
     pose = _procrustes(points, reference, 1 / np.trace(errors, axis1=1, axis2=2))
     weights = np.ones(len(points))
     jacobian = _pose_jacobian(reference)
+    own_shape = np.array([shape[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] for i in range(len(points))])
     for iteration in range(ITERATIONS):
         residual = pose.to_head(points) - reference
         local = np.einsum("ji,njk,kl->nil", pose.rotation, errors, pose.rotation) / pose.scale**2
-        marginal = np.array([shape[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] for i in range(len(points))]) + local
+        marginal = own_shape + local
         distance2 = np.einsum("ni,ni->n", residual, np.linalg.solve(marginal, residual[..., None])[..., 0]) / 3
         limit = ROBUST_SCALE * (ANNEALING[iteration] if iteration < len(ANNEALING) else 1.0)
         weights = np.where(trusted, 1.0, 1 / (1 + distance2 / limit**2) ** 2)
@@ -179,7 +187,9 @@ def _moved(pose: _Pose, step: np.ndarray) -> _Pose:
     from scipy.spatial.transform import Rotation
 
     rotation = pose.rotation @ Rotation.from_rotvec(step[:3]).as_matrix()
-    return _Pose(rotation, pose.translation + pose.scale * pose.rotation @ step[4:], pose.scale * float(np.exp(step[3])))
+    return _Pose(
+        rotation, pose.translation + pose.scale * pose.rotation @ step[4:], pose.scale * float(np.exp(step[3]))
+    )
 
 
 def _procrustes(points: np.ndarray, reference: np.ndarray, weights: np.ndarray) -> _Pose:
@@ -194,9 +204,7 @@ def _procrustes(points: np.ndarray, reference: np.ndarray, weights: np.ndarray) 
     return _Pose(rotation, center - scale * rotation @ reference_center, scale)
 
 
-def _predict(
-    fit: _Fit, chosen: np.ndarray, reference: np.ndarray, shape: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _predict(fit: _Fit, chosen: np.ndarray, reference: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expected head points (n, 3) of the whole constellation and their covariance (3n, 3n)."""
     rows = (3 * chosen[:, None] + np.arange(3)).ravel()
     gain = shape[:, rows] @ fit.precision
@@ -258,6 +266,15 @@ def _block(covariance: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def _block_diagonal(blocks: np.ndarray) -> np.ndarray:
-    from scipy.linalg import block_diag
+    """(3n, 3n) matrix with ``blocks`` (n, 3, 3) on its diagonal."""
+    n = len(blocks)
+    full = np.zeros((n, 3, n, 3))
+    full[np.arange(n), :, np.arange(n), :] = blocks
+    return full.reshape(3 * n, 3 * n)
 
-    return block_diag(*blocks)
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -76,9 +76,7 @@ def fuse(
     return Fusion(tuple(landmarks), tuple(worst))
 
 
-def _view(
-    stack: StackDetections, k: int, threshold: float, tau_mm: float, through_plane_mm: float
-) -> StackView | None:
+def _view(stack: StackDetections, k: int, threshold: float, tau_mm: float, through_plane_mm: float) -> StackView | None:
     """What a stack tells of landmark k; None when no slice sees it."""
     heights = stack.heights[:, k]
     seen = heights >= threshold
@@ -151,7 +149,8 @@ def _landmarks_of(
     covariance = np.linalg.inv(normal + np.eye(size) * 1e-6)
     points = covariance @ right
     residual = sum(
-        float((view.place - matrix @ points) @ view.information @ (view.place - matrix @ points)) for matrix, view in rows
+        float((view.place - matrix @ points) @ view.information @ (view.place - matrix @ points))
+        for matrix, view in rows
     )
     tension = np.sqrt(residual / max(1, 3 * len(rows) - size)) if len(rows) > 1 else 0.0
     covariance = covariance * max(1.0, tension) ** 2

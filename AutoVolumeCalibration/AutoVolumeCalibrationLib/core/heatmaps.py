@@ -52,7 +52,9 @@ def render_targets(
 
     points = torch.nan_to_num(points, nan=-1e4, posinf=-1e4, neginf=-1e4)
     axes = [torch.arange(n, device=points.device, dtype=points.dtype) for n in size]
-    row, column = (torch.exp(-((axis - points[..., i, None]) ** 2) / (2 * sigma_pixels**2)) for i, axis in enumerate(axes))
+    row, column = (
+        torch.exp(-((axis - points[..., i, None]) ** 2) / (2 * sigma_pixels**2)) for i, axis in enumerate(axes)
+    )
     return heights[..., None, None] * row[..., :, None] * column[..., None, :]
 
 

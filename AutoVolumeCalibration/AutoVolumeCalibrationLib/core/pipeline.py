@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
 
 from .calibration import Calibration, ModelInfo
 from .checks import Evidence, run_checks
 from .detection import detect
 from .frame import fit_frame
 from .fusion import fuse
-from .landmarks import CORRECTED, Landmark
+from .landmarks import PREDICTED, Landmark
 from .planning import plan_box
 from .prescription import prescribe
 from .protocols import BoxRule, Protocol, box_rule
@@ -56,7 +56,8 @@ def calibrate(
     info = ModelInfo(model.name, model.sha256, model.device)
     result = _plan(stacks, protocol, rule, predicted, corrections, fusion.disagreeing, info)
     finished = time.perf_counter()
-    return _timed(result, {"detect": detected - started, "fit": finished - detected, "total": finished - started})
+    timings = {"detect": detected - started, "fit": finished - detected, "total": finished - started}
+    return replace(result, timings_s=timings)
 
 
 def refit(calibration: Calibration, corrections: Iterable[Landmark], *, box: str | None = None) -> Calibration:
@@ -64,25 +65,40 @@ def refit(calibration: Calibration, corrections: Iterable[Landmark], *, box: str
 
     ``corrections`` are all that hold now: a landmark not among them goes back to its prediction.
     """
-    started = time.perf_counter()
-    rule = box_rule(calibration.protocol, box or calibration.box.name)
-    result = _plan(
-        calibration.stacks, calibration.protocol, rule, calibration.predicted, corrections, (), calibration.model
+    return plan_from_landmarks(
+        calibration.stacks,
+        calibration.protocol,
+        corrections,
+        predicted=calibration.predicted,
+        model=calibration.model,
+        box=box or calibration.box.name,
+        timings_s=calibration.timings_s,
     )
-    elapsed = time.perf_counter() - started
-    return _timed(result, {**calibration.timings_s, "fit": elapsed, "total": elapsed})
 
 
 def plan_from_landmarks(
-    stacks: Sequence[ScoutStack], protocol: Protocol, corrections: Iterable[Landmark], *, box: str | None = None
+    stacks: Sequence[ScoutStack],
+    protocol: Protocol,
+    corrections: Iterable[Landmark],
+    *,
+    predicted: Iterable[Landmark] = (),
+    model: ModelInfo | None = None,
+    box: str | None = None,
+    timings_s: Mapping[str, float] | None = None,
 ) -> Calibration:
-    """Plan from placed landmarks alone: no network, no torch."""
+    """Plan from landmarks that are there already: no network, no torch.
+
+    Args:
+        corrections: placed by a person, or marked missing by one; they replace predicted ones.
+        predicted: what ``model`` found earlier.
+        timings_s: of the earlier steps.
+    """
     require_usable(stacks)
-    missing = in_protocol_order((), protocol)
     started = time.perf_counter()
-    result = _plan(stacks, protocol, box_rule(protocol, box), missing, corrections, (), None)
+    ordered = in_protocol_order(predicted, protocol)
+    result = _plan(stacks, protocol, box_rule(protocol, box), ordered, corrections, (), model)
     elapsed = time.perf_counter() - started
-    return _timed(result, {"fit": elapsed, "total": elapsed})
+    return replace(result, timings_s={**(timings_s or {}), "fit": elapsed, "total": elapsed})
 
 
 def in_protocol_order(landmarks: Iterable[Landmark], protocol: Protocol) -> tuple[Landmark, ...]:
@@ -92,8 +108,8 @@ def in_protocol_order(landmarks: Iterable[Landmark], protocol: Protocol) -> tupl
 
 
 def with_corrections(predicted: Iterable[Landmark], corrections: Iterable[Landmark]) -> tuple[Landmark, ...]:
-    """The predicted landmarks with those replaced that a person placed."""
-    placed = {mark.name: mark for mark in corrections if mark.status == CORRECTED}
+    """The predicted landmarks with those replaced that a person placed or marked missing."""
+    placed = {mark.name: mark for mark in corrections if mark.status != PREDICTED}
     return tuple(placed.get(mark.name, mark) for mark in predicted)
 
 
@@ -110,12 +126,4 @@ def _plan(
     frame = fit_frame(landmarks, protocol)
     box = plan_box(frame, protocol, rule)
     checks = run_checks(Evidence(stacks, landmarks, disagreeing, frame, box, protocol, rule))
-    return Calibration(
-        tuple(stacks), protocol, landmarks, predicted, frame, box, prescribe(box, rule), checks, model
-    )
-
-
-def _timed(calibration: Calibration, timings_s: dict[str, float]) -> Calibration:
-    from dataclasses import replace
-
-    return replace(calibration, timings_s=timings_s)
+    return Calibration(tuple(stacks), protocol, landmarks, predicted, frame, box, prescribe(box, rule), checks, model)

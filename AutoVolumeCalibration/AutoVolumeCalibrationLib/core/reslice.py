@@ -34,7 +34,9 @@ class Volume:
 
         inverse = np.linalg.inv(self.affine)
         index = np.asarray(points_mm) @ inverse[:3, :3].T + inverse[:3, 3]
-        return map_coordinates(self.array, np.moveaxis(index, -1, 0), order=1, mode="constant", cval=0.0, output=np.float32)
+        return map_coordinates(
+            self.array, np.moveaxis(index, -1, 0), order=1, mode="constant", cval=0.0, output=np.float32
+        )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from .whole_files import replacing
 FORMAT = "AutoVolumeCalibration/calibration/1"
 
 LANDMARKS_FILE, BOX_FILE = "landmarks.mrk.json", "scanbox.mrk.json"
-CALIBRATION_FILE, OVERVIEW_FILE = "calibration.json", "overview.png"
+CALIBRATION_FILE, OVERVIEW_FILE, SCENE_FILE = "calibration.json", "overview.png", "scene.mrb"
+RESULT_FILES = (LANDMARKS_FILE, BOX_FILE, CALIBRATION_FILE, OVERVIEW_FILE)
 
 _REMEDY = "Give the folder that calibrate wrote, or run calibrate again."
 
@@ -62,15 +64,15 @@ def write_results(
     overwrite: bool,
     sources: Sequence[Path | str] = (),
     study: str = "",
-    draw_overview: Callable[[Calibration, Path], None] | None = None,
+    drawings: Mapping[str, Callable[[Calibration, Path], None]] | None = None,
 ) -> list[Path]:
-    """Write landmarks, box, calibration.json and the picture into ``folder``, all of them or none.
+    """Write landmarks, box, calibration.json and what is drawn from them into ``folder``, all of them or none.
 
     Args:
         overwrite: replace results that are there; without it they are an error.
         sources: the scouts as they were given, to find them again.
         study: name of the study, without patient data.
-        draw_overview: writes the picture of a calibration to a path; None: no picture.
+        drawings: file name -> what writes it, given the calibration and a path (the picture, the scene).
 
     Returns:
         The files, in the folder.
@@ -85,14 +87,37 @@ def write_results(
         LANDMARKS_FILE: json_text(landmarks_to_markups(calibration.landmarks, calibration.protocol.constellation)),
         BOX_FILE: json_text(scan_box_to_markups(calibration.box)),
     }
-    names = [*texts, OVERVIEW_FILE] if draw_overview else list(texts)
-    _require_place(folder, names, overwrite)
+    drawings = drawings or {}
+    names = [*texts, *drawings]
+    require_place(folder, overwrite, names)
     with ExitStack() as files:
         for name, text in texts.items():
             files.enter_context(replacing(folder / name)).write_bytes(text.encode("utf-8"))
-        if draw_overview:
-            draw_overview(calibration, files.enter_context(replacing(folder / OVERVIEW_FILE)))
+        for name, draw in drawings.items():
+            draw(calibration, files.enter_context(replacing(folder / name)))
     return [folder / name for name in names]
+
+
+def require_place(folder: Path | str, overwrite: bool, names: Sequence[str] = RESULT_FILES) -> None:
+    """Make ``folder`` and see that it can take the files ``names``: better before the work than after it.
+
+    Raises:
+        UsageError: it cannot be made or written, or holds one of them and ``overwrite`` is False.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be made ({error.strerror or error})", source=str(folder), remedy="Give another output folder."
+        ) from error
+    present = [name for name in names if (folder / name).exists()]
+    if present and not overwrite:
+        raise UsageError(
+            f"holds {', '.join(present)} already", source=str(folder), remedy="Give another folder or --overwrite."
+        )
+    if not os.access(folder, os.W_OK):
+        raise UsageError("is not writable", source=str(folder), remedy="Give another output folder.")
 
 
 def calibration_to_dict(
@@ -141,20 +166,6 @@ def read_results(folder: Path | str) -> SavedCalibration:
         study=data["study"],
         timings_s=data["timings_s"],
     )
-
-
-def _require_place(folder: Path, names: Sequence[str], overwrite: bool) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"cannot be made ({error.strerror or error})", source=str(folder), remedy="Give another output folder."
-        ) from error
-    present = [name for name in names if (folder / name).exists()]
-    if present and not overwrite:
-        raise UsageError(
-            f"holds {', '.join(present)} already", source=str(folder), remedy="Give another folder or --overwrite."
-        )
 
 
 def _landmark_to_dict(landmark: Landmark) -> dict[str, Any]:

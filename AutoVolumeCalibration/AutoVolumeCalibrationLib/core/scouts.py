@@ -115,7 +115,9 @@ def plane_of(normal: np.ndarray) -> str:
     return PLANES[int(np.argmax(np.abs(normal)))]
 
 
-def group_into_stacks(slices: Iterable[ScoutSlice], frame_of_reference: str | None = None, name: str = "") -> list[ScoutStack]:
+def group_into_stacks(
+    slices: Iterable[ScoutSlice], frame_of_reference: str | None = None, name: str = ""
+) -> list[ScoutStack]:
     """Sort slices into stacks of equal orientation, each ordered along its normal.
 
     Several stacks of the same plane stay separate. Slices at the same place are kept once.

@@ -55,7 +55,9 @@ class PeakUncertainty:
 
 def default_uncertainty(landmarks: int) -> PeakUncertainty:
     """A guess for a model that was never calibrated: 2.5 mm at a clear peak, more at a low one."""
-    return PeakUncertainty(np.full((3, landmarks, 2), 2.5), np.array([0.2, 0.5, 0.8]), np.array([2.5, 1.4, 1.0]), 4.5, 5.0)
+    return PeakUncertainty(
+        np.full((3, landmarks, 2), 2.5), np.array([0.2, 0.5, 0.8]), np.array([2.5, 1.4, 1.0]), 4.5, 5.0
+    )
 
 
 def uncertainty_from_dict(values: Mapping[str, Any], landmarks: int, source: str) -> PeakUncertainty:

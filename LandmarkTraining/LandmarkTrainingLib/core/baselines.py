@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.coordinates import swap_ras_lps
+from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.reslice import Volume
 from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
@@ -21,6 +22,7 @@ from .poses import HEAD_CENTER_MM, STRAIGHT, head_to_scanner, move_named, move_p
 
 if TYPE_CHECKING:
     import SimpleITK
+
     from AutoVolumeCalibrationLib.core.protocols import Protocol
 
 #: Nobody looked at the image: each point may be this far off, mm per axis.
@@ -34,6 +36,9 @@ POOLED_SPACING_MM = 2.0
 
 #: Brighter than this share of the 99th percentile: not air.
 FOREGROUND = 0.15
+
+#: A head on the scouts fills at least this many of the pooled voxels.
+FEWEST_VOXELS = 1000
 
 #: Heads are brought together this far below the crown, about the middle of the brain, mm.
 HALF_HEIGHT_MM = 60.0
@@ -58,7 +63,7 @@ class Template:
 
 
 def scouts_center_mm(stacks: Sequence[ScoutStack]) -> np.ndarray:
-    """(3,) RAS point where the middles of the stacks cross; a missing plane's coordinate is that of the images' centres."""
+    """(3,) RAS point where the middles of the stacks cross; a missing plane's coordinate is the images' mean centre."""
     normals = np.array([stack.normal for stack in stacks])
     middles = np.array([(stack.positions_mm[0] + stack.positions_mm[-1]) / 2 for stack in stacks])
     images = np.mean([s.center_mm for stack in stacks for s in stack.slices], axis=0)
@@ -89,11 +94,17 @@ def register_template(stacks: Sequence[ScoutStack], template: Template, seed: in
 
     Returns:
         One landmark for each of the template's points.
+
+    Raises:
+        InputError: the scouts hold too little for a registration.
     """
     start = head_to_scanner(STRAIGHT, template.points["AC"], acpc_axes(template.points))
     pooled, filled, low_mm = _pool_slices(stacks, blur_mm=POOLED_SPACING_MM)
     in_head = low_mm + np.argwhere(filled & (pooled > FOREGROUND)) * POOLED_SPACING_MM
-    start[:3, 3] += _upper_head_center(in_head) - _upper_head_center(_foreground_mm(posed_volume(template.volume, start)))
+    if len(in_head) < FEWEST_VOXELS:
+        raise InputError("the scouts show no head that a template could be registered to")
+    in_template = _foreground_mm(posed_volume(template.volume, start))
+    start[:3, 3] += _upper_head_center(in_head) - _upper_head_center(in_template)
     moving = posed_volume(template.volume, start)
     affine = np.linalg.inv(_scouts_to_template(stacks, moving, in_head, seed)) @ start
     planes = tuple(dict.fromkeys(stack.plane for stack in stacks))
@@ -117,7 +128,9 @@ def _upper_head_center(points_mm: np.ndarray) -> np.ndarray:
     return np.array([*(low + high) / 2, crown - HALF_HEIGHT_MM])
 
 
-def _scouts_to_template(stacks: Sequence[ScoutStack], template: Volume, in_head_mm: np.ndarray, seed: int) -> np.ndarray:
+def _scouts_to_template(
+    stacks: Sequence[ScoutStack], template: Volume, in_head_mm: np.ndarray, seed: int
+) -> np.ndarray:
     """(4, 4) affine from RAS points of the scouts to RAS points of the pre-aligned template."""
     import SimpleITK
 
@@ -152,7 +165,10 @@ def _register(
     registration.SetOptimizerScalesFromPhysicalShift()
     registration.SetInterpolator(SimpleITK.sitkLinear)
     registration.SetInitialTransform(transform, inPlace=True)
-    registration.Execute(fixed, moving)
+    try:
+        registration.Execute(fixed, moving)
+    except RuntimeError as error:
+        raise InputError(f"the template cannot be registered to the scouts ({error})") from error
 
 
 def _next_transform(kind: str, previous: SimpleITK.Transform) -> SimpleITK.Transform:

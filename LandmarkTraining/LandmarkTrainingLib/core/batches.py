@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from AutoVolumeCalibrationLib.core.network_input import encode_slices
 from .config import TrainingConfig
 from .simulator.label_heads import LabelHeads
 from .simulator.render import SliceBatch, SliceSettings, simulate_batch
+from .simulator.volume_heads import VolumeHead, simulate_volume_batch
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,46 @@ def make_targets(batch: SliceBatch, settings: TargetSettings) -> torch.Tensor:
     return render_targets(points, heights, (height, width), settings.sigma_pixels)
 
 
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a run learns from and is watched on.
+
+    Attributes:
+        train, check: heads to learn from and to watch the error on.
+        mirror: (k,) index of each landmark's left/right partner.
+        volumes: real volumes that ``volume_fraction`` of the slices are cut from.
+    """
+
+    train: LabelHeads
+    check: LabelHeads
+    mirror: np.ndarray
+    volumes: Sequence[VolumeHead] = ()
+
+
 class SimulatedBatches(torch.utils.data.Dataset):
     """Batch number i of a run; the same i gives the same batch in any process."""
 
-    def __init__(self, heads: LabelHeads, mirror: np.ndarray, config: TrainingConfig, slices: SliceSettings) -> None:
-        self._heads, self._mirror, self._config, self._slices = heads, mirror, config, slices
+    def __init__(self, data: TrainingData, config: TrainingConfig, slices: SliceSettings) -> None:
+        self._data, self._config, self._slices = data, config, slices
 
     def __len__(self) -> int:
         return self._config.steps
 
     def __getitem__(self, index: int) -> SliceBatch:
-        return simulate_batch(
-            self._heads, self._mirror, self._config.batch_size, (self._config.seed, int(index)), self._slices
-        )
+        data, config, seed = self._data, self._config, (self._config.seed, int(index))
+        real = int(np.random.default_rng((*seed, 1)).binomial(config.batch_size, config.volume_fraction))
+        real = real if data.volumes else 0
+        parts = []
+        if real < config.batch_size:
+            parts.append(simulate_batch(data.train, data.mirror, config.batch_size - real, seed, self._slices))
+        if real:
+            parts.append(simulate_volume_batch(data.volumes, data.mirror, real, (*seed, 2), self._slices))
+        return joined(parts)
+
+
+def joined(parts: Sequence[SliceBatch]) -> SliceBatch:
+    """Several batches as one."""
+    return SliceBatch(*(torch.cat(tensors) for tensors in zip(*(vars(p).values() for p in parts), strict=True)))
 
 
 class RemainingIndices(torch.utils.data.Sampler):

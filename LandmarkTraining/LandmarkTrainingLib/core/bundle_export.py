@@ -22,6 +22,7 @@ from AutoVolumeCalibrationLib.core.whole_files import replacing, write_text
 
 from .config import TrainingConfig
 from .simulator.render import SliceSettings
+from .trainer import network_options
 
 #: Peaks below this are noise: simulated slices without the landmark stay under it in 95 of 100 cases.
 DEFAULT_THRESHOLD = 0.2
@@ -69,11 +70,6 @@ def copy_texts(source: Path, folder: Path) -> None:
         if (source / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, folder / name)
-
-
-def network_options(config: TrainingConfig, landmarks: int) -> dict[str, Any]:
-    """The network's options with the channel counts filled in."""
-    return {**config.options, "in_channels": IN_CHANNELS, "out_channels": landmarks}
 
 
 def _metadata(

@@ -62,8 +62,8 @@ class TrainingConfig:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @staticmethod
-    def from_json(path: Path) -> TrainingConfig:
-        """Read a configuration file.
+    def from_json(path: Path, base: TrainingConfig | None = None) -> TrainingConfig:
+        """Read a configuration file; what it leaves out is as in ``base``, the defaults when None.
 
         Raises:
             UsageError: the file is no JSON object, or a setting is unknown or of the wrong kind.
@@ -75,7 +75,7 @@ class TrainingConfig:
         if not isinstance(values, dict):
             raise UsageError("is no training configuration (not a JSON object)", source=str(path))
         # A bundle's configs/train.json keeps the settings beside what MONAI reads.
-        return TrainingConfig().replaced(values.get("training", values), source=str(path))
+        return (base or TrainingConfig()).replaced(values.get("training", values), source=str(path))
 
     def replaced(self, values: dict[str, Any], source: str = "setting") -> TrainingConfig:
         """This configuration with some settings changed, each checked against the kind of its default."""

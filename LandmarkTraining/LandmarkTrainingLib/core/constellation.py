@@ -91,7 +91,8 @@ def measure_shape(
         mirror: (n,) index of the partner on the other side, its own index on the midline.
 
     Raises:
-        InputError: too few heads, a head lacks AC, PC or half of its points, a landmark is in fewer than three heads.
+        InputError: too few heads, a head lacks AC, PC or half of its points, a landmark is in fewer
+            than three heads, or the mean does not settle.
     """
     mirror = np.asarray(mirror)
     shapes = _own_frames(_stacked(heads, names), names, mirror)
@@ -112,6 +113,8 @@ def measure_shape(
         shapes[missing] = np.nan
         if moved < _TOLERANCE_MM:
             break
+    else:
+        raise InputError("the mean of the heads does not settle", remedy="Look for a mislabelled head.")
     return MeasuredShape(mean, np.sqrt(np.diag(covariance)).reshape(-1, 3), _modes(covariance))
 
 

@@ -112,7 +112,9 @@ def _read_head(folder: Path, row: Mapping[str, str]) -> Head:
         extremes, extreme_covariances = brain_extremes(brain, points["AC"], acpc_axes(points))
         points, covariances = points | extremes, covariances | extreme_covariances
     volume_path = folder / f"{row['id']}.nii.gz"
-    return Head(row["id"], row["split"], row["subject"], row["contrast_scanner"], volume_path, points, covariances, brain)
+    return Head(
+        row["id"], row["split"], row["subject"], row["contrast_scanner"], volume_path, points, covariances, brain
+    )
 
 
 def _is_landmark(name: str) -> bool:

@@ -187,7 +187,9 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
     rule = ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]]
 
     def line(row: Sequence[str]) -> str:
-        padded = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        padded = [row[0].ljust(widths[0])] + [
+            cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)
+        ]
         return f"| {' | '.join(padded)} |"
 
     return "\n".join([line(cells[0]), line(rule), *map(line, cells[1:])])

@@ -12,7 +12,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,10 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.network_input import IN_CHANNELS
 from AutoVolumeCalibrationLib.core.networks import build_network
 
-from .batches import SimulatedBatches, batch_loader, encode, make_targets, target_settings
+from .batches import SimulatedBatches, TrainingData, batch_loader, encode, make_targets, target_settings
 from .checkpoints import load_checkpoint, save_checkpoint
 from .config import TrainingConfig
 from .losses import PeakWeightedMse
-from .simulator.label_heads import LabelHeads
 from .simulator.render import SliceBatch, SliceSettings, simulate_batch
 from .watching import inplane_errors_mm
 
@@ -37,19 +35,15 @@ logger = logging.getLogger(__name__)
 CHECK_SLICES, CHECK_SEED = 192, 987654321
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """Heads to learn from and to watch, and each landmark's left/right partner (k,)."""
-
-    train: LabelHeads
-    check: LabelHeads
-    mirror: np.ndarray
+def network_options(config: TrainingConfig, landmarks: int) -> dict[str, Any]:
+    """The run's network options with the channel counts filled in."""
+    return {**config.options, "in_channels": IN_CHANNELS, "out_channels": landmarks}
 
 
 def landmark_network(config: TrainingConfig, landmarks: int) -> torch.nn.Module:
     """The run's network for so many landmarks, freshly initialised from the run's seed."""
     torch.manual_seed(config.seed)
-    return build_network(config.architecture, {**config.options, "in_channels": IN_CHANNELS, "out_channels": landmarks})
+    return build_network(config.architecture, network_options(config, landmarks))
 
 
 def train(
@@ -108,7 +102,9 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: learning_rate_factor(step, config))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: learning_rate_factor(step, config)
+        )
         self.loss = PeakWeightedMse(config.peak_weight)
         self.recent_losses: list[float] = []
 
@@ -128,7 +124,7 @@ class _Run:
         remaining = self.config.steps - self.step
         if remaining <= 0:
             return
-        dataset = SimulatedBatches(self.data.train, self.data.mirror, self.config, self.slices)
+        dataset = SimulatedBatches(self.data, self.config, self.slices)
         trainer = SupervisedTrainer(
             device=self.device,
             max_epochs=1,
@@ -169,7 +165,9 @@ class _Run:
         self.step += 1
         self.recent_losses.append(float(engine.state.output["loss"]))
         if not np.isfinite(self.recent_losses[-1]):
-            raise UsageError(f"the loss became {self.recent_losses[-1]} at step {self.step}", remedy="Lower learning_rate.")
+            raise UsageError(
+                f"the loss became {self.recent_losses[-1]} at step {self.step}", remedy="Lower learning_rate."
+            )
         if self.step % self.config.checkpoint_steps == 0 and self.step < self.config.steps:
             self._checkpoint()
         if self.cancelled and self.cancelled():
@@ -231,3 +229,15 @@ def choose_training_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def averaged_network(config: TrainingConfig, checkpoint: Path, landmarks: int) -> torch.nn.Module:
+    """The moving average of a run's weights, ready to use.
+
+    Raises:
+        ModelError: the checkpoint cannot be read.
+    """
+    network = landmark_network(config, landmarks)
+    state = load_checkpoint(checkpoint)["average"]
+    network.load_state_dict({k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")})
+    return network.eval()

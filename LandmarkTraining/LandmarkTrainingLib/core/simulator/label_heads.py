@@ -79,3 +79,11 @@ def load_label_heads(folder: Path, heads: Sequence[int], names: Sequence[str]) -
         torch.from_numpy(np.array(landmarks)).float(),
         tuple(names),
     )
+
+
+def find_heads(folder: Path) -> list[int]:
+    """Numbers of the ``head_NN.nii.gz`` in a folder; InputError where there is none."""
+    numbers = sorted(int(path.name[5:7]) for path in folder.glob("head_[0-9][0-9].nii.gz"))
+    if not numbers:
+        raise InputError("holds no head_NN.nii.gz", source=str(folder), remedy="Name the folder of label maps.")
+    return numbers

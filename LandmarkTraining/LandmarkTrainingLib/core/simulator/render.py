@@ -78,7 +78,9 @@ class SlicePlanes:
 def random_planes(rng: np.random.Generator, count: int, settings: SliceSettings, device: torch.device) -> SlicePlanes:
     """Slices of random plane, position and thickness; 60 % near the middle of the head."""
     planes = rng.integers(0, 3, count)
-    position = np.where(rng.random(count) < 0.6, rng.normal(0, 20, count), rng.uniform(-1, 1, count) * SLICE_RANGE_MM[planes])
+    position = np.where(
+        rng.random(count) < 0.6, rng.normal(0, 20, count), rng.uniform(-1, 1, count) * SLICE_RANGE_MM[planes]
+    )
     position += rng.uniform(-1, 1, count) * settings.limits.shift_mm * rng.random(count)
     jitter = rng.uniform(-1, 1, (2, count, 1)) * settings.center_jitter_mm
     return _planes_at(planes, position, jitter, rng.uniform(*settings.thickness_mm, count), device)
@@ -145,7 +147,9 @@ def study_planes(geometry: ScoutGeometry, device: torch.device) -> SlicePlanes:
     offsets = (np.arange(geometry.slices) - (geometry.slices - 1) / 2) * geometry.gap_mm
     planes = np.repeat(np.arange(len(PLANES)), geometry.slices)
     position = np.tile(offsets, len(PLANES))
-    return _planes_at(planes, position, np.zeros((2, len(planes), 1)), np.full(len(planes), geometry.thickness_mm), device)
+    return _planes_at(
+        planes, position, np.zeros((2, len(planes), 1)), np.full(len(planes), geometry.thickness_mm), device
+    )
 
 
 def _acquire(
@@ -218,7 +222,10 @@ def _render_tissue(
     mean = torch.from_numpy(np.stack([c.mean for c in contrasts])).float().to(device)
     sd = torch.from_numpy(np.stack([c.sd for c in contrasts])).float().to(device)
     to_voxel = heads.voxel_from_head[chosen]
-    voxels = poses.to_head(planes.grid(matrix, settings.pixel_mm)) @ to_voxel[:, :, :3].transpose(1, 2) + to_voxel[:, None, :, 3]
+    voxels = (
+        poses.to_head(planes.grid(matrix, settings.pixel_mm)) @ to_voxel[:, :, :3].transpose(1, 2)
+        + to_voxel[:, None, :, 3]
+    )
     axes = torch.stack([planes.normal, planes.row_axis, planes.column_axis], dim=1)
     steps = poses.directions_to_head(axes) @ to_voxel[:, :, :3].transpose(1, 2)
     texture = _Texture(rng, noise, count, device)

@@ -40,14 +40,22 @@ def normalise(images: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
 def shade(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Smooth bias field, and for a third of the images the fall-off from a surface coil on one side."""
     count, size = len(images), images.shape[-1]
-    log_gain = rng.normal(0, 1, (count, 1, 4, 4)) * rng.uniform(0, 0.4, (count, 1, 1, 1)) * (rng.random((count, 1, 1, 1)) < 0.9)
+    log_gain = (
+        rng.normal(0, 1, (count, 1, 4, 4))
+        * rng.uniform(0, 0.4, (count, 1, 1, 1))
+        * (rng.random((count, 1, 1, 1)) < 0.9)
+    )
     field = torch.nn.functional.interpolate(
         torch.from_numpy(log_gain).float().to(images.device), images.shape[-2:], mode="bicubic", align_corners=False
     )[:, 0]
     angle = rng.uniform(0, 2 * np.pi, count)
     slope = rng.uniform(0.3, 1.5, count) * (rng.random(count) < 0.33)
     axis = torch.linspace(-1, 1, size, device=images.device)
-    field = field + _per_image(slope * np.cos(angle), images) * axis[:, None] + _per_image(slope * np.sin(angle), images) * axis
+    field = (
+        field
+        + _per_image(slope * np.cos(angle), images) * axis[:, None]
+        + _per_image(slope * np.sin(angle), images) * axis
+    )
     return images * torch.exp(field)
 
 

@@ -1,0 +1,34 @@
+"""``models`` and ``protocols``: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add both commands."""
+    models = commands.add_parser("models", help="list the model bundles")
+    models.set_defaults(run=run_models)
+    protocols = commands.add_parser("protocols", help="list the protocols and their boxes")
+    protocols.set_defaults(run=run_protocols)
+
+
+def run_models(_arguments: argparse.Namespace) -> int:
+    """``autovolume models``."""
+    from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL, list_models
+
+    for metadata in list_models():
+        default = " (default)" if metadata["name"] == DEFAULT_MODEL else ""
+        print(f"{metadata['name']}{default}: {metadata['title']}, {len(metadata['landmarks'])} landmarks")
+    return 0
+
+
+def run_protocols(_arguments: argparse.Namespace) -> int:
+    """``autovolume protocols``."""
+    from AutoVolumeCalibrationLib.core.protocols import list_protocols
+
+    for protocol in list_protocols():
+        print(f"{protocol.name}: {protocol.title}")
+        for box in protocol.boxes:
+            print(f"    {box.name}: {box.title}")
+    return 0

@@ -1,0 +1,159 @@
+"""The training commands of ``autovolume``: ``render``, ``train``, ``evaluate``, ``anatomy``.
+
+The functions that do the work are imported when their command runs, so that offering them costs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from LandmarkTrainingLib.core.baselines import Template
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the commands."""
+    _register_render(commands)
+    _register_train(commands)
+    _register_evaluate(commands)
+    anatomy = commands.add_parser("anatomy", help="measure an anatomy's reference constellation from label maps")
+    anatomy.add_argument(
+        "--labels", required=True, type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv"
+    )
+    anatomy.add_argument(
+        "--update", required=True, type=Path, metavar="FILE", help="anatomy JSON whose numbers to replace"
+    )
+    anatomy.set_defaults(run=run_anatomy)
+
+
+def _register_render(commands: argparse._SubParsersAction) -> None:
+    render = commands.add_parser("render", help="write simulated scout studies with exact landmarks")
+    source = render.add_mutually_exclusive_group(required=True)
+    source.add_argument("--labels", type=Path, metavar="DIR", help="label maps: random contrast, pose and shape")
+    source.add_argument("--volumes", type=Path, metavar="DIR", help="real volumes (heads.csv): random poses")
+    render.add_argument("--split", default="train", choices=("train", "validation"), help="of the volumes")
+    render.add_argument("--output", required=True, type=Path, metavar="DIR")
+    render.add_argument("--count", type=int, default=10, help="studies (default: 10)")
+    render.add_argument("--slices", type=int, default=5, help="per plane (default: 5)")
+    render.add_argument("--seed", type=int, default=0)
+    render.set_defaults(run=run_render)
+
+
+def _register_train(commands: argparse._SubParsersAction) -> None:
+    train = commands.add_parser("train", help="train a landmark network on simulated scouts")
+    train.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to learn from")
+    train.add_argument("--volumes", type=Path, metavar="DIR", help="real volumes of split train to mix in (heads.csv)")
+    train.add_argument("--output", required=True, type=Path, metavar="RUN", help="run folder; the bundle is RUN/bundle")
+    train.add_argument("--config", type=Path, metavar="FILE", help="JSON with settings that differ from the defaults")
+    train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, value as JSON")
+    train.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    train.set_defaults(run=run_train)
+
+
+def _register_evaluate(commands: argparse._SubParsersAction) -> None:
+    evaluate = commands.add_parser("evaluate", help="measure a model on real heads in random poses")
+    evaluate.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder with heads.csv and heads/")
+    evaluate.add_argument("--split", default="validation", choices=("train", "validation"))
+    evaluate.add_argument("--model", metavar="NAME|DIR", help="default: the one that is shipped")
+    evaluate.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE")
+    evaluate.add_argument("--poses", type=int, default=5, help="random poses per head (default: 5)")
+    evaluate.add_argument("--slices", type=int, nargs="+", default=[5, 1], choices=(1, 3, 5), help="per plane")
+    evaluate.add_argument("--heads", nargs="+", metavar="ID", help="only these heads")
+    evaluate.add_argument("--template", metavar="ID", help="head of split train for the registration baseline")
+    evaluate.add_argument("--rotation", type=float, default=20.0, metavar="DEG")
+    evaluate.add_argument("--shift", type=float, default=25.0, metavar="MM")
+    evaluate.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    evaluate.add_argument(
+        "--output", required=True, type=Path, metavar="DIR", help="cases.jsonl (resumed) and report.md"
+    )
+    evaluate.set_defaults(run=run_evaluate)
+
+
+def run_anatomy(arguments: argparse.Namespace) -> int:
+    """``autovolume anatomy``."""
+    from LandmarkTrainingLib.core.constellation import update_anatomy
+
+    update_anatomy(arguments.update, arguments.labels)
+    print(f"measured {arguments.update}")
+    return 0
+
+
+def run_render(arguments: argparse.Namespace) -> int:
+    """``autovolume render``."""
+    from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
+    from LandmarkTrainingLib.core import rendering
+
+    constellation = load_protocol("BrainAcPc").constellation
+    geometry = ScoutGeometry(slices=arguments.slices)
+    if arguments.labels:
+        studies = rendering.studies_of_labels(
+            arguments.labels, constellation, geometry, arguments.count, arguments.seed
+        )
+    else:
+        studies = rendering.studies_of_volumes(
+            arguments.volumes, arguments.split, constellation, geometry, arguments.count, arguments.seed
+        )
+    written = rendering.write_dataset(arguments.output, studies, constellation)
+    print(f"{written} studies in {arguments.output}")
+    return 0
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """``autovolume train``: ends with the run's bundle; on a finished run only exports it again."""
+    from LandmarkTrainingLib.core.training_run import run_training
+
+    run_training(
+        run_folder=arguments.output,
+        labels=arguments.labels,
+        volumes=arguments.volumes,
+        config_file=arguments.config,
+        settings=arguments.set,
+        resume=arguments.resume,
+        progress=lambda step, steps, text: print(f"step {step} of {steps}: {text}", flush=True),
+    )
+    print(f"bundle in {arguments.output / 'bundle'}")
+    return 0
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    """``autovolume evaluate``."""
+    from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL, load_model
+    from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from AutoVolumeCalibrationLib.core.whole_files import write_text
+    from LandmarkTrainingLib.core import evaluation, methods
+    from LandmarkTrainingLib.core.evaluation_report import report
+    from LandmarkTrainingLib.core.heads import list_heads
+
+    protocol = load_protocol(arguments.protocol)
+    model = load_model(arguments.model or DEFAULT_MODEL, arguments.device)
+    template = _template(arguments) if arguments.template else None
+    chosen = [h for h in list_heads(arguments.data, arguments.split) if h.id in (arguments.heads or [h.id])]
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    results = evaluation.evaluate(
+        methods.standard_methods(model, protocol, template),
+        protocol,
+        chosen,
+        poses_per_head=arguments.poses,
+        geometries={f"P{n}": evaluation.GEOMETRIES[f"P{n}"] for n in arguments.slices},
+        conditions=evaluation.Conditions(max_rotation_deg=arguments.rotation, max_shift_mm=arguments.shift),
+        log=arguments.output / "cases.jsonl",
+    )
+    text = report(results)
+    write_text(arguments.output / "report.md", text)
+    print(text)
+    return 0
+
+
+def _template(arguments: argparse.Namespace) -> Template:
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+    from LandmarkTrainingLib.core.baselines import Template
+    from LandmarkTrainingLib.core.heads import list_heads
+
+    heads = {head.id: head for head in list_heads(arguments.data, "train")}
+    if arguments.template not in heads:
+        raise UsageError(f"no head {arguments.template} in split train", remedy=f"Choose one of: {', '.join(heads)}.")
+    head = heads[arguments.template]
+    return Template(head.volume(), head.points)

@@ -1,0 +1,83 @@
+"""Real volumes with landmarks, cut into random thick slices like the label maps, with their own tissue contrast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..heads import Head
+from .pose import HeadPose, random_poses
+from .render import SliceBatch, SlicePlanes, SliceSettings, flipped_landmarks, project_landmarks, random_planes
+from .scanner_effects import add_scanner_effects
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeHead:
+    """One volume: ``intensities`` (I, J, K) in about 0..1, ``voxel_from_head`` (3, 4), ``landmarks_mm`` (k, 3), NaN where unknown."""
+
+    intensities: torch.Tensor
+    voxel_from_head: torch.Tensor
+    landmarks_mm: torch.Tensor
+
+
+def load_volume_heads(heads: Sequence[Head], names: Sequence[str]) -> list[VolumeHead]:
+    """The heads' volumes and those of their points that are named."""
+    return [_load(head, names) for head in heads]
+
+
+def _load(head: Head, names: Sequence[str]) -> VolumeHead:
+    volume = head.volume()
+    array = volume.array.astype(np.float32)
+    array = np.clip(array / max(float(np.percentile(array, 99.8)), 1e-6), 0, 1.5)
+    inverse = np.linalg.inv(volume.affine)
+    to_voxel = np.column_stack([inverse[:3, :3] @ head.axes.T, inverse[:3, :3] @ head.origin_mm + inverse[:3, 3]])
+    unknown = np.full(3, np.nan)
+    places = [(head.points[n] - head.origin_mm) @ head.axes.T if n in head.points else unknown for n in names]
+    return VolumeHead(
+        torch.from_numpy(array), torch.from_numpy(to_voxel).float(), torch.from_numpy(np.array(places)).float()
+    )
+
+
+def simulate_volume_batch(
+    heads: Sequence[VolumeHead], mirror: np.ndarray, count: int, seed: tuple[int, ...], settings: SliceSettings
+) -> SliceBatch:
+    """``count`` independent slices of the volumes, reproducible from ``seed``; arguments as ``render.simulate_batch``."""
+    device = heads[0].intensities.device
+    rng = np.random.default_rng(seed)
+    noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
+    chosen = [heads[i] for i in rng.integers(0, len(heads), count)]
+    poses = random_poses(rng, count, settings.limits, device)
+    planes = random_planes(rng, count, settings, device)
+    signal = _cut(chosen, poses, planes, settings)
+    images, seen = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
+    landmarks = torch.stack([head.landmarks_mm for head in chosen])
+    points = poses.to_scanner(flipped_landmarks(landmarks, poses.flip, mirror))
+    return project_landmarks(images, seen, planes, points, mirror, settings)
+
+
+def _cut(chosen: Sequence[VolumeHead], poses: HeadPose, planes: SlicePlanes, settings: SliceSettings) -> torch.Tensor:
+    """Mean signal over the slice thickness, (b, H, W)."""
+    matrix = settings.matrix
+    points = poses.to_head(planes.grid(matrix, settings.pixel_mm))
+    normal = poses.directions_to_head(planes.normal[:, None])
+    images = []
+    for i, head in enumerate(chosen):
+        total = torch.zeros(matrix * matrix, device=points.device)
+        for k in range(settings.profile_samples):
+            depth = ((k + 0.5) / settings.profile_samples - 0.5) * planes.thickness_mm[i]
+            total += _trilinear(head, points[i] + depth * normal[i])
+        images.append((total / settings.profile_samples).view(matrix, matrix))
+    return torch.stack(images)
+
+
+def _trilinear(head: VolumeHead, points: torch.Tensor) -> torch.Tensor:
+    """(n,) intensities at head-space points (n, 3); 0 outside."""
+    voxels = points @ head.voxel_from_head[:, :3].T + head.voxel_from_head[:, 3]
+    shape = torch.tensor(head.intensities.shape, device=points.device)
+    normalised = 2 * voxels / (shape - 1) - 1
+    # grid_sample wants (x, y, z) for a volume stored (z, y, x).
+    grid = normalised.flip(-1)[None, None, None]
+    return torch.nn.functional.grid_sample(head.intensities[None, None], grid, align_corners=True)[0, 0, 0, 0]

@@ -1,0 +1,175 @@
+"""The result folder: what is in it, that it is whole, and that a refit finds everything again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from AutoVolumeCalibrationLib import __version__
+from AutoVolumeCalibrationLib.core.calibration import (
+    FACES,
+    WARNING,
+    AnatomicalFrame,
+    Calibration,
+    Check,
+    ModelInfo,
+    OrientedBox,
+)
+from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
+from AutoVolumeCalibrationLib.core.json_files import require_schema
+from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.markups_json import read_landmarks, read_scan_box
+from AutoVolumeCalibrationLib.core.prescription import prescribe
+from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.results import calibration_to_dict, read_results, write_results
+
+FILES = {"landmarks.mrk.json", "scanbox.mrk.json", "calibration.json"}
+
+
+A_MODEL = ModelInfo("brain", "ab" * 32, "cpu")
+
+
+def a_calibration(protocol="BrainAcPc", model: ModelInfo | None = A_MODEL) -> Calibration:
+    plan = load_protocol(protocol)
+    found = Landmark("AC", np.array([1.0, 2.0, 3.0]), np.diag([1.0, 2.0, 3.0]), 0.8, PREDICTED, ("axial", "sagittal"))
+    box = OrientedBox("Axial", np.zeros(3), np.eye(3), np.array([140.0, 180, 141]), dict.fromkeys(FACES, 1.5))
+    return Calibration(
+        stacks=(),
+        protocol=plan,
+        landmarks=(found.corrected(np.array([1.5, 2.0, 3.0])), Landmark("PC")),
+        predicted=(found, Landmark("PC")),
+        frame=AnatomicalFrame(np.zeros(3), np.eye(3), 1.02, np.eye(6)),
+        box=box,
+        prescription=prescribe(box, plan.boxes[0]),
+        checks=(Check("coverage", WARNING, "One plane is missing."),),
+        model=model,
+        timings_s={"read": 0.1, "detect": 0.2, "fit": 0.01, "total": 0.31},
+    )
+
+
+def test_the_dictionary_is_what_the_contract_says():
+    data = calibration_to_dict(a_calibration(), ["scouts"], "Study 1")
+    require_schema(data, "calibration", "x", InputError, "")
+    assert data["software"] == {"name": "AutoVolumeCalibration", "version": __version__}
+    assert data["protocol"] == "BrainAcPc"
+    assert data["protocol_file"] is None
+    assert data["coordinate_system"] == "RAS"
+    assert data["landmarks"][0]["status"] == "corrected"
+    assert data["landmarks"][1] == {
+        "name": "PC",
+        "position_mm": None,
+        "covariance_mm2": None,
+        "confidence": 0.0,
+        "status": "missing",
+        "planes": [],
+    }
+    assert data["predicted"][0]["position_mm"] == [1.0, 2.0, 3.0]
+    assert list(data["box"]["face_sd_mm"]) == list(FACES)
+    assert np.shape(data["frame"]["covariance"]) == (6, 6)
+    assert data["checks"] == [{"name": "coverage", "level": "warning", "message": "One plane is missing."}]
+
+
+def test_a_result_folder_is_read_back(tmp_path):
+    calibration = a_calibration()
+    files = write_results(calibration, tmp_path / "new" / "out", overwrite=False, sources=["a.nii"], study="S")
+    assert {path.name for path in files} == FILES == {path.name for path in (tmp_path / "new" / "out").iterdir()}
+    saved = read_results(tmp_path / "new" / "out")
+    assert saved.protocol == "BrainAcPc"
+    assert saved.model == calibration.model
+    assert saved.prescription == calibration.prescription
+    assert saved.checks == calibration.checks
+    assert saved.study == "S"
+    assert saved.sources[0].endswith("a.nii")
+    assert saved.box.face_sd_mm == calibration.box.face_sd_mm
+    assert saved.predicted[0].covariance_mm2 == pytest.approx(np.diag([1, 2, 3]))
+    assert saved.predicted[0].planes == ("axial", "sagittal")
+    assert saved.landmarks[0].position_mm == pytest.approx([1.5, 2, 3])
+    assert saved.landmarks[1].position_mm is None
+    assert [point.locked for point in read_landmarks(files[1])] == [True, False]
+    assert read_scan_box(files[2]).size_mm == pytest.approx([140, 180, 141])
+
+
+def test_a_calibration_without_a_model_is_kept(tmp_path):
+    write_results(a_calibration(model=None), tmp_path, overwrite=False)
+    assert read_results(tmp_path).model is None
+
+
+def test_a_protocol_of_the_user_is_found_again_by_its_file(tmp_path):
+    own = tmp_path / "mine.json"
+    own.write_text(resource_path("Protocols", "BrainAcPc.json").read_text(encoding="utf-8"), encoding="utf-8")
+    write_results(a_calibration(own), tmp_path / "out", overwrite=False)
+    assert load_protocol(read_results(tmp_path / "out").protocol).source == own
+
+
+def test_results_are_not_overwritten_unasked(tmp_path):
+    (tmp_path / "scanbox.mrk.json").write_text("mine")
+    with pytest.raises(UsageError, match=r"scanbox\.mrk\.json already.*--overwrite"):
+        write_results(a_calibration(), tmp_path, overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["scanbox.mrk.json"]
+    write_results(a_calibration(), tmp_path, overwrite=True)
+    assert read_scan_box(tmp_path / "scanbox.mrk.json").name == "Axial"
+
+
+def test_a_picture_that_cannot_be_drawn_leaves_the_old_results(tmp_path):
+    write_results(a_calibration(), tmp_path, overwrite=False, study="old")
+
+    def draw(calibration, path):
+        path.write_bytes(b"half a picture")
+        raise RuntimeError("no display")
+
+    with pytest.raises(RuntimeError):
+        write_results(a_calibration(), tmp_path, overwrite=True, study="new", drawings={"overview.png": draw})
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert read_results(tmp_path).study == "old"
+
+
+def test_the_picture_is_written_with_the_rest(tmp_path):
+    files = write_results(
+        a_calibration(),
+        tmp_path,
+        overwrite=False,
+        drawings={"overview.png": lambda calibration, path: path.write_bytes(b"picture")},
+    )
+    assert files[-1].read_bytes() == b"picture"
+    assert {path.name for path in tmp_path.iterdir()} == FILES | {"overview.png"}
+
+
+def test_an_output_folder_that_is_a_file_is_a_usage_error(tmp_path):
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(UsageError, match="out"):
+        write_results(a_calibration(), tmp_path / "out", overwrite=False)
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"calibration\.json"):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": "else"}, "format"),
+        ({"landmarks": [{"name": "AC"}]}, "landmarks"),
+        ({"predicted": None}, "predicted"),
+        ({"coordinate_system": "LPS"}, "coordinate_system"),
+    ],
+)
+def test_a_damaged_calibration_names_the_place(tmp_path, change, said):
+    write_results(a_calibration(), tmp_path, overwrite=False)
+    data = json.loads((tmp_path / "calibration.json").read_text())
+    (tmp_path / "calibration.json").write_text(json.dumps({**data, **change}))
+    with pytest.raises(InputError) as caught:
+        read_results(tmp_path)
+    assert said in str(caught.value)
+
+
+def test_a_placed_landmark_needs_a_place(tmp_path):
+    write_results(a_calibration(), tmp_path, overwrite=False)
+    data = json.loads((tmp_path / "calibration.json").read_text())
+    data["landmarks"][0]["position_mm"] = None
+    (tmp_path / "calibration.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"landmarks\[0\]\.position_mm"):
+        read_results(tmp_path)
