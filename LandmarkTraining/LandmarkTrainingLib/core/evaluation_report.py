@@ -169,7 +169,7 @@ def _name_table(results: Sequence[CaseResult]) -> str:
     if not errors:
         return ""
     rows = []
-    for (name, method), planes in errors.items():
+    for (name, method), planes in sorted(errors.items(), key=lambda item: item[0][::-1]):
         cells = [f"{summarize(planes[p]).median:.1f} ({len(planes[p])})" if p in planes else "-" for p in PLANES]
         rows.append([name, method, *cells])
     return markdown_table(["landmark", "method", *PLANES], rows)

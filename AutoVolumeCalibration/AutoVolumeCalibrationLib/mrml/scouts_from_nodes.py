@@ -1,0 +1,154 @@
+"""Scout stacks from volume nodes, and volume nodes from scout stacks. Slicer's arrays are (k, j, i)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+
+from ..core.coordinates import unit
+from ..core.errors import AutoVolumeError, InputError
+from ..core.image_checks import finite_pixels
+from ..core.reslice import Volume
+from ..core.scouts import ScoutSlice, ScoutStack, group_into_stacks
+from ..core.volume_scouts import cut_volume, is_volume, stack_from_volume
+from .transforms import parent_to_world
+
+#: What a volume node does not know by itself is kept in these attributes.
+THICKNESS_ATTRIBUTE = "AutoVolume.ThicknessMm"
+FRAME_OF_REFERENCE_ATTRIBUTE = "AutoVolume.FrameOfReference"
+#: Shared by the nodes of one stack that had to be split into single slices.
+STACK_ATTRIBUTE = "AutoVolume.Stack"
+
+#: Slices that lie and turn no further than this off an even grid make one volume node.
+EVEN_TOLERANCE_MM = 1e-3
+SAME_AXES_TOLERANCE = 1e-6
+
+
+def stacks_from_volume_nodes(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> list[ScoutStack]:
+    """All stacks in the nodes; parallel nodes of a single slice each are joined to one stack.
+
+    Raises:
+        InputError: a node holds no scout; it is named, with what to do.
+    """
+    stacks: list[ScoutStack] = []
+    single: dict[tuple[str, str], list[ScoutSlice]] = {}
+    for node in nodes:
+        for stack in stacks_from_volume_node(node):
+            if len(stack.slices) > 1:
+                stacks.append(stack)
+            else:
+                key = (node.GetAttribute(STACK_ATTRIBUTE) or "", stack.frame_of_reference or "")
+                single.setdefault(key, []).append(stack.slices[0])
+    for (name, frame_of_reference), slices in single.items():
+        stacks += group_into_stacks(slices, frame_of_reference or None, name or slices[0].source)
+    return stacks
+
+
+def stacks_from_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> list[ScoutStack]:
+    """The stack in a volume node, in world coordinates; three stacks cut out of a real 3D volume.
+
+    A linear parent transform is applied.
+
+    Raises:
+        InputError: no image, not a scalar one, a transform that bends, axes that are not square.
+    """
+    name = node.GetName()
+    volume = _volume_of(node)
+    thickness_mm = _thickness_mm(node)
+    try:
+        if is_volume(volume.array.shape, np.linalg.norm(volume.affine[:3, :3], axis=0)):
+            stacks = cut_volume(volume)
+        else:
+            stack = stack_from_volume(volume, name)
+            stacks = [replace(stack, slices=tuple(replace(s, thickness_mm=thickness_mm) for s in stack.slices))]
+    except AutoVolumeError as error:
+        raise type(error)(error.what, source=name, remedy=error.remedy) from error
+    frame_of_reference = node.GetAttribute(FRAME_OF_REFERENCE_ATTRIBUTE) or None
+    return [replace(stack, frame_of_reference=frame_of_reference) for stack in stacks]
+
+
+def volume_nodes_from_stack(
+    scene: slicer.vtkMRMLScene, stack: ScoutStack, name: str
+) -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """New nodes for a stack: one for evenly spaced slices, else one for each slice, ``name 1``, ``name 2``, ..."""
+    if _is_even(stack):
+        return [_volume_node(scene, stack, stack.slices, name)]
+    nodes = [_volume_node(scene, stack, [s], f"{name} {number}") for number, s in enumerate(stack.slices, start=1)]
+    for node in nodes:
+        node.SetAttribute(STACK_ATTRIBUTE, name)
+    return nodes
+
+
+def _volume_of(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """The node's image with array index (i, j, k) and the affine to world."""
+    name = node.GetName()
+    if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
+        raise InputError("is not a grey-value volume", source=name, remedy="Choose an MR image.")
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
+        raise InputError("holds no image", source=name, remedy="Load the scout again.")
+    if image.GetNumberOfScalarComponents() != 1:
+        raise InputError(
+            "has several numbers per pixel (colour or vector)", source=name, remedy="Choose a grey-value image."
+        )
+    array = finite_pixels(slicer.util.arrayFromVolume(node), name).transpose(2, 1, 0)
+    return Volume(array, parent_to_world(node) @ _ijk_to_ras(node), name)
+
+
+def _ijk_to_ras(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    """(4, 4) from voxel index (i, j, k) to the node's own RAS."""
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def _thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
+    text = node.GetAttribute(THICKNESS_ATTRIBUTE)
+    return float(text) if text else None
+
+
+def _is_even(stack: ScoutStack) -> bool:
+    """Whether one volume node can hold the slices exactly: same grid, stacked straight along the normal, evenly."""
+    first, last = stack.slices[0], stack.slices[-1]
+    for s in stack.slices:
+        if s.pixels.shape != first.pixels.shape or s.spacing_mm != first.spacing_mm:
+            return False
+        if np.abs([s.column_axis - first.column_axis, s.row_axis - first.row_axis]).max() > SAME_AXES_TOLERANCE:
+            return False
+    reach_mm = float((last.origin_mm - first.origin_mm) @ first.normal)
+    depths = np.linspace(0.0, reach_mm, len(stack.slices))
+    straight = first.origin_mm + depths[:, None] * first.normal
+    return bool(np.abs(np.array([s.origin_mm for s in stack.slices]) - straight).max() < EVEN_TOLERANCE_MM)
+
+
+def _volume_node(
+    scene: slicer.vtkMRMLScene, stack: ScoutStack, slices: Sequence[ScoutSlice], name: str
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """One node with i along the columns, j along the rows and k along the slices; slices are even.
+
+    k makes the index axes right-handed: Slicer flips other images when it reads them back.
+    """
+    first = slices[0]
+    k_axis = unit(np.cross(first.column_axis, first.row_axis))
+    ordered = sorted(slices, key=lambda s: float(s.origin_mm @ k_axis))
+    reach_mm = float((ordered[-1].origin_mm - ordered[0].origin_mm) @ k_axis)
+    gap_mm = reach_mm / (len(ordered) - 1) if len(ordered) > 1 else stack.thickness_mm
+    affine = np.eye(4)
+    affine[:3, 0] = first.column_axis * first.spacing_mm[1]
+    affine[:3, 1] = first.row_axis * first.spacing_mm[0]
+    affine[:3, 2] = k_axis * gap_mm
+    affine[:3, 3] = ordered[0].origin_mm
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, np.stack([s.pixels for s in ordered]))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(affine))
+    if first.thickness_mm is not None:
+        node.SetAttribute(THICKNESS_ATTRIBUTE, repr(float(first.thickness_mm)))
+    if stack.frame_of_reference:
+        node.SetAttribute(FRAME_OF_REFERENCE_ATTRIBUTE, stack.frame_of_reference)
+    node.CreateDefaultDisplayNodes()
+    return node
