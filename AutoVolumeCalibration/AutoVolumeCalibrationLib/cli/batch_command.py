@@ -5,12 +5,26 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .planning_commands import add_planning_flags, plan_scouts, write_plan
+from .console import exit_code, say
+from .planning_commands import (
+    add_planning_flags,
+    choose_drawings,
+    choose_protocol,
+    claimed_folder,
+    plan_scouts,
+    write_plan,
+)
+
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.calibration import Check
 
 SUMMARY = "batch.csv"
 
@@ -41,31 +55,43 @@ def register(commands: argparse._SubParsersAction) -> None:
         metavar="MANIFEST.csv|FOLDER",
         help="table with columns study, scouts; or folder of studies",
     )
-    batch.add_argument("--output", required=True, type=Path, metavar="DIR")
+    batch.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for a folder a study")
     add_planning_flags(batch)
-    batch.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    batch.add_argument("--workers", type=_positive_count, default=1, metavar="N", help="processes (default: 1)")
     batch.add_argument("--resume", action="store_true", help="leave out studies that have results already")
+    batch.add_argument("--overwrite", action="store_true", help="replace results in DIR")
     batch.set_defaults(run=run_batch)
 
 
 def run_batch(arguments: argparse.Namespace) -> int:
     """``autovolume batch``; 0 where every study was planned, else the lowest code of a study that was not."""
+    from AutoVolumeCalibrationLib.core.errors import Cancelled
     from AutoVolumeCalibrationLib.core.whole_files import write_text
 
-    studies = list_studies(arguments.studies)
-    if arguments.resume:
-        studies = [s for s in studies if not (arguments.output / s.name / "calibration.json").exists()]
-    outcomes = []
-    for number, outcome in enumerate(_outcomes(studies, arguments), start=1):
-        outcomes.append(outcome)
-        print(f"{number}/{len(studies)}  {outcome.study}: {outcome.message}", flush=True)
-    if outcomes:
-        write_text(arguments.output / SUMMARY, _table(outcomes))
-    return min((outcome.exit_code for outcome in outcomes if outcome.exit_code), default=0)
+    choose_protocol(arguments)
+    studies = list_studies(arguments.studies, arguments.output)
+    outcomes = _earlier_outcomes(studies, arguments)
+    todo = [study for study in studies if study.name not in outcomes]
+    with claimed_folder(arguments.output, overwrite=True):
+        try:
+            for number, outcome in enumerate(_outcomes(todo, arguments), start=1):
+                outcomes[outcome.study] = outcome
+                say(f"{number}/{len(todo)}  {outcome.study}: {outcome.message}")
+        except KeyboardInterrupt as stop:
+            raise Cancelled(
+                f"cancelled with {len(outcomes)} of {len(studies)} studies done. --resume goes on"
+            ) from stop
+        finally:
+            if outcomes:
+                ordered = [outcomes[study.name] for study in studies if study.name in outcomes]
+                write_text(arguments.output / SUMMARY, _table(ordered))
+    return min((outcome.exit_code for outcome in outcomes.values() if outcome.exit_code), default=0)
 
 
-def list_studies(source: Path) -> list[Study]:
+def list_studies(source: Path, output: Path) -> list[Study]:
     """The studies of a manifest, whose paths (several: separated by ``;``) are relative to it, or of a folder.
+
+    Hidden folders of a folder, and ``output`` where it lies in there, are no studies.
 
     Raises:
         InputError: there are none, the manifest cannot be read, or two studies share a name.
@@ -73,7 +99,8 @@ def list_studies(source: Path) -> list[Study]:
     from AutoVolumeCalibrationLib.core.errors import InputError
 
     if source.is_dir():
-        studies = [Study(path.name, (str(path),)) for path in sorted(source.iterdir()) if path.is_dir()]
+        folders = [path for path in sorted(source.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+        studies = [Study(path.name, (str(path),)) for path in folders if path.resolve() != output.resolve()]
         if not studies:
             raise InputError("holds no study folders", source=str(source), remedy="Give one folder per study.")
         return studies
@@ -81,42 +108,117 @@ def list_studies(source: Path) -> list[Study]:
         with open(source, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot be read as a manifest ({error})", source=str(source)) from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"cannot be read as a manifest ({reason})", source=str(source), remedy="Give a table in CSV, UTF-8."
+        ) from error
     if not rows or any(not row.get("study") or not row.get("scouts") for row in rows):
         raise InputError("needs the columns study and scouts in every row", source=str(source), remedy="Complete it.")
     names = [row["study"] for row in rows]
-    if len(set(names)) < len(names) or any(Path(name).name != name for name in names):
+    if len(set(names)) < len(names) or not all(_is_plain(name) for name in names):
         raise InputError("study names must be plain and differ", source=str(source), remedy="Rename the studies.")
-    return [Study(r["study"], tuple(str(source.parent / part) for part in r["scouts"].split(";"))) for r in rows]
+    return [Study(row["study"], _scouts(row["scouts"], source.parent)) for row in rows]
 
 
-def _outcomes(studies: list[Study], arguments: argparse.Namespace) -> Iterator[Outcome]:
-    if arguments.workers <= 1:
+def _is_plain(name: str) -> bool:
+    """Can a folder of this name be made in the output folder, and nowhere else?"""
+    return not name.startswith(".") and not set(name) & set("/\\:\0") and name != SUMMARY
+
+
+def _scouts(entry: str, folder: Path) -> tuple[str, ...]:
+    return tuple(str(folder / part.strip()) for part in entry.split(";") if part.strip())
+
+
+def _earlier_outcomes(studies: Iterable[Study], arguments: argparse.Namespace) -> dict[str, Outcome]:
+    """Study name -> how it went before, with ``--resume``.
+
+    Raises:
+        UsageError: there are results, and no flag says what to do with them.
+    """
+    from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
+    from AutoVolumeCalibrationLib.core.results import CALIBRATION_FILE, read_results
+
+    done = [study.name for study in studies if (arguments.output / study.name / CALIBRATION_FILE).exists()]
+    if done and not (arguments.resume or arguments.overwrite):
+        raise UsageError(
+            f"holds results of {len(done)} of these studies already",
+            source=str(arguments.output),
+            remedy="Give another folder, --resume or --overwrite.",
+        )
+    outcomes = {}
+    for name in done if arguments.resume else ():
+        with suppress(InputError):  # damaged results are no results: the study is planned again
+            outcomes[name] = _outcome(name, read_results(arguments.output / name).checks)
+    return outcomes
+
+
+def _outcomes(studies: Sequence[Study], arguments: argparse.Namespace) -> Iterator[Outcome]:
+    """How each study went, in their order."""
+    if arguments.workers > 1 and len(studies) > 1:
+        yield from _outcomes_of_workers(studies, arguments)
+    else:
         for study in studies:
             yield _calibrate(study, arguments)
-        return
-    with ProcessPoolExecutor(arguments.workers) as pool:
+
+
+def _outcomes_of_workers(studies: Sequence[Study], arguments: argparse.Namespace) -> Iterator[Outcome]:
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
+
+    workers = min(arguments.workers, len(studies))
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    # Spawned, not forked: a process in which torch has run cannot be forked safely.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (threads,))
+    try:
         yield from pool.map(_calibrate, studies, [arguments] * len(studies))
+    except BrokenProcessPool as error:
+        raise AutoVolumeError(
+            "a worker process died, perhaps for lack of memory", remedy="Go on with --resume and fewer --workers."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(threads: int) -> None:
+    """Share the cores, and leave Ctrl-C, which reaches all processes of a terminal, to the parent."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _calibrate(study: Study, arguments: argparse.Namespace) -> Outcome:
     """One study; a failure is its outcome and does not end the batch."""
     from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
 
-    values = {**vars(arguments), "scouts": study.scouts}
-    values.pop("run", None)
+    folder = arguments.output / study.name
+    flags = argparse.Namespace(**{**vars(arguments), "scouts": study.scouts})
     try:
-        calibration = plan_scouts(argparse.Namespace(**values))
-        write_plan(calibration, arguments.output / study.name, study.scouts, overwrite=True, scene=False)
+        with claimed_folder(folder, overwrite=True):
+            drawings = choose_drawings(folder)
+            calibration = plan_scouts(flags, choose_protocol(flags))
+            write_plan(calibration, folder, study.scouts, drawings)
     except AutoVolumeError as error:
         return Outcome(study.name, error.exit_code, str(error))
-    worst = calibration.checks[0]
-    return Outcome(study.name, 5 if calibration.has_errors else 0, f"{worst.level}: {worst.message}")
+    return _outcome(study.name, calibration.checks)
 
 
-def _table(outcomes: list[Outcome]) -> str:
+def _outcome(study: str, checks: Sequence[Check]) -> Outcome:
+    worst = checks[0]
+    return Outcome(study, exit_code(checks), f"{worst.level}: {worst.message}")
+
+
+def _table(outcomes: Iterable[Outcome]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["study", "exit_code", "message"])
     writer.writerows([o.study, o.exit_code, o.message] for o in outcomes)
     return text.getvalue()
+
+
+def _positive_count(word: str) -> int:
+    """An argparse type: a whole number of at least 1."""
+    if not (word.isdecimal() and int(word) > 0):
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number of at least 1")
+    return int(word)

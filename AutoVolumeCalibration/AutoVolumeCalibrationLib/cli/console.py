@@ -1,13 +1,19 @@
-"""What the commands show: a progress line on a terminal, the plan in words."""
+"""What the commands show: results on stdout; progress, notes and errors on stderr."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.calibration import Calibration
+    from AutoVolumeCalibrationLib.core.calibration import Calibration, Check
+
+#: Exit code of a plan in which a check found an error.
+CHECK_ERROR_CODE = 5
 
 _LEVEL_WORDS = {"ok": "ok", "warning": "look", "error": "STOP"}
 
@@ -16,7 +22,9 @@ class ProgressLine:
     """One line on stderr that is written over; silent where stderr is no terminal, so that logs stay clean."""
 
     def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
+        # A windowed application has no stderr, or a stand-in that does not know whether it is a terminal.
+        isatty = getattr(sys.stderr, "isatty", None)
+        self._shown = isatty is not None and isatty()
 
     def __enter__(self) -> ProgressLine:
         return self
@@ -30,17 +38,56 @@ class ProgressLine:
             print(f"\r\033[K{text} ...", end="", file=sys.stderr, flush=True)
 
 
-def print_plan(calibration: Calibration, folder: Path | None) -> int:
-    """Print prescription, checks and times; returns the exit code, 5 where a check found an error."""
-    from AutoVolumeCalibrationLib.cli.main import CHECK_ERROR_CODE
+@contextmanager
+def writing_stdout() -> Iterator[None]:
+    """Print inside. A reader that has gone (``| head``) ends the printing, not the work or its exit code.
 
+    Raises:
+        UsageError: stdout cannot be written, for example on a full disk.
+    """
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+
+    try:
+        yield
+    except OSError as error:
+        # Else the rest in the buffer would fail again when Python ends, and change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise UsageError(
+                f"standard output cannot be written ({error.strerror or error})", remedy="Send it elsewhere."
+            ) from error
+
+
+def say(text: str = "") -> None:
+    """Print a line on stdout at once; see ``writing_stdout``."""
+    with writing_stdout():
+        print(text, flush=True)
+
+
+def print_error(text: str) -> None:
+    """The one line on stderr that says why a command failed."""
+    print(f"autovolume: {text}", file=sys.stderr)
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """What a person should know of a command that went well, a line on stderr each."""
+    for note in notes:
+        print(f"autovolume: note: {note}", file=sys.stderr)
+
+
+def exit_code(checks: Iterable[Check]) -> int:
+    """0, or 5 where a check found an error."""
+    return CHECK_ERROR_CODE if any(check.level == "error" for check in checks) else 0
+
+
+def print_plan(calibration: Calibration, folder: Path | None) -> int:
+    """Print prescription, checks and times; returns the exit code. ``folder`` is None where nothing was written."""
     if folder is not None:
-        print(calibration.prescription.to_text())
-        print()
+        say(f"{calibration.prescription.to_text()}\n")
     for check in calibration.checks:
-        print(f"{_LEVEL_WORDS[check.level]:>4}  {check.name}: {check.message}")
+        say(f"{_LEVEL_WORDS[check.level]:>4}  {check.name}: {check.message}")
     times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in calibration.timings_s.items())
-    print(f"      {times}")
+    say(f"      {times}")
     if folder is not None:
-        print(f"      results in {folder}")
-    return CHECK_ERROR_CODE if calibration.has_errors else 0
+        say(f"      results in {folder}")
+    return exit_code(calibration.checks)

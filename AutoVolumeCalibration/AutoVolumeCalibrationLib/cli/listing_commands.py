@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from .console import say
+
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add both commands."""
@@ -19,7 +21,7 @@ def run_models(_arguments: argparse.Namespace) -> int:
 
     for metadata in list_models():
         default = " (default)" if metadata["name"] == DEFAULT_MODEL else ""
-        print(f"{metadata['name']}{default}: {metadata['title']}, {len(metadata['landmarks'])} landmarks")
+        say(f"{metadata['name']}{default}: {metadata['title']}, {len(metadata['landmarks'])} landmarks")
     return 0
 
 
@@ -28,7 +30,7 @@ def run_protocols(_arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.protocols import list_protocols
 
     for protocol in list_protocols():
-        print(f"{protocol.name}: {protocol.title}")
+        say(f"{protocol.name}: {protocol.title}")
         for box in protocol.boxes:
-            print(f"    {box.name}: {box.title}")
+            say(f"    {box.name}: {box.title}")
     return 0

@@ -3,71 +3,111 @@
 In Slicer: ``Slicer --no-main-window --python-script .../AutoVolumeCalibrationLib/cli/main.py calibrate ...``.
 
 Exit codes: 0 planned; 2 bad usage; 3 unreadable or unsuitable input; 4 model or protocol problem;
-5 planned, but a check found an error; 130 cancelled.
+5 planned, but a check found an error; 130 cancelled; 1 a fault of the program.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
+import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-CANCELLED_CODE, CHECK_ERROR_CODE = 130, 5
+FAULT_CODE, USAGE_CODE, INPUT_CODE, MODEL_CODE, CANCELLED_CODE = 1, 2, 3, 4, 130
+
+#: Import name -> what to install, where the two differ.
+_DISTRIBUTIONS = {
+    "slicer": "slicer-core",
+    "vtk": "slicer-core",
+    "vtkmodules": "slicer-core",
+    "ignite": "pytorch-ignite",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Bad usage is an error like any other: one line."""
+
+    def error(self, message: str) -> NoReturn:
+        from AutoVolumeCalibrationLib.core.errors import UsageError
+
+        raise UsageError(message, remedy=f"See {self.prog} --help.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Expected failures become one line on stderr."""
+    from AutoVolumeCalibrationLib.cli.console import print_error, writing_stdout
     from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled
 
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="autovolume: %(name)s: %(message)s")
     try:
         arguments = _parser().parse_args(argv)
-        return arguments.run(arguments)
+        code = arguments.run(arguments)
+        with writing_stdout():
+            print(end="", flush=True)
+        return code
+    except SystemExit as stop:  # argparse after --help and --version
+        return stop.code if isinstance(stop.code, int) else USAGE_CODE
     except AutoVolumeError as error:
-        return _failed(str(error), error.exit_code)
-    except (Cancelled, KeyboardInterrupt):
-        return _failed("cancelled, nothing was written", CANCELLED_CODE)
-    except BrokenPipeError:
-        # Whoever read our output has gone (``| head``); there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        print_error(str(error))
+        return error.exit_code
+    except (Cancelled, KeyboardInterrupt) as stop:
+        print_error(str(stop) or "cancelled, nothing was written")
+        return CANCELLED_CODE
     except ModuleNotFoundError as error:
-        return _failed(f"the Python package {error.name} is missing: pip install {error.name}", 4)
+        print_error(_missing_package(error))
+        return MODEL_CODE
     except MemoryError:
-        return _failed("not enough memory for this input", 3)
-    except SystemExit as stop:  # argparse: 2 for bad usage, 0 for --help
-        return stop.code if isinstance(stop.code, int) else 2
+        print_error("not enough memory. Close other programs or give less data.")
+        return INPUT_CODE
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print_error(f"{place}{error.strerror or error}. Check the path, its access rights and the disk.")
+        return INPUT_CODE
 
 
-def entry_point() -> None:
-    """The console command."""
-    _let_terminate_cancel()
-    sys.exit(main(sys.argv[1:]))
+def entry_point() -> NoReturn:
+    """The console command: always leaves by ``sys.exit``, because Slicer does not exit when a script raises."""
+    _set_up_process()
+    try:
+        code = main(sys.argv[1:])
+    except Exception as fault:
+        traceback.print_exc()
+        print("autovolume: this is a fault of the program: please report the lines above.", file=sys.stderr)
+        raise SystemExit(FAULT_CODE) from fault
+    sys.exit(code)
 
 
-def _failed(message: str, code: int) -> int:
-    print(f"autovolume: {message}", file=sys.stderr)
-    return code
+def _set_up_process() -> None:
+    """What suits a command and would not suit a library: signals, warnings, what a terminal cannot show."""
 
-
-def _let_terminate_cancel() -> None:
-    """SIGTERM ends a command like Ctrl-C, so that it leaves no half-written output."""
-
-    def stop(_number: int, _frame: object) -> None:
+    def stop(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, stop)  # ends a command like Ctrl-C, so that it leaves no half-written output
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # those of other libraries, for developers
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # Slicer's own streams cannot
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _missing_package(error: ModuleNotFoundError) -> str:
+    package = (error.name or "").partition(".")[0]
+    if package in ("AutoVolumeCalibrationLib", "LandmarkTrainingLib"):
+        return f"{error.name} is missing, the installation is incomplete. Install AutoVolumeCalibration again."
+    return f"the Python package {package} is missing. Install it: pip install {_DISTRIBUTIONS.get(package, package)}"
 
 
 def _parser() -> argparse.ArgumentParser:
     from AutoVolumeCalibrationLib import __version__
     from AutoVolumeCalibrationLib.cli import batch_command, listing_commands, planning_commands
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="autovolume", description="From three-plane MRI scouts to an oriented scan box. Research use only."
     )
     parser.add_argument("--version", action="version", version=f"autovolume {__version__}")
@@ -101,5 +141,4 @@ def _find_packages() -> None:
 
 if __name__ == "__main__":
     _find_packages()
-    # Slicer does not exit when a script ends or raises: always leave by sys.exit.
     entry_point()

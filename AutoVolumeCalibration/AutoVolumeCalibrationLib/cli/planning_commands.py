@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .console import ProgressLine, print_plan
+from .console import ProgressLine, print_notes, print_plan
+from .corrections import Corrections, changed_points, placed_points
 
 if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
     from AutoVolumeCalibrationLib.core.calibration import Calibration
     from AutoVolumeCalibrationLib.core.landmarks import Landmark
-
-#: A point of a file that lies further than this from where it was written has been moved.
-MOVED_MM = 0.01
+    from AutoVolumeCalibrationLib.core.protocols import Protocol
+    from AutoVolumeCalibrationLib.core.scouts import ScoutStack
 
 DEFAULT_PROTOCOL = "BrainAcPc"
+
+#: File name -> what writes it, given the calibration and a path.
+Drawings = Mapping[str, Callable[["Calibration", Path], None]]
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -38,7 +44,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     refit.set_defaults(run=run_refit)
 
     check = commands.add_parser("check", help="can these scouts be planned on?")
-    check.add_argument("scouts", nargs="+", metavar="SCOUT")
+    check.add_argument("scouts", nargs="+", metavar="SCOUT", help="DICOM folder or file, or image file")
     add_planning_flags(check)
     check.set_defaults(run=run_check)
 
@@ -54,11 +60,15 @@ def add_planning_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_calibrate(arguments: argparse.Namespace) -> int:
     """``autovolume calibrate``."""
-    from AutoVolumeCalibrationLib.core.results import require_place
-
-    require_place(arguments.output, arguments.overwrite)
-    calibration = plan_scouts(arguments, arguments.landmarks)
-    write_plan(calibration, arguments.output, arguments.scouts, overwrite=True, scene=arguments.scene)
+    with claimed_folder(arguments.output, arguments.overwrite):
+        drawings = choose_drawings(arguments.output, arguments.scene)
+        protocol = choose_protocol(arguments)
+        placed = placed_points(arguments.landmarks, protocol) if arguments.landmarks else Corrections()
+        with ProgressLine() as progress:
+            calibration = plan_scouts(arguments, protocol, placed.landmarks, progress)
+            progress("writing results")
+            write_plan(calibration, arguments.output, arguments.scouts, drawings)
+    print_notes(placed.notes)
     return print_plan(calibration, arguments.output)
 
 
@@ -68,98 +78,159 @@ def run_refit(arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
     from AutoVolumeCalibrationLib.core.protocols import load_protocol
     from AutoVolumeCalibrationLib.core.readers import read_scouts
-    from AutoVolumeCalibrationLib.core.results import SCENE_FILE, read_results
+    from AutoVolumeCalibrationLib.core.results import read_results
 
     saved = read_results(arguments.folder)
-    corrections = corrections_of(arguments.landmarks, saved.landmarks)
+    drawings = choose_drawings(arguments.folder)
+    protocol = load_protocol(saved.protocol)
+    changed = changed_points(arguments.landmarks, protocol, saved.predicted, saved.landmarks)
     if not saved.sources:
         raise InputError("does not name its scouts", source=str(arguments.folder), remedy="Run calibrate again.")
-    calibration = plan_from_landmarks(
-        read_scouts(saved.sources, force=True),
-        load_protocol(saved.protocol),
-        corrections,
-        predicted=saved.predicted,
-        model=saved.model,
-        box=saved.box.name,
-        timings_s=saved.timings_s,
-    )
-    has_scene = (arguments.folder / SCENE_FILE).exists()
-    write_plan(calibration, arguments.folder, saved.sources, overwrite=True, scene=has_scene)
+    started = time.perf_counter()
+    stacks = read_scouts(saved.sources, force=True)
+    timings = {**saved.timings_s, "read": time.perf_counter() - started}
+    with _naming(str(arguments.landmarks)):
+        calibration = plan_from_landmarks(
+            stacks,
+            protocol,
+            changed.landmarks,
+            predicted=saved.predicted,
+            model=saved.model,
+            box=saved.box.name,
+            timings_s=timings,
+        )
+    calibration = _with_total(calibration, started)
+    write_plan(calibration, arguments.folder, saved.sources, drawings, saved.study)
+    print_notes(changed.notes)
     return print_plan(calibration, arguments.folder)
 
 
 def run_check(arguments: argparse.Namespace) -> int:
     """``autovolume check``: the quality gate only; nothing is written."""
-    return print_plan(plan_scouts(arguments), None)
+    with ProgressLine() as progress:
+        calibration = plan_scouts(arguments, choose_protocol(arguments), progress=progress)
+    return print_plan(calibration, None)
 
 
-def plan_scouts(arguments: argparse.Namespace, landmarks: Path | None = None) -> Calibration:
-    """Read, detect and plan as the flags say; points of the file ``landmarks`` hold."""
-    from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL, load_model
-    from AutoVolumeCalibrationLib.core.pipeline import calibrate
+def choose_protocol(arguments: argparse.Namespace) -> Protocol:
+    """The protocol that the flags name; ProtocolError where it is damaged or has no such box."""
     from AutoVolumeCalibrationLib.core.protocols import box_rule, load_protocol
-    from AutoVolumeCalibrationLib.core.readers import read_scouts
 
     protocol = load_protocol(arguments.protocol)
     box_rule(protocol, arguments.box)
-    placed = corrections_of(landmarks, ()) if landmarks else []
-    with ProgressLine() as progress:
+    return protocol
+
+
+def plan_scouts(
+    arguments: argparse.Namespace,
+    protocol: Protocol,
+    placed: Sequence[Landmark] = (),
+    progress: Callable[[str], None] = lambda text: None,
+) -> Calibration:
+    """Read, detect and plan as the flags say; the landmarks ``placed`` hold. ``progress`` is told what goes on.
+
+    Raises:
+        AutoVolumeError: naming the scouts or the model.
+    """
+    from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL, load_model
+    from AutoVolumeCalibrationLib.core.readers import read_scouts
+
+    scouts = arguments.scouts
+    with _naming(str(scouts[0]) if len(scouts) == 1 else f"{scouts[0]} and {len(scouts) - 1} more"):
         started = time.perf_counter()
         progress("reading scouts")
-        stacks = read_scouts(arguments.scouts, force=arguments.force)
-        read_s = time.perf_counter() - started
+        stacks = read_scouts(scouts, force=arguments.force)
+        read = time.perf_counter()
         progress("loading model")
         model = load_model(arguments.model or DEFAULT_MODEL, arguments.device)
-        result = calibrate(
-            stacks,
-            protocol,
-            model,
-            box=arguments.box,
-            corrections=placed,
-            progress=lambda part: progress(f"finding landmarks {part:.0%}"),
-        )
-    timings = {"read": read_s, **result.timings_s}
-    return replace(result, timings_s={**timings, "total": timings["total"] + read_s})
+        loaded = time.perf_counter()
+        result = _find_and_plan(stacks, protocol, model, arguments.box, placed, progress)
+    timings = {"read": read - started, "load": loaded - read, **result.timings_s}
+    return _with_total(replace(result, timings_s=timings), started)
+
+
+def choose_drawings(folder: Path, scene: bool = False) -> Drawings:
+    """What to draw into ``folder``: the picture, and the scene if wanted or there already, lest it show an old plan."""
+    from AutoVolumeCalibrationLib.core.overview import draw_overview
+    from AutoVolumeCalibrationLib.core.results import OVERVIEW_FILE, SCENE_FILE
+
+    if not scene and not (folder / SCENE_FILE).exists():
+        return {OVERVIEW_FILE: draw_overview}
+    from AutoVolumeCalibrationLib.mrml.scene_file import save_scene
+
+    return {OVERVIEW_FILE: draw_overview, SCENE_FILE: save_scene}
 
 
 def write_plan(
-    calibration: Calibration, folder: Path, sources: Sequence[Path | str], *, overwrite: bool, scene: bool
+    calibration: Calibration, folder: Path, sources: Sequence[Path | str], drawings: Drawings, study: str = ""
 ) -> None:
-    """The four files of a plan and, if wanted, the scene; all or none."""
-    from AutoVolumeCalibrationLib.core.overview import draw_overview
-    from AutoVolumeCalibrationLib.core.results import OVERVIEW_FILE, SCENE_FILE, write_results
+    """The files of a plan, all or none; they replace those in ``folder``."""
+    from AutoVolumeCalibrationLib.core.results import write_results
 
-    drawings = {OVERVIEW_FILE: draw_overview}
-    if scene:
-        from AutoVolumeCalibrationLib.mrml.scene_file import save_scene
-
-        drawings[SCENE_FILE] = save_scene
-    write_results(calibration, folder, overwrite=overwrite, sources=sources, drawings=drawings)
+    write_results(calibration, folder, overwrite=True, sources=sources, study=study, drawings=drawings)
 
 
-def corrections_of(path: Path, saved: Sequence[Landmark]) -> list[Landmark]:
-    """What a person changed in a point file.
-
-    A point that lies where ``saved`` has it as a prediction is none; a point that was moved or placed is a
-    correction; one that the file lists without a place was marked missing.
+@contextmanager
+def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
+    """Make sure of the output folder before the work; where the work fails, a folder that we made goes again.
 
     Raises:
-        InputError: the file cannot be read.
+        UsageError: it cannot be made or written, or holds results and ``overwrite`` is False.
     """
-    import numpy as np
+    from AutoVolumeCalibrationLib.core.results import RESULT_FILES, SCENE_FILE, require_place
 
-    from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, MISSING, Landmark
-    from AutoVolumeCalibrationLib.core.markups_json import read_landmarks
+    made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+    try:
+        require_place(folder, overwrite, (*RESULT_FILES, SCENE_FILE))
+        yield
+    except BaseException:
+        for path in made:
+            with suppress(OSError):  # not made after all, or no longer empty: then it is not ours to remove
+                path.rmdir()
+        raise
 
-    before = {mark.name: mark for mark in saved}
-    corrections = []
-    for point in read_landmarks(path):
-        known = before.get(point.name, Landmark(point.name))
-        if point.position_mm is None:
-            if known.status != MISSING:
-                corrections.append(Landmark(point.name))
-            continue
-        moved = known.position_mm is None or np.linalg.norm(point.position_mm - known.position_mm) > MOVED_MM
-        if moved or known.status == CORRECTED:
-            corrections.append(known.corrected(point.position_mm))
-    return corrections
+
+def _find_and_plan(
+    stacks: Sequence[ScoutStack],
+    protocol: Protocol,
+    model: LandmarkModel,
+    box: str | None,
+    placed: Sequence[Landmark],
+    progress: Callable[[str], None],
+) -> Calibration:
+    from AutoVolumeCalibrationLib.core.errors import ModelError
+    from AutoVolumeCalibrationLib.core.pipeline import calibrate
+
+    try:
+        return calibrate(
+            stacks,
+            protocol,
+            model,
+            box=box,
+            corrections=placed,
+            progress=lambda part: progress(f"finding landmarks {part:.0%}"),
+        )
+    except RuntimeError as error:  # torch's own: no memory left on the device, or nothing there for an operation
+        reason = str(error).partition("\n")[0][:200]
+        remedy = "Free memory or choose another model." if model.device == "cpu" else "Choose --device cpu."
+        raise ModelError(f"failed on device {model.device} ({reason})", source=model.name, remedy=remedy) from error
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Name ``source`` in errors about the input that do not say where it came from."""
+    from AutoVolumeCalibrationLib.core.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        if error.source:
+            raise
+        raise InputError(error.what, source=source, remedy=error.remedy) from error
+    except MemoryError as error:
+        raise InputError("not enough memory for it", source=source, remedy="Give fewer or smaller images.") from error
+
+
+def _with_total(calibration: Calibration, started: float) -> Calibration:
+    """The same with the time since ``started`` (``time.perf_counter``) as total."""
+    return replace(calibration, timings_s={**calibration.timings_s, "total": time.perf_counter() - started})

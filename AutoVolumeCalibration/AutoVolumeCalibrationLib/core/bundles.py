@@ -19,6 +19,7 @@ import numpy as np
 
 from .errors import ModelError, UsageError
 from .json_files import read_json, require_schema
+from .network_input import IN_CHANNELS
 from .networks import build_network, find_architecture
 from .resources import resource_path
 from .uncertainty import PeakUncertainty, uncertainty_from_dict
@@ -95,6 +96,8 @@ def load_model(name_or_folder: str | Path = DEFAULT_MODEL, device: str = "auto")
     architecture = find_architecture(metadata["network"]["architecture"], options)
     if options.get("out_channels") != len(names):
         raise ModelError("network and landmark list differ in number", source=str(folder), remedy=_REMEDY)
+    if options.get("in_channels") != IN_CHANNELS:
+        raise ModelError(f"the network does not take {IN_CHANNELS} channels", source=str(folder), remedy=_REMEDY)
     network = build_network(metadata["network"]["architecture"], options)
     chosen = choose_device(device)
     _load_weights(network, folder, metadata["weights"])

@@ -84,13 +84,17 @@ class Check:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelInfo:
-    """Which model found the landmarks, and on which device it ran."""
+    """Which model found the landmarks, on which device it ran, and the error that its landmarks share.
+
+    ``pose_covariance`` is (7, 7) as ``frame.fit_frame`` takes it, None where it was not measured.
+    """
 
     name: str
     sha256: str
     device: str
+    pose_covariance: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,9 @@ OUTLIER_FRACTION = (0.12, 0.34)
 #: Part of the protocol's landmarks that are found.
 FOUND_FRACTION = (0.5, 0.2)
 
+#: A stack shows a direction when its normal's component along it is smaller.
+ACROSS = 0.7
+
 #: An image whose brightest part is not this many times its median noise level is empty.
 EMPTY_CONTRAST = 3.0
 
@@ -98,7 +101,7 @@ def _head(e: Evidence) -> Check | None:
     if any(mark.status == CORRECTED for mark in e.landmarks):
         return None
     best = sorted((mark.confidence for mark in e.landmarks if mark.status == PREDICTED), reverse=True)[:10]
-    mean = sum(best) / 10
+    mean = sum(best) / min(10, len(e.landmarks))
     if mean < NO_HEAD_CONFIDENCE:
         return Check(
             "anatomy",
@@ -184,11 +187,14 @@ def _faces(e: Evidence) -> Check | None:
 
 
 def _cut_off(e: Evidence) -> Check | None:
-    """Is each landmark that the box's faces rest on inside the field of view of some plane?"""
+    """Is each landmark that the box's faces rest on inside the field of view of some plane that shows the face?"""
     outside = []
-    for face in FACES:
+    for number, face in enumerate(FACES):
+        outward = e.box.axes[number // 2]
+        # A stack seen along the face's normal shows the projection of what lies beyond its outermost slice, too.
+        showing = [stack for stack in e.stacks if abs(stack.normal @ outward) < ACROSS]
         for name in e.rule.faces[face].landmarks:
-            if name not in outside and not any(_inside(e.frame.expected_mm[name], stack) for stack in e.stacks):
+            if name not in outside and not any(_inside(e.frame.expected_mm[name], stack) for stack in showing):
                 outside.append(name)
     if outside:
         return Check(

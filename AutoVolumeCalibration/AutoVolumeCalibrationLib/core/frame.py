@@ -1,8 +1,11 @@
 """Fit the anatomical frame: where a typical head must lie so that its landmarks meet the observed ones.
 
 Model: an observed landmark is ``y_i = t + s R (m_i + d_i) + e_i`` with the reference constellation m, the
-individual shape d ~ N(0, S) (S from the protocol) and the error e_i ~ N(0, C_i) (C_i from fusion). Pose
-and size (R, t, s) are estimated by generalised least squares with covariance ``S + C`` and robust weights, so
+individual shape d ~ N(0, S) (S from the protocol) and the error e_i ~ N(0, C_i) (C_i from fusion). A network
+also errs on all its landmarks together, as if the head were turned a little less than it is; that part
+``J q`` with q ~ N(0, Q) (J the pose's Jacobian, Q from the model) does not average out, and corrected landmarks
+do not have it. Pose and size (R, t, s) are estimated by generalised least squares with covariance
+``S + C + J Q J'`` and robust weights, so
 every landmark counts by what is known of it; the shape, and with it the *expected* place of every
 landmark, observed or not, follows by best linear prediction ("universal kriging"). The frame's axes
 are drawn through the expected points by the protocol's rule, e.g. along PC -> AC.
@@ -61,7 +64,7 @@ class _Pose:
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """State of the fit in head space: residuals (n, 3), inverse covariance and Jacobian of the observed, weights (n,)."""
+    """State of the fit in head space; of the observed residuals (n, 3), inverse covariance, Jacobian, weights (n,)."""
 
     pose: _Pose
     residual: np.ndarray
@@ -71,10 +74,16 @@ class _Fit:
     weights: np.ndarray
 
 
-def fit_frame(landmarks: Sequence[Landmark], protocol: Protocol) -> AnatomicalFrame:
+def fit_frame(
+    landmarks: Sequence[Landmark], protocol: Protocol, pose_covariance: np.ndarray | None = None
+) -> AnatomicalFrame:
     """The frame that explains the landmarks that are not missing.
 
     Landmarks that the protocol does not know are left out. Corrected landmarks are never treated as outliers.
+
+    Args:
+        pose_covariance: (7, 7) of the error that all predicted landmarks share, as (rotation about right, anterior,
+            superior in rad; log scale; translation along them in mm); None: they err independently.
 
     Raises:
         InputError: fewer than three landmarks, or all nearly on one line; the message says what would help.
@@ -88,9 +97,10 @@ def fit_frame(landmarks: Sequence[Landmark], protocol: Protocol) -> AnatomicalFr
     errors = np.array([mark.covariance_mm2 for mark in observed])
     trusted = np.array([mark.status == CORRECTED for mark in observed])
     reference, shape = constellation.reference_mm, constellation.covariance_mm2
-    # These matrices are small: on a busy machine the threads of BLAS wait for each other 100 times longer than they work.
+    # These matrices are small: on a busy machine the threads of BLAS wait for each other far longer than they work.
     with _blas().limit(limits=1, user_api="blas"):
-        fit = _robust_fit(points, errors, trusted, reference[chosen], _block(shape, chosen))
+        common = _common_error(reference[chosen], ~trusted, pose_covariance)
+        fit = _robust_fit(points, errors, trusted, reference[chosen], _block(shape, chosen), common)
         expected, covariance = _predict(fit, chosen, reference, shape)
         return _frame_of(fit, expected, covariance, protocol, observed)
 
@@ -102,7 +112,7 @@ def rotation_response(protocol: Protocol, line: Line | None) -> np.ndarray:
     the generalised least squares pose of the whole constellation. Used to carry the points'
     covariance over to angles and faces.
     """
-    response = _constellation_response(protocol)
+    response = _constellation_response(protocol)[:3]
     if line is None:
         return response
     names = protocol.constellation.names
@@ -120,11 +130,22 @@ def rotation_response(protocol: Protocol, line: Line | None) -> np.ndarray:
     return response
 
 
+def pose_difference(protocol: Protocol, found: AnatomicalFrame, true: AnatomicalFrame) -> np.ndarray:
+    """(7,) how the pose of ``found`` differs from that of ``true``, in head axes, as ``pose_covariance`` counts it.
+
+    Generalised least squares over the expected places of the whole constellation.
+    """
+    names = protocol.constellation.names
+    moved = np.array([found.expected_mm[name] - true.expected_mm[name] for name in names])
+    return _constellation_response(protocol) @ (moved @ true.axes.T / true.scale).ravel()
+
+
 @lru_cache(maxsize=16)
 def _constellation_response(protocol: Protocol) -> np.ndarray:
+    """(7, 3n) change of the pose when points move, in head axes and mm."""
     jacobian = _pose_jacobian(protocol.constellation.reference_mm)
     weighted = np.linalg.solve(protocol.constellation.covariance_mm2, jacobian)
-    return np.linalg.solve(jacobian.T @ weighted, weighted.T)[:3]
+    return np.linalg.solve(jacobian.T @ weighted, weighted.T)
 
 
 def _require_determined(observed: Sequence[Landmark], protocol: Protocol) -> None:
@@ -140,7 +161,12 @@ def _require_determined(observed: Sequence[Landmark], protocol: Protocol) -> Non
 
 
 def _robust_fit(
-    points: np.ndarray, errors: np.ndarray, trusted: np.ndarray, reference: np.ndarray, shape: np.ndarray
+    points: np.ndarray,
+    errors: np.ndarray,
+    trusted: np.ndarray,
+    reference: np.ndarray,
+    shape: np.ndarray,
+    common: np.ndarray,
 ) -> _Fit:
     """Iteratively reweighted Gauss-Newton from a weighted Procrustes start."""
     pose = _procrustes(points, reference, 1 / np.trace(errors, axis1=1, axis2=2))
@@ -154,7 +180,7 @@ def _robust_fit(
         distance2 = np.einsum("ni,ni->n", residual, np.linalg.solve(marginal, residual[..., None])[..., 0]) / 3
         limit = ROBUST_SCALE * (ANNEALING[iteration] if iteration < len(ANNEALING) else 1.0)
         weights = np.where(trusted, 1.0, 1 / (1 + distance2 / limit**2) ** 2)
-        precision = np.linalg.inv(shape + _block_diagonal(local / weights[:, None, None]))
+        precision = np.linalg.inv(shape + common + _block_diagonal(local / weights[:, None, None]))
         weighted = precision @ jacobian
         prior = np.diag([0, 0, 0, 1 / LOG_SCALE_SD**2, 0, 0, 0])
         normal = jacobian.T @ weighted + prior
@@ -166,6 +192,14 @@ def _robust_fit(
             break
     residual = pose.to_head(points) - reference
     return _Fit(pose, residual, precision, jacobian, normal, weights)
+
+
+def _common_error(reference: np.ndarray, predicted: np.ndarray, pose_covariance: np.ndarray | None) -> np.ndarray:
+    """(3n, 3n) covariance of the error that the ``predicted`` (n,) of the points (n, 3) share."""
+    if pose_covariance is None:
+        return np.zeros((3 * len(reference),) * 2)
+    shared = _pose_jacobian(reference) * np.repeat(predicted, 3)[:, None]
+    return shared @ pose_covariance @ shared.T
 
 
 def _pose_jacobian(points: np.ndarray) -> np.ndarray:
@@ -244,11 +278,12 @@ def _frame_of(
 def _left_out_residuals(fit: _Fit) -> np.ndarray:
     """(n,) distance in head space of each point from where the others put it (leave-one-out prediction).
 
-    For a block i the residual without it is ``(K_ii)^-1 (K r)_i`` with ``K`` the precision after removing the pose.
+    For a block i the residual without it is ``(K_ii)^-1 (P r)_i`` with ``P`` the precision, ``r`` the residuals of
+    the fit, and ``K`` the precision after removing the pose.
     """
     weighted = fit.precision @ fit.jacobian
     projected = fit.precision - weighted @ np.linalg.solve(fit.normal, weighted.T)
-    pulled = (projected @ fit.residual.ravel()).reshape(-1, 3)
+    pulled = (fit.precision @ fit.residual.ravel()).reshape(-1, 3)
     n = len(pulled)
     blocks = np.array([projected[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] for i in range(n)])
     return np.linalg.norm(np.linalg.solve(blocks + np.eye(3) * 1e-9, pulled[..., None])[..., 0], axis=1)

@@ -93,20 +93,29 @@ def _view(stack: StackDetections, k: int, threshold: float, tau_mm: float, throu
     return StackView(stack.plane, place, information, float(heights[best]))
 
 
-def _depth(positions_mm: np.ndarray, heights: np.ndarray, tau_mm: float, sd_mm: float) -> tuple[float, float]:
-    """Place along the normal, and its standard deviation, that explains the heights over the stack best.
+def depth_in_stack(positions_mm: np.ndarray, heights: np.ndarray, tau_mm: float) -> tuple[float, bool]:
+    """Place along the normal that explains the peak heights (s,) of slices at ``positions_mm`` (s,) best.
 
-    With slices on both sides the heights have a maximum to find; else the side is open, and the distance
-    at which the best height would be reached counts as uncertainty.
+    Returns:
+        The place, and whether it is open-sided: the highest peak lies in an outermost slice, so that
+        only the distance from that slice is known, not the side; its place is then returned.
     """
     best = int(np.argmax(heights))
-    distance = tau_mm * np.sqrt(-2 * np.log(np.clip(heights[best], 0.05, 0.99)))
     if len(positions_mm) < 3 or best in (0, len(positions_mm) - 1):
-        return float(positions_mm[best]), float(np.hypot(sd_mm, distance))
+        return float(positions_mm[best]), True
     grid = positions_mm[best] + np.arange(-tau_mm, tau_mm + 0.25, 0.5)
     expected = amplitude(positions_mm[:, None] - grid, tau_mm)
     mismatch = ((expected - np.clip(heights, 0, 1)[:, None]) ** 2).sum(axis=0)
-    return float(grid[np.argmin(mismatch)]), sd_mm
+    return float(grid[np.argmin(mismatch)]), False
+
+
+def _depth(positions_mm: np.ndarray, heights: np.ndarray, tau_mm: float, sd_mm: float) -> tuple[float, float]:
+    """Place along the normal and its standard deviation; open-sided, the distance that the height tells adds to it."""
+    depth, open_sided = depth_in_stack(positions_mm, heights, tau_mm)
+    if not open_sided:
+        return depth, sd_mm
+    distance = tau_mm * np.sqrt(-2 * np.log(np.clip(heights.max(), 0.05, 0.99)))
+    return depth, float(np.hypot(sd_mm, distance))
 
 
 def _fuse_single(name: str, views: Sequence[StackView | None]) -> tuple[Landmark, float]:
@@ -142,12 +151,14 @@ def _landmarks_of(
     """Solve the normal equations of ``rows`` (matrix (3, 3n), view) for the n points."""
     size = 3 * len(names)
     normal, right = np.zeros((size, size)), np.zeros(size)
+    # Counted from their middle, so that the weak prior below does not draw points towards the world's origin.
+    middle = np.mean([view.place for _, view in rows], axis=0) if rows else np.zeros(3)
     for matrix, view in rows:
         normal += matrix.T @ view.information @ matrix
-        right += matrix.T @ view.information @ view.place
+        right += matrix.T @ view.information @ (view.place - middle)
     # A very weak prior keeps undetermined directions finite; they are then refused by their variance.
     covariance = np.linalg.inv(normal + np.eye(size) * 1e-6)
-    points = covariance @ right
+    points = covariance @ right + np.tile(middle, len(names))
     residual = sum(
         float((view.place - matrix @ points) @ view.information @ (view.place - matrix @ points))
         for matrix, view in rows

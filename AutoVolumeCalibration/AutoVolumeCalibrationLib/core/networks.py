@@ -54,10 +54,10 @@ ARCHITECTURES: dict[str, Architecture] = {
             "in_channels": _count,
             "out_channels": _count,
             "features": _six_widths,
-            "stem": lambda value: value in (1, 2, 4),
+            "stem": lambda value: _count(value) and value in (1, 2, 4),
             "dropout": _fraction,
         },
-        divisor=lambda options: 16 * options.get("stem", 2),
+        divisor=lambda options: 16 * options["stem"],
     ),
 }
 

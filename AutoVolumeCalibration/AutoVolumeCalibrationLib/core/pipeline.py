@@ -53,7 +53,7 @@ def calibrate(
         detections, model.names, model.mirror, model.threshold, model.tau_mm, model.uncertainty.through_plane_mm
     )
     predicted = in_protocol_order(fusion.landmarks, protocol)
-    info = ModelInfo(model.name, model.sha256, model.device)
+    info = ModelInfo(model.name, model.sha256, model.device, model.uncertainty.pose_covariance)
     result = _plan(stacks, protocol, rule, predicted, corrections, fusion.disagreeing, info)
     finished = time.perf_counter()
     timings = {"detect": detected - started, "fit": finished - detected, "total": finished - started}
@@ -123,7 +123,7 @@ def _plan(
     model: ModelInfo | None,
 ) -> Calibration:
     landmarks = with_corrections(predicted, corrections)
-    frame = fit_frame(landmarks, protocol)
+    frame = fit_frame(landmarks, protocol, model.pose_covariance if model else None)
     box = plan_box(frame, protocol, rule)
     checks = run_checks(Evidence(stacks, landmarks, disagreeing, frame, box, protocol, rule))
     return Calibration(tuple(stacks), protocol, landmarks, predicted, frame, box, prescribe(box, rule), checks, model)

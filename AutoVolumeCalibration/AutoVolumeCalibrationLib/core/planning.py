@@ -62,7 +62,8 @@ def _face_sd(
     """
     names = list(frame.expected_mm)
     outward = _outward(box.axes, face)
-    # Turning: a rotation vector w moves the normal by w x n, hence the face's middle, seen from the landmark, by w . (n x v).
+    # Turning: a rotation vector w moves the normal n by w x n, hence the face's middle, which lies at -v from the
+    # landmark, by w . (n x v) along n.
     lever = np.cross(outward, frame.expected_mm[landmark] - face_center_mm(box, face))
     response = rotation_response(protocol, rule.line or protocol.frame.line) / frame.scale
     weights = np.zeros((len(names), 3))

@@ -131,7 +131,7 @@ def calibration_to_dict(
         "software": {"name": "AutoVolumeCalibration", "version": __version__},
         "study": study,
         "sources": [str(Path(source).absolute()) for source in sources],
-        "model": {"name": model.name, "sha256": model.sha256, "device": model.device} if model else None,
+        "model": _model_to_dict(model) if model else None,
         "protocol": protocol.name,
         "protocol_file": None if shipped else str(protocol.source.absolute()),
         "coordinate_system": "RAS",
@@ -161,11 +161,22 @@ def read_results(folder: Path | str) -> SavedCalibration:
         box=_box(data["box"]),
         prescription=prescription_from_dict(data["prescription"]),
         checks=tuple(Check(**entry) for entry in data["checks"]),
-        model=ModelInfo(**data["model"]) if data["model"] else None,
+        model=_model(data["model"]) if data["model"] else None,
         sources=tuple(data["sources"]),
         study=data["study"],
         timings_s=data["timings_s"],
     )
+
+
+def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
+    shared = {"pose_covariance": _list(model.pose_covariance)}
+    return {"name": model.name, "sha256": model.sha256, "device": model.device, **shared}
+
+
+def _model(entry: Mapping[str, Any]) -> ModelInfo:
+    shared = entry.get("pose_covariance")
+    covariance = None if shared is None else np.array(shared, dtype=float)
+    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance)
 
 
 def _landmark_to_dict(landmark: Landmark) -> dict[str, Any]:

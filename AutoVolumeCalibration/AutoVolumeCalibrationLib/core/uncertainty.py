@@ -29,6 +29,8 @@ class PeakUncertainty:
         factors: (h,) factor on the base at each height.
         typical_spread_mm: width of an ordinary heatmap's window (root of its second moment).
         through_plane_mm: standard deviation of the place along the normal that a stack's peak heights give.
+        pose_covariance: (7, 7) of the error that all landmarks of a study share, see ``frame.fit_frame``; None where it
+            was not measured.
     """
 
     base_mm: np.ndarray
@@ -36,6 +38,7 @@ class PeakUncertainty:
     factors: np.ndarray
     typical_spread_mm: float
     through_plane_mm: float
+    pose_covariance: np.ndarray | None = None
 
     def sd_mm(self, plane: int, heights: np.ndarray, spread_mm: np.ndarray) -> np.ndarray:
         """(s, k, 2) standard deviations from peak heights (s, k) and heatmap widths (s, k, 2)."""
@@ -50,6 +53,7 @@ class PeakUncertainty:
             "factors": np.round(self.factors, 4).tolist(),
             "typical_spread_mm": round(self.typical_spread_mm, 3),
             "through_plane_mm": round(self.through_plane_mm, 3),
+            "pose_covariance": None if self.pose_covariance is None else self.pose_covariance.tolist(),
         }
 
 
@@ -61,7 +65,7 @@ def default_uncertainty(landmarks: int) -> PeakUncertainty:
 
 
 def uncertainty_from_dict(values: Mapping[str, Any], landmarks: int, source: str) -> PeakUncertainty:
-    """The calibration stored in a bundle; ModelError where shapes or signs are wrong."""
+    """The calibration stored in a bundle; ModelError where shapes, order or signs are wrong."""
     try:
         result = PeakUncertainty(
             np.asarray(values["base_mm"], dtype=float),
@@ -69,10 +73,28 @@ def uncertainty_from_dict(values: Mapping[str, Any], landmarks: int, source: str
             np.asarray(values["factors"], dtype=float),
             float(values["typical_spread_mm"]),
             float(values["through_plane_mm"]),
+            _matrix(values.get("pose_covariance")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"uncertainty calibration is damaged ({error})", source=source) from error
-    positive = all((np.asarray(v) > 0).all() for v in (result.base_mm, result.factors, result.typical_spread_mm))
-    if result.base_mm.shape != (3, landmarks, 2) or result.heights.shape != result.factors.shape or not positive:
+    scales = (result.base_mm, result.factors, result.typical_spread_mm, result.through_plane_mm)
+    positive = all(np.isfinite(v).all() and (np.asarray(v) > 0).all() for v in scales)
+    heights = result.heights
+    rising = heights.ndim == 1 and heights.size > 0 and bool((np.diff(heights) > 0).all())
+    fitting = result.base_mm.shape == (3, landmarks, 2) and result.factors.shape == heights.shape
+    if not (positive and rising and fitting):
         raise ModelError("uncertainty calibration does not fit the landmarks", source=source, remedy="Export it anew.")
+    if result.pose_covariance is not None and not _is_covariance(result.pose_covariance, 7):
+        raise ModelError("pose_covariance is no covariance", source=source, remedy="Export the bundle anew.")
     return result
+
+
+def _matrix(values: Any) -> np.ndarray | None:
+    return None if values is None else np.asarray(values, dtype=float)
+
+
+def _is_covariance(matrix: np.ndarray, size: int) -> bool:
+    """Finite, symmetric, and without negative variances in any direction."""
+    if matrix.shape != (size, size) or not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T):
+        return False
+    return bool(np.linalg.eigvalsh(matrix)[0] >= -1e-9 * max(1.0, np.trace(matrix)))

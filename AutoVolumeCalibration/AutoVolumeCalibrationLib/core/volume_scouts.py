@@ -47,9 +47,8 @@ def scout_center_mm(volume: Volume) -> np.ndarray:
     The middle of the image is up to 30 mm off the brain's middle where the head lies low in it, and
     the centre of all that is not air up to 45 mm where the neck is long. So the body is found by a
     threshold, only its uppermost ``HEAD_HEIGHT_MM`` count, and of these the unweighted mean is taken
-    (weighting by intensity would pull it towards fat and surface coils). On 22 whole heads with necks
-    this came within 9 mm of the middle of the AC-PC line. Other anatomy is hardly longer, and keeps its
-    middle.
+    (weighting by intensity would pull it towards fat and surface coils). On whole heads with necks this
+    came within about 1 cm of the middle of the AC-PC line. Other anatomy is hardly longer, and keeps its middle.
     """
     spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
     steps = np.maximum(1, np.round(4.0 / spacing)).astype(int)

@@ -4,20 +4,19 @@ Label = landmark name, description = definition and status. Slicer has two colou
 node, chosen by each point's "selected" state: selected points are sure, unselected ones want a look (low
 confidence, or in contradiction to the others). A missing landmark keeps a point without a place, ready to be placed.
 
-The node remembers where every point was written and predicted (``RECORD_ATTRIBUTE``), so a move is told by
-comparison, also after the scene was saved, and a prediction can be restored without anything but the node.
-Points are known by their ids: renaming one changes nothing.
+A move is told by comparing the points with the calibration that was written, so it does not matter how a point
+came where it is: dragged, undone, set by a script. The node remembers the predictions (``RECORD_ATTRIBUTE``), which
+can be restored without anything but the node. Points are known by their ids: renaming one changes nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import slicer
+import vtk
 
 from ..core.calibration import Calibration
 from ..core.checks import CLEAR_CONFIDENCE
@@ -46,20 +45,17 @@ _Place = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class _Record:
-    """What was last written for one landmark.
+    """What the node remembers of one landmark.
 
     Attributes:
-        id: of the control point.
-        written, predicted: RAS mm, None for no place.
-        corrected: it was written as corrected.
-        lock: the lock that was last set on the point; it is a person's from then on.
+        id: of its control point.
+        predicted: RAS mm, None where the model saw none.
+        locked_at: where the point lay when it was locked as corrected; the lock is a person's from then on.
     """
 
     id: str
-    written: _Place | None
     predicted: _Place | None
-    corrected: bool
-    lock: bool
+    locked_at: _Place | None
 
 
 def write_landmarks(
@@ -81,56 +77,62 @@ def write_landmarks(
         node = _new_node(scene, name)
     before = _read_record(node)
     predicted = {mark.name: mark.position_mm for mark in calibration.predicted}
+    descriptions = _descriptions(calibration)
     modifying = node.StartModify()
-    node.SetFixedNumberOfControlPoints(False)
     record = {}
     for mark in calibration.landmarks:
-        index = _point_index(node, mark.name, before.get(mark.name))
-        lock = _write_point(node, index, mark, calibration, before.get(mark.name), dragging)
+        known = before.get(mark.name)
+        index = _require_point(node, mark.name, known)
+        if node.GetNthControlPointLabel(index) != mark.name:
+            node.SetNthControlPointLabel(index, mark.name)
+        node.SetNthControlPointDescription(index, descriptions[mark.name])
+        node.SetNthControlPointSelected(index, not _is_doubtful(mark, calibration))
+        _put(node, index, _plain(mark.position_mm))
+        locked_at = _write_lock(node, index, mark, known, dragging)
         record[mark.name] = _Record(
             node.GetNthControlPointID(index),
-            _plain(mark.position_mm),
             _plain(predicted.get(mark.name)),
-            mark.status == CORRECTED,
-            lock,
+            locked_at,
         )
-    # Points are landmarks: none can be added or deleted, but every one can be cleared.
-    node.SetFixedNumberOfControlPoints(True)
+    _remove_points(node, [before[name].id for name in before if name not in record])
     if record != before:
-        node.SetAttribute(RECORD_ATTRIBUTE, json.dumps({key: asdict(entry) for key, entry in record.items()}))
+        node.SetAttribute(RECORD_ATTRIBUTE, json.dumps({key: vars(entry) for key, entry in record.items()}))
     node.EndModify(modifying)
     return node
 
 
-def moved_points(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, np.ndarray | None]:
-    """Landmark name -> (3,) RAS of every point that a person moved or placed since it was written; None: cleared."""
+def moved_points(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration) -> dict[str, _Place | None]:
+    """Landmark name -> RAS mm of every point that is not where ``calibration`` has it; None: cleared or deleted."""
+    record = _read_record(node)
     moved = {}
-    for name, entry in _read_record(node).items():
-        place = _place(node, node.GetNthControlPointIndexByID(entry.id))
-        if not _same(place, entry.written):
-            moved[name] = place
+    for mark in calibration.landmarks:
+        place = _place(node, _find_point(node, mark.name, record.get(mark.name)))
+        if not _same(place, _plain(mark.position_mm)):
+            moved[mark.name] = place
     return moved
 
 
-def wants_refit(node: slicer.vtkMRMLMarkupsFiducialNode) -> bool:
-    """Whether a point was moved, or a correction waits for its lock since it was dragged."""
-    return bool(moved_points(node)) or any(entry.corrected != entry.lock for entry in _read_record(node).values())
+def wants_refit(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration) -> bool:
+    """Whether a point was moved since ``calibration``, or a correction waits for its lock since it was dragged."""
+    record = _read_record(node)
+    return bool(moved_points(node, calibration)) or any(
+        mark.status == CORRECTED and not _same(record[mark.name].locked_at, _plain(mark.position_mm))
+        for mark in calibration.landmarks
+        if mark.name in record
+    )
 
 
-def landmarks_from_node(
-    node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration
-) -> tuple[Landmark, ...]:
+def landmarks_from_node(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration) -> tuple[Landmark, ...]:
     """The landmarks of ``calibration`` with what a person did to the points since.
 
     A moved or placed point is corrected, one that lies where it was predicted is that prediction again
     (an undone move), a cleared or deleted one is missing.
     """
-    moved = moved_points(node)
+    landmarks = {mark.name: mark for mark in calibration.landmarks}
     predicted = {mark.name: mark for mark in calibration.predicted}
-    return tuple(
-        _as_placed(mark, predicted.get(mark.name, Landmark(mark.name)), moved[mark.name]) if mark.name in moved else mark
-        for mark in calibration.landmarks
-    )
+    for name, place in moved_points(node, calibration).items():
+        landmarks[name] = _as_placed(landmarks[name], predicted.get(name, Landmark(name)), place)
+    return tuple(landmarks.values())
 
 
 def restore_prediction(node: slicer.vtkMRMLMarkupsFiducialNode, name: str | None = None) -> None:
@@ -139,15 +141,23 @@ def restore_prediction(node: slicer.vtkMRMLMarkupsFiducialNode, name: str | None
     Raises:
         InputError: the node has no landmark of that name.
     """
-    record = _read_record(node)
-    if name is not None and name not in record:
-        raise InputError(f"has no landmark {name}", source=node.GetName(), remedy="Choose one of its points.")
+    record = _read_record(node) if name is None else _record_with(node, name)
     modifying = node.StartModify()
-    for entry in record.values() if name is None else [record[name]]:
-        index = node.GetNthControlPointIndexByID(entry.id)
-        if index >= 0:
-            _put(node, index, entry.predicted)
+    for key in record if name is None else [name]:
+        _put(node, _require_point(node, key, record[key]), record[key].predicted)
     node.EndModify(modifying)
+
+
+def make_ready_to_place(node: slicer.vtkMRMLMarkupsFiducialNode, name: str) -> None:
+    """Take a point's place away, so that place mode places this point next.
+
+    Raises:
+        InputError: the node has no landmark of that name.
+    """
+    record = _record_with(node, name)
+    index = _require_point(node, name, record[name])
+    node.UnsetNthControlPointPosition(index)
+    node.SetControlPointPlacementStartIndex(index)
 
 
 def _new_node(scene: slicer.vtkMRMLScene, name: str) -> slicer.vtkMRMLMarkupsFiducialNode:
@@ -161,52 +171,70 @@ def _new_node(scene: slicer.vtkMRMLScene, name: str) -> slicer.vtkMRMLMarkupsFid
     return node
 
 
-def _point_index(node: slicer.vtkMRMLMarkupsFiducialNode, name: str, entry: _Record | None) -> int:
-    """Index of the landmark's control point, which is added where there is none."""
-    index = node.GetNthControlPointIndexByID(entry.id) if entry else node.GetControlPointIndexByLabel(name)
+def _find_point(node: slicer.vtkMRMLMarkupsFiducialNode, name: str, entry: _Record | None) -> int:
+    """Index of the landmark's control point by its id, else by its label; -1 where there is none."""
+    index = node.GetNthControlPointIndexByID(entry.id) if entry else -1
+    return index if index >= 0 else node.GetControlPointIndexByLabel(name)
+
+
+def _require_point(node: slicer.vtkMRMLMarkupsFiducialNode, name: str, entry: _Record | None) -> int:
+    """Index of the landmark's control point, which is added without a place where there is none.
+
+    Then the number of points is fixed: they are landmarks, so a person can clear one, but not delete or add one.
+    """
+    index = _find_point(node, name, entry)
     if index < 0:
-        index = node.AddControlPoint(0.0, 0.0, 0.0)
+        node.SetFixedNumberOfControlPoints(False)
+        index = node.AddControlPoint(vtk.vtkVector3d(0.0, 0.0, 0.0), name)
         node.SetNthControlPointPositionMissing(index)
+        node.SetFixedNumberOfControlPoints(True)
     return index
 
 
-def _write_point(
-    node: slicer.vtkMRMLMarkupsFiducialNode,
-    index: int,
-    mark: Landmark,
-    calibration: Calibration,
-    before: _Record | None,
-    dragging: bool,
-) -> bool:
-    """Write what differs; gives the lock that was set last."""
-    if node.GetNthControlPointLabel(index) != mark.name:
-        node.SetNthControlPointLabel(index, mark.name)
-    node.SetNthControlPointDescription(index, _description(mark, calibration))
-    selected = not _is_doubtful(mark, calibration)
-    if bool(node.GetNthControlPointSelected(index)) != selected:
-        node.SetNthControlPointSelected(index, selected)
-    _put(node, index, _plain(mark.position_mm))
-    corrected = mark.status == CORRECTED
-    moved = before is not None and not _same(_plain(mark.position_mm), before.written)
-    lock = before.lock if before else False
-    if dragging:
-        return lock and not moved
-    if corrected != lock or moved:
-        node.SetNthControlPointLocked(index, corrected)
-    return corrected
+def _remove_points(node: slicer.vtkMRMLMarkupsFiducialNode, ids: list[str]) -> None:
+    """Remove the points of another anatomy, which the node showed before."""
+    if not ids:
+        return
+    node.SetFixedNumberOfControlPoints(False)
+    for point in ids:
+        index = node.GetNthControlPointIndexByID(point)
+        if index >= 0:
+            node.RemoveNthControlPoint(index)
+    node.SetFixedNumberOfControlPoints(True)
 
 
-def _description(mark: Landmark, calibration: Calibration) -> str:
+def _write_lock(
+    node: slicer.vtkMRMLMarkupsFiducialNode, index: int, mark: Landmark, known: _Record | None, dragging: bool
+) -> _Place | None:
+    """Lock a point that was corrected, unlock one that no longer is; gives the place for which that was done last.
+
+    A point that a person unlocked stays unlocked until it moves.
+    """
+    wanted = _plain(mark.position_mm) if mark.status == CORRECTED else None
+    locked_at = known.locked_at if known else None
+    if dragging or _same(wanted, locked_at):
+        return locked_at
+    node.SetNthControlPointLocked(index, wanted is not None)
+    return wanted
+
+
+def _descriptions(calibration: Calibration) -> dict[str, str]:
+    """Landmark name -> definition and what is known of it."""
     definitions = {entry.name: entry.definition for entry in calibration.protocol.constellation.landmarks}
-    if mark.status != MISSING:
+    found = {mark.name for mark in calibration.predicted if mark.status != MISSING}
+    texts = {}
+    for mark in calibration.landmarks:
         text = landmark_description(mark, definitions)
-        return f"{text} [contradicts the other points]" if mark.name in calibration.frame.outliers else text
-    if any(other.name == mark.name and other.status != MISSING for other in calibration.predicted):
-        text = f"{definitions.get(mark.name, '')} [missing: removed by a person]".strip()
-    else:
-        text = landmark_description(mark, definitions)
-    expected = calibration.frame.expected_mm.get(mark.name)
-    return text if expected is None else f"{text} [expected at {side_text(swap_ras_lps(expected))} mm]"
+        if mark.status == MISSING:
+            if mark.name in found:
+                text = f"{definitions.get(mark.name, '')} [missing: removed by a person]".strip()
+            expected = calibration.frame.expected_mm.get(mark.name)
+            if expected is not None:
+                text += f" [expected at {side_text(swap_ras_lps(expected))} mm]"
+        elif mark.name in calibration.frame.outliers:
+            text += " [contradicts the other points]"
+        texts[mark.name] = text
+    return texts
 
 
 def _is_doubtful(mark: Landmark, calibration: Calibration) -> bool:
@@ -247,12 +275,20 @@ def _plain(position_mm: np.ndarray | None) -> _Place | None:
     return None if position_mm is None else tuple(float(value) for value in position_mm)
 
 
-def _read_record(node: slicer.vtkMRMLMarkupsFiducialNode) -> Mapping[str, _Record]:
-    entries: dict[str, dict[str, Any]] = json.loads(node.GetAttribute(RECORD_ATTRIBUTE) or "{}")
-    return {name: _record(**entry) for name, entry in entries.items()}
+def _read_record(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, _Record]:
+    entries = json.loads(node.GetAttribute(RECORD_ATTRIBUTE) or "{}")
+    return {
+        name: _Record(entry["id"], _tuple(entry["predicted"]), _tuple(entry["locked_at"]))
+        for name, entry in entries.items()
+    }
 
 
-def _record(id: str, written: list | None, predicted: list | None, corrected: bool, lock: bool) -> _Record:
-    return _Record(
-        id, tuple(written) if written else None, tuple(predicted) if predicted else None, corrected, lock
-    )
+def _record_with(node: slicer.vtkMRMLMarkupsFiducialNode, name: str) -> dict[str, _Record]:
+    record = _read_record(node)
+    if name not in record:
+        raise InputError(f"has no landmark {name}", source=node.GetName(), remedy="Choose one of its points.")
+    return record
+
+
+def _tuple(values: list[float] | None) -> _Place | None:
+    return None if values is None else tuple(values)

@@ -72,10 +72,11 @@ class TrainingConfig:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UsageError(f"is no training configuration ({error})", source=str(path)) from error
-        if not isinstance(values, dict):
-            raise UsageError("is no training configuration (not a JSON object)", source=str(path))
         # A bundle's configs/train.json keeps the settings beside what MONAI reads.
-        return (base or TrainingConfig()).replaced(values.get("training", values), source=str(path))
+        settings = values.get("training", values) if isinstance(values, dict) else None
+        if not isinstance(settings, dict):
+            raise UsageError("is no training configuration (not a JSON object)", source=str(path))
+        return (base or TrainingConfig()).replaced(settings, source=str(path))
 
     def replaced(self, values: dict[str, Any], source: str = "setting") -> TrainingConfig:
         """This configuration with some settings changed, each checked against the kind of its default."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from AutoVolumeCalibrationLib.core.markups_json import write_landmarks
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, cut_three_planes
 from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
 from AutoVolumeCalibrationLib.core.whole_files import replacing, write_text
+
+if TYPE_CHECKING:
+    from .simulator.label_heads import LabelHeads
+    from .simulator.render import SliceSettings
 
 DATASET_FORMAT = "AutoVolumeCalibration/dataset/1"
 
@@ -37,36 +41,40 @@ def studies_of_labels(
 ) -> Iterator[LabelledStudy]:
     """Simulated studies of the label maps in a folder: random head, pose, shape and contrast each."""
     from .simulator.label_heads import find_heads, load_label_heads
-    from .simulator.render import SliceSettings, simulate_study
+    from .simulator.render import SliceSettings
 
     heads = load_label_heads(labels, find_heads(labels), constellation.names)
-    settings = SliceSettings()
     for number in range(count):
-        study = simulate_study(heads, constellation.mirror_indices, geometry, (seed, number), settings)
-        slices = [
-            ScoutSlice(
-                image,
-                center - (settings.matrix - 1) / 2 * settings.pixel_mm * (row + column),
-                column,
-                row,
-                (settings.pixel_mm, settings.pixel_mm),
-                geometry.thickness_mm,
-            )
-            for image, center, column, row in zip(
-                study.images.cpu().numpy(),
-                *(
-                    t.double().cpu().numpy()
-                    for t in (study.planes.center, study.planes.column_axis, study.planes.row_axis)
-                ),
-                strict=True,
-            )
-        ]
-        stacks = tuple(
-            ScoutStack(plane, tuple(slices[i * geometry.slices : (i + 1) * geometry.slices]))
-            for i, plane in enumerate(PLANES)
-        )
-        landmarks = _landmarks(dict(zip(constellation.names, study.landmarks_mm.double().cpu().numpy(), strict=True)))
-        yield LabelledStudy(f"simulated_{number:05d}", stacks, landmarks, {"kind": "simulated", "seed": [seed, number]})
+        yield simulated_study(heads, constellation, geometry, (seed, number), SliceSettings())
+
+
+def simulated_study(
+    heads: LabelHeads,
+    constellation: Constellation,
+    geometry: ScoutGeometry,
+    seed: tuple[int, ...],
+    settings: SliceSettings,
+) -> LabelledStudy:
+    """One simulated study as scouts with exact landmarks."""
+    from .simulator.render import simulate_study
+
+    study = simulate_study(heads, constellation.mirror_indices, geometry, seed, settings)
+    images = study.images.cpu().numpy()
+    planes = study.planes
+    corners = [t.double().cpu().numpy() for t in (planes.center, planes.column_axis, planes.row_axis)]
+    half = (settings.matrix - 1) / 2 * settings.pixel_mm
+    spacing = (settings.pixel_mm, settings.pixel_mm)
+    slices = [
+        ScoutSlice(image, center - half * (row + column), column, row, spacing, geometry.thickness_mm)
+        for image, center, column, row in zip(images, *corners, strict=True)
+    ]
+    per_plane = geometry.slices
+    stacks = tuple(
+        ScoutStack(plane, tuple(slices[i * per_plane : (i + 1) * per_plane])) for i, plane in enumerate(PLANES)
+    )
+    places = study.landmarks_mm.double().cpu().numpy()
+    landmarks = _landmarks(dict(zip(constellation.names, places, strict=True)))
+    return LabelledStudy(f"simulated_{seed[-1]:05d}", stacks, landmarks, {"kind": "simulated", "seed": list(seed)})
 
 
 def studies_of_volumes(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from AutoVolumeCalibrationLib.core.bundles import load_model
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 
@@ -16,6 +17,7 @@ from .heads import list_heads
 from .simulator.label_heads import load_label_heads
 from .simulator.render import SliceSettings
 from .simulator.volume_heads import load_volume_heads
+from .study_calibration import calibrate_on_studies
 from .trainer import averaged_network, choose_training_device, train
 from .uncertainty_calibration import calibrate_uncertainty
 
@@ -51,13 +53,19 @@ def run_training(
 
 
 def export_run(checkpoint: Path, config: TrainingConfig, data: TrainingData, bundle: Path) -> Path:
-    """Calibrate the uncertainty of a checkpoint's averaged network on the check heads and write its bundle."""
-    constellation = load_protocol(config.protocol).constellation
-    network = averaged_network(config, checkpoint, len(constellation.names))
+    """Write the bundle of a checkpoint's averaged network, its uncertainty measured on the check heads.
+
+    Texts for people (model card, licences) that the folder has stay.
+    """
+    protocol = load_protocol(config.protocol)
+    network = averaged_network(config, checkpoint, len(protocol.constellation.names))
     targets = target_settings(config, SliceSettings())
     device = choose_training_device(config.device)
     uncertainty = calibrate_uncertainty(network.to(device), data.check, data.mirror, targets, device)
-    export_bundle(bundle, network.cpu(), config, constellation, uncertainty, {}, overwrite=True)
+    export_bundle(bundle, network.cpu(), config, protocol.constellation, uncertainty, {}, overwrite=True)
+    # Whole studies are measured with the bundle as users will run it.
+    measured = calibrate_on_studies(load_model(bundle, config.device), data.check, protocol)
+    export_bundle(bundle, network.cpu(), config, protocol.constellation, measured, {}, overwrite=True)
     return bundle
 
 

@@ -27,7 +27,7 @@ class StemUNetPlusPlus(torch.nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, features: Sequence[int], stem: int = 2, dropout: float = 0.0
+        self, in_channels: int, out_channels: int, features: Sequence[int], stem: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.fold = torch.nn.PixelUnshuffle(stem)

@@ -14,6 +14,9 @@ BRAIN_CENTER_MM = np.array([0.0, -18.0, 5.0])
 #: Number of sine waves in the random warp.
 WAVES = 4
 
+#: Steps of the fixed-point iteration that inverts the warp: the steepest warps then err by less than 0.1 mm.
+INVERSION_STEPS = 20
+
 
 @dataclass(frozen=True)
 class PoseLimits:
@@ -31,7 +34,7 @@ class PoseLimits:
 class HeadPose:
     """Batch of maps from scanner space (RAS mm) to head space (AC-PC mm), b of them.
 
-    ``head = flip * warp(linear @ scanner + offset)`` with ``warp(q) = q + sum_i amplitude_i sin(wave_i . q + phase_i)``.
+    ``head = flip * warp(linear @ scanner + offset)``, ``warp(q) = q + sum_i amplitude_i sin(wave_i . q + phase_i)``.
 
     Attributes:
         linear: (b, 3, 3); offset: (b, 3).
@@ -63,7 +66,7 @@ class HeadPose:
         """Scanner points (b, n, 3) of head-space points; the warp is inverted by fixed-point iteration."""
         target = self._flipped(head_mm)
         points = target
-        for _ in range(8):
+        for _ in range(INVERSION_STEPS):
             points = target - self.warp(points)
         return torch.linalg.solve(self.linear, (points - self.offset[:, None]).transpose(1, 2)).transpose(1, 2)
 

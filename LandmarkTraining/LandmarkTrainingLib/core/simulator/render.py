@@ -120,7 +120,7 @@ def simulate_batch(
 
 @dataclass(frozen=True, eq=False)
 class SimulatedStudy:
-    """Three-plane scouts of one head in one pose: images (s, H, W) on ``planes``, landmarks (k, 3) in scanner RAS mm."""
+    """Three-plane scouts of one head in one pose: images (s, H, W) on ``planes``, landmarks (k, 3) in RAS mm."""
 
     images: torch.Tensor
     planes: SlicePlanes
@@ -130,7 +130,7 @@ class SimulatedStudy:
 def simulate_study(
     heads: LabelHeads, mirror: np.ndarray, geometry: ScoutGeometry, seed: tuple[int, ...], settings: SliceSettings
 ) -> SimulatedStudy:
-    """A whole study of one random head, pose and contrast; the settings' matrix and pixel size count, not the geometry's."""
+    """A whole study of one random head, pose and contrast; matrix and pixel size come from the settings."""
     device = heads.tissues.device
     rng = np.random.default_rng(seed)
     planes = study_planes(geometry, device)

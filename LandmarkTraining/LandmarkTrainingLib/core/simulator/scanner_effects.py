@@ -109,9 +109,8 @@ def limit_field_of_view(
     result = images.clone()
     for i in np.flatnonzero(folded):
         shift = round(sides[i, 0] / pixel_mm)
-        for direction in (-1, 1):
-            moved = images[i].roll(direction * shift, dims=0)
-            result[i] += moved
+        result[i, shift:] += images[i, :-shift]
+        result[i, :-shift] += images[i, shift:]
     y = (torch.arange(height, device=images.device) - (height - 1) / 2).abs()[:, None] * pixel_mm
     x = (torch.arange(width, device=images.device) - (width - 1) / 2).abs() * pixel_mm
     field = (y < _per_image(sides[:, 0] / 2, images)) & (x < _per_image(sides[:, 1] / 2, images))

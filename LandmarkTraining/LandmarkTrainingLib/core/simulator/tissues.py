@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 #: FreeSurfer label numbers of each tissue class; left and right of a structure look alike.
-#: Classes 0 background, 1 CSF, 2 white, 3 grey matter, 4/5 cerebellar white/grey, 6 thalamus,
-#: 7 putamen and caudate, 8 pallidum, 9 ventral DC, 10 lesion, 11 vessels, 12 choroid-like, 13 brain stem, then extracerebral.
+#: Classes 0 background, 1 CSF, 2 white, 3 grey matter, 4/5 cerebellar white/grey, 6 thalamus, 7 putamen and caudate,
+#: 8 pallidum, 9 ventral DC, 10 lesion, 11 vessels, 12 choroid-like, 13 brain stem, then extracerebral.
 CLASS_LABELS: tuple[tuple[int, ...], ...] = (
     (0,),
     (4, 43, 5, 44, 14, 15, 24, 72),

@@ -16,7 +16,7 @@ from .scanner_effects import add_scanner_effects
 
 @dataclass(frozen=True, eq=False)
 class VolumeHead:
-    """One volume: ``intensities`` (I, J, K) in about 0..1, ``voxel_from_head`` (3, 4), ``landmarks_mm`` (k, 3), NaN where unknown."""
+    """One volume: ``intensities`` (I, J, K), about 0..1; ``voxel_from_head`` (3, 4); ``landmarks_mm`` (k, 3) or NaN."""
 
     intensities: torch.Tensor
     voxel_from_head: torch.Tensor
@@ -44,7 +44,7 @@ def _load(head: Head, names: Sequence[str]) -> VolumeHead:
 def simulate_volume_batch(
     heads: Sequence[VolumeHead], mirror: np.ndarray, count: int, seed: tuple[int, ...], settings: SliceSettings
 ) -> SliceBatch:
-    """``count`` independent slices of the volumes, reproducible from ``seed``; arguments as ``render.simulate_batch``."""
+    """``count`` independent slices of the volumes, reproducible from ``seed``; arguments as in ``simulate_batch``."""
     device = heads[0].intensities.device
     rng = np.random.default_rng(seed)
     noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))

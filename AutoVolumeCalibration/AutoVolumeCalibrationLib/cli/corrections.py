@@ -1,0 +1,115 @@
+"""What a person placed or changed in a point file: the landmarks that hold against the network's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.landmarks import Landmark
+    from AutoVolumeCalibrationLib.core.markups_json import MarkupPoint
+    from AutoVolumeCalibrationLib.core.protocols import Protocol
+
+#: A point of a file that lies further than this from its prediction has been moved.
+MOVED_MM = 0.01
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Landmarks that a person placed or marked missing, and what to tell about the file they came from."""
+
+    landmarks: tuple[Landmark, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def placed_points(path: Path, protocol: Protocol) -> Corrections:
+    """The points of a file that hold before any network has run.
+
+    A landmark file of ours lists the network's predictions too. Of these only locked ones count: taken
+    for placed, the others would hold on to every error of the earlier model.
+
+    Raises:
+        InputError: the file cannot be read, or no point is a landmark of the protocol.
+    """
+    from AutoVolumeCalibrationLib.core.landmarks import Landmark
+
+    points, notes = _points_of(path, protocol)
+    with_place = [point for point in points if point.position_mm is not None]
+    placed = [point for point in with_place if point.locked or not _is_prediction(point)]
+    if len(placed) < len(with_place):
+        notes.append(
+            f"{path}: {len(with_place) - len(placed)} points are predictions and are found anew; "
+            "lock a point to keep it, or use refit"
+        )
+    return Corrections(tuple(Landmark(p.name).corrected(p.position_mm) for p in placed), tuple(notes))
+
+
+def changed_points(
+    path: Path, protocol: Protocol, predicted: Iterable[Landmark], landmarks: Iterable[Landmark]
+) -> Corrections:
+    """What holds after a person went over the points of a plan.
+
+    A point that was moved from its prediction, or locked, is a correction; one without a place was marked
+    missing; an unlocked one at its prediction is none, or no longer one. A landmark that the file does not
+    list stays as it was.
+
+    Args:
+        predicted: as the network found them.
+        landmarks: as in the last plan, earlier corrections included.
+
+    Raises:
+        InputError: the file cannot be read, or no point is a landmark of the protocol.
+    """
+    from AutoVolumeCalibrationLib.core.landmarks import Landmark
+
+    points, notes = _points_of(path, protocol)
+    found = {mark.name: mark for mark in predicted}
+    listed = {point.name for point in points}
+    kept = [m for m in landmarks if m.name not in listed and m.status != found.get(m.name, Landmark(m.name)).status]
+    changed = [_change(point, found.get(point.name, Landmark(point.name))) for point in points]
+    return Corrections((*kept, *(mark for mark in changed if mark is not None)), tuple(notes))
+
+
+def _change(point: MarkupPoint, predicted: Landmark) -> Landmark | None:
+    """The correction that ``point`` makes to its prediction, if any."""
+    import numpy as np
+
+    from AutoVolumeCalibrationLib.core.landmarks import MISSING, Landmark
+
+    if point.position_mm is None:
+        return Landmark(point.name) if predicted.status != MISSING else None
+    moved = predicted.position_mm is None or np.linalg.norm(point.position_mm - predicted.position_mm) > MOVED_MM
+    return predicted.corrected(point.position_mm) if moved or point.locked else None
+
+
+def _points_of(path: Path, protocol: Protocol) -> tuple[list[MarkupPoint], list[str]]:
+    """The points that are landmarks of the protocol, and a note where the file holds others."""
+    from AutoVolumeCalibrationLib.core.errors import InputError
+    from AutoVolumeCalibrationLib.core.markups_json import read_landmarks
+
+    points = read_landmarks(path)
+    names = protocol.constellation.names
+    unknown = [point.name for point in points if point.name not in names]
+    if len(unknown) == len(points):
+        what = f"none of its points ({_some(unknown)}) is a landmark" if points else "holds no landmark"
+        raise InputError(
+            f"{what} of protocol {protocol.name}",
+            source=str(path),
+            remedy=f"Name the points as the protocol does, for example {', '.join(names[:3])}.",
+        )
+    notes = [f"{path}: {_some(unknown)} left out, no landmark of protocol {protocol.name}"] if unknown else []
+    return [point for point in points if point.name in names], notes
+
+
+def _is_prediction(point: MarkupPoint) -> bool:
+    """Does the point's description, as we write it, call it a prediction?"""
+    from AutoVolumeCalibrationLib.core.landmarks import PREDICTED
+
+    return f"[{PREDICTED}" in point.description
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -1,0 +1,256 @@
+"""Everything the panel, the console and a batch do with studies in a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import slicer
+
+from ..core import pipeline
+from ..core.bundles import DEFAULT_MODEL, load_model
+from ..core.calibration import Calibration
+from ..core.errors import AutoVolumeError, InputError
+from ..core.landmarks import CORRECTED, MISSING, Landmark
+from ..core.prescription import prescribe
+from ..core.protocols import box_rule, load_protocol
+from ..core.readers import read_scouts
+from ..core.scouts import ScoutStack
+from .box_node import box_from_node
+from .correction_observer import CorrectionObserver, Schedule
+from .landmark_nodes import landmarks_from_node, restore_prediction, wants_refit
+from .scouts_from_nodes import stacks_from_volume_nodes, volume_nodes_from_stack
+from .study_nodes import Study, create_study, free_study_name, put_into_folder, studies_in, write_calibration
+from .study_state import recall, remember, remember_protocol, state_of
+
+
+class CalibrationEngine:
+    """Studies in one scene: scouts in, landmarks, scan box, prescription and checks out, always in the same nodes.
+
+    Everything that matters is in the scene; the engine only keeps what is quick to have at hand, so a
+    second engine, or one after the scene was saved and loaded, carries on where this one stopped.
+    All errors that a person can mend are AutoVolumeErrors that name the study or the node.
+
+    Example::
+
+        engine = CalibrationEngine(slicer.mrmlScene)
+        study = engine.add_scouts(["/path/to/scouts"])
+        engine.calibrate(study, "BrainAcPc")
+        print(engine.calibration(study).prescription.to_text())
+    """
+
+    def __init__(self, scene: slicer.vtkMRMLScene) -> None:
+        self.scene = scene
+        #: Node id of a study -> (state in the node, the calibration it stands for).
+        self._recent: dict[str, tuple[str, Calibration]] = {}
+
+    def studies(self) -> list[Study]:
+        """The studies in the scene, oldest first."""
+        return studies_in(self.scene)
+
+    def add_scouts(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        name: str | None = None,
+        force: bool = False,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Study:
+        """Read scouts from files into volume nodes and make a study of them.
+
+        Args:
+            paths: DICOM folders, DICOM files or image files.
+            name: of the study; a free "Study N" when None.
+            force: take other modalities than MR too.
+        """
+        stacks = read_scouts(paths, force=force, cancelled=cancelled)
+        return self.add_stacks(stacks, name=name)
+
+    def add_stacks(self, stacks: Sequence[ScoutStack], *, name: str | None = None) -> Study:
+        """Make volume nodes of scouts that were read already, and a study of them."""
+        name = name or free_study_name(self.scene)
+        nodes: list[slicer.vtkMRMLScalarVolumeNode] = []
+        for stack in stacks:
+            title = self.scene.GenerateUniqueName(f"{name} {stack.plane}")
+            nodes += volume_nodes_from_stack(self.scene, stack, title)
+        put_into_folder(self.scene, name, nodes)
+        return create_study(self.scene, nodes, name)
+
+    def study_of(self, scouts: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> Study:
+        """The study of exactly these scout volumes, a new one where there is none."""
+        wanted = {node.GetID() for node in scouts}
+        for study in self.studies():
+            if {node.GetID() for node in study.scouts} == wanted:
+                return study
+        return create_study(self.scene, scouts, free_study_name(self.scene))
+
+    def calibrate(
+        self,
+        scouts: Study | Sequence[slicer.vtkMRMLScalarVolumeNode],
+        protocol: str | Path,
+        *,
+        box: str | None = None,
+        model: str | Path | None = None,
+        device: str = "auto",
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Study:
+        """Find the landmarks and plan the box; what a person corrected in this study before holds.
+
+        Args:
+            scouts: a study, or scout volumes.
+            protocol: name of a shipped protocol, or a protocol file.
+            box: one of the protocol's boxes, its first when None.
+            model: name of a shipped model or a bundle's folder; the default one when None.
+            device: "auto", "cpu", "cuda" or "mps".
+            progress: called with the fraction done, 0..1.
+            cancelled: True raises Cancelled, and the scene stays as it was.
+        """
+        rules = load_protocol(protocol)
+        box_rule(rules, box)
+        stacks = stacks_from_volume_nodes(scouts.scouts if isinstance(scouts, Study) else scouts)
+        network = load_model(model or DEFAULT_MODEL, device)
+        study = scouts if isinstance(scouts, Study) else self.study_of(scouts)
+        with _naming(study):
+            calibration = pipeline.calibrate(
+                stacks,
+                rules,
+                network,
+                box=box,
+                corrections=self.corrections(study),
+                progress=progress,
+                cancelled=cancelled,
+            )
+        self.show(study, calibration)
+        return study
+
+    def show(self, study: Study, calibration: Calibration) -> None:
+        """Write a calibration, made here or elsewhere, into the study's nodes."""
+        remember_protocol(study, calibration.protocol)
+        self._write(study, calibration)
+
+    def calibration(self, study: Study) -> Calibration | None:
+        """The study's last calibration; None before the first. Points moved since are not in it: see ``refit``."""
+        state = state_of(study)
+        if not state:
+            return None
+        known_state, calibration = self._recent.get(study.node.GetID(), ("", None))
+        if calibration is None or known_state != state:
+            with _naming(study):
+                calibration = recall(study, stacks_from_volume_nodes(study.scouts))
+            self._keep(study, state, calibration)
+        return calibration
+
+    def corrections(self, study: Study) -> list[Landmark]:
+        """What a person decided about the study's landmarks: corrected ones, and predicted ones that were cleared."""
+        calibration = self.calibration(study)
+        if calibration is None:
+            return []
+        predicted = {mark.name: mark.status for mark in calibration.predicted}
+        return [
+            mark
+            for mark in self._landmarks(study, calibration)
+            if mark.status == CORRECTED or (mark.status == MISSING and predicted.get(mark.name, MISSING) != MISSING)
+        ]
+
+    def refit(self, study: Study, *, box: str | None = None, dragging: bool = False) -> Calibration:
+        """Plan again from the points as they lie now, without the network; takes milliseconds.
+
+        Args:
+            box: another of the protocol's boxes.
+            dragging: a person holds a point at the moment.
+
+        Raises:
+            InputError: nothing was calibrated yet, or too few points are left; the box then stays as it was.
+        """
+        calibration = self._require_calibration(study)
+        with _naming(study):
+            result = pipeline.refit(calibration, self._landmarks(study, calibration), box=box)
+        self._write(study, result, dragging=dragging)
+        return result
+
+    def restore(self, study: Study, name: str | None = None) -> Calibration:
+        """Take the corrections of one landmark, or of all, back and plan again."""
+        self._require_calibration(study)
+        if study.landmarks is not None:
+            restore_prediction(study.landmarks, name)
+        return self.refit(study)
+
+    def adopt_box(self, study: Study) -> Calibration:
+        """Prescribe the box as it lies in the scene, where a person dragged it; the next refit plans it anew."""
+        calibration = self._require_calibration(study)
+        if study.scan_box is None:
+            raise InputError("has no scan box in the scene", source=study.name, remedy="Refit it.")
+        planned = calibration.box
+        box = replace(box_from_node(study.scan_box), name=planned.name, face_sd_mm=planned.face_sd_mm)
+        rule = box_rule(calibration.protocol, planned.name)
+        result = replace(calibration, box=box, prescription=prescribe(box, rule))
+        self._write(study, result)
+        return result
+
+    def watch(
+        self,
+        study: Study,
+        schedule: Schedule,
+        on_refit: Callable[[Calibration], None],
+        on_error: Callable[[AutoVolumeError], None],
+    ) -> CorrectionObserver:
+        """Refit whenever a person moves a point, until the result's ``remove()`` or the end of the node.
+
+        Args:
+            schedule: runs a callable in the next turn of the event loop; in Slicer
+                ``lambda call: qt.QTimer.singleShot(0, call)``.
+            on_refit: told of each new plan.
+            on_error: told why no plan can be made of the points, for example too few.
+
+        Raises:
+            InputError: the study was not calibrated yet.
+        """
+        self._require_calibration(study)
+        if study.landmarks is None:
+            self.refit(study)
+
+        def moved() -> bool:
+            return wants_refit(study.landmarks, self._require_calibration(study))
+
+        def refit(dragging: bool) -> None:
+            try:
+                calibration = self.refit(study, dragging=dragging)
+            except AutoVolumeError as error:
+                on_error(error)
+            else:
+                on_refit(calibration)
+
+        return CorrectionObserver(study.landmarks, moved, refit, schedule)
+
+    def _require_calibration(self, study: Study) -> Calibration:
+        calibration = self.calibration(study)
+        if calibration is None:
+            raise InputError("has not been calibrated", source=study.name, remedy="Calibrate it first.")
+        return calibration
+
+    def _landmarks(self, study: Study, calibration: Calibration) -> tuple[Landmark, ...]:
+        """The landmarks as they lie in the scene, or, where their node was deleted, as they were."""
+        return landmarks_from_node(study.landmarks, calibration) if study.landmarks else calibration.landmarks
+
+    def _write(self, study: Study, calibration: Calibration, *, dragging: bool = False) -> None:
+        write_calibration(study, calibration, dragging=dragging)
+        self._keep(study, remember(study, calibration), calibration)
+
+    def _keep(self, study: Study, state: str, calibration: Calibration) -> None:
+        present = {other.node.GetID() for other in self.studies()}
+        self._recent = {key: entry for key, entry in self._recent.items() if key in present}
+        self._recent[study.node.GetID()] = (state, calibration)
+
+
+@contextmanager
+def _naming(study: Study) -> Iterator[None]:
+    """Name the study in errors that do not say what they are about."""
+    try:
+        yield
+    except AutoVolumeError as error:
+        if error.source:
+            raise
+        raise type(error)(error.what, source=study.name, remedy=error.remedy) from error

@@ -1,0 +1,124 @@
+"""What a study's node remembers of its calibration, so that a saved scene brings everything back.
+
+The state is the text of ``calibration.json``: one format for folder and scene. The pixels of the scouts are in
+their own nodes, and the frame is fitted again from the landmarks, which takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..core.anatomy import constellation_from_dict
+from ..core.calibration import Calibration
+from ..core.errors import AutoVolumeError, InputError, ProtocolError
+from ..core.json_files import read_json
+from ..core.pipeline import plan_from_landmarks
+from ..core.protocol_by_example import constellation_to_dict
+from ..core.protocols import Protocol, load_protocol, protocol_from_dict
+from ..core.resources import resource_path
+from ..core.results import CALIBRATION_FILE, SavedCalibration, calibration_to_dict, read_results
+from ..core.scouts import ScoutStack
+from .study_nodes import Study
+
+#: Parameters of the study's node.
+CALIBRATION, PROTOCOL, BOX, MODEL = "Calibration", "Protocol", "Box", "Model"
+#: The content of a protocol that is not shipped: its file may be elsewhere when the scene is opened again.
+PROTOCOL_CONTENT = "ProtocolContent"
+
+
+def remember(study: Study, calibration: Calibration) -> str:
+    """Keep the calibration in the study's node; gives the text of the state."""
+    text = json.dumps(calibration_to_dict(calibration, study=study.name), ensure_ascii=False, allow_nan=False)
+    _set_parameters(
+        study,
+        {
+            CALIBRATION: text,
+            PROTOCOL: calibration.protocol.name,
+            BOX: calibration.box.name,
+            MODEL: calibration.model.name if calibration.model else "",
+        },
+    )
+    return text
+
+
+def remember_protocol(study: Study, protocol: Protocol) -> None:
+    """Keep the content of a protocol that is not shipped.
+
+    Raises:
+        ProtocolError: its file is gone.
+    """
+    content = ""
+    if not protocol.source.resolve().is_relative_to(resource_path("Protocols").resolve()):
+        data = read_json(protocol.source, ProtocolError, "Put the protocol file back.")
+        content = json.dumps({**data, **constellation_to_dict(protocol.constellation)})
+    _set_parameters(study, {PROTOCOL_CONTENT: content})
+
+
+def state_of(study: Study) -> str:
+    """The text that ``remember`` left, empty where there is none."""
+    return study.node.GetParameter(CALIBRATION) or ""
+
+
+def recall(study: Study, stacks: Sequence[ScoutStack]) -> Calibration:
+    """The calibration that ``remember`` kept, on these scouts.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+        ProtocolError: its protocol is not known any more.
+    """
+    saved = _saved(study)
+    planned = plan_from_landmarks(
+        stacks,
+        _protocol(study, saved),
+        saved.landmarks,
+        predicted=saved.predicted,
+        model=saved.model,
+        box=saved.box.name,
+    )
+    # Only the frame is missing in the file. The box may have been adopted from a person, and some findings need pixels
+    # and detections that are gone.
+    return replace(
+        planned,
+        landmarks=saved.landmarks,
+        box=saved.box,
+        prescription=saved.prescription,
+        checks=saved.checks,
+        timings_s=saved.timings_s,
+    )
+
+
+def _saved(study: Study) -> SavedCalibration:
+    """The state through the one reader of calibration.json, which reads a folder."""
+    text = state_of(study)
+    if not text:
+        raise InputError("has not been calibrated", source=study.name, remedy="Calibrate it first.")
+    with TemporaryDirectory() as folder:
+        (Path(folder) / CALIBRATION_FILE).write_text(text, encoding="utf-8")
+        try:
+            return read_results(folder)
+        except AutoVolumeError as error:
+            raise InputError(
+                f"is saved in a damaged form ({error.what})",
+                source=study.name,
+                remedy="Make a new study of its scouts.",
+            ) from error
+
+
+def _protocol(study: Study, saved: SavedCalibration) -> Protocol:
+    content = study.node.GetParameter(PROTOCOL_CONTENT)
+    if not content:
+        return load_protocol(saved.protocol)
+    data = json.loads(content)
+    source = Path(saved.protocol)
+    return protocol_from_dict(data, constellation_from_dict(data, source), source)
+
+
+def _set_parameters(study: Study, values: Mapping[str, str]) -> None:
+    modifying = study.node.StartModify()
+    for name, value in values.items():
+        study.node.SetParameter(name, value)
+    study.node.EndModify(modifying)

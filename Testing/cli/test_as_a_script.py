@@ -1,0 +1,165 @@
+"""The command as a process: a plain file that Slicer runs, signals, and output that nobody reads."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from AutoVolumeCalibrationLib import __version__
+from AutoVolumeCalibrationLib.cli import listing_commands
+from AutoVolumeCalibrationLib.cli import main as main_module
+from command_line import MAIN_FILE, MIDDLE_SLICES, ROOT
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+
+#: The command with a network that takes for ever.
+ENDLESS = """
+import sys, time
+from AutoVolumeCalibrationLib.cli.main import entry_point
+from AutoVolumeCalibrationLib.core import bundles, pipeline
+
+def detect(stacks, model, progress, cancelled):
+    print("detecting", flush=True)
+    time.sleep(60)
+
+bundles.load_model = lambda name, device: None
+pipeline.detect = detect
+entry_point()
+"""
+
+
+def process(*arguments: object, cwd: Path, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        **{"cwd": cwd, "env": ENVIRONMENT, "capture_output": True, "text": True, "timeout": 120} | options,
+    )
+
+
+@pytest.fixture
+def as_found(monkeypatch):
+    """What running a file in this process changes, put back."""
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    yield monkeypatch
+    signal.signal(signal.SIGTERM, handler)
+
+
+def test_the_file_runs_from_anywhere(tmp_path):
+    done = process(MAIN_FILE, "protocols", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "BrainAcPc" in done.stdout
+
+
+def test_the_file_finds_the_packages_it_lies_in_as_slicer_installs_them(tmp_path):
+    """Both modules' packages lie side by side there, the shared resources beside them; nothing is on the path."""
+    modules = tmp_path / "qt-scripted-modules"
+    for package in ("AutoVolumeCalibration/AutoVolumeCalibrationLib", "LandmarkTraining/LandmarkTrainingLib"):
+        shutil.copytree(ROOT / package, modules / Path(package).name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "Resources" / "Protocols", modules / "Resources" / "AutoVolumeCalibration" / "Protocols")
+    shutil.copytree(ROOT / "Resources" / "Schemas", modules / "Resources" / "AutoVolumeCalibration" / "Schemas")
+    shutil.copytree(ROOT / "Resources" / "Anatomies", modules / "Resources" / "AutoVolumeCalibration" / "Anatomies")
+    init = modules / "AutoVolumeCalibrationLib" / "__init__.py"
+    init.write_text(init.read_text().replace(__version__, "99.9"))
+    file = modules / "AutoVolumeCalibrationLib" / "cli" / "main.py"
+    assert process(file, "--version", cwd=tmp_path).stdout == "autovolume 99.9\n"
+    done = process(file, "render", "--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert process(file, "models", cwd=tmp_path).returncode == 3  # not copied, and not taken from elsewhere
+
+
+def test_a_failure_is_the_exit_code_of_the_process(tmp_path):
+    done = process(MAIN_FILE, "calibrate", "nothing", "--output", "out", cwd=tmp_path)
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert done.stderr.startswith("autovolume: nothing: ")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["protocols"], 0), (["--help"], 0), ([], 2), (["check", "nothing"], 3)], ids=str
+)
+def test_slicer_gets_a_system_exit_whatever_happens(as_found, capsys, tmp_path, arguments, code):
+    as_found.chdir(tmp_path)
+    as_found.setattr(sys, "argv", [str(MAIN_FILE), *arguments])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(MAIN_FILE), run_name="__main__")
+    assert left.value.code == code
+
+
+def test_slicer_reads_the_file_by_whatever_encoding_the_machine_has():
+    assert MAIN_FILE.read_text(encoding="ascii")
+
+
+def test_a_fault_of_the_program_ends_it_too_and_can_be_reported(as_found, capsys):
+    def fail(_arguments):
+        raise ZeroDivisionError("a bug")
+
+    as_found.setattr(listing_commands, "run_models", fail)
+    as_found.setattr(sys, "argv", ["autovolume", "models"])
+    with pytest.raises(SystemExit) as left:
+        main_module.entry_point()
+    assert left.value.code == 1
+    written = capsys.readouterr().err
+    assert "ZeroDivisionError: a bug" in written
+    assert written.splitlines()[-1].startswith("autovolume: ")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_detection_cancels(tmp_path, number):
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT / "AutoVolumeCalibration")}
+    arguments = [sys.executable, "-c", ENDLESS, "calibrate", *map(str, MIDDLE_SLICES), "--output", "new/out"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(arguments, cwd=tmp_path, env=environment, **streams) as running:
+        assert running.stdout.readline() == "detecting\n"
+        time.sleep(0.1)
+        running.send_signal(number)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert (out, err) == ("", "autovolume: cancelled, nothing was written\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes")
+def test_a_reader_that_has_gone_changes_nothing(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = process(MAIN_FILE, "protocols", cwd=tmp_path, capture_output=False, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_told(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = process(MAIN_FILE, "protocols", cwd=tmp_path, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr.startswith("autovolume: standard output cannot be written")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_process_without_a_terminal_works(closed, capfd, monkeypatch):
+    """A windowed application has no standard streams."""
+    monkeypatch.setattr(sys, closed, None)
+    assert main_module.main(["protocols"]) == 0
+    assert main_module.main(["check", "/nothing"]) == 3
+
+
+def test_a_missing_package_of_ours_is_an_incomplete_installation(monkeypatch, capsys):
+    def fail(_arguments):
+        raise ModuleNotFoundError("no", name="AutoVolumeCalibrationLib.core.bundles")
+
+    monkeypatch.setattr(listing_commands, "run_models", fail)
+    assert main_module.main(["models"]) == 4
+    assert "installation is incomplete" in capsys.readouterr().err

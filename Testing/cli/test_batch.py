@@ -1,0 +1,178 @@
+"""``batch``: many studies, each with its own folder and outcome, and a table of them all."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from AutoVolumeCalibrationLib.cli import batch_command
+from AutoVolumeCalibrationLib.core import pipeline
+from command_line import MIDDLE_SLICES, PLANNED_CODES, RESULT_FILES, assert_refused, files_in
+
+pytestmark = pytest.mark.usefixtures("no_picture")
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    """A folder of two studies that can be planned, and one that cannot, which comes second."""
+    for name in ("a", "c"):
+        (tmp_path / "studies" / name).mkdir(parents=True)
+        for path in MIDDLE_SLICES:
+            shutil.copy(path, tmp_path / "studies" / name)
+    (tmp_path / "studies" / "b").mkdir()
+    (tmp_path / "studies" / "b" / "notes.txt").write_text("no scouts")
+    return tmp_path / "studies"
+
+
+def table(folder: Path) -> dict[str, tuple[int, str]]:
+    """Study -> exit code and message of a batch.csv, in its order."""
+    with open(folder / "batch.csv", newline="", encoding="utf-8") as file:
+        return {row["study"]: (int(row["exit_code"]), row["message"]) for row in csv.DictReader(file)}
+
+
+def write_manifest(path: Path, *rows: str, header: str = "study,scouts") -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def assert_two_planned_one_refused(folder: Path) -> None:
+    outcomes = table(folder)
+    assert list(outcomes) == ["a", "b", "c"]
+    assert outcomes["b"][0] == 3
+    assert "no DICOM or image file" in outcomes["b"][1]
+    for study in "ac":
+        assert outcomes[study][0] in PLANNED_CODES
+        assert set(files_in(folder / study)) == RESULT_FILES
+    assert not (folder / "b").exists()
+
+
+def test_a_bad_study_does_not_keep_the_others_from_being_planned(autovolume, studies, tmp_path):
+    ran = autovolume("batch", studies, "--output", tmp_path / "out")
+    assert ran.code == 3
+    assert ran.err == ""
+    assert [line.split(":")[0] for line in ran.out.splitlines()] == ["1/3  a", "2/3  b", "3/3  c"]
+    assert_two_planned_one_refused(tmp_path / "out")
+
+
+def test_worker_processes_give_the_same(autovolume, studies, tmp_path):
+    ran = autovolume("batch", studies, "--output", tmp_path / "out", "--workers", "2")
+    assert ran.code == 3
+    assert len(ran.out.splitlines()) == 3
+    assert_two_planned_one_refused(tmp_path / "out")
+
+
+def test_a_manifest_names_studies_and_their_files(autovolume, studies, tmp_path):
+    slices = "; ".join(f"studies/a/{path.name}" for path in MIDDLE_SLICES)
+    manifest = write_manifest(tmp_path / "list.csv", f"first,{slices}", "second,studies/c")
+    assert autovolume("batch", manifest, "--output", tmp_path / "out").code in PLANNED_CODES
+    assert list(table(tmp_path / "out")) == ["first", "second"]
+    assert set(files_in(tmp_path / "out" / "first")) == RESULT_FILES
+
+
+def test_resume_goes_on_where_results_are_missing_and_completes_the_table(autovolume, studies, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    autovolume("batch", studies, "--output", out)
+    shutil.rmtree(out / "c")
+    (studies / "b" / "notes.txt").unlink()
+    for path in MIDDLE_SLICES:
+        shutil.copy(path, studies / "b")
+    before, table_before = files_in(out / "a"), table(out)
+    ran = autovolume("batch", studies, "--output", out, "--resume")
+    assert ran.code in PLANNED_CODES
+    assert [line.split(":")[0] for line in ran.out.splitlines()] == ["1/2  b", "2/2  c"]
+    assert files_in(out / "a") == before
+    assert list(table(out)) == ["a", "b", "c"]
+    assert table(out)["a"] == table_before["a"]
+    monkeypatch.setattr(batch_command, "plan_scouts", None)
+    assert autovolume("batch", studies, "--output", out, "--resume").code == ran.code
+    (out / "b" / "calibration.json").write_text("{")
+    with pytest.raises(TypeError):
+        autovolume("batch", studies, "--output", out, "--resume")  # tries to plan it again
+
+
+def test_results_are_replaced_only_where_that_is_wanted(autovolume, studies, tmp_path):
+    shutil.rmtree(studies / "b")
+    shutil.rmtree(studies / "c")
+    arguments = ["batch", studies, "--output", tmp_path / "out"]
+    assert autovolume(*arguments).code in PLANNED_CODES
+    before = files_in(tmp_path / "out")
+    assert_refused(autovolume(*arguments), 2, "--overwrite")
+    assert files_in(tmp_path / "out") == before
+    assert autovolume(*arguments, "--overwrite").code in PLANNED_CODES
+
+
+def test_an_output_folder_among_the_studies_is_no_study(autovolume, studies):
+    shutil.rmtree(studies / "c")
+    (studies / ".hidden").mkdir()
+    autovolume("batch", studies, "--output", studies / "results")
+    autovolume("batch", studies, "--output", studies / "results", "--resume")
+    assert list(table(studies / "results")) == ["a", "b"]
+
+
+def test_where_every_study_fails_the_table_says_why(autovolume, tmp_path):
+    manifest = write_manifest(tmp_path / "list.csv", "a,none", "b,nothing")
+    assert autovolume("batch", manifest, "--output", tmp_path / "out").code == 3
+    assert {study: code for study, (code, _) in table(tmp_path / "out").items()} == {"a": 3, "b": 3}
+    assert set(files_in(tmp_path / "out")) == {"batch.csv"}
+
+
+def test_a_cancelled_batch_keeps_what_it_has_done(autovolume, studies, tmp_path, monkeypatch):
+    detect, calls = pipeline.detect, []
+
+    def cancelled_at_the_second(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return detect(*arguments)
+
+    monkeypatch.setattr(pipeline, "detect", cancelled_at_the_second)
+    ran = autovolume("batch", studies, "--output", tmp_path / "out")
+    assert ran.code == 130
+    assert ran.err == "autovolume: cancelled with 2 of 3 studies done. --resume goes on\n"
+    assert list(table(tmp_path / "out")) == ["a", "b"]
+    assert not (tmp_path / "out" / "c").exists()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        ["a"],
+        ["a,"],
+        ["a,x", "a,y"],
+        ["../a,x"],
+        ["..,x"],
+        [".,x"],
+        ["/a,x"],
+        ["a\\b,x"],
+        ["batch.csv,x"],
+    ],
+    ids=str,
+)
+def test_a_manifest_that_names_no_sound_studies_is_refused(autovolume, tmp_path, rows):
+    manifest = write_manifest(tmp_path / "list.csv", *rows)
+    assert_refused(autovolume("batch", manifest, "--output", tmp_path / "out"), 3, manifest)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"name,path\na,x\n", b"\xff\xfe\x00\x01,\x80", b"study,scouts\n\0,x\n"])
+def test_a_file_that_is_no_manifest_is_refused(autovolume, tmp_path, content):
+    path = tmp_path / "list.csv"
+    if content is not None:
+        path.write_bytes(content)
+    assert_refused(autovolume("batch", path, "--output", tmp_path / "out"), 3, path)
+
+
+def test_a_folder_without_studies_is_refused(autovolume, tmp_path):
+    (tmp_path / "studies").mkdir()
+    assert_refused(autovolume("batch", tmp_path / "studies", "--output", tmp_path / "out"), 3, tmp_path / "studies")
+
+
+def test_what_no_study_can_do_without_is_asked_for_first(autovolume, studies, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert_refused(autovolume("batch", studies, "--output", tmp_path / "out", "--protocol", "Flat"), 4, "Flat")
+    assert_refused(autovolume("batch", studies, "--output", tmp_path / "file"), 2, tmp_path / "file")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,51 @@
+"""``models`` and ``protocols`` list what there is; ``--help`` and ``--version`` answer."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from AutoVolumeCalibrationLib import __version__
+from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL
+from AutoVolumeCalibrationLib.core.resources import resource_path
+
+COMMANDS = ("calibrate", "refit", "check", "batch", "models", "protocols")
+
+
+def test_every_shipped_protocol_is_listed_with_its_boxes(autovolume):
+    ran = autovolume("protocols")
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    for path in resource_path("Protocols").glob("*.json"):
+        assert any(line.startswith(f"{path.stem}: ") for line in lines)
+    assert "    AxialWholeBrain: " in ran.out
+
+
+def test_every_shipped_model_is_listed_and_the_default_marked(autovolume):
+    ran = autovolume("models")
+    assert (ran.code, ran.err) == (0, "")
+    shipped = {path.parent.parent.name for path in resource_path("Models").glob("*/configs/metadata.json")}
+    assert len(ran.out.splitlines()) == len(shipped)
+    assert [line.split(":")[0] for line in ran.out.splitlines() if "(default)" in line] == [
+        f"{DEFAULT_MODEL} (default)"
+    ]
+
+
+def test_the_version_is_told(autovolume):
+    ran = autovolume("--version")
+    assert (ran.code, ran.out, ran.err) == (0, f"autovolume {__version__}\n", "")
+
+
+def test_the_help_names_the_commands(autovolume):
+    ran = autovolume("--help")
+    assert (ran.code, ran.err) == (0, "")
+    for command in (*COMMANDS, "train", "evaluate", "render"):
+        assert re.search(rf"^    {command}\b", ran.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_its_flags(autovolume, command):
+    ran = autovolume(command, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert f"usage: autovolume {command}" in ran.out
