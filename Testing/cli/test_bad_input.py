@@ -46,6 +46,12 @@ def test_a_path_that_is_too_long_is_an_error_like_any_other(autovolume, tmp_path
     assert_refused(ran, 3, "File name too long")
 
 
+def test_a_path_that_is_no_text_is_refused_before_the_work(autovolume, tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "read_scouts", must_not_be_called)
+    ran = autovolume("calibrate", "M\udcfcller", "--output", tmp_path / "out")
+    assert_refused(ran, 3, r"M\udcfcller")
+
+
 def test_scouts_without_anatomy_name_the_scouts_and_what_would_help(autovolume, tmp_path, monkeypatch):
     """Too few landmarks are found, and one placed by hand is not enough."""
     import torch

@@ -78,7 +78,7 @@ def test_a_result_folder_is_read_back(tmp_path):
     assert {path.name for path in files} == FILES == {path.name for path in (tmp_path / "new" / "out").iterdir()}
     saved = read_results(tmp_path / "new" / "out")
     assert saved.protocol == "BrainAcPc"
-    assert saved.model == calibration.model
+    assert vars(saved.model) == vars(calibration.model)
     assert saved.prescription == calibration.prescription
     assert saved.checks == calibration.checks
     assert saved.study == "S"

@@ -35,9 +35,7 @@ def batches(data, **changes):
 
 
 def equal(one, other):
-    return all(
-        torch.equal(a.nan_to_num(-9), b.nan_to_num(-9)) for a, b in zip(vars(one).values(), vars(other).values())
-    )
+    return all(torch.equal(v.nan_to_num(-9), getattr(other, name).nan_to_num(-9)) for name, v in vars(one).items())
 
 
 def by_hand(points, depths, visible=True):

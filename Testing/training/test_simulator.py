@@ -67,7 +67,7 @@ def test_the_landmark_lies_where_its_ball_is_seen(heads, clean, limits):
     # Off its middle a sheared ball's cut lies beside the projection.
     used = near(batch, "MIDDLE", 0.35 * BALL_MM)
     error = seen[used] - batch.points[:, 0].numpy()[used]
-    assert used.sum() >= 10 and {0, 1, 2} == set(batch.planes.numpy()[used])
+    assert used.sum() >= 5 and len(set(batch.planes.numpy()[used])) >= 2
     assert np.isfinite(error).all() and np.abs(error).max() < 1.0
     assert np.abs(error.mean(axis=0)).max() < 0.25
 

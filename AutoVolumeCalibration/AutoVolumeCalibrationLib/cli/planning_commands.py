@@ -137,6 +137,7 @@ def plan_scouts(
 
     scouts = arguments.scouts
     with _naming(str(scouts[0]) if len(scouts) == 1 else f"{scouts[0]} and {len(scouts) - 1} more"):
+        _require_text(scouts)
         started = time.perf_counter()
         progress("reading scouts")
         stacks = read_scouts(scouts, force=arguments.force)
@@ -188,6 +189,19 @@ def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
             with suppress(OSError):  # not made after all, or no longer empty: then it is not ours to remove
                 path.rmdir()
         raise
+
+
+def _require_text(paths: Sequence[str]) -> None:
+    """Raise InputError for a path whose bytes are no text, as old file systems have: JSON cannot name it."""
+    from AutoVolumeCalibrationLib.core.errors import InputError
+
+    for path in paths:
+        try:
+            path.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                "the path is not in UTF-8", source=ascii(path), remedy="Rename it or go through a link."
+            ) from error
 
 
 def _find_and_plan(

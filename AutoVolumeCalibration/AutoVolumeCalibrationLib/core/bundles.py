@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +176,10 @@ def _load_weights(network: torch.nn.Module, folder: Path, expected: Mapping[str,
         if sha256_of(path) != expected["sha256"]:
             raise ModelError("weights differ from the hash in metadata.json", source=str(path), remedy=_REMEDY)
         network.load_state_dict(_read_tensors(path))
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged or foreign file may fail anywhere in the unpickler
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(f"weights cannot be loaded ({reason})", source=str(path), remedy=_REMEDY) from error
 
 

@@ -40,6 +40,9 @@ ACROSS = 0.7
 #: An image whose brightest part is not this many times its median noise level is empty.
 EMPTY_CONTRAST = 3.0
 
+#: Every fourth pixel tells that as well, and a refit while a point is dragged must be quick.
+EMPTY_STEP = 4
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -89,6 +92,7 @@ def scout_checks(stacks: Sequence[ScoutStack]) -> list[Check]:
 
 def _is_empty(pixels: np.ndarray) -> bool:
     """No structure: the bright pixels hardly stand out of the image's own noise."""
+    pixels = pixels[::EMPTY_STEP, ::EMPTY_STEP]
     level = float(np.median(pixels))
     noise = float(np.median(np.abs(pixels - level)))
     bright = float(np.percentile(pixels, 98))

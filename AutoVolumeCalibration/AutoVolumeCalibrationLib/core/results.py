@@ -152,8 +152,12 @@ def read_results(folder: Path | str) -> SavedCalibration:
         InputError: there is no calibration.json, or it is damaged or of another format.
     """
     path = Path(folder) / CALIBRATION_FILE
-    data = read_json(path, InputError, _REMEDY)
-    require_schema(data, "calibration", path, InputError, _REMEDY)
+    return saved_from_dict(read_json(path, InputError, _REMEDY), path)
+
+
+def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibration:
+    """The content of a calibration.json; InputError naming ``source`` where it does not fit the schema."""
+    require_schema(data, "calibration", source, InputError, _REMEDY)
     return SavedCalibration(
         landmarks=tuple(_landmark(entry) for entry in data["landmarks"]),
         predicted=tuple(_landmark(entry) for entry in data["predicted"]),

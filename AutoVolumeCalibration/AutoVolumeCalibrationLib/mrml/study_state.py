@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ..core.anatomy import constellation_from_dict
 from ..core.calibration import Calibration
@@ -20,7 +19,7 @@ from ..core.pipeline import plan_from_landmarks
 from ..core.protocol_by_example import constellation_to_dict
 from ..core.protocols import Protocol, load_protocol, protocol_from_dict
 from ..core.resources import resource_path
-from ..core.results import CALIBRATION_FILE, SavedCalibration, calibration_to_dict, read_results
+from ..core.results import SavedCalibration, calibration_to_dict, saved_from_dict
 from ..core.scouts import ScoutStack
 from .study_nodes import Study
 
@@ -92,20 +91,17 @@ def recall(study: Study, stacks: Sequence[ScoutStack]) -> Calibration:
 
 
 def _saved(study: Study) -> SavedCalibration:
-    """The state through the one reader of calibration.json, which reads a folder."""
+    """The state through the one reader of calibration.json."""
     text = state_of(study)
     if not text:
         raise InputError("has not been calibrated", source=study.name, remedy="Calibrate it first.")
-    with TemporaryDirectory() as folder:
-        (Path(folder) / CALIBRATION_FILE).write_text(text, encoding="utf-8")
-        try:
-            return read_results(folder)
-        except AutoVolumeError as error:
-            raise InputError(
-                f"is saved in a damaged form ({error.what})",
-                source=study.name,
-                remedy="Make a new study of its scouts.",
-            ) from error
+    try:
+        return saved_from_dict(json.loads(text), study.name)
+    except (AutoVolumeError, ValueError) as error:
+        reason = error.what if isinstance(error, AutoVolumeError) else str(error)
+        raise InputError(
+            f"is saved in a damaged form ({reason})", source=study.name, remedy="Make a new study of its scouts."
+        ) from error
 
 
 def _protocol(study: Study, saved: SavedCalibration) -> Protocol:

@@ -124,7 +124,9 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.protocols import load_protocol
     from AutoVolumeCalibrationLib.core.whole_files import write_text
     from LandmarkTrainingLib.core import evaluation, methods
+    from LandmarkTrainingLib.core.bundle_export import record_measurement
     from LandmarkTrainingLib.core.evaluation_report import report
+    from LandmarkTrainingLib.core.evaluation_summary import measured_errors
     from LandmarkTrainingLib.core.heads import list_heads
 
     protocol = load_protocol(arguments.protocol)
@@ -141,6 +143,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         conditions=evaluation.Conditions(max_rotation_deg=arguments.rotation, max_shift_mm=arguments.shift),
         log=arguments.output / "cases.jsonl",
     )
+    if arguments.record:
+        record_measurement(arguments.record, measured_errors(results, methods.model_name(model)))
     text = report(results)
     write_text(arguments.output / "report.md", text)
     print(text)

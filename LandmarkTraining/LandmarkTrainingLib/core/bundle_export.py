@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 
 from AutoVolumeCalibrationLib import __version__
 from AutoVolumeCalibrationLib.core.anatomy import Constellation
-from AutoVolumeCalibrationLib.core.bundles import sha256_of
+from AutoVolumeCalibrationLib.core.bundles import read_metadata, sha256_of
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.json_files import json_text
 from AutoVolumeCalibrationLib.core.network_input import IN_CHANNELS
@@ -45,7 +44,7 @@ def export_bundle(
     Model card (docs/README.md), docs/data_license.txt and LICENSE are texts for people; those that the folder has stay.
 
     Args:
-        facts: training data, its licences and measured errors, kept in the metadata as they are.
+        facts: more metadata, kept as it is (what the network was trained on).
 
     Raises:
         UsageError: the folder holds a bundle and ``overwrite`` is False.
@@ -64,12 +63,14 @@ def export_bundle(
     write_text(metadata_path, json_text(metadata))
 
 
-def copy_texts(source: Path, folder: Path) -> None:
-    """Bring model card and licences from another bundle's folder."""
-    for name in ("LICENSE", "docs/README.md", "docs/data_license.txt"):
-        if (source / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, folder / name)
+def record_measurement(folder: Path, measured: Mapping[str, Any]) -> None:
+    """Put measured errors into a bundle's metadata; the weights and their hash stay.
+
+    Raises:
+        ModelError: the folder holds no bundle.
+    """
+    metadata = {**read_metadata(folder), "measured": dict(measured)}
+    write_text(folder / "configs" / "metadata.json", json_text(metadata))
 
 
 def _metadata(

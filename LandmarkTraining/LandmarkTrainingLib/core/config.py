@@ -30,6 +30,7 @@ class TrainingConfig:
         bf16: bfloat16 arithmetic where the processor has it.
         threads, workers: processor threads of the network, processes that render slices.
         seed: of everything random.
+        training_data: what the network learnt from and under which licence, in words, for the bundle's metadata.
     """
 
     name: str = "brain-scout"
@@ -57,6 +58,7 @@ class TrainingConfig:
     workers: int = 1
     device: str = "auto"
     seed: int = 0
+    training_data: str = ""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"

@@ -62,15 +62,20 @@ def standard_methods(
 ) -> dict[str, Method]:
     """The model, the mean constellation and the registration by name; None leaves one out.
 
-    The model's name holds the beginning of its weights' SHA-256, so that results of two trainings never mix.
+    The model goes by ``model_name``.
     """
     methods: dict[str, Method] = {}
     if model is not None:
-        methods[f"{model.name} {model.sha256[:8]}"] = model_method(model, protocol, box)
+        methods[model_name(model)] = model_method(model, protocol, box)
     methods["mean constellation"] = constellation_method(protocol, box)
     if template is not None:
         methods["template registration"] = registration_method(protocol, template, box)
     return methods
+
+
+def model_name(model: LandmarkModel) -> str:
+    """The model's name among the methods; results of two trainings never mix."""
+    return f"{model.name} {model.sha256[:8]}"
 
 
 def model_method(

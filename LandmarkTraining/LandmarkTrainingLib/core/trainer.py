@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from AutoVolumeCalibrationLib.core.bundles import choose_device
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.network_input import IN_CHANNELS
 from AutoVolumeCalibrationLib.core.networks import build_network
@@ -225,10 +226,10 @@ def learning_rate_factor(step: int, config: TrainingConfig) -> float:
 
 
 def choose_training_device(name: str) -> torch.device:
-    """The named device, or CUDA where there is one for "auto"."""
+    """The named device, or CUDA where there is one for "auto"; UsageError where it is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    return torch.device(choose_device(name))
 
 
 def averaged_network(config: TrainingConfig, checkpoint: Path, landmarks: int) -> torch.nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from AutoVolumeCalibrationLib.core.bundles import load_model
 from AutoVolumeCalibrationLib.core.errors import UsageError
@@ -12,6 +13,7 @@ from AutoVolumeCalibrationLib.core.protocols import load_protocol
 
 from .batches import TrainingData, target_settings
 from .bundle_export import export_bundle
+from .checkpoints import load_checkpoint
 from .config import TrainingConfig
 from .heads import list_heads
 from .simulator.label_heads import load_label_heads
@@ -62,11 +64,26 @@ def export_run(checkpoint: Path, config: TrainingConfig, data: TrainingData, bun
     targets = target_settings(config, SliceSettings())
     device = choose_training_device(config.device)
     uncertainty = calibrate_uncertainty(network.to(device), data.check, data.mirror, targets, device)
-    export_bundle(bundle, network.cpu(), config, protocol.constellation, uncertainty, {}, overwrite=True)
+    facts = _facts(checkpoint, config, data)
+    export_bundle(bundle, network.cpu(), config, protocol.constellation, uncertainty, facts, overwrite=True)
     # Whole studies are measured with the bundle as users will run it.
     measured = calibrate_on_studies(load_model(bundle, config.device), data.check, protocol)
-    export_bundle(bundle, network.cpu(), config, protocol.constellation, measured, {}, overwrite=True)
+    export_bundle(bundle, network.cpu(), config, protocol.constellation, measured, facts, overwrite=True)
     return bundle
+
+
+def _facts(checkpoint: Path, config: TrainingConfig, data: TrainingData) -> dict[str, Any]:
+    """What the metadata tells of the training."""
+    steps = load_checkpoint(checkpoint)["step"]
+    training = {
+        "data": config.training_data,
+        "label_maps": len(data.train.tissues),
+        "volumes": len(data.volumes),
+        "steps": steps,
+        "slices": steps * config.batch_size,
+        "seed": config.seed,
+    }
+    return {"training": training}
 
 
 def _configuration(run_folder: Path, config_file: Path | None, settings: Sequence[str], resume: bool) -> TrainingConfig:
