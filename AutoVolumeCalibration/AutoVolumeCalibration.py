@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
 
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.calibration import Calibration
     from AutoVolumeCalibrationLib.core.landmarks import Landmark
+    from AutoVolumeCalibrationLib.mrml.engine import CalibrationEngine
 
 
 class AutoVolumeCalibration(ScriptedLoadableModule):
@@ -30,34 +34,50 @@ class AutoVolumeCalibration(ScriptedLoadableModule):
         parent.helpText = _(
             "Plans an MRI scan volume from three-plane scouts: finds anatomical landmarks, fits an anatomical frame "
             "with known uncertainty and turns it into an oriented scan box in scanner terms. The results are ordinary "
-            '<a href="https://slicer.readthedocs.io/en/latest/user_guide/modules/markups.html">markups</a>. '
-            "Research use only, not for clinical decisions."
+            '<a href="https://slicer.readthedocs.io/en/latest/user_guide/modules/markups.html">markups</a>: drag a '
+            "point, and the box follows. Research use only, not for clinical decisions."
         )
         parent.acknowledgementText = _(
             "Built on 3D Slicer, MONAI and PyTorch. The landmark definitions of the brain follow the anatomical "
             "fiducials (AFIDs) protocol of Lau et al., 2019."
         )
+        # Without an application (documentation builds, tests) there is no start-up to wait for.
+        application = getattr(slicer, "app", None)
+        if application is not None:
+            application.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    """Offer the shipped scouts in the Sample Data module."""
+    from AutoVolumeCalibrationLib.widgets import sample_data
+
+    sample_data.register(Path(__file__).parent / "Resources" / "Icons" / "ColinScouts.png")
 
 
 class AutoVolumeCalibrationWidget(ScriptedLoadableModuleWidget):
-    """Says what can be done in this version; there is no panel yet."""
+    """Shows the panel (``AutoVolumeCalibrationLib.widgets.panel``).
+
+    Attributes:
+        panel: its sections, for scripts and tests.
+    """
 
     def setup(self):
-        import qt
+        import slicer.util
+
+        from AutoVolumeCalibrationLib.widgets.panel import Panel
 
         super().setup()
-        label = qt.QLabel(
-            _(
-                "This version has no panel yet. It plans from the command line:\n\n"
-                "    autovolume calibrate SCOUT_FOLDER --output RESULT_FOLDER\n\n"
-                "The landmarks and the scan box that it writes (landmarks.mrk.json, scanbox.mrk.json) open here by "
-                "drag and drop."
-            )
-        )
-        label.wordWrap = True
-        label.textInteractionFlags = qt.Qt.TextSelectableByMouse
-        self.layout.addWidget(label)
-        self.layout.addStretch(1)
+        self.logic = AutoVolumeCalibrationLogic()
+        root = slicer.util.loadUI(self.resourcePath("UI/AutoVolumeCalibration.ui"))
+        self.layout.addWidget(root)
+        root.setMRMLScene(slicer.mrmlScene)
+        self.panel = Panel(root, self.logic.engine, self.logic.getParameterNode)
+
+    def enter(self):
+        self.panel.enter()
+
+    def cleanup(self):
+        self.panel.close()
 
 
 class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
@@ -65,10 +85,19 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
 
     Example::
 
-        logic = slicer.util.getModuleLogic("AutoVolumeCalibration")
-        plan = logic.calibrate(["/path/to/scouts"], "BrainAcPc")
-        print(plan.prescription.to_text())
+        engine = slicer.util.getModuleLogic("AutoVolumeCalibration").engine
+        study = engine.calibrate(engine.add_scouts(["/path/to/scouts"]), "BrainAcPc")
+        print(engine.calibration(study).prescription.to_text())
     """
+
+    @property
+    def engine(self) -> CalibrationEngine:
+        """Studies in the application's scene: everything the panel does, from Python."""
+        if getattr(self, "_engine", None) is None:
+            from AutoVolumeCalibrationLib.mrml.engine import CalibrationEngine
+
+            self._engine = CalibrationEngine(slicer.mrmlScene)
+        return self._engine
 
     def calibrate(
         self,
@@ -79,7 +108,7 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
         model: str | None = None,
         device: str = "auto",
     ) -> Calibration:
-        """Plan from scout files; needs torch and monai in Slicer's Python.
+        """Plan from scout files without touching the scene; needs torch and monai in Slicer's Python.
 
         Args:
             paths: DICOM folders, DICOM files or image files.
@@ -104,3 +133,31 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
         from AutoVolumeCalibrationLib.core.pipeline import refit
 
         return refit(calibration, corrections)
+
+
+class AutoVolumeCalibrationTest(ScriptedLoadableModuleTest):
+    """A self-test for the application, without a network: the shipped scouts, planned by hand."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_a_moved_point_moves_the_box()
+
+    def test_a_moved_point_moves_the_box(self):
+        import numpy as np
+        from AutoVolumeCalibrationLib.core.protocols import load_protocol
+        from AutoVolumeCalibrationLib.core.resources import resource_path
+        from AutoVolumeCalibrationLib.core.typical_head import plan_by_hand
+        from AutoVolumeCalibrationLib.mrml.scouts_from_nodes import stacks_from_volume_nodes
+
+        engine = AutoVolumeCalibrationLogic().engine
+        study = engine.add_scouts([resource_path("SampleData", "ColinScouts", "dicom")])
+        plan = plan_by_hand(stacks_from_volume_nodes(study.scouts), load_protocol("BrainAcPc"))
+        engine.show(study, plan)
+        index = study.landmarks.GetControlPointIndexByLabel("AC")
+        study.landmarks.SetNthControlPointPositionWorld(index, *(plan.frame.origin_mm + [0, 10, 0]))
+        moved = engine.refit(study).box.center_mm - plan.box.center_mm
+        np.testing.assert_array_less(5, moved[1])
+        self.assertEqual(study.scan_box.GetClassName(), "vtkMRMLMarkupsROINode")

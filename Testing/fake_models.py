@@ -15,6 +15,7 @@ from AutoVolumeCalibrationLib.core.heatmaps import render_targets, to_heatmap_pi
 from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES
 from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
 from AutoVolumeCalibrationLib.core.uncertainty import default_uncertainty
+from AutoVolumeCalibrationLib.core.upright import in_plane_angle, turned
 
 SIGMA_MM, TAU_MM, PIXEL_MM, STEM = 6.0, 12.0, 2.0, 2
 
@@ -33,26 +34,37 @@ class BrightestPlace(torch.nn.Module):
 
 
 class KnowingNetwork(torch.nn.Module):
-    """Answers slice after slice of known stacks with perfect targets at the projections of known points.
+    """Answers slice after slice of known stacks with perfect targets at the projections of known points (NaN: none).
 
     The stacks have square slices of ``side`` pixels of PIXEL_MM in standard orientation. Like a trained network it
-    sees a left/right pair as its middle on sagittal slices.
+    sees a left/right pair as its middle on sagittal slices. With ``head_axes`` every second pass over the stacks is
+    answered for slices in which that head was turned upright.
     """
 
     def __init__(
-        self, stacks: Sequence[ScoutStack], points_mm: np.ndarray, mirror: np.ndarray, height: float = 1.0
+        self,
+        stacks: Sequence[ScoutStack],
+        points_mm: np.ndarray,
+        mirror: np.ndarray,
+        height: float = 1.0,
+        head_axes: np.ndarray | None = None,
     ) -> None:
         super().__init__()
-        self.slices = [(stack.plane, s) for stack in stacks for s in stack.slices]
+        seen = [(stack.plane, standard_orientation(s, stack.plane)) for stack in stacks for s in stack.slices]
+        upright = []
+        if head_axes is not None:
+            angles = [in_plane_angle(s, plane, head_axes) for plane, s in seen]
+            upright = [(plane, turned(s, angle, PIXEL_MM / 2)) for (plane, s), angle in zip(seen, angles, strict=True)]
+        self.slices = seen + upright
         self.points, self.mirror, self.height, self.calls = points_mm, mirror, height, 0
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         answers = []
         for plane, scout_slice in self.slices[self.calls : self.calls + len(batch)]:
             points = (self.points + self.points[self.mirror]) / 2 if plane == "sagittal" else self.points
-            pixels = to_heatmap_pixels(standard_orientation(scout_slice, plane).to_pixel(points), STEM)
+            pixels = to_heatmap_pixels(scout_slice.to_pixel(points), STEM)
             depth = (points - scout_slice.origin_mm) @ scout_slice.normal
-            heights = self.height * np.exp(-(depth**2) / (2 * TAU_MM**2))
+            heights = np.nan_to_num(self.height * np.exp(-(depth**2) / (2 * TAU_MM**2)))
             size = tuple(n // STEM for n in batch.shape[-2:])
             sigma = SIGMA_MM / (PIXEL_MM * STEM)
             answers.append(

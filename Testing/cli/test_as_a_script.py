@@ -26,12 +26,12 @@ import sys, time
 from AutoVolumeCalibrationLib.cli.main import entry_point
 from AutoVolumeCalibrationLib.core import bundles, pipeline
 
-def detect(stacks, model, progress, cancelled):
+def locate(stacks, protocol, model, progress, cancelled):
     print("detecting", flush=True)
     time.sleep(60)
 
 bundles.load_model = lambda name, device: None
-pipeline.detect = detect
+pipeline.locate = locate
 entry_point()
 """
 

@@ -30,7 +30,7 @@ def must_not_be_called(*arguments, **options):
 
 @pytest.mark.parametrize("name", BAD_INPUTS)
 def test_bad_scouts_are_refused(autovolume, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(pipeline, "detect", must_not_be_called)
+    monkeypatch.setattr(pipeline, "locate", must_not_be_called)
     (tmp_path / "in").mkdir()
     paths, code = BAD_INPUTS[name](tmp_path / "in")
     ran = autovolume("calibrate", *paths, "--output", tmp_path / "out")
@@ -226,14 +226,14 @@ def raising(error):
     return fail
 
 
-def cancelled_half_way(stacks, model, progress, cancelled):
+def cancelled_half_way(stacks, protocol, model, progress, cancelled):
     progress(0.5)
     raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("detect", [raising(KeyboardInterrupt()), raising(Cancelled()), cancelled_half_way])
 def test_a_cancelled_command_says_so_and_leaves_nothing(autovolume, results, tmp_path, monkeypatch, detect):
-    monkeypatch.setattr(pipeline, "detect", detect)
+    monkeypatch.setattr(pipeline, "locate", detect)
     before = files_in(tmp_path)
     for folder in (tmp_path / "new", results):
         ran = autovolume("calibrate", *MIDDLE_SLICES, "--output", folder, "--overwrite")
@@ -252,9 +252,9 @@ def test_cancelling_while_the_picture_is_drawn_leaves_nothing(autovolume, tmp_pa
     ("step", "error", "code", "named"),
     [
         ("AutoVolumeCalibrationLib.core.readers.read_scouts", MemoryError(), 3, MIDDLE_SLICES[0]),
-        ("AutoVolumeCalibrationLib.core.pipeline.detect", MemoryError(), 3, MIDDLE_SLICES[0]),
+        ("AutoVolumeCalibrationLib.core.pipeline.locate", MemoryError(), 3, MIDDLE_SLICES[0]),
         ("AutoVolumeCalibrationLib.core.overview.draw_overview", MemoryError(), 3, "memory"),
-        ("AutoVolumeCalibrationLib.core.pipeline.detect", RuntimeError("CUDA error\nat ..."), 4, "brain-scout"),
+        ("AutoVolumeCalibrationLib.core.pipeline.locate", RuntimeError("CUDA error\nat ..."), 4, "brain-scout"),
         ("AutoVolumeCalibrationLib.core.bundles.load_model", ModuleNotFoundError(name="monai.networks"), 4, "monai"),
         ("AutoVolumeCalibrationLib.core.overview.draw_overview", ModuleNotFoundError(name="slicer"), 4, "slicer-core"),
         ("AutoVolumeCalibrationLib.core.readers.read_scouts", PermissionError(13, "denied", "here"), 3, "here: denied"),

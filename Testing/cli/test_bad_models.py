@@ -81,6 +81,7 @@ def assert_model_refused(autovolume, bundle, tmp_path, named):
         (options(stem=0), "stem"),
         (options(act="$__import__('os').system('true')"), "act"),
         (options(features=[8] * 6), "weights"),
+        (options(features=[2048] * 6), "weights"),  # 10 GB, were it built before the weights are looked at
         ({"format": "other"}, "format"),
         ({"landmarks": []}, "landmarks"),
         ({"uncertainty": {}}, "uncertainty"),

@@ -107,8 +107,7 @@ def test_a_bundle_is_loaded_as_it_was_saved(folder, network):
 
 
 def test_safetensors_are_read_too(folder, network):
-    from safetensors.torch import save_file
-
+    save_file = pytest.importorskip("safetensors.torch").save_file
     save_file(network.state_dict(), folder / "models" / "model.safetensors")
     model = load_model(rewritten(folder, "models/model.safetensors"), "cpu")
     with torch.inference_mode():
@@ -141,6 +140,7 @@ def test_weights_that_are_none_are_refused_in_one_line(folder, content):
 
 
 def test_safetensors_that_are_none_are_refused_in_one_line(folder):
+    """Whether the package for them is installed or not."""
     (folder / "models" / "model.safetensors").write_bytes(b"\xff" * 100)
     assert_refused(rewritten(folder, "models/model.safetensors"), "weights cannot be loaded")
 

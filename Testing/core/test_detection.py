@@ -143,3 +143,17 @@ def test_a_cancel_stops_before_the_next_batch(model):
             cancelled=lambda: next(answers),
         )
     assert len(steps) == 1
+
+
+class Streak(BrightestPlace):
+    """Answers with a heatmap that is drawn out along the columns."""
+
+    def forward(self, batch):
+        heatmaps = super().forward(batch)
+        return sum(heatmaps.roll(shift, dims=3) for shift in (-2, -1, 0, 1, 2)) / 5
+
+
+def test_a_heatmap_drawn_out_along_one_axis_is_less_certain_there(model):
+    found = detect([spot_stack("coronal", POINT)], replace(model, network=Streak()))[0]
+    along_columns, along_rows = found.sd_mm[0, 0]
+    assert along_columns > 1.15 * along_rows

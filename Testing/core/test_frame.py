@@ -263,7 +263,7 @@ def test_midline_points_alone_leave_the_roll_uncertain(protocol):
     assert (sd[1:] > 1.2 * full[1:]).all()
 
 
-@pytest.mark.parametrize("scale", [1.0, 1.12])
+@pytest.mark.parametrize("scale", [1.0, 1.3])
 @pytest.mark.parametrize("keep", [None, ("AC", "PC", "GENU", "SPLE", "VERTEX", "LATERAL_L", "LATERAL_R", "EYE_L")])
 def test_a_residual_is_the_distance_from_where_the_others_put_the_point(protocol, keep, scale):
     head = random_shape(protocol, np.random.default_rng(5))
@@ -366,3 +366,11 @@ def test_the_difference_of_two_poses_is_the_motion_between_them(protocol):
     assert difference[:3] == pytest.approx([0.01, -0.02, 0.015], abs=2e-3)
     assert difference[3] == pytest.approx(0.01, abs=1e-3)
     assert difference[4:] == pytest.approx([1.0, -2.0, 0.5], abs=0.15)
+
+
+def test_the_size_of_a_few_vague_points_is_drawn_towards_the_usual_one(protocol):
+    large = Placement(np.eye(3), np.zeros(3), 1.3)
+    keep = ("AC", "VERTEX", "LATERAL_R")
+    marks = [m for m in landmarks_at(protocol, placement=large, sd_mm=15.0) if m.name in keep]
+    sure = [m for m in landmarks_at(protocol, placement=large, sd_mm=0.5) if m.name in keep]
+    assert 1.0 < fit_frame(marks, protocol).scale < 1.25 < fit_frame(sure, protocol).scale < 1.3

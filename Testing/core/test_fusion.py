@@ -214,3 +214,11 @@ def test_planes_that_agree_within_their_errors_are_not_named_and_no_more_certain
             normalised.append(error @ np.linalg.solve(mark.covariance_mm2, error) / 3)
     assert named == 0
     assert 0.5 < np.mean(normalised) < 1.1
+
+
+def test_the_middle_of_a_pair_counts_once_though_both_channels_see_it():
+    """The left point is placed by the middle and a right one that is known well: what is left is the middle's error."""
+    sagittal, axial = stack_seeing("sagittal", offsets=MANY), stack_seeing("axial", offsets=MANY, sd=0.01)
+    axial.heights[:, 1] = 0
+    left = fused([sagittal, axial]).landmarks[1]
+    assert np.sqrt(left.covariance_mm2[1, 1]) == pytest.approx(2 * SD, rel=0.01)

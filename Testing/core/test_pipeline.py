@@ -35,7 +35,8 @@ def knowing_model(protocol, stacks, placement, names=None, **options):
     names = names or constellation.names
     mirror = constellation.mirror_indices
     points = placement(constellation.reference_mm)
-    return fake_model(KnowingNetwork(stacks, points, mirror, **options), names, mirror)
+    head_axes = true_frame(protocol, placement).axes
+    return fake_model(KnowingNetwork(stacks, points, mirror, head_axes=head_axes, **options), names, mirror)
 
 
 @pytest.fixture(scope="module")

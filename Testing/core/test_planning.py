@@ -194,3 +194,34 @@ def test_a_box_saved_by_example_comes_back_on_another_head_in_the_same_place_of_
     assert frame_there.axes @ there.axes.T == pytest.approx(frame.axes @ adjusted.axes.T, abs=1e-5)
     here_local = frame.axes @ (adjusted.center_mm - frame.origin_mm)
     assert frame_there.axes @ (there.center_mm - frame_there.origin_mm) == pytest.approx(here_local, abs=1e-3)
+
+
+def exact_frame(protocol, head):
+    """The frame of points that are known exactly."""
+    exact = [m.corrected(m.position_mm) for m in landmarks_at(protocol, head)]
+    return fit_frame([replace(m, covariance_mm2=np.eye(3) * 1e-8) for m in exact], protocol)
+
+
+@pytest.mark.parametrize("name", ["BrainAcPc", "BrainSubcallosal", "BrainHippocampus"])
+def test_a_faces_uncertainty_follows_how_it_moves_with_the_points(name):
+    """With a covariance of one direction only, a face's deviation is how far it moves when the points go there."""
+    protocol = load_protocol(name)
+    rule = replace(protocol.boxes[0], round_up_to_slices=False)
+    rule = replace(rule, faces={f: FaceRule(r.landmarks[:1], r.margin_mm) for f, r in rule.faces.items()})
+    head = protocol.constellation.reference_mm
+    frame = exact_frame(protocol, head)
+    still = plan_box(frame, protocol, rule)
+    rng = np.random.default_rng(2)
+    for _ in range(4):
+        step = rng.normal(0, 0.05, head.shape)
+        before, after = (plan_box(exact_frame(protocol, head + sign * step), protocol, rule) for sign in (-1, 1))
+        one_way = replace(frame, expected_covariance_mm2=np.outer(step, step))
+        stated = plan_box(one_way, protocol, rule).face_sd_mm
+        for face in FACES:
+            middle = face_center_mm(still, face)
+            # Where the faces' planes cross the line through the middle of the unmoved face, along its normal.
+            reach = [
+                (face_center_mm(box, face) - middle) @ outward(box, face) / (outward(box, face) @ outward(still, face))
+                for box in (before, after)
+            ]
+            assert stated[face] == pytest.approx(abs(reach[1] - reach[0]) / 2, abs=2e-3)

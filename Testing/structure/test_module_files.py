@@ -26,7 +26,7 @@ def load(monkeypatch):
         "slicer": {},
         "slicer.i18n": {"tr": str, "translate": lambda _context, text: text},
         "slicer.ScriptedLoadableModule": dict.fromkeys(
-            ("ScriptedLoadableModule", "ScriptedLoadableModuleLogic", "ScriptedLoadableModuleWidget"), _Base
+            (f"ScriptedLoadableModule{part}" for part in ("", "Logic", "Test", "Widget")), _Base
         ),
     }
     for name, members in fakes.items():

@@ -60,7 +60,7 @@ class Oracle:
             tuple(stacks), protocol, marks, marks, frame, planned, prescribe(planned, rule), self.checks, None, timings
         )
 
-    def look(self, stacks, model):
+    def look(self, stacks, protocol, model):
         points = self.points()
         self.calls += 1
         return [
@@ -231,15 +231,16 @@ def test_the_worst_check_is_the_level_of_the_case(head, protocol):
 
 
 def test_what_a_model_sees_on_a_slice_is_a_point_on_that_slice_above_the_threshold(monkeypatch):
-    from AutoVolumeCalibrationLib.core import detection
+    from AutoVolumeCalibrationLib.core import detection, localisation
 
     axes = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # sagittal: anterior, superior, normal right
     peaks = np.array([[[10.0, 20], [1, 2]], [[11.0, 21], [3, 4]]])  # slice, landmark, (column, row)
     heights = np.array([[0.9, 0.1], [0.5, 0.6]])
     seen = detection.StackDetections("sagittal", axes, np.array([-6.0, 6.0]), peaks, heights, np.ones((2, 2, 2)))
-    monkeypatch.setattr(detection, "detect", lambda stacks, model: [seen])
+    located = localisation.Located((), (), (seen,))
+    monkeypatch.setattr(localisation, "locate", lambda stacks, protocol, model: located)
     model = SimpleNamespace(names=("AC", "PC"), threshold=0.5)
-    left, right = see_slices((), model)
+    left, right = see_slices((), None, model)
     assert (left.stack_index, left.slice_index, right.slice_index) == (0, 0, 1)
     assert set(left.positions_mm) == {"AC"} and left.positions_mm["AC"] == pytest.approx([-6, 10, 20])
     assert right.positions_mm["PC"] == pytest.approx([6, 3, 4])

@@ -97,10 +97,10 @@ def load_model(name_or_folder: str | Path = DEFAULT_MODEL, device: str = "auto")
         raise ModelError("network and landmark list differ in number", source=str(folder), remedy=_REMEDY)
     if options.get("in_channels") != IN_CHANNELS:
         raise ModelError(f"the network does not take {IN_CHANNELS} channels", source=str(folder), remedy=_REMEDY)
-    network = build_network(metadata["network"]["architecture"], options)
     chosen = choose_device(device)
+    network = _network_without_memory(metadata["network"]["architecture"], options)
     _load_weights(network, folder, metadata["weights"])
-    network.eval().to(chosen)
+    network.eval().float().to(chosen)
     return LandmarkModel(
         name=metadata["name"],
         sha256=metadata["weights"]["sha256"],
@@ -164,6 +164,14 @@ def _bundle_folder(name_or_folder: str | Path) -> Path:
     return models / str(name_or_folder)
 
 
+def _network_without_memory(architecture: str, options: Mapping[str, Any]) -> torch.nn.Module:
+    """The network with shapes only: whatever widths a bundle names, no more memory is used than its file is long."""
+    import torch
+
+    with torch.device("meta"):
+        return build_network(architecture, options)
+
+
 def _load_weights(network: torch.nn.Module, folder: Path, expected: Mapping[str, Any]) -> None:
     """Compare size and hash, read tensors only, and load them strictly."""
     path = (folder / expected["file"]).resolve()
@@ -175,7 +183,7 @@ def _load_weights(network: torch.nn.Module, folder: Path, expected: Mapping[str,
             raise ModelError(f"weights of {size} bytes are refused", source=str(path), remedy=_REMEDY)
         if sha256_of(path) != expected["sha256"]:
             raise ModelError("weights differ from the hash in metadata.json", source=str(path), remedy=_REMEDY)
-        network.load_state_dict(_read_tensors(path))
+        network.load_state_dict(_read_tensors(path), assign=True)
     except ModelError:
         raise
     except Exception as error:  # a damaged or foreign file may fail anywhere in the unpickler

@@ -14,6 +14,7 @@ from .heatmaps import decode_peaks, to_image_pixels
 from .network_input import CAP, HIGH_PERCENTILE, LOW_PERCENTILE, encode_slices
 from .reslice import IN_PLANE_AXES
 from .scouts import ScoutSlice, ScoutStack
+from .upright import in_plane_angle, turned
 
 if TYPE_CHECKING:
     import torch
@@ -57,14 +58,20 @@ def detect(
     model: LandmarkModel,
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    *,
+    head_axes: np.ndarray | None = None,
 ) -> list[StackDetections]:
     """Detections of every stack, in the order of ``stacks``.
 
     Args:
+        head_axes: (3, 3), rows are the head's right, anterior, superior directions, where they are known: the slices are
+            then turned in their planes so that the head stands upright.
         progress: called with the fraction done, 0..1.
         cancelled: asked between batches; True raises Cancelled.
     """
     slices = [standard_orientation(s, stack.plane) for stack in stacks for s in stack.slices]
+    if head_axes is not None:
+        slices = _upright([s.plane for s in stacks for _ in s.slices], slices, head_axes, model.pixel_mm / 2)
     planes = [PLANES.index(stack.plane) for stack in stacks for _ in stack.slices]
     prepared = [_to_network_grid(s, model) for s in slices]
     size = tuple(max(p.image.shape[i] for p in prepared) for i in range(2))
@@ -77,6 +84,14 @@ def detect(
         start = part.stop
         results.append(_stack_detections(stack.plane, slices[part], prepared[part], size, peaks, part, model))
     return results
+
+
+def _upright(
+    planes: Sequence[str], slices: Sequence[ScoutSlice], head_axes: np.ndarray, smallest_pixel_mm: float
+) -> list[ScoutSlice]:
+    return [
+        turned(s, in_plane_angle(s, plane, head_axes), smallest_pixel_mm) for plane, s in zip(planes, slices, strict=True)
+    ]
 
 
 def standard_orientation(scout_slice: ScoutSlice, plane: str) -> ScoutSlice:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from .calibration import Calibration, ModelInfo
 from .checks import Evidence, run_checks
-from .detection import detect
 from .frame import fit_frame
-from .fusion import fuse
 from .landmarks import PREDICTED, Landmark
+from .localisation import locate
 from .planning import plan_box
 from .prescription import prescribe
 from .protocols import BoxRule, Protocol, box_rule
@@ -47,14 +46,11 @@ def calibrate(
     require_usable(stacks)
     rule = box_rule(protocol, box)
     started = time.perf_counter()
-    detections = detect(stacks, model, progress, cancelled)
+    located = locate(stacks, protocol, model, progress, cancelled)
     detected = time.perf_counter()
-    fusion = fuse(
-        detections, model.names, model.mirror, model.threshold, model.tau_mm, model.uncertainty.through_plane_mm
-    )
-    predicted = in_protocol_order(fusion.landmarks, protocol)
+    predicted = in_protocol_order(located.landmarks, protocol)
     info = ModelInfo(model.name, model.sha256, model.device, model.uncertainty.pose_covariance)
-    result = _plan(stacks, protocol, rule, predicted, corrections, fusion.disagreeing, info)
+    result = _plan(stacks, protocol, rule, predicted, corrections, located.disagreeing, info)
     finished = time.perf_counter()
     timings = {"detect": detected - started, "fit": finished - detected, "total": finished - started}
     return replace(result, timings_s=timings)

@@ -76,7 +76,9 @@ def uncertainty_from_dict(values: Mapping[str, Any], landmarks: int, source: str
             _matrix(values.get("pose_covariance")),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"uncertainty calibration is damaged ({error})", source=source) from error
+        raise ModelError(
+            f"uncertainty calibration is damaged ({error})", source=source, remedy="Export it anew."
+        ) from error
     scales = (result.base_mm, result.factors, result.typical_spread_mm, result.through_plane_mm)
     positive = all(np.isfinite(v).all() and (np.asarray(v) > 0).all() for v in scales)
     heights = result.heights

@@ -84,7 +84,7 @@ def model_method(
     box: str | None = None,
     *,
     calibrate: Callable[..., Calibration] | None = None,
-    look: Callable[[Sequence[ScoutStack], LandmarkModel], Sequence[Sight]] | None = None,
+    look: Callable[[Sequence[ScoutStack], Protocol, LandmarkModel], Sequence[Sight]] | None = None,
 ) -> Method:
     """Plan with a model.
 
@@ -99,7 +99,7 @@ def model_method(
 
     def plan(stacks: Sequence[ScoutStack]) -> Plan:
         result = calibrate(stacks, protocol, model, box=box)
-        sights = look(stacks, model)
+        sights = look(stacks, protocol, model)
         return Plan(result.landmarks, result.frame, result.box, result.checks, sights, result.timings_s)
 
     return plan
@@ -115,12 +115,12 @@ def registration_method(protocol: Protocol, template: Template, box: str | None 
     return _from_landmarks(lambda stacks: register_template(stacks, template), protocol, box)
 
 
-def see_slices(stacks: Sequence[ScoutStack], model: LandmarkModel) -> list[Sight]:
+def see_slices(stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel) -> list[Sight]:
     """The peaks of every slice that reach the model's threshold, in space."""
-    from AutoVolumeCalibrationLib.core.detection import detect
+    from AutoVolumeCalibrationLib.core.localisation import locate
 
     sights = []
-    for stack_index, seen in enumerate(detect(stacks, model)):
+    for stack_index, seen in enumerate(locate(stacks, protocol, model).detections):
         for slice_index, offset_mm in enumerate(seen.positions_mm):
             places = seen.points_mm[slice_index] @ seen.axes[:2] + offset_mm * seen.axes[2]
             found = zip(model.names, places, seen.heights[slice_index], strict=True)

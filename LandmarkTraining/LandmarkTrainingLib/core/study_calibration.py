@@ -15,7 +15,8 @@ from AutoVolumeCalibrationLib.core.calibration import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.detection import StackDetections, detect
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.frame import fit_frame, pose_difference
-from AutoVolumeCalibrationLib.core.fusion import depth_in_stack, fuse
+from AutoVolumeCalibrationLib.core.fusion import depth_in_stack
+from AutoVolumeCalibrationLib.core.localisation import locate
 from AutoVolumeCalibrationLib.core.protocols import Protocol
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
 from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty
@@ -51,10 +52,8 @@ def calibrate_on_studies(
 ) -> PeakUncertainty:
     """The model's uncertainty with ``through_plane_mm`` and ``pose_covariance`` measured."""
     seen = list(_studies(model, heads, protocol, studies, seed))
-    depth_sd = _depth_sd(model, seen)
-    return replace(
-        model.uncertainty, through_plane_mm=depth_sd, pose_covariance=_pose_covariance(model, protocol, seen, depth_sd)
-    )
+    measured = replace(model.uncertainty, through_plane_mm=_depth_sd(model, seen), pose_covariance=None)
+    return replace(measured, pose_covariance=_pose_covariance(replace(model, uncertainty=measured), protocol, seen))
 
 
 def _studies(model: LandmarkModel, heads: LabelHeads, protocol: Protocol, count: int, seed: int) -> Iterator[_Study]:
@@ -84,16 +83,15 @@ def _depth_sd(model: LandmarkModel, seen: list[_Study]) -> float:
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
-def _pose_covariance(model: LandmarkModel, protocol: Protocol, seen: list[_Study], depth_sd: float) -> np.ndarray:
+def _pose_covariance(model: LandmarkModel, protocol: Protocol, seen: list[_Study]) -> np.ndarray:
     """(7, 7) second moments of the pose errors beyond what independent landmark errors explain.
 
     Left and right are alike, so moments between a mirrored and an unmirrored coordinate are set to zero.
     """
     differences, explained = [], []
     for case in seen:
-        fusion = fuse(case.detections, model.names, model.mirror, model.threshold, model.tau_mm, depth_sd)
         try:
-            frame = fit_frame(fusion.landmarks, protocol)
+            frame = fit_frame(locate(case.study.stacks, protocol, model).landmarks, protocol)
         except InputError:
             continue
         differences.append(pose_difference(protocol, frame, case.truth))

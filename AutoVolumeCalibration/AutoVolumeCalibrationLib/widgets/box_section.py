@@ -1,0 +1,181 @@
+"""Box: protocol, margins with what they promise, live numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import qt
+from slicer.i18n import tr as _
+
+from ..core.box_margins import ADJUSTED, coverage_text, margins_mm
+from ..core.calibration import FACES, Calibration
+from ..core.coordinates import rotation_angles_deg
+from ..core.errors import ProtocolError
+from ..core.json_files import read_json
+from ..core.protocol_by_example import save_by_example
+from ..core.protocols import Protocol, box_rule, load_protocol
+from ..core.resources import resource_path
+from ..core.whole_files import write_text
+from .availability import allow
+from .current_study import CurrentStudy
+from .messages import errors_shown
+from .work import Work
+
+DEFAULT_PROTOCOL = "BrainAcPc"
+
+
+class BoxSection:
+    """Chooses the protocol and shows the box that follows."""
+
+    def __init__(self, ui, current: CurrentStudy, work: Work) -> None:
+        self._ui, self._current, self._work = ui, current, work
+        self._showing = False
+        for path in sorted(resource_path("Protocols").glob("*.json")):
+            # Titles only: checking the whole file would need a package that may not be there yet.
+            data = read_json(path, ProtocolError, _("Install AutoVolumeCalibration again."))
+            ui.protocolComboBox.addItem(data.get("title", data["name"]), data["name"])
+        ui.protocolComboBox.setCurrentIndex(ui.protocolComboBox.findData(DEFAULT_PROTOCOL))
+        ui.protocolComboBox.connect("activated(int)", self._on_protocol)
+        ui.protocolFileButton.connect("clicked()", self._on_protocol_file)
+        ui.boxComboBox.connect("activated(int)", self._on_box)
+        ui.resetBoxButton.connect("clicked()", self._on_reset)
+        ui.saveProtocolButton.connect("clicked()", self._on_save)
+        for face in FACES:
+            spin_box = getattr(ui, f"{face}Margin")
+            spin_box.connect("valueChanged(double)", lambda value, face=face: self._on_margin(face, value))
+
+    def protocol(self) -> Protocol:
+        """The chosen protocol.
+
+        Raises:
+            ProtocolError: its file is gone or damaged.
+        """
+        calibration, chosen = self._current.calibration, self._chosen()
+        if calibration is not None and chosen in (calibration.protocol.name, str(calibration.protocol.source)):
+            return calibration.protocol
+        return load_protocol(chosen)
+
+    def update(self) -> None:
+        """Show the box of the current plan."""
+        calibration, ui = self._current.calibration, self._ui
+        self._showing = True
+        if calibration is not None:
+            self._show_choice(calibration)
+        self._show_margins(calibration)
+        ui.boxLabel.text = _numbers(calibration) if calibration else _("No box yet: calibrate first.")
+        self._showing = False
+        busy = _("Wait until the work under way is done, or cancel it.") if self._work.busy else ""
+        none = busy or (_("Calibrate first, or begin by hand.") if calibration is None else "")
+        allow(ui.protocolComboBox, _("What is planned, and along which line"), busy)
+        allow(ui.protocolFileButton, _("Open a protocol file (.json)"), busy)
+        allow(ui.boxComboBox, _("One of the protocol's boxes"), none)
+        unadjusted = "" if self._base() else _("The box follows its protocol already.")
+        allow(ui.resetBoxButton, _("Back to the margins and angles of the protocol"), none or unadjusted)
+        allow(ui.saveProtocolButton, _("Save this box, relative to the anatomy, as a protocol"), none)
+        for face in FACES:
+            tip = _("mm from the outermost anatomy on the {face} side to the face of the box").format(face=face)
+            allow(getattr(ui, f"{face}Margin"), tip, none)
+
+    def _chosen(self) -> str:
+        """Name of a shipped protocol, or a file."""
+        combo_box = self._ui.protocolComboBox
+        return combo_box.itemData(combo_box.currentIndex)
+
+    def _base(self) -> str:
+        """Name of the protocol that the current one was adjusted from, where it is one of the list; else empty."""
+        calibration = self._current.calibration
+        if calibration is None or not calibration.protocol.name.endswith(ADJUSTED):
+            return ""
+        name = calibration.protocol.name.removesuffix(ADJUSTED)
+        combo_box = self._ui.protocolComboBox
+        data = [combo_box.itemData(row) for row in range(combo_box.count)]
+        return next((entry for entry in data if entry == name or Path(entry).stem == name), "")
+
+    def _show_choice(self, calibration: Calibration) -> None:
+        """Select protocol and box of the plan; a protocol that is no file of the list replaces the last such one."""
+        combo_box, protocol = self._ui.protocolComboBox, calibration.protocol
+        row = max(combo_box.findData(protocol.name), combo_box.findData(str(protocol.source)))
+        if row < 0:
+            for other in reversed(range(combo_box.count)):
+                if Path(combo_box.itemData(other)).stem == protocol.name:
+                    combo_box.removeItem(other)
+            combo_box.addItem(protocol.title, str(protocol.source))
+            row = combo_box.count - 1
+        combo_box.setCurrentIndex(row)
+        boxes = self._ui.boxComboBox
+        boxes.clear()
+        for rule in protocol.boxes:
+            boxes.addItem(rule.title, rule.name)
+        boxes.setCurrentIndex(boxes.findData(calibration.box.name))
+
+    def _show_margins(self, calibration: Calibration | None) -> None:
+        rules = box_rule(calibration.protocol, calibration.box.name).faces if calibration else {}
+        actual = margins_mm(calibration.box, calibration.frame, calibration.protocol) if calibration else {}
+        for face in FACES:
+            spin_box, label = getattr(self._ui, f"{face}Margin"), getattr(self._ui, f"{face}Coverage")
+            known = face in rules and face in calibration.box.face_sd_mm
+            label.text = coverage_text(actual[face], calibration.box.face_sd_mm[face]) if known else ""
+            if face in rules:
+                spin_box.setValue(rules[face].margin_mm)
+
+    def _on_protocol(self, _row: int) -> None:
+        if self._current.calibration is None:
+            return
+        with errors_shown():
+            try:
+                self._current.choose_protocol(load_protocol(self._chosen()))
+            finally:
+                self.update()
+
+    def _on_protocol_file(self) -> None:
+        path = qt.QFileDialog.getOpenFileName(
+            self._ui.protocolFileButton, _("Protocol"), "", _("Protocols (*.json);;All files (*)")
+        )
+        if not path:
+            return
+        with errors_shown():
+            protocol = load_protocol(path)
+            self._ui.protocolComboBox.addItem(protocol.title, str(protocol.source))
+            self._ui.protocolComboBox.setCurrentIndex(self._ui.protocolComboBox.count - 1)
+            self._on_protocol(0)
+
+    def _on_box(self, row: int) -> None:
+        with errors_shown():
+            self._current.choose_box(self._ui.boxComboBox.itemData(row))
+
+    def _on_margin(self, face: str, value_mm: float) -> None:
+        if not self._showing and self._current.calibration is not None:
+            with errors_shown():
+                self._current.set_margin(face, value_mm)
+
+    def _on_reset(self) -> None:
+        with errors_shown():
+            self._current.choose_protocol(load_protocol(self._base()))
+
+    def _on_save(self) -> None:
+        path = qt.QFileDialog.getSaveFileName(
+            self._ui.saveProtocolButton, _("Save as protocol"), "MyProtocol.json", _("Protocols (*.json)")
+        )
+        if not path:
+            return
+        target = Path(path).with_suffix(".json")
+        with errors_shown():
+            calibration = self._current.calibration
+            frame = calibration.frame
+            text = save_by_example(
+                calibration.protocol, frame, frame.expected_mm, calibration.box, target.stem, target.stem
+            )
+            write_text(target, text)
+            self._work.say(_("Saved as {path}. Open it with the button beside the protocols.").format(path=target))
+
+
+def _numbers(calibration: Calibration) -> str:
+    """Size, tilt and slices of the box, two short lines."""
+    box, scan = calibration.box, calibration.prescription
+    size = " × ".join(f"{edge:.0f}" for edge in box.size_mm)
+    pitch, roll, yaw = np.round(rotation_angles_deg(np.eye(3), box.axes), 1) + 0.0
+    return _(
+        "{size} mm (R-L × A-P × S-I), {slices} slices of {thickness:g} mm\n"
+        "Turned by pitch {pitch:.1f}°, roll {roll:.1f}°, yaw {yaw:.1f}°"
+    ).format(size=size, slices=scan.slices, thickness=scan.slice_thickness_mm, pitch=pitch, roll=roll, yaw=yaw)

@@ -1,0 +1,105 @@
+"""Calibrate: find the landmarks with a model, or begin by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from ..core import pipeline
+from ..core.calibration import Calibration
+from ..core.landmarks import CORRECTED, MISSING, Landmark
+from ..core.typical_head import plan_by_hand
+from ..mrml.scouts_from_nodes import stacks_from_volume_nodes
+from ..mrml.study_nodes import Study
+from . import dependencies
+from .advanced_section import AdvancedSection
+from .availability import allow
+from .box_section import BoxSection
+from .current_study import CurrentStudy
+from .finding import find_landmarks
+from .inputs_section import InputsSection, show_current
+from .messages import errors_shown
+from .work import Work
+
+CALIBRATE_TIP = "Find the landmarks and plan the scan box; points that you corrected stay where they are"
+BY_HAND_TIP = "Begin with a typical head and place points yourself (AC, PC and VERTEX go a long way); needs no model"
+
+
+class CalibrateSection:
+    """Starts the work and shows its outcome.
+
+    Attributes:
+        find: what is run in the thread, see ``finding.find_landmarks``; another one in tests.
+    """
+
+    def __init__(
+        self,
+        ui,
+        current: CurrentStudy,
+        work: Work,
+        inputs: InputsSection,
+        box: BoxSection,
+        advanced: AdvancedSection,
+    ) -> None:
+        self._ui, self._current, self._work = ui, current, work
+        self._inputs, self._box, self._advanced = inputs, box, advanced
+        self.find: Callable[..., Calibration] = find_landmarks
+        ui.calibrateButton.connect("clicked()", self._on_calibrate)
+        ui.byHandButton.connect("clicked()", self._on_by_hand)
+
+    def update(self) -> None:
+        """Allow what can be done, and say in tooltips why something cannot."""
+        reason = self._inputs.why_not_ready()
+        allow(self._ui.calibrateButton, _(CALIBRATE_TIP), reason)
+        allow(self._ui.byHandButton, _(BY_HAND_TIP), reason)
+
+    def _on_calibrate(self) -> None:
+        with errors_shown():
+            dependencies.ensure(dependencies.PLANNING, dependencies.NETWORK)
+            protocol = self._box.protocol()
+            settings = self._advanced.settings()
+            study = self._inputs.study()
+            stacks = stacks_from_volume_nodes(study.scouts)
+            corrections = self._current.engine.corrections(study)
+            self._work.start(
+                _("Finding landmarks..."),
+                lambda progress, cancelled: self.find(stacks, protocol, settings, corrections, progress, cancelled),
+                lambda calibration: self._on_found(study, calibration, corrections),
+            )
+
+    def _on_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
+        if self._current.study is None or self._current.study.node is not study.node:
+            self._current.select(study)
+        now = self._current.engine.corrections(study)
+        if not _same(now, corrections):  # a person went on correcting meanwhile
+            calibration = pipeline.refit(calibration, now)
+        self._current.show(calibration)
+        show_current(self._current)
+        self._work.say(_found_text(calibration))
+
+    def _on_by_hand(self) -> None:
+        with errors_shown():
+            dependencies.ensure(dependencies.PLANNING)
+            protocol = self._box.protocol()
+            study = self._inputs.study()
+            self._current.show(plan_by_hand(stacks_from_volume_nodes(study.scouts), protocol))
+            show_current(self._current)
+            self._work.say(
+                _("A typical head is shown. Drag AC, PC and VERTEX to their places, then re-predict the rest.")
+            )
+
+
+def _found_text(calibration: Calibration) -> str:
+    found = [mark for mark in calibration.landmarks if mark.status != MISSING]
+    seconds = calibration.timings_s.get("total", 0.0)
+    text = _("{found} of {all} landmarks in {seconds:.1f} s. Look at the checks, drag points that are off.")
+    return text.format(found=len(found), all=len(calibration.landmarks), seconds=seconds)
+
+
+def _same(a: Sequence[Landmark], b: Sequence[Landmark]) -> bool:
+    def places(marks: Sequence[Landmark]) -> dict[str, tuple | None]:
+        return {m.name: tuple(np.ravel(m.position_mm)) if m.status == CORRECTED else None for m in marks}
+
+    return places(a) == places(b)

@@ -1,0 +1,257 @@
+"""The study that the panel shows: everything that changes its plan goes through here, and can be undone."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..core import box_margins, typical_head
+from ..core.calibration import Calibration, OrientedBox
+from ..core.errors import AutoVolumeError
+from ..core.landmarks import CORRECTED, MISSING
+from ..core.pipeline import plan_from_landmarks
+from ..core.protocols import Protocol
+from ..mrml.box_node import box_from_node
+from ..mrml.correction_observer import CorrectionObserver, Schedule
+from ..mrml.engine import CalibrationEngine
+from ..mrml.landmark_nodes import make_ready_to_place
+from ..mrml.protocol_file import with_protocol_file
+from ..mrml.study_nodes import Study
+from .box_observer import BoxObserver
+from .history import History
+
+#: A box that a person moved lies or turns by more than this off the planned one (mm, direction cosines).
+DRAWN_MM, DRAWN_AXES = 1e-3, 1e-6
+
+
+class CurrentStudy:
+    """One study of the engine's scene with its plan, the way back, and the observers that follow a person's mouse.
+
+    Attributes:
+        study: None where none is chosen.
+        listeners: called without arguments after anything changed.
+    """
+
+    def __init__(
+        self,
+        engine: CalibrationEngine,
+        schedule: Schedule,
+        on_error: Callable[[AutoVolumeError], None],
+        folder: Path,
+    ) -> None:
+        """
+        Args:
+            schedule: runs a callable in the next turn of the event loop.
+            on_error: told why no plan can be made of points or box as they were moved; the last plan holds.
+            folder: for the files of adjusted protocols.
+        """
+        self.engine, self.study = engine, None
+        self.listeners: list[Callable[[], None]] = []
+        self._schedule, self._on_error, self._folder = schedule, on_error, folder
+        self._history = History()
+        self._observers: list[CorrectionObserver | BoxObserver] = []
+        self._tags: list[tuple[object, int]] = []
+        #: While a person drags or places something: None, or whether a step was recorded for it.
+        self._gesture: bool | None = None
+        self._placing = ""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The plan that holds; None before the first."""
+        return self._history.present
+
+    @property
+    def can_undo(self) -> bool:
+        return self._history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        return self._history.can_redo
+
+    def select(self, study: Study | None) -> None:
+        """Make ``study`` the current one, with the plan it has in the scene.
+
+        Raises:
+            AutoVolumeError: its plan cannot be read; then no study is current.
+        """
+        self.close()
+        if study is not None:
+            calibration = self.engine.calibration(study)
+            if calibration is not None:
+                calibration = with_protocol_file(study, calibration, self._new_folder())
+            self.study = study
+            self._history.begin(calibration)
+            self._watch()
+        self._tell()
+
+    def close(self) -> None:
+        """Let go of the study and its nodes."""
+        self._unwatch()
+        self.study, self._gesture, self._placing = None, None, ""
+        self._history.begin(None)
+
+    def show(self, calibration: Calibration) -> None:
+        """A new plan, as a step that can be undone."""
+        self._write(calibration)
+        self._history.add(calibration)
+        self._tell()
+
+    def undo(self) -> None:
+        """Back to the plan before the last step."""
+        self._write(self._history.undo())
+        self._tell()
+
+    def redo(self) -> None:
+        """Forth to the plan that was taken back."""
+        self._write(self._history.redo())
+        self._tell()
+
+    def restore(self, name: str | None = None) -> None:
+        """Take the corrections of one landmark, or of all, back."""
+        self._unwatch()
+        try:
+            self._history.add(self.engine.restore(self.study, name))
+        finally:
+            self._watch()
+            self._tell()
+
+    def start_placing(self, name: str) -> None:
+        """Clear a point, so that place mode places it; clearing and placing are one step."""
+        self._gesture, self._placing = False, name
+        make_ready_to_place(self.study.landmarks, name)
+
+    def choose_box(self, box: str) -> None:
+        """Another box of the protocol."""
+        self.show(self._planned(self.calibration.protocol, box))
+
+    def choose_protocol(self, protocol: Protocol) -> None:
+        """Plan by another protocol from the landmarks that were found; too few in common is an InputError."""
+        self.show(self._planned(protocol, None))
+
+    def set_margin(self, face: str, margin_mm: float) -> None:
+        """Another margin of one face, in a protocol of this study's own."""
+        box = self.calibration.box.name
+        protocol = box_margins.with_margins(self.calibration.protocol, box, {face: margin_mm}, self._new_folder())
+        self.show(self._planned(protocol, box))
+
+    def follow(self) -> None:
+        """By hand: put the points that no person placed where the placed ones let expect them."""
+        self.show(typical_head.followed(self.calibration))
+
+    def _planned(self, protocol: Protocol, box: str | None) -> Calibration:
+        """A plan by ``protocol`` from the landmarks as they are."""
+        now = self.calibration
+        decided = [mark for mark in now.landmarks if mark.status in (CORRECTED, MISSING)]
+        return plan_from_landmarks(
+            now.stacks,
+            protocol,
+            decided,
+            predicted=now.predicted,
+            model=now.model,
+            box=box,
+            timings_s=now.timings_s,
+        )
+
+    def _write(self, calibration: Calibration) -> None:
+        self._unwatch()
+        try:
+            self.engine.show(self.study, calibration)
+        finally:
+            self._watch()
+
+    def _watch(self) -> None:
+        if self.study is None or self.engine.calibration(self.study) is None:
+            return
+        self._observers = [self.engine.watch(self.study, self._schedule, self._on_refit, self._on_error)]
+        if self.study.scan_box is not None:
+            self._observers.append(BoxObserver(self.study.scan_box, self._on_box, self._schedule))
+        # After those of the engine, so that the last refit of a drag still belongs to it.
+        for node in (self.study.landmarks, self.study.scan_box):
+            if node is not None:
+                self._tags.append((node, node.AddObserver(node.PointStartInteractionEvent, self._on_grab)))
+                self._tags.append((node, node.AddObserver(node.PointEndInteractionEvent, self._on_let_go)))
+
+    def _unwatch(self) -> None:
+        for observer in self._observers:
+            observer.remove()
+        for node, tag in self._tags:
+            node.RemoveObserver(tag)
+        self._observers, self._tags = [], []
+
+    def _on_grab(self, *_event: object) -> None:
+        self._gesture, self._placing = False, ""
+
+    def _on_let_go(self, *_event: object) -> None:
+        self._schedule(self._end_gesture)
+
+    def _end_gesture(self) -> None:
+        self._gesture, self._placing = None, ""
+
+    def _on_refit(self, calibration: Calibration) -> None:
+        self._record(calibration)
+        if self._placing:
+            placed = {mark.name for mark in calibration.landmarks if mark.status == CORRECTED}
+            if self._placing in placed:
+                self._end_gesture()
+        self._tell()
+
+    def _on_box(self, dragging: bool) -> None:
+        """A person drew the box: while it is dragged the numbers follow, then the protocol takes it over."""
+        calibration = self.calibration
+        try:
+            drawn = replace(box_from_node(self.study.scan_box), name=calibration.box.name)
+            if dragging and _differ(drawn, calibration.box):
+                self._record(self.engine.adopt_box(self.study))
+            elif not dragging and (self._gesture is not None or _differ(drawn, calibration.box)):
+                self._take_over(drawn)
+        except AutoVolumeError as error:
+            self._on_error(error)
+        else:
+            self._tell()
+
+    def _take_over(self, drawn: OrientedBox) -> None:
+        """Make the drawn box the study's own rule, so that it stays where it is in the anatomy."""
+        calibration = self.calibration
+        protocol = box_margins.with_box(calibration.protocol, calibration, drawn, self._new_folder())
+        planned = self._planned(protocol, drawn.name)
+        self._write(planned)
+        self._record(planned)
+
+    def _record(self, calibration: Calibration) -> None:
+        """Part of the step that is being made, or a step of its own."""
+        if self._gesture or (self.calibration is not None and not _moved(self.calibration, calibration)):
+            self._history.replace(calibration)
+            return
+        self._history.add(calibration)
+        if self._gesture is not None:
+            self._gesture = True
+
+    def _new_folder(self) -> Path:
+        """A folder of its own for each adjusted protocol: plans in the history need theirs unchanged."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self._folder))
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
+
+
+def _moved(before: Calibration, after: Calibration) -> bool:
+    """Whether a landmark or the box lies elsewhere."""
+    places = {mark.name: mark.position_mm for mark in before.landmarks}
+    for mark in after.landmarks:
+        place = places.get(mark.name)
+        if (place is None) is not (mark.position_mm is None):
+            return True
+        if place is not None and not np.array_equal(place, mark.position_mm):
+            return True
+    return _differ(before.box, after.box)
+
+
+def _differ(a: OrientedBox, b: OrientedBox) -> bool:
+    far = max(np.abs(a.center_mm - b.center_mm).max(), np.abs(a.size_mm - b.size_mm).max()) > DRAWN_MM
+    return bool(far or np.abs(a.axes - b.axes).max() > DRAWN_AXES)

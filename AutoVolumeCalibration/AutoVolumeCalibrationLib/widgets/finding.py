@@ -1,0 +1,49 @@
+"""The long part of a calibration, which needs neither the scene nor widgets, and so can run in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..core.calibration import Calibration
+from ..core.errors import ModelError
+from ..core.landmarks import Landmark
+from ..core.protocols import Protocol
+from ..core.scouts import ScoutStack
+from .background import IsCancelled, Progress
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which model runs where: ``model`` is a shipped one's name or a bundle's folder."""
+
+    model: str
+    device: str
+
+
+def find_landmarks(
+    stacks: Sequence[ScoutStack],
+    protocol: Protocol,
+    settings: Settings,
+    corrections: Sequence[Landmark],
+    progress: Progress,
+    cancelled: IsCancelled,
+) -> Calibration:
+    """Load the model, find the landmarks and plan the first of the protocol's boxes; ``corrections`` hold.
+
+    Raises:
+        AutoVolumeError: one line for the user.
+        Cancelled: where ``cancelled`` says so.
+    """
+    from ..core.bundles import load_model
+    from ..core.pipeline import calibrate
+
+    model = load_model(settings.model, settings.device)
+    try:
+        return calibrate(stacks, protocol, model, corrections=corrections, progress=progress, cancelled=cancelled)
+    except RuntimeError as error:  # torch's own: no memory left on the device, or nothing there for an operation
+        raise ModelError(
+            f"failed on device {model.device} ({str(error).partition(chr(10))[0][:200]})",
+            source=model.name,
+            remedy="Choose the device cpu under Advanced, or another model.",
+        ) from error

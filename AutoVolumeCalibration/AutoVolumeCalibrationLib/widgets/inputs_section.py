@@ -1,0 +1,183 @@
+"""Inputs: load scouts, or choose volumes of the scene; what is missing is said in words."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+from ..core.coordinates import PLANES
+from ..core.errors import AutoVolumeError
+from ..core.readers import read_scouts
+from ..mrml.correction_observer import Schedule
+from ..mrml.scout_planes import missing_planes, planes_of_node
+from ..mrml.study_nodes import MODULE_NAME, Study
+from . import dependencies, slice_views
+from .availability import allow
+from .current_study import CurrentStudy
+from .messages import errors_shown
+from .work import Work
+
+IMAGE_FILTER = "Scouts (*.dcm *.ima *.nrrd *.nhdr *.nii *.nii.gz *.mha *.mhd);;All files (*)"
+
+
+class InputsSection:
+    """Loads scouts, and tells which are chosen."""
+
+    def __init__(self, ui, current: CurrentStudy, work: Work, schedule: Schedule) -> None:
+        self._ui, self._current, self._work, self._schedule = ui, current, work, schedule
+        self._selectors = {plane: getattr(ui, f"{plane}Selector") for plane in PLANES}
+        self._filling = self._fill_due = False
+        ui.studySelector.addAttribute("vtkMRMLScriptedModuleNode", "ModuleName", MODULE_NAME)
+        ui.loadFolderButton.connect("clicked()", self._on_load_folder)
+        ui.loadFilesButton.connect("clicked()", self._on_load_files)
+        ui.loadDicomButton.connect("clicked()", self._on_load_dicom)
+        ui.studySelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_study)
+        for selector in self._selectors.values():
+            selector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_scout)
+
+    def chosen(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
+        """The scout volumes to plan on: all of the current study, else those in the selectors."""
+        if self._current.study is not None:
+            return self._current.study.scouts
+        nodes = [selector.currentNode() for selector in self._selectors.values()]
+        return list(dict.fromkeys(node for node in nodes if node is not None))
+
+    def why_not_ready(self) -> str:
+        """What is missing before anything can be planned, in words; empty where nothing is."""
+        nodes = self.chosen()
+        if not nodes:
+            return _("Load scouts, or choose volumes of the scene.")
+        try:
+            missing = missing_planes(nodes)
+        except AutoVolumeError as error:
+            return str(error)
+        if len(missing) > 1:
+            return _("Add a {planes} scout: at least two planes are needed.").format(planes=_(" or a ").join(missing))
+        return ""
+
+    def study(self) -> Study:
+        """The study of the chosen scouts, which is made where there is none; it becomes the current one."""
+        if self._current.study is None:
+            self._current.select(self._current.engine.study_of(self.chosen()))
+        return self._current.study
+
+    def update(self) -> None:
+        """Show the current study, and what is missing."""
+        self._show_study()
+        reason = self.why_not_ready()
+        self._ui.scoutsLabel.text = reason or self._summary()
+        busy = _("Wait until the work under way is done, or cancel it.") if self._work.busy else ""
+        allow(self._ui.loadFolderButton, _("Load all scouts of a folder: DICOM, or images (NRRD, NIfTI, MHA)"), busy)
+        allow(self._ui.loadFilesButton, _("Load DICOM or image files"), busy)
+        allow(self._ui.loadDicomButton, _("Load the series that are selected in the DICOM browser"), busy)
+        for widget in (self._ui.studySelector, *self._selectors.values()):
+            widget.enabled = not busy
+
+    def fill(self) -> None:
+        """Put the volumes of the scene into the empty selectors of their planes, in the next turn of the event loop.
+
+        A volume that was just added gets its image only then.
+        """
+        if not self._fill_due:
+            self._fill_due = True
+            self._schedule(self._fill)
+
+    def _fill(self) -> None:
+        self._fill_due = False
+        if self._current.study is not None or self._ui.studySelector.mrmlScene() is None:
+            return
+        scene = self._current.engine.scene
+        count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+        volumes = [scene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode") for number in range(count)]
+        self._put(volumes, keep=True)
+        self._current.select(None)  # still none, but other scouts are chosen: all sections want to know
+
+    def _put(self, volumes: list[slicer.vtkMRMLScalarVolumeNode], *, keep: bool) -> None:
+        """Set the selectors to the first volume of each plane, those of a single plane first."""
+        shown = sorted(((_known_planes(node), node) for node in volumes), key=lambda entry: len(entry[0]))
+        self._filling = True
+        for plane, selector in self._selectors.items():
+            if not (keep and selector.currentNode() is not None):
+                selector.setCurrentNode(next((node for planes, node in shown if plane in planes), None))
+        self._filling = False
+
+    def _show_study(self) -> None:
+        study = self._current.study
+        self._filling = True
+        self._ui.studySelector.setCurrentNode(study.node if study else None)
+        self._filling = False
+        if study is not None:
+            self._put(study.scouts, keep=False)
+
+    def _summary(self) -> str:
+        missing = missing_planes(self.chosen())
+        if missing:
+            return _("No {plane} scout: the plan will rest on two planes.").format(plane=missing[0])
+        return _("Sagittal, coronal and axial scouts are there. Next: Calibrate.")
+
+    def _on_study(self, node: slicer.vtkMRMLScriptedModuleNode | None) -> None:
+        if self._filling:
+            return
+        with errors_shown():
+            self._current.select(Study(node) if node is not None else None)
+            if node is not None:
+                show_current(self._current)
+
+    def _on_scout(self, _node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        """Other volumes than the current study's are no longer that study."""
+        if not self._filling:
+            self._current.select(None)
+
+    def _on_load_folder(self) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(self._ui.loadFolderButton, _("Folder with the scouts"))
+        if folder:
+            self._load([folder])
+
+    def _on_load_files(self) -> None:
+        files = qt.QFileDialog.getOpenFileNames(self._ui.loadFilesButton, _("Scouts"), "", IMAGE_FILTER)
+        if files:
+            self._load(list(files))
+
+    def _on_load_dicom(self) -> None:
+        files = dicom_browser_files()
+        if files:
+            self._load(files)
+        else:
+            self._work.say(_("Select series in the DICOM browser (module DICOM) first."), wrong=True)
+
+    def _load(self, paths: list[str]) -> None:
+        force = self._ui.forceCheckBox.checked
+        with errors_shown():
+            dependencies.ensure(dependencies.PLANNING)
+            self._work.start(
+                _("Reading scouts..."),
+                lambda _progress, cancelled: read_scouts(paths, force=force, cancelled=cancelled),
+                self._on_read,
+            )
+
+    def _on_read(self, stacks: list) -> None:
+        self._current.select(self._current.engine.add_stacks(stacks))
+        show_current(self._current)
+        self._work.say(_("Scouts are loaded. Next: Calibrate."))
+
+
+def _known_planes(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, ...]:
+    """The planes of a volume; none where it is bent, of which ``why_not_ready`` tells once it is chosen."""
+    try:
+        return planes_of_node(node)
+    except AutoVolumeError:
+        return ()
+
+
+def show_current(current: CurrentStudy) -> None:
+    """Turn the views to the current study's scouts and, where there is a plan, to its origin."""
+    slice_views.show_planning_layout()
+    slice_views.show_scouts(current.study, current.calibration.frame.origin_mm if current.calibration else None)
+
+
+def dicom_browser_files() -> list[str]:
+    """Files of the series that are selected in Slicer's DICOM browser; none where it was never opened."""
+    browser = getattr(getattr(slicer.modules, "DICOMWidget", None), "browserWidget", None)
+    return [path for files in getattr(browser, "fileLists", ()) for path in files]

@@ -1,0 +1,134 @@
+"""The panel: its sections, the scene's comings and goings, and what holds them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+import slicer
+import slicer.util
+
+from ..core.errors import AutoVolumeError
+from ..mrml.engine import CalibrationEngine
+from .advanced_section import AdvancedSection
+from .box_section import BoxSection
+from .calibrate_section import CalibrateSection
+from .checks_section import ChecksSection
+from .current_study import CurrentStudy
+from .export_section import ExportSection
+from .inputs_section import InputsSection
+from .landmarks_section import LandmarksSection
+from .messages import errors_shown
+from .scanner_section import ScannerSection
+from .work import Work
+
+#: The module's parameter node remembers which study the panel shows.
+STUDY = "Study"
+
+
+def next_turn(call: Callable[[], None]) -> None:
+    """Run ``call`` in the next turn of the event loop."""
+    qt.QTimer.singleShot(0, call)
+
+
+class Panel:
+    """One class for each section; this one owns them and tells them all to update when anything changes.
+
+    Attributes:
+        current: the study that is shown.
+        calibrate: its ``find`` may be replaced, for tests without a network.
+    """
+
+    def __init__(
+        self,
+        root: qt.QWidget,
+        engine: CalibrationEngine,
+        parameter_node: Callable[[], slicer.vtkMRMLScriptedModuleNode],
+    ) -> None:
+        self.ui = slicer.util.childWidgetVariables(root)
+        self._engine, self._parameter_node = engine, parameter_node
+        self.work = Work(self.ui)
+        folder = Path(slicer.app.temporaryPath) / "AutoVolumeCalibration"
+        self.current = CurrentStudy(engine, next_turn, self._on_error, folder)
+        self.inputs = InputsSection(self.ui, self.current, self.work, next_turn)
+        self.box = BoxSection(self.ui, self.current, self.work)
+        self.advanced = AdvancedSection(self.ui)
+        self.calibrate = CalibrateSection(self.ui, self.current, self.work, self.inputs, self.box, self.advanced)
+        self.landmarks = LandmarksSection(self.ui, self.current, self.work)
+        self._sections = [
+            self.inputs,
+            self.calibrate,
+            ChecksSection(self.ui, self.current),
+            self.landmarks,
+            self.box,
+            ScannerSection(self.ui, self.current),
+            self.advanced,
+            ExportSection(self.ui, self.current, self.work),
+        ]
+        self.current.listeners = [self._remember, self.update]
+        self.work.listeners = [self.update]
+        scene = engine.scene
+        handlers = {
+            scene.StartCloseEvent: self._on_start_close,
+            scene.EndCloseEvent: self._on_end_close,
+            scene.EndImportEvent: self._on_end_import,
+            scene.NodeAddedEvent: self._on_nodes_changed,
+            scene.NodeRemovedEvent: self._on_nodes_changed,
+        }
+        self._tags = [scene.AddObserver(event, handler) for event, handler in handlers.items()]
+        self._show_remembered()
+
+    def enter(self) -> None:
+        """The panel is shown: fill the selectors with what is in the scene."""
+        self.inputs.fill()
+        self.update()
+
+    def close(self) -> None:
+        """Stop everything: the panel goes away."""
+        self.work.abandon()
+        self.current.listeners = []
+        self.current.close()
+        for tag in self._tags:
+            self._engine.scene.RemoveObserver(tag)
+        self._tags = []
+
+    def update(self) -> None:
+        """Show what holds now."""
+        for section in self._sections:
+            section.update()
+
+    def _on_error(self, error: AutoVolumeError) -> None:
+        """A drag or a deletion that leaves no plan is told in the status line: a dialog would stop the hand."""
+        self.work.say(str(error), wrong=True)
+
+    def _remember(self) -> None:
+        study = self.current.study
+        self._parameter_node().SetNodeReferenceID(STUDY, study.node.GetID() if study else None)
+
+    def _show_remembered(self) -> None:
+        """The study that was shown when the scene was saved, or the latest one."""
+        node = self._parameter_node().GetNodeReference(STUDY)
+        studies = [study for study in self._engine.studies() if study.node is node] or self._engine.studies()
+        with errors_shown():
+            self.current.select(studies[-1] if studies else None)
+
+    # VTK passes the scene and the event's name.
+    def _on_start_close(self, *_event: object) -> None:
+        self.work.abandon()
+        self.current.close()
+
+    def _on_end_close(self, *_event: object) -> None:
+        self.work.say("")
+        self.update()
+
+    def _on_end_import(self, *_event: object) -> None:
+        self._show_remembered()
+        self.inputs.fill()
+
+    def _on_nodes_changed(self, *_event: object) -> None:
+        if self._engine.scene.IsBatchProcessing():
+            return
+        self.inputs.fill()
+        if self.current.study is not None and not isinstance(self.current.study.node.GetScene(), slicer.vtkMRMLScene):
+            self.current.select(None)

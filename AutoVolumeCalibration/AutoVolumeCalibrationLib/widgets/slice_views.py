@@ -1,0 +1,83 @@
+"""What the views show. Everything is done through the scene, so it also works, to no effect, without a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import slicer
+
+from ..core.coordinates import PLANES
+from ..mrml.scout_planes import planes_of_node
+from ..mrml.study_nodes import Study
+
+#: Slicer's views by the plane they usually show.
+VIEW_OF_PLANE = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
+
+
+def show_scouts(study: Study, center_mm: np.ndarray | None = None) -> None:
+    """Turn each slice view into the plane of the study's scout, with the scout in it; views without one stay.
+
+    Args:
+        center_mm: (3,) RAS place to show; of several nodes of a plane the one nearest to it is taken.
+    """
+    scene = study.node.GetScene()
+    for plane in PLANES:
+        volumes = [node for node in study.scouts if plane in planes_of_node(node)]
+        view = _slice_node(scene, VIEW_OF_PLANE[plane])
+        if volumes and view is not None:
+            _show(scene, view, min(volumes, key=lambda node: _distance(node, center_mm)))
+    if center_mm is not None:
+        jump_to(scene, center_mm)
+
+
+def jump_to(scene: slicer.vtkMRMLScene, point_ras_mm: Sequence[float]) -> None:
+    """Let all slice views pass through a point (3,)."""
+    for name in VIEW_OF_PLANE.values():
+        view = _slice_node(scene, name)
+        if view is not None:
+            view.JumpSliceByOffsetting(*(float(value) for value in point_ras_mm))
+
+
+def show_planning_layout() -> None:
+    """Three planes and the 3D view; nothing where the application has no window."""
+    layout = slicer.app.layoutManager()
+    if layout is not None:
+        layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+
+
+def start_place_mode(node: slicer.vtkMRMLMarkupsFiducialNode) -> None:
+    """The next click in a view places the point of ``node`` that was made ready."""
+    scene = node.GetScene()
+    selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
+    interaction = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+    selection.SetReferenceActivePlaceNodeClassName(node.GetClassName())
+    selection.SetActivePlaceNodeID(node.GetID())
+    interaction.SwitchToSinglePlaceMode()
+
+
+def _show(scene: slicer.vtkMRMLScene, view: slicer.vtkMRMLSliceNode, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+    composite = slicer.vtkMRMLSliceLogic.GetSliceCompositeNode(view)
+    if composite is not None:
+        composite.SetBackgroundVolumeID(volume.GetID())
+    view.RotateToVolumePlane(volume)
+    logic = slicer.app.applicationLogic().GetSliceLogic(view)
+    if logic is not None:
+        logic.FitSliceToBackground()
+        logic.SnapSliceOffsetToIJK()
+
+
+def _slice_node(scene: slicer.vtkMRMLScene, name: str) -> slicer.vtkMRMLSliceNode | None:
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
+        view = scene.GetNthNodeByClass(number, "vtkMRMLSliceNode")
+        if view.GetLayoutName() == name:
+            return view
+    return None
+
+
+def _distance(volume: slicer.vtkMRMLScalarVolumeNode, center_mm: np.ndarray | None) -> float:
+    if center_mm is None:
+        return 0.0
+    bounds = np.zeros(6)
+    volume.GetRASBounds(bounds)
+    return float(np.linalg.norm((bounds[0::2] + bounds[1::2]) / 2 - center_mm))

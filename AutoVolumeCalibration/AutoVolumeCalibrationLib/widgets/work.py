@@ -1,0 +1,96 @@
+"""The one long job that the panel may have under way, with its progress, its cancel button and the status line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from .background import BackgroundJob, IsCancelled, Progress
+from .messages import show_error
+
+_COLOR = {False: "", True: "color: #d03030;"}
+
+
+class Work:
+    """Runs one job at a time.
+
+    Attributes:
+        listeners: called without arguments whenever a job starts or ends.
+    """
+
+    def __init__(self, ui) -> None:
+        self._ui = ui
+        self._job: BackgroundJob | None = None
+        self.listeners: list[Callable[[], None]] = []
+        ui.cancelButton.connect("clicked()", self.cancel)
+        self._show_idle()
+
+    @property
+    def busy(self) -> bool:
+        return self._job is not None
+
+    def start(self, title: str, work: Callable[[Progress, IsCancelled], Any], on_done: Callable[[Any], None]) -> None:
+        """Call ``work(progress, cancelled)`` in a thread and ``on_done(result)`` in the main thread.
+
+        Errors of both are shown; after a cancel nothing changes.
+        """
+        self.say(title)
+        self._ui.progressBar.setRange(0, 0)
+        self._ui.progressBar.visible = self._ui.cancelButton.visible = True
+        self._ui.cancelButton.enabled = True
+        self._ui.calibrateButton.visible = self._ui.byHandButton.visible = False
+        self._job = BackgroundJob(
+            work,
+            on_progress=self._on_progress,
+            on_done=lambda result: self._finish(lambda: on_done(result)),
+            on_cancelled=lambda: self._finish(lambda: self.say(_("Cancelled. Nothing was changed."))),
+            on_failed=lambda error: self._finish(lambda: self.fail(error)),
+        )
+        self._tell()
+
+    def cancel(self) -> None:
+        """Stop the job as soon as it looks."""
+        if self._job is not None:
+            self._job.cancel()
+            self._ui.cancelButton.enabled = False
+            self.say(_("Cancelling..."))
+
+    def abandon(self) -> None:
+        """Forget the job: the scene or the panel goes away."""
+        if self._job is not None:
+            self._job.abandon()
+            self._job = None
+            self._show_idle()
+            self._tell()
+
+    def say(self, text: str, *, wrong: bool = False) -> None:
+        """Show ``text`` in the status line."""
+        self._ui.statusLabel.text = text
+        self._ui.statusLabel.styleSheet = _COLOR[wrong]
+
+    def fail(self, error: Exception) -> None:
+        """Show an error in a dialog, and in the status line, where it stays."""
+        self.say(show_error(error), wrong=True)
+
+    def _on_progress(self, fraction: float) -> None:
+        self._ui.progressBar.setRange(0, 100)
+        self._ui.progressBar.value = round(100 * fraction)
+
+    def _finish(self, tell_outcome: Callable[[], None]) -> None:
+        self._job = None
+        self._show_idle()
+        try:
+            tell_outcome()
+        except Exception as error:  # noqa: BLE001 - shown, there is nobody above a timer
+            self.fail(error)
+        self._tell()
+
+    def _show_idle(self) -> None:
+        self._ui.progressBar.visible = self._ui.cancelButton.visible = False
+        self._ui.calibrateButton.visible = self._ui.byHandButton.visible = True
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()

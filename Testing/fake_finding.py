@@ -1,0 +1,54 @@
+"""What the panel's tests run instead of a network: landmarks of the reference head, found at once or when told so."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.calibration import Calibration, ModelInfo
+from AutoVolumeCalibrationLib.core.errors import Cancelled
+from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
+
+#: Not found, and found but hardly.
+NOT_FOUND, FAINT = "GENU", "SPLE"
+
+
+class FakeFinding:
+    """Takes the place of ``finding.find_landmarks``.
+
+    Attributes:
+        gate: while it is cleared the work goes on, and looks for a cancel.
+        error: raised instead of an answer.
+        calls: (protocol name, settings, names of the corrections) of each call.
+    """
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.error: Exception | None = None
+        self.calls: list[tuple] = []
+
+    def __call__(self, stacks, protocol, settings, corrections, progress, cancelled) -> Calibration:
+        corrections = list(corrections)
+        self.calls.append((protocol.name, settings, [mark.name for mark in corrections]))
+        progress(0.5)
+        while not self.gate.wait(0.005):
+            if cancelled():
+                raise Cancelled
+        if self.error is not None:
+            raise self.error
+        model = ModelInfo("FakeModel", "0" * 64, "cpu")
+        return plan_from_landmarks(stacks, protocol, corrections, predicted=predictions(protocol), model=model)
+
+
+def predictions(protocol) -> list[Landmark]:
+    """The reference head with a little noise."""
+    rng = np.random.default_rng(3)
+    places = protocol.constellation.reference_mm + rng.normal(0, 0.5, protocol.constellation.reference_mm.shape)
+    return [
+        Landmark(name, place, np.eye(3) * 2.0, 0.2 if name == FAINT else 0.8, PREDICTED, ("axial",))
+        for name, place in zip(protocol.constellation.names, places, strict=True)
+        if name != NOT_FOUND
+    ]

@@ -1,0 +1,174 @@
+"""Box: protocol and box choice, margins, the box as a person draws it, scanner terms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", exc_type=ImportError)
+
+
+def draw_box(panel, *, move_mm=(0, 0, 0), grow_mm=(0, 0, 0)) -> None:
+    """What a person does to the ROI in a view, without the mouse."""
+    box = panel.current.study.scan_box
+    matrix = slicer.util.arrayFromVTKMatrix(box.GetObjectToNodeMatrix())
+    matrix[:3, 3] += move_mm
+    box.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    box.SetSize(*(np.array(box.GetSize()) + grow_mm))
+    panel.settle()
+
+
+def choose_protocol(panel, name: str) -> None:
+    combo_box = panel.ui.protocolComboBox
+    combo_box.setCurrentIndex(combo_box.findData(name))
+    combo_box.activated.emit(combo_box.currentIndex)
+    panel.settle()
+
+
+def terms(panel) -> dict[str, str]:
+    table = panel.ui.scannerTable
+    return {table.item(row, 0).text(): table.item(row, 1).text() for row in range(table.rowCount)}
+
+
+def test_another_protocol_plans_another_box_from_the_same_points(planned):
+    before = planned.calibration
+    choose_protocol(planned, "BrainSagittal3D")
+    assert planned.calibration.protocol.name == "BrainSagittal3D"
+    assert planned.ui.boxComboBox.itemText(0) == "Sagittal 3D T1, 1 mm"
+    assert len(planned.finding.calls) == 1
+    planned.click(planned.ui.undoButton)
+    assert planned.calibration is before
+    assert planned.ui.protocolComboBox.itemData(planned.ui.protocolComboBox.currentIndex) == "BrainAcPc"
+
+
+def test_the_protocol_chosen_first_is_the_one_that_is_planned(panel):
+    panel.load()
+    choose_protocol(panel, "BrainHippocampus")
+    panel.calibrate()
+    assert panel.finding.calls[0][0] == "BrainHippocampus"
+
+
+def test_margins_are_shown_with_what_they_promise_and_can_be_changed(planned):
+    assert planned.ui.leftMargin.value == 5
+    assert planned.ui.leftCoverage.text.endswith("(95 %)")
+    left = planned.calibration.box.size_mm[0]
+    planned.ui.leftMargin.setValue(12)
+    planned.settle()
+    assert planned.calibration.box.size_mm[0] == pytest.approx(left + 7)
+    assert "covered" in planned.ui.leftCoverage.text
+    assert planned.calibration.protocol.name == "BrainAcPcAdjusted"
+    assert planned.current.study.scan_box.GetSize()[0] == pytest.approx(left + 7)
+    planned.move("AC", [0, 3, 0])
+    assert planned.ui.leftMargin.value == 12
+    planned.click(planned.ui.undoButton)
+    planned.click(planned.ui.undoButton)
+    assert planned.ui.leftMargin.value == 5
+
+
+def test_a_box_drawn_by_hand_stays_in_place_when_a_point_moves(planned):
+    before = planned.calibration.box
+    draw_box(planned, move_mm=(4, 0, 0), grow_mm=(10, 0, 0))
+    drawn = planned.calibration.box
+    assert drawn.size_mm[0] == pytest.approx(before.size_mm[0] + 10)
+    assert planned.ui.leftMargin.value == pytest.approx(5 + 1, abs=0.1)
+    assert planned.ui.rightMargin.value == pytest.approx(5 + 9, abs=0.1)
+    planned.move("AC", [0, 0, 4])
+    assert planned.calibration.box.size_mm[0] == pytest.approx(drawn.size_mm[0], abs=1)
+    planned.click(planned.ui.undoButton)
+    planned.click(planned.ui.undoButton)
+    assert planned.calibration.box is before
+    assert not planned.ui.undoButton.enabled
+
+
+def test_back_to_the_protocol_forgets_the_adjustments(planned):
+    assert not planned.ui.resetBoxButton.enabled
+    assert planned.ui.resetBoxButton.toolTip == "The box follows its protocol already."
+    before = planned.calibration.box
+    draw_box(planned, grow_mm=(0, 20, 0))
+    planned.click(planned.ui.resetBoxButton)
+    assert planned.calibration.box.size_mm == pytest.approx(before.size_mm)
+    assert planned.calibration.protocol.name == "BrainAcPc"
+
+
+def test_a_box_without_extent_is_told_and_the_plan_stays(planned):
+    before = planned.calibration
+    planned.current.study.scan_box.SetSize(0, 100, 100)
+    planned.settle()
+    assert "box without extent" in planned.ui.statusLabel.text
+    assert planned.calibration is before
+
+
+def test_a_box_is_saved_as_a_protocol_and_opened_again(planned, tmp_path):
+    draw_box(planned, grow_mm=(0, 16, 0))
+    drawn = planned.calibration.box
+    planned.app.dialogs.answer("QFileDialog.getSaveFileName", str(tmp_path / "Wide.json"))
+    planned.click(planned.ui.saveProtocolButton)
+    assert (tmp_path / "Wide.json").is_file()
+    choose_protocol(planned, "BrainAcPc")
+    planned.app.dialogs.answer("QFileDialog.getOpenFileName", str(tmp_path / "Wide.json"))
+    planned.click(planned.ui.protocolFileButton)
+    assert planned.calibration.protocol.name == "Wide"
+    assert planned.calibration.box.size_mm == pytest.approx(drawn.size_mm)
+
+
+def test_a_protocol_name_that_cannot_be_is_refused_in_words(planned, tmp_path, caplog):
+    planned.app.dialogs.answer("QFileDialog.getSaveFileName", str(tmp_path / "1 wide.json"))
+    planned.click(planned.ui.saveProtocolButton)
+    assert "is no name for a protocol" in caplog.text
+    assert list(tmp_path.glob("*.json")) == []
+
+
+def test_a_damaged_protocol_file_is_refused_and_the_choice_stays(planned, tmp_path, caplog):
+    (tmp_path / "bad.json").write_text("{}", encoding="utf-8")
+    planned.app.dialogs.answer("QFileDialog.getOpenFileName", str(tmp_path / "bad.json"))
+    planned.click(planned.ui.protocolFileButton)
+    assert "bad.json" in caplog.text
+    assert planned.calibration.protocol.name == "BrainAcPc"
+
+
+def test_one_of_several_boxes_is_chosen(planned, tmp_path):
+    import json
+
+    from AutoVolumeCalibrationLib.core.resources import resource_path
+
+    data = json.loads(resource_path("Protocols", "BrainAcPc.json").read_text(encoding="utf-8"))
+    second = {**data["boxes"][0], "name": "Thin", "title": "Thin slices", "slice_thickness_mm": 1}
+    data = {**data, "name": "Two", "boxes": [*data["boxes"], second]}
+    (tmp_path / "Two.json").write_text(json.dumps(data), encoding="utf-8")
+    planned.app.dialogs.answer("QFileDialog.getOpenFileName", str(tmp_path / "Two.json"))
+    planned.click(planned.ui.protocolFileButton)
+    planned.ui.boxComboBox.setCurrentIndex(1)
+    planned.ui.boxComboBox.activated.emit(1)
+    planned.settle()
+    assert planned.calibration.box.name == "Thin"
+    assert "1 mm" in terms(planned)["Slices"]
+    draw_box(planned, grow_mm=(8, 0, 0))
+    assert [rule.name for rule in planned.calibration.protocol.boxes] == ["AxialWholeBrain", "Thin"]
+    assert planned.calibration.box.name == "Thin"
+
+
+def test_scanner_terms_follow_and_are_copied(planned):
+    assert not planned.ui.copyTermButton.enabled
+    before = terms(planned)
+    planned.move("AC", [0, 0, 6])
+    assert terms(planned)["Orientation"] != before["Orientation"]
+    planned.ui.scannerTable.selectRow(1)
+    planned.click(planned.ui.copyTermButton)
+    assert slicer.app.clipboard().text() == terms(planned)["Centre"]
+    planned.click(planned.ui.copyAllButton)
+    assert slicer.app.clipboard().text() == planned.calibration.prescription.to_text()
+
+
+def test_the_numbers_follow_while_the_box_is_dragged_and_the_drag_is_one_step(planned):
+    before, box = planned.calibration.box, planned.current.study.scan_box
+    box.InvokeEvent(box.PointStartInteractionEvent)
+    seen = set()
+    for _ in range(4):
+        draw_box(planned, grow_mm=(6, 0, 0))
+        seen.add(planned.ui.boxLabel.text)
+    box.InvokeEvent(box.PointEndInteractionEvent)
+    planned.settle()
+    assert len(seen) == 4
+    assert planned.calibration.box.size_mm[0] == pytest.approx(before.size_mm[0] + 24)
+    planned.click(planned.ui.undoButton)
+    assert planned.calibration.box is before

@@ -1,0 +1,202 @@
+"""The panel as a whole: scenes come and go, the module is reloaded, results are exported."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fake_finding import NOT_FOUND
+
+slicer = pytest.importorskip("slicer", exc_type=ImportError)
+
+MODULE = Path(__file__).resolve().parents[2] / "AutoVolumeCalibration" / "AutoVolumeCalibration.py"
+WIDGETS = MODULE.parent / "AutoVolumeCalibrationLib" / "widgets"
+
+
+def save_and_load(panel, path: Path) -> None:
+    """Save the scene, close it, load it."""
+    assert panel.app.scene.WriteToMRB(str(path))
+    panel.app.scene.Clear(False)
+    panel.settle()
+    assert panel.current.study is None
+    assert panel.app.scene.ReadFromMRB(str(path), False)
+    panel.settle()
+
+
+def test_closing_the_scene_empties_the_panel(planned):
+    planned.app.scene.Clear(False)
+    planned.settle()
+    assert planned.ui.landmarksTable.rowCount == 0
+    assert planned.ui.verdictLabel.text == "No plan yet"
+    assert planned.ui.boxLabel.text == "No box yet: calibrate first."
+    assert not planned.ui.calibrateButton.enabled
+    assert not planned.ui.undoButton.enabled
+    planned.load()
+    planned.calibrate()
+    assert planned.calibration is not None
+
+
+def test_a_saved_scene_brings_everything_back(planned, tmp_path):
+    planned.move("AC", [0, 5, 0])
+    planned.ui.leftMargin.setValue(9)
+    planned.settle()
+    moved, box = planned.place_of("AC"), planned.calibration.box
+    save_and_load(planned, tmp_path / "scene.mrb")
+    assert planned.current.study.name == "Study 1"
+    assert planned.place_of("AC") == pytest.approx(moved)
+    assert planned.row("AC").status == "set by you"
+    assert planned.row(NOT_FOUND).status.startswith("missing")
+    assert planned.calibration.box.size_mm == pytest.approx(box.size_mm)
+    assert planned.ui.leftMargin.value == 9
+    assert [getattr(planned.ui, f"{plane}Selector").currentNode() is None for plane in ("sagittal", "axial")] == [
+        False,
+        False,
+    ]
+
+
+def test_a_loaded_scene_can_be_corrected_adjusted_and_undone(planned, tmp_path):
+    planned.ui.leftMargin.setValue(9)
+    planned.settle()
+    save_and_load(planned, tmp_path / "scene.mrb")
+    for path in (tmp_path / "AutoVolumeCalibration").rglob("*.json"):
+        if path.stat().st_mtime < (tmp_path / "scene.mrb").stat().st_mtime:
+            path.unlink()  # as on another machine
+    start = planned.place_of("AC")
+    planned.move("AC", [0, 5, 0])
+    planned.ui.rightMargin.setValue(11)
+    planned.settle()
+    for _ in range(2):
+        planned.click(planned.ui.undoButton)
+    assert planned.place_of("AC") == pytest.approx(start)
+    assert (planned.ui.leftMargin.value, planned.ui.rightMargin.value) == (9, 5)
+
+
+def test_the_study_shown_when_the_scene_was_saved_is_shown_again(planned, tmp_path):
+    first = planned.current.study.node
+    planned.load()
+    planned.ui.studySelector.setCurrentNode(first)
+    planned.settle()
+    save_and_load(planned, tmp_path / "scene.mrb")
+    assert [study.name for study in planned.current.engine.studies()] == ["Study 1", "Study 2"]
+    assert planned.current.study.name == "Study 1"
+
+
+def test_deleting_the_study_or_its_results_is_survived(planned):
+    planned.app.scene.RemoveNode(planned.current.study.landmarks)
+    planned.app.scene.RemoveNode(planned.current.study.scan_box)
+    planned.settle()
+    planned.ui.leftMargin.setValue(8)
+    planned.settle()
+    assert planned.landmarks.GetNumberOfControlPoints() == 45
+    planned.app.scene.RemoveNode(planned.current.study.node)
+    planned.settle()
+    assert planned.current.study is None
+    assert planned.ui.verdictLabel.text == "No plan yet"
+
+
+def test_a_reload_leaves_no_observers_and_carries_on(planned):
+    module = slicer.modules.autovolumecalibration
+    node, scene = planned.landmarks, planned.app.scene
+    module.unload()
+    planned.settle()
+    start = np.array(node.GetNthControlPointPositionWorld(0))
+    node.SetNthControlPointPositionWorld(0, *(start + [0, 5, 0]))
+    planned.settle()
+    assert planned.current.study is None
+    again = planned.app.open_module(MODULE).panel
+    planned.settle()
+    assert again.current.study.name == "Study 1"
+    assert again.ui.landmarksTable.rowCount == 45
+    assert scene is slicer.mrmlScene
+
+
+def test_two_panels_see_the_same_study(planned):
+    engine = slicer.util.getModuleLogic("AutoVolumeCalibration").engine
+    assert [study.name for study in engine.studies()] == ["Study 1"]
+    assert engine.calibration(engine.studies()[0]).box.name == planned.calibration.box.name
+
+
+def test_the_results_are_exported_as_the_command_line_writes_them(planned, tmp_path):
+    from AutoVolumeCalibrationLib.core.results import read_results
+
+    folder = tmp_path / "results"
+    folder.mkdir()
+    planned.ui.sceneCheckBox.checked = True
+    planned.app.dialogs.answer("QFileDialog.getExistingDirectory", str(folder))
+    planned.click(planned.ui.exportButton)
+    assert {path.name for path in folder.iterdir()} == {
+        "landmarks.mrk.json",
+        "scanbox.mrk.json",
+        "calibration.json",
+        "overview.png",
+        "scene.mrb",
+    }
+    assert read_results(folder).box.size_mm == pytest.approx(planned.calibration.box.size_mm)
+    assert "5 files saved" in planned.ui.statusLabel.text
+
+
+def test_an_adjusted_protocol_goes_with_the_results(planned, tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    planned.ui.pictureCheckBox.checked = False
+    planned.ui.leftMargin.setValue(9)
+    planned.settle()
+    planned.app.dialogs.answer("QFileDialog.getExistingDirectory", str(folder))
+    planned.click(planned.ui.exportButton)
+    data = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+    assert data["protocol_file"] == str(folder / "protocol.json")
+    protocol = json.loads((folder / "protocol.json").read_text(encoding="utf-8"))
+    assert protocol["boxes"][0]["faces"]["left"]["margin_mm"] == 9
+
+
+def test_results_are_only_replaced_when_a_person_agrees(planned, tmp_path):
+    import qt
+
+    (tmp_path / "calibration.json").write_text("precious", encoding="utf-8")
+    planned.ui.pictureCheckBox.checked = False
+    for answer, kept in ((qt.QMessageBox.Cancel, True), (qt.QMessageBox.Ok, False)):
+        planned.app.dialogs.answer("QFileDialog.getExistingDirectory", str(tmp_path))
+        planned.app.dialogs.answer("QMessageBox", answer)
+        planned.click(planned.ui.exportButton)
+        assert ((tmp_path / "calibration.json").read_text(encoding="utf-8") == "precious") is kept
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_in_words(planned, tmp_path, caplog):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    planned.app.dialogs.answer("QFileDialog.getExistingDirectory", str(tmp_path / "file"))
+    planned.click(planned.ui.exportButton)
+    assert "cannot be made" in caplog.text
+
+
+def test_model_and_device_are_handed_on(planned, tmp_path):
+    (tmp_path / "MyModel").mkdir()
+    planned.app.dialogs.answer("QFileDialog.getExistingDirectory", str(tmp_path / "MyModel"))
+    planned.click(planned.ui.modelFolderButton)
+    planned.ui.deviceComboBox.setCurrentIndex(planned.ui.deviceComboBox.findData("cpu"))
+    planned.calibrate()
+    settings = planned.finding.calls[-1][1]
+    assert (settings.model, settings.device) == (str(tmp_path / "MyModel"), "cpu")
+
+
+def test_the_module_s_own_test_runs(panel):
+    import sys
+
+    sys.modules["AutoVolumeCalibration"].AutoVolumeCalibrationTest().runTest()
+
+
+def test_every_widget_of_the_ui_file_is_used_or_only_decoration(panel):
+    text = "".join(path.read_text(encoding="utf-8") for path in WIDGETS.glob("*.py"))
+    ui = (MODULE.parent / "Resources" / "UI" / "AutoVolumeCalibration.ui").read_text(encoding="utf-8")
+    named = re.findall(r'<widget class="(?!QLabel|ctkCollapsibleButton|qMRMLWidget)\w+" name="(\w+)"', ui)
+    derived = ("Selector", "Margin")
+    unused = [name for name in named if f"ui.{name}" not in text and not name.endswith(derived)]
+    assert unused == []
+    assert len(named) > 30
+
+
+def test_the_panel_is_not_wider_than_a_small_screen_allows(planned):
+    assert planned.widget.parent.minimumSizeHint().width() <= 460
