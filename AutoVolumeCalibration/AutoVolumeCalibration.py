@@ -147,6 +147,7 @@ class AutoVolumeCalibrationTest(ScriptedLoadableModuleTest):
 
     def test_a_moved_point_moves_the_box(self):
         import numpy as np
+
         from AutoVolumeCalibrationLib.core.protocols import load_protocol
         from AutoVolumeCalibrationLib.core.resources import resource_path
         from AutoVolumeCalibrationLib.core.typical_head import plan_by_hand

@@ -24,18 +24,20 @@ THUMBNAIL = ROOT / "AutoVolumeCalibration" / "Resources" / "Icons" / "ColinScout
 MODULE = ROOT / "AutoVolumeCalibration" / "AutoVolumeCalibration.py"
 SCOUTS = ROOT / "Resources" / "SampleData" / "ColinScouts" / "dicom"
 
-#: A small laptop's screen, and what of it the panel takes.
-HEIGHT, PANEL_WIDTH, GAP = 768, 430, 8
+#: A small laptop's screen, and how much of it the panel takes.
+SCREEN, PANEL_WIDTH, GAP = (1366, 768), 432, 6
 BACKGROUND = "#20242a"
+THUMBNAIL_SIDE = 128
 
 
 def main() -> None:
     """Load the sample, calibrate, look at AC, and draw what is to be seen."""
     with tempfile.TemporaryDirectory() as folder, installed(Path(folder)) as stand_in:
-        views = open_views(stand_in.scene, stand_in.application_logic) if can_render() else None
-        panel = stand_in.open_module(MODULE).panel
-        _load_and_calibrate(stand_in, panel)
-        _draw(stand_in, panel, views)
+        size = ((SCREEN[0] - PANEL_WIDTH - 2 * GAP) // 2, (SCREEN[1] - GAP) // 2)
+        views = open_views(stand_in.scene, stand_in.application_logic, size) if can_render() else None
+        widget = stand_in.open_module(MODULE)
+        _load_and_calibrate(stand_in, widget.panel)
+        _draw(stand_in, widget, views)
         if views:
             views.close()
     print(f"wrote {PICTURE.relative_to(ROOT)}")
@@ -48,28 +50,49 @@ def _load_and_calibrate(stand_in: StandIn, panel) -> None:
     panel.ui.calibrateButton.click()
     stand_in.wait_until(lambda: not panel.work.busy, timeout_s=300)
     panel.ui.landmarksTable.selectRow(0)
+    stand_in.process_events()
     stand_in.verify()
 
 
-def _draw(stand_in: StandIn, panel, views) -> None:
+def _draw(stand_in: StandIn, widget, views) -> None:
+    """The panel as it stands in a window of SCREEN, the views on its right."""
     import qt
 
-    panel.ui.scannerButton.checked = True
-    panel.ui.inputsButton.checked = True
-    columns = [_grab(stand_in, panel, names) for names in (UPPER, LOWER)]
-    if views:
-        columns.append(_views_picture(views))
-    width = sum(column.width() for column in columns) + GAP * (len(columns) - 1)
-    picture = qt.QImage(width, HEIGHT, qt.QImage.Format_RGB32)
+    widget.panel.ui.inputsButton.checked = False  # their work is done, and the rest fits without scrolling
+    widget.parent.resize(PANEL_WIDTH, SCREEN[1])
+    for _ in range(3):
+        stand_in.process_events()
+    panel = widget.parent.grab()
+    picture = qt.QImage(SCREEN[0] if views else panel.width(), SCREEN[1], qt.QImage.Format_RGB32)
     picture.fill(qt.QColor(BACKGROUND))
     painter = qt.QPainter(picture)
-    left = 0
-    for column in columns:
-        painter.drawImage(left, 0, column)
-        left += column.width() + GAP
+    painter.drawPixmap(0, 0, panel)
+    if views:
+        views.three_d.fit()
+        right = picture.width() - views.red.size[0]
+        lower = picture.height() - views.red.size[1]
+        left = right - GAP - views.red.size[0]
+        for view, x, y in (
+            (views.red, left, 0),
+            (views.three_d, right, 0),
+            (views.green, left, lower),
+            (views.yellow, right, lower),
+        ):
+            painter.drawImage(x, y, _image(view.image()))
     painter.end()
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     picture.save(str(PICTURE))
+    if views:
+        _image(views.yellow.image()).scaledToHeight(THUMBNAIL_SIDE).save(str(THUMBNAIL))
+
+
+def _image(pixels):
+    """A QImage of an array (height, width, 3) uint8; it owns its pixels."""
+    import numpy as np
+    import qt
+
+    height, width, _channels = pixels.shape
+    return qt.QImage(np.ascontiguousarray(pixels).data, width, height, 3 * width, qt.QImage.Format_RGB888).copy()
 
 
 if __name__ == "__main__":

@@ -27,11 +27,11 @@ THREE_D_MANAGERS = (
 class SliceView(Window):
     """One slice view; ``node`` is its vtkMRMLSliceNode, ``logic`` its vtkMRMLSliceLogic."""
 
-    def __init__(self, scene, application_logic, name: str, orientation: str) -> None:
+    def __init__(self, scene, application_logic, name: str, orientation: str, size: tuple[int, int]) -> None:
         import slicer
         import vtk
 
-        super().__init__(SIZE)
+        super().__init__(size)
         factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
         self.start_managers(factory, SLICE_MANAGERS, application_logic)
         self.renderer.GetActiveCamera().ParallelProjectionOn()
@@ -53,7 +53,7 @@ class SliceView(Window):
         self._style.SetDisplayableManagers(self.managers)
         self.interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
         self._style.SetInteractor(self.interactor)
-        self.logic.ResizeSliceNode(*SIZE)
+        self.logic.ResizeSliceNode(*size)
         self._observer = self.logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._update_picture)
 
     def _update_picture(self, _caller=None, _event=None) -> None:
@@ -95,11 +95,11 @@ class SliceView(Window):
 class ThreeDView(Window):
     """The 3D view; ``node`` is its vtkMRMLViewNode."""
 
-    def __init__(self, scene, application_logic, name: str) -> None:
+    def __init__(self, scene, application_logic, name: str, size: tuple[int, int]) -> None:
         import slicer
         import vtk
 
-        super().__init__(SIZE)
+        super().__init__(size)
         factory = slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance()
         self.start_managers(factory, THREE_D_MANAGERS, application_logic)
         self._style = slicer.vtkMRMLThreeDViewInteractorStyle()
@@ -185,16 +185,19 @@ class Views:
         self.application_logic.GetViewLogics().RemoveAllItems()
 
 
-def open_views(scene, application_logic) -> Views:
+def open_views(scene, application_logic, size: tuple[int, int] = SIZE) -> Views:
     """The views Red (axial), Yellow (sagittal), Green (coronal) and the 3D view of ``scene``.
+
+    Args:
+        size: width and height of each in pixels.
 
     Raises:
         RuntimeError: nothing can be drawn here; ask ``can_render()`` first.
     """
     return Views(
-        SliceView(scene, application_logic, "Red", "Axial"),
-        SliceView(scene, application_logic, "Yellow", "Sagittal"),
-        SliceView(scene, application_logic, "Green", "Coronal"),
-        ThreeDView(scene, application_logic, "1"),
+        SliceView(scene, application_logic, "Red", "Axial", size),
+        SliceView(scene, application_logic, "Yellow", "Sagittal", size),
+        SliceView(scene, application_logic, "Green", "Coronal", size),
+        ThreeDView(scene, application_logic, "1", size),
         application_logic,
     )

@@ -74,7 +74,10 @@ def test_a_work_that_ends_in_spite_of_the_cancel_changes_nothing(panel):
 @pytest.mark.parametrize(
     ("error", "shown"),
     [
-        (ModelError("weights differ", source="brain-scout", remedy="Get it again."), "brain-scout: weights differ. Get"),
+        (
+            ModelError("weights differ", source="brain-scout", remedy="Get it again."),
+            "brain-scout: weights differ. Get",
+        ),
         (InputError("too few landmarks"), "too few landmarks"),
         (MemoryError(), "Not enough memory"),
         (ModuleNotFoundError("no", name="monai"), "package monai is missing"),
@@ -157,9 +160,7 @@ def test_the_bundled_model_runs_in_the_panel(panel):
     from AutoVolumeCalibrationLib.widgets.finding import find_landmarks
 
     panel.panel.calibrate.find = find_landmarks
-    panel.current.select(
-        panel.current.engine.add_scouts([resource_path("SampleData", "ColinScouts", "dicom")])
-    )
+    panel.current.select(panel.current.engine.add_scouts([resource_path("SampleData", "ColinScouts", "dicom")]))
     panel.ui.deviceComboBox.setCurrentIndex(panel.ui.deviceComboBox.findData("cpu"))
     panel.ui.calibrateButton.click()
     panel.app.wait_until(lambda: not panel.panel.work.busy, timeout_s=120)

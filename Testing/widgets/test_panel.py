@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ WIDGETS = MODULE.parent / "AutoVolumeCalibrationLib" / "widgets"
 
 
 def save_and_load(panel, path: Path) -> None:
-    """Save the scene, close it, load it."""
+    """Save the scene, close it, load it, as on another machine: files of adjusted protocols are not there."""
     assert panel.app.scene.WriteToMRB(str(path))
     panel.app.scene.Clear(False)
     panel.settle()
     assert panel.current.study is None
+    shutil.rmtree(Path(slicer.app.temporaryPath) / "AutoVolumeCalibration", ignore_errors=True)
     assert panel.app.scene.ReadFromMRB(str(path), False)
     panel.settle()
 
@@ -52,19 +54,13 @@ def test_a_saved_scene_brings_everything_back(planned, tmp_path):
     assert planned.row(NOT_FOUND).status.startswith("missing")
     assert planned.calibration.box.size_mm == pytest.approx(box.size_mm)
     assert planned.ui.leftMargin.value == 9
-    assert [getattr(planned.ui, f"{plane}Selector").currentNode() is None for plane in ("sagittal", "axial")] == [
-        False,
-        False,
-    ]
+    assert planned.ui.sagittalSelector.currentNode().GetName() == "Study 1 sagittal"
 
 
 def test_a_loaded_scene_can_be_corrected_adjusted_and_undone(planned, tmp_path):
     planned.ui.leftMargin.setValue(9)
     planned.settle()
     save_and_load(planned, tmp_path / "scene.mrb")
-    for path in (tmp_path / "AutoVolumeCalibration").rglob("*.json"):
-        if path.stat().st_mtime < (tmp_path / "scene.mrb").stat().st_mtime:
-            path.unlink()  # as on another machine
     start = planned.place_of("AC")
     planned.move("AC", [0, 5, 0])
     planned.ui.rightMargin.setValue(11)

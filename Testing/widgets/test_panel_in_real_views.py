@@ -28,7 +28,7 @@ def test_a_dragged_ac_turns_the_box(planned_in_views, real_views):
     assert np.abs(panel.calibration.box.axes - before.axes).max() > 0.005
     assert panel.row("AC").status == "set by you"
     matrix = slicer.util.arrayFromVTKMatrix(panel.current.study.scan_box.GetObjectToNodeMatrix())
-    assert matrix[:3, :3].T == pytest.approx(panel.calibration.box.axes)
+    assert pytest.approx(panel.calibration.box.axes) == matrix[:3, :3].T
     panel.click(panel.ui.undoButton)
     assert panel.place_of("AC") == pytest.approx(start)
     assert not panel.ui.undoButton.enabled

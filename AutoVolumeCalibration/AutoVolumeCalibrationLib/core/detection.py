@@ -64,8 +64,8 @@ def detect(
     """Detections of every stack, in the order of ``stacks``.
 
     Args:
-        head_axes: (3, 3), rows are the head's right, anterior, superior directions, where they are known: the slices are
-            then turned in their planes so that the head stands upright.
+        head_axes: (3, 3), rows are the head's right, anterior, superior directions, where they are known: the
+            slices are then turned in their planes so that the head stands upright.
         progress: called with the fraction done, 0..1.
         cancelled: asked between batches; True raises Cancelled.
     """
@@ -89,9 +89,8 @@ def detect(
 def _upright(
     planes: Sequence[str], slices: Sequence[ScoutSlice], head_axes: np.ndarray, smallest_pixel_mm: float
 ) -> list[ScoutSlice]:
-    return [
-        turned(s, in_plane_angle(s, plane, head_axes), smallest_pixel_mm) for plane, s in zip(planes, slices, strict=True)
-    ]
+    angles = [in_plane_angle(s, plane, head_axes) for plane, s in zip(planes, slices, strict=True)]
+    return [turned(s, angle, smallest_pixel_mm) for s, angle in zip(slices, angles, strict=True)]
 
 
 def standard_orientation(scout_slice: ScoutSlice, plane: str) -> ScoutSlice:

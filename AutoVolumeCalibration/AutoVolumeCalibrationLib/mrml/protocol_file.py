@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from .study_nodes import Study
 from .study_state import PROTOCOL_CONTENT
 
 
-def with_protocol_file(study: Study, calibration: Calibration, folder: Path) -> Calibration:
-    """The study's calibration with a protocol whose file is there: as it was, or written into ``folder``."""
+def with_protocol_file(study: Study, calibration: Calibration, make_folder: Callable[[], Path]) -> Calibration:
+    """The study's calibration with a protocol whose file is there.
+
+    It is ``calibration`` itself where that is so already; else the file is written into ``make_folder()``.
+    """
     protocol = calibration.protocol
     content = study.node.GetParameter(PROTOCOL_CONTENT)
     if protocol.source.is_file() or not content:
         return calibration
-    path = folder / f"{protocol.name}.json"
+    path = make_folder() / f"{protocol.name}.json"
     write_text(path, json_text(json.loads(content)))
     return replace(calibration, protocol=replace(protocol, source=path))

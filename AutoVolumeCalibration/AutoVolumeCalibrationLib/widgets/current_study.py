@@ -82,7 +82,10 @@ class CurrentStudy:
         if study is not None:
             calibration = self.engine.calibration(study)
             if calibration is not None:
-                calibration = with_protocol_file(study, calibration, self._new_folder())
+                complete = with_protocol_file(study, calibration, self._new_folder)
+                if complete is not calibration:
+                    self.engine.show(study, complete)
+                    calibration = complete
             self.study = study
             self._history.begin(calibration)
             self._watch()

@@ -108,6 +108,8 @@ class Panel:
 
     def _show_remembered(self) -> None:
         """The study that was shown when the scene was saved, or the latest one."""
+        if not self._tags:  # closed meanwhile
+            return
         node = self._parameter_node().GetNodeReference(STUDY)
         studies = [study for study in self._engine.studies() if study.node is node] or self._engine.studies()
         with errors_shown():
@@ -123,7 +125,8 @@ class Panel:
         self.update()
 
     def _on_end_import(self, *_event: object) -> None:
-        self._show_remembered()
+        # The selectors learn of the new nodes only after this event.
+        next_turn(self._show_remembered)
         self.inputs.fill()
 
     def _on_nodes_changed(self, *_event: object) -> None:

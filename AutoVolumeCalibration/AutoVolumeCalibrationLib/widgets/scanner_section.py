@@ -10,7 +10,6 @@ from ..core.prescription import Prescription
 from .availability import allow
 from .current_study import CurrentStudy
 
-
 ROW_HEIGHT = 20
 
 
