@@ -58,7 +58,10 @@ def _draw(stand_in: StandIn, widget, views) -> None:
     """The panel as it stands in a window of SCREEN, the views on its right."""
     import qt
 
-    widget.panel.ui.inputsButton.checked = False  # their work is done, and the rest fits without scrolling
+    ui = widget.panel.ui
+    ui.inputsButton.checked = False  # their work is done, and the rest fits without scrolling
+    ui.landmarksTable.maximumHeight = ui.landmarksTable.minimumHeight = 112
+    ui.namesCheckBox.checked = False
     widget.parent.resize(PANEL_WIDTH, SCREEN[1])
     for _ in range(3):
         stand_in.process_events()
@@ -69,6 +72,7 @@ def _draw(stand_in: StandIn, widget, views) -> None:
     painter.drawPixmap(0, 0, panel)
     if views:
         views.three_d.fit()
+        views.three_d.renderer.GetActiveCamera().Zoom(1.6)
         right = picture.width() - views.red.size[0]
         lower = picture.height() - views.red.size[1]
         left = right - GAP - views.red.size[0]

@@ -55,7 +55,7 @@ def _warm_call(runs: int, threads: int) -> list[dict[str, float]]:
             stacks = read_scouts([SAMPLE])
             read = time.perf_counter()
             calibration = calibrate(stacks, protocol, model)
-            steps = {"read": read - started, "detect": calibration.timings_s["detect"], "fit": calibration.timings_s["fit"]}
+            steps = {"read": read - started} | {name: calibration.timings_s[name] for name in ("detect", "fit")}
             moved = calibration.landmarks[0].corrected(calibration.landmarks[0].position_mm + 2)
             before = time.perf_counter()
             refit(calibration, [moved])
@@ -70,7 +70,8 @@ def _cold_command(runs: int) -> list[float]:
     seconds = []
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "AutoVolumeCalibrationLib.cli.main", "calibrate", str(SAMPLE), "--output", folder]
+            module = "AutoVolumeCalibrationLib.cli.main"
+            command = [sys.executable, "-m", module, "calibrate", str(SAMPLE), "--output", folder]
             started = time.perf_counter()
             subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
             seconds.append(time.perf_counter() - started)

@@ -18,7 +18,16 @@ from AutoVolumeCalibrationLib.core.protocols import (
     load_protocol,
     tilted_axes,
 )
-from posed_landmarks import landmarks_at, moved, named, random_placement, random_shape, replaced, with_errors
+from posed_landmarks import (
+    known_exactly,
+    landmarks_at,
+    moved,
+    named,
+    random_placement,
+    random_shape,
+    replaced,
+    with_errors,
+)
 
 ALL_BOXES = [(protocol.name, rule.name) for protocol in list_protocols() for rule in protocol.boxes]
 
@@ -151,8 +160,7 @@ def test_faces_are_as_uncertain_as_stated(name):
         head = random_shape(protocol, rng)
         placement = random_placement(number, angle_deg=15)
         _, box = planned(protocol, with_errors(landmarks_at(protocol, head, placement, sd_mm=2.5), rng), rule)
-        exact = [m.corrected(m.position_mm) for m in landmarks_at(protocol, head, placement)]
-        _, truth = planned(protocol, [replace(m, covariance_mm2=np.eye(3) * 1e-8) for m in exact], rule)
+        _, truth = planned(protocol, known_exactly(landmarks_at(protocol, head, placement)), rule)
         for face in FACES:
             off = (face_center_mm(box, face) - face_center_mm(truth, face)) @ outward(box, face)
             normalised[face].append(off / box.face_sd_mm[face])

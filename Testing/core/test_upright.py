@@ -54,4 +54,5 @@ def test_detections_of_turned_slices_give_the_same_point_in_space():
         strict=True,
     ):
         assert not np.allclose(plain.axes[:2], upright.axes[:2])
-        assert upright.points_mm[0, 0] @ upright.axes[:2] == pytest.approx(plain.points_mm[0, 0] @ plain.axes[:2], abs=0.4)
+        before, after = (seen.points_mm[0, 0] @ seen.axes[:2] for seen in (plain, upright))
+        assert after == pytest.approx(before, abs=0.4)

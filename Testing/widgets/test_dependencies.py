@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -83,8 +84,7 @@ def test_older_applications_install_with_pip_after_asking(panel, without, monkey
     panel.calibrate()
     (arguments,) = installed
     assert arguments[:2] == ["monai>=1.3", "-c"]
-    pins = open(arguments[2], encoding="utf-8").read()
-    assert "numpy==" in pins
+    assert "numpy==" in Path(arguments[2]).read_text(encoding="utf-8")
     assert panel.calibration is not None
 
 

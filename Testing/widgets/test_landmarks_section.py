@@ -31,6 +31,16 @@ def test_the_table_can_show_only_what_needs_a_look(planned):
     assert table.rowCount == 45
 
 
+def test_names_in_the_views_can_be_hidden(planned):
+    display = planned.landmarks.GetDisplayNode()
+    planned.ui.namesCheckBox.checked = False
+    assert not display.GetPointLabelsVisibility()
+    planned.move("AC", [0, 1, 0])
+    assert not planned.ui.namesCheckBox.checked
+    planned.ui.namesCheckBox.checked = True
+    assert display.GetPointLabelsVisibility()
+
+
 def test_buttons_wait_for_a_chosen_point_and_say_so(planned):
     assert not planned.ui.placeButton.enabled
     assert planned.ui.placeButton.toolTip == "Click a landmark in the table first."

@@ -37,6 +37,7 @@ class AnatomicalFrame:
             point's own say (observed landmarks only).
         outliers: names of the landmarks that contradict the others, most first.
         condition_number: of the pose's normal matrix; large means that a direction is hardly determined.
+        line: (from, to) landmark names through which the axes are drawn; None: they are the fitted constellation's.
     """
 
     origin_mm: np.ndarray
@@ -48,6 +49,7 @@ class AnatomicalFrame:
     residuals_mm: Mapping[str, float] = field(default_factory=dict)
     outliers: tuple[str, ...] = ()
     condition_number: float = 1.0
+    line: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,11 @@ also errs on all its landmarks together, as if the head were turned a little les
 do not have it. Pose and size (R, t, s) are estimated by generalised least squares with covariance
 ``S + C + J Q J'`` and robust weights, so
 every landmark counts by what is known of it; the shape, and with it the *expected* place of every
-landmark, observed or not, follows by best linear prediction ("universal kriging"). The frame's axes
-are drawn through the expected points by the protocol's rule, e.g. along PC -> AC.
+landmark, observed or not, follows by best linear prediction ("universal kriging").
+
+The axes are those of the fitted constellation, whose anterior axis is the protocol's line (e.g. PC -> AC) in the mean
+head: a pitch from all landmarks is steadier than one from two points 28 mm apart (FIELD 2). Once a person has placed a
+landmark of the line, that line is what they mean, and the axes are drawn through its expected points.
 """
 
 from __future__ import annotations
@@ -255,9 +258,10 @@ def _frame_of(
     names = protocol.constellation.names
     pose = fit.pose
     places = dict(zip(names, pose.to_world(expected), strict=True))
-    axes = line_axes(pose.rotation.T, protocol.frame.line, places)
+    line = _placed_line(observed, protocol)
+    axes = line_axes(pose.rotation.T, line, places)
     origin = names.index(protocol.frame.origin)
-    to_frame = np.vstack([rotation_response(protocol, protocol.frame.line), np.zeros((3, 3 * len(names)))])
+    to_frame = np.vstack([rotation_response(protocol, line), np.zeros((3, 3 * len(names)))])
     to_frame[3:, 3 * origin : 3 * origin + 3] = np.eye(3) * pose.scale
     spread = np.kron(np.eye(len(names)), pose.scale * pose.rotation)
     alone = _left_out_residuals(fit) * pose.scale
@@ -272,7 +276,15 @@ def _frame_of(
         residuals_mm={mark.name: float(r) for mark, r in zip(observed, alone, strict=True)},
         outliers=tuple(observed[i].name for i in order if fit.weights[i] < OUTLIER_WEIGHT),
         condition_number=float(np.linalg.cond(_scaled(fit.normal))),
+        line=line,
     )
+
+
+def _placed_line(observed: Sequence[Landmark], protocol: Protocol) -> Line | None:
+    """The protocol's line where a person placed one of its landmarks, else None."""
+    placed = {mark.name for mark in observed if mark.status == CORRECTED}
+    start, end = protocol.frame.line
+    return protocol.frame.line if placed.intersection((*start, *end)) else None
 
 
 def _left_out_residuals(fit: _Fit) -> np.ndarray:

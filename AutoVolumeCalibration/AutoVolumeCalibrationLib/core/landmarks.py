@@ -10,7 +10,7 @@ PREDICTED, CORRECTED, MISSING = "predicted", "corrected", "missing"
 STATUSES = (PREDICTED, CORRECTED, MISSING)
 
 #: Standard deviation of a point that a person placed, per axis, mm: near zero, yet invertible.
-CORRECTED_SD_MM = 0.1
+CORRECTED_SD_MM = 0.02
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ def _face_sd(
     # Turning: a rotation vector w moves the normal n by w x n, hence the face's middle, which lies at -v from the
     # landmark, by w . (n x v) along n.
     lever = np.cross(outward, frame.expected_mm[landmark] - face_center_mm(box, face))
-    response = rotation_response(protocol, rule.line or protocol.frame.line) / frame.scale
+    response = rotation_response(protocol, rule.line or frame.line) / frame.scale
     weights = np.zeros((len(names), 3))
     turn = (frame.axes.T @ response.reshape(3, -1)).reshape(3, len(names), 3) @ frame.axes
     weights += np.einsum("i,inj->nj", lever, turn)

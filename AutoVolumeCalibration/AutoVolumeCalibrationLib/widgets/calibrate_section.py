@@ -94,7 +94,7 @@ class CalibrateSection:
 def _found_text(calibration: Calibration) -> str:
     found = [mark for mark in calibration.landmarks if mark.status != MISSING]
     seconds = calibration.timings_s.get("total", 0.0)
-    text = _("{found} of {all} landmarks in {seconds:.1f} s. Look at the checks, drag points that are off.")
+    text = _("{found} of {all} landmarks in {seconds:.1f} s. Drag points that are off.")
     return text.format(found=len(found), all=len(calibration.landmarks), seconds=seconds)
 
 

@@ -58,6 +58,7 @@ class LandmarksSection:
         ui.undoButton.connect("clicked()", lambda: self._change(self._current.undo))
         ui.redoButton.connect("clicked()", lambda: self._change(self._current.redo))
         ui.lockButton.connect("clicked()", self._on_lock)
+        ui.namesCheckBox.connect("toggled(bool)", self._on_names)
         ui.onlyDoubtfulCheckBox.connect("toggled(bool)", lambda _checked: self.update())
 
     def selected(self) -> str:
@@ -74,6 +75,9 @@ class LandmarksSection:
             rows = [row for row in rows if row.needs_look]
         self._show(rows)
         self._allow()
+        if calibration and self._current.study.landmarks:
+            display = self._current.study.landmarks.GetDisplayNode()
+            self._ui.namesCheckBox.checked = bool(display.GetPointLabelsVisibility())
 
     def _show(self, rows: list[Row]) -> None:
         """Write the rows, keeping the selected landmark selected; cells that are right are not touched."""
@@ -138,6 +142,10 @@ class LandmarksSection:
         if name:
             place = next(row.place_mm for row in self._rows if row.name == name)
             slice_views.jump_to(self._current.engine.scene, place)
+
+    def _on_names(self, shown: bool) -> None:
+        if self._current.study is not None and self._current.study.landmarks is not None:
+            self._current.study.landmarks.GetDisplayNode().SetPointLabelsVisibility(shown)
 
     def _on_place(self) -> None:
         with errors_shown():

@@ -20,7 +20,6 @@ import numpy as np
 from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING, AnatomicalFrame, OrientedBox
 from AutoVolumeCalibrationLib.core.coordinates import rotation_angles_deg
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
-from AutoVolumeCalibrationLib.core.frame import fit_frame
 from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, Landmark
 from AutoVolumeCalibrationLib.core.planning import plan_box
 from AutoVolumeCalibrationLib.core.protocols import Protocol, box_rule
@@ -33,6 +32,7 @@ from .heads import Head
 from .methods import Method, Plan, Sight
 from .metrics import box_errors, covered_fraction, landmark_errors_mm, points_on_slice
 from .poses import Pose, head_to_scanner, move_named, move_points, posed_volume, random_pose
+from .truth import true_frame
 
 #: Slices per plane, as in practice: a rich, an ordinary and the poorest three-plane scout.
 GEOMETRIES = {
@@ -144,7 +144,7 @@ def true_plan(head: Head, transform: np.ndarray, protocol: Protocol, box: str | 
         Landmark(name, point, rotation @ head.covariances_mm2[name] @ rotation.T, 1.0, CORRECTED)
         for name, point in points.items()
     ]
-    frame = fit_frame(landmarks, protocol)
+    frame = true_frame(landmarks, protocol)
     brain = None if head.brain_points is None else move_points(transform, head.brain_points)
     return Truth(points, brain, frame, plan_box(frame, protocol, box_rule(protocol, box)))
 

@@ -25,6 +25,7 @@ from .rendering import LabelledStudy, simulated_study
 from .simulator.label_heads import LabelHeads
 from .simulator.pose import PoseLimits
 from .simulator.render import SliceSettings
+from .truth import true_frame
 
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
@@ -61,8 +62,7 @@ def _studies(model: LandmarkModel, heads: LabelHeads, protocol: Protocol, count:
     for number in range(count):
         geometry = GEOMETRIES[number % len(GEOMETRIES)]
         study = simulated_study(heads, protocol.constellation, geometry, (seed, number), settings)
-        known = [mark for mark in study.landmarks if mark.position_mm is not None]
-        yield _Study(study, detect(study.stacks, model), fit_frame(known, protocol))
+        yield _Study(study, detect(study.stacks, model), true_frame(study.landmarks, protocol))
 
 
 def _depth_sd(model: LandmarkModel, seen: list[_Study]) -> float:

@@ -1,0 +1,94 @@
+"""Margins of a box: what is in them, what they promise, and protocols with others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from AutoVolumeCalibrationLib.core.box_margins import coverage_text, margins_mm, with_box, with_margins
+from AutoVolumeCalibrationLib.core.errors import ProtocolError
+from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
+from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from calibrations import scout_stacks
+
+
+@pytest.fixture(scope="module")
+def plan():
+    protocol = load_protocol("BrainAcPc")
+    rng = np.random.default_rng(5)
+    places = protocol.constellation.reference_mm + rng.normal(0, 1, protocol.constellation.reference_mm.shape)
+    predicted = [
+        Landmark(name, place, np.eye(3), 0.9, PREDICTED, ("axial",))
+        for name, place in zip(protocol.constellation.names, places, strict=True)
+    ]
+    return plan_from_landmarks(scout_stacks(), protocol, (), predicted=predicted)
+
+
+def planned_again(plan, protocol):
+    return plan_from_landmarks(plan.stacks, protocol, (), predicted=plan.predicted, box=plan.box.name)
+
+
+def test_margins_are_those_of_the_rule_and_what_whole_slices_add(plan):
+    margins = margins_mm(plan.box, plan.frame, plan.protocol)
+    for face in ("left", "right", "posterior", "anterior"):
+        assert margins[face] == pytest.approx(5)
+    assert margins["inferior"] == pytest.approx(margins["superior"])
+    assert 5 <= margins["superior"] <= 5 + 3 / 2
+
+
+@pytest.mark.parametrize(
+    ("margin_mm", "sd_mm", "text"),
+    [
+        (5, 2, "covered, 1.7 mm to spare (95 %)"),
+        (5, 4, "anatomy up to 1.6 mm beyond (95 %)"),
+        (-2, 0, "anatomy up to 2"),
+    ],
+)
+def test_a_margin_and_its_uncertainty_become_a_promise(margin_mm, sd_mm, text):
+    assert coverage_text(margin_mm, sd_mm).startswith(text)
+
+
+def test_the_promise_holds_for_19_of_20_heads():
+    rng = np.random.default_rng(0)
+    beyond = rng.normal(-5, 4, 20000)
+    promised = float(coverage_text(5, 4).split()[3])
+    assert np.mean(beyond <= promised) == pytest.approx(0.95, abs=0.005)
+
+
+def test_another_margin_moves_only_its_face(plan, tmp_path):
+    changed = planned_again(plan, with_margins(plan.protocol, plan.box.name, {"left": 11.0}, tmp_path))
+    before, after = (margins_mm(p.box, p.frame, p.protocol) for p in (plan, changed))
+    assert after.pop("left") == pytest.approx(before.pop("left") + 6)
+    assert after == pytest.approx(before)
+    assert changed.protocol.name == "BrainAcPcAdjusted"
+    assert changed.protocol.constellation is plan.protocol.constellation
+
+
+def test_adjusting_twice_keeps_the_first_and_the_name(plan, tmp_path):
+    once = with_margins(plan.protocol, plan.box.name, {"left": 11.0}, tmp_path)
+    twice = with_margins(once, plan.box.name, {"right": 9.0}, tmp_path)
+    faces = twice.boxes[0].faces
+    assert (faces["left"].margin_mm, faces["right"].margin_mm) == (11, 9)
+    assert twice.name == "BrainAcPcAdjusted"
+    assert twice.title.count("adjusted") == 1
+
+
+def test_a_drawn_box_becomes_a_rule_that_gives_it_again(plan, tmp_path):
+    turn = Rotation.from_euler("XYZ", (4, -3, 6), degrees=True).as_matrix()
+    drawn = replace(
+        plan.box, center_mm=plan.box.center_mm + [3, -4, 5], axes=turn @ plan.box.axes, size_mm=plan.box.size_mm + 7.3
+    )
+    again = planned_again(plan, with_box(plan.protocol, plan, drawn, tmp_path)).box
+    assert again.center_mm == pytest.approx(drawn.center_mm, abs=1e-4)
+    assert again.size_mm == pytest.approx(drawn.size_mm, abs=1e-4)
+    assert again.axes == pytest.approx(drawn.axes, abs=1e-6)
+
+
+def test_a_protocol_whose_file_is_gone_cannot_be_adjusted(plan, tmp_path):
+    gone = replace(plan.protocol, source=tmp_path / "gone.json")
+    with pytest.raises(ProtocolError, match="Put the protocol file back"):
+        with_margins(gone, plan.box.name, {"left": 1.0}, tmp_path)
