@@ -47,10 +47,8 @@ def main() -> None:
             opens.append(float(opened))
             heavy.update(names)
         loading, opening = statistics.median(loads), statistics.median(opens)
-        print(
-            f"{module:22} file {loading:.3f} s (target {TARGET_S} s), panel {opening:.3f} s (in the stand-in), ", end=""
-        )
-        print(f"heavy: {', '.join(sorted(heavy)) or 'nothing'}")
+        print(f"{module}: file {loading:.3f} s (target {TARGET_S} s), panel in the stand-in {opening:.3f} s")
+        print(f"  heavy packages loaded: {', '.join(sorted(heavy)) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def test_scouts_without_anatomy_name_the_scouts_and_what_would_help(autovolume, 
     points = write_points(tmp_path / "placed.mrk.json", {"AC": [0, 0, 0]})
     ran = autovolume("calibrate", *scouts, "--output", tmp_path / "out", "--landmarks", points)
     assert_refused(ran, 3, scouts[0])
-    assert "at least 3" in ran.err
+    assert "no brain recognised in the scouts, 0 of 45 landmarks found" in ran.err
     assert not (tmp_path / "out").exists()
 
 

@@ -121,7 +121,7 @@ def test_progress_comes_through(protocol):
 
 def test_scouts_in_which_nothing_is_seen_are_refused(protocol):
     stacks = blank_stacks([0.0])
-    with pytest.raises(InputError, match="only 0 landmarks"):
+    with pytest.raises(InputError, match="no brain recognised in the scouts, 0 of 45"):
         calibrate(stacks, protocol, knowing_model(protocol, stacks, posed(), height=0.1))
 
 

@@ -110,10 +110,33 @@ def test_a_reload_leaves_no_observers_and_carries_on(planned):
     assert scene is slicer.mrmlScene
 
 
-def test_two_panels_see_the_same_study(planned):
-    engine = slicer.util.getModuleLogic("AutoVolumeCalibration").engine
-    assert [study.name for study in engine.studies()] == ["Study 1"]
-    assert engine.calibration(engine.studies()[0]).box.name == planned.calibration.box.name
+def test_what_the_console_plans_is_shown_and_can_be_undone(planned):
+    from AutoVolumeCalibrationLib.mrml.engine import CalibrationEngine
+
+    engine, before = CalibrationEngine(planned.app.scene), planned.calibration
+    (study,) = engine.studies()
+    moved = [mark.corrected(mark.position_mm + [0, 0, 9]) for mark in before.landmarks if mark.name == "AC"]
+    from AutoVolumeCalibrationLib.core.pipeline import refit
+
+    engine.show(study, refit(before, moved))
+    planned.settle()
+    assert planned.row("AC").status == "set by you"
+    assert planned.calibration.box.center_mm == pytest.approx(engine.calibration(study).box.center_mm)
+    planned.click(planned.ui.undoButton)
+    assert planned.row("AC").status == "found"
+    assert engine.calibration(study).box.axes == pytest.approx(before.box.axes)
+
+
+def test_a_first_plan_from_the_console_is_shown(panel):
+    from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from AutoVolumeCalibrationLib.core.typical_head import plan_by_hand
+    from calibrations import scout_stacks
+
+    panel.load()
+    engine = panel.widget.logic.engine
+    engine.show(panel.current.study, plan_by_hand(scout_stacks(), load_protocol("BrainAcPc")))
+    panel.settle()
+    assert panel.ui.landmarksTable.rowCount == 45
 
 
 def test_the_results_are_exported_as_the_command_line_writes_them(planned, tmp_path):

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .calibration import Calibration, ModelInfo
-from .checks import Evidence, run_checks
+from .calibration import ERROR, Calibration, ModelInfo
+from .checks import Evidence, run_checks, scout_checks
+from .errors import InputError
 from .frame import fit_frame
-from .landmarks import PREDICTED, Landmark
+from .landmarks import MISSING, PREDICTED, Landmark
 from .localisation import locate
 from .planning import plan_box
 from .prescription import prescribe
@@ -50,7 +51,10 @@ def calibrate(
     detected = time.perf_counter()
     predicted = in_protocol_order(located.landmarks, protocol)
     info = ModelInfo(model.name, model.sha256, model.device, model.uncertainty.pose_covariance)
-    result = _plan(stacks, protocol, rule, predicted, corrections, located.disagreeing, info)
+    try:
+        result = _plan(stacks, protocol, rule, predicted, corrections, located.disagreeing, info)
+    except InputError as error:
+        raise _not_recognised(stacks, protocol, predicted) from error
     finished = time.perf_counter()
     timings = {"detect": detected - started, "fit": finished - detected, "total": finished - started}
     return replace(result, timings_s=timings)
@@ -107,6 +111,16 @@ def with_corrections(predicted: Iterable[Landmark], corrections: Iterable[Landma
     """The predicted landmarks with those replaced that a person placed or marked missing."""
     placed = {mark.name: mark for mark in corrections if mark.status != PREDICTED}
     return tuple(placed.get(mark.name, mark) for mark in predicted)
+
+
+def _not_recognised(stacks: Sequence[ScoutStack], protocol: Protocol, predicted: Sequence[Landmark]) -> InputError:
+    """Too few landmarks to plan: what that means for someone who gave scouts, with what the images themselves show."""
+    found = sum(mark.status != MISSING for mark in predicted)
+    reasons = [check.message for check in scout_checks(stacks) if check.level == ERROR]
+    return InputError(
+        f"no {protocol.anatomy or 'anatomy'} recognised in the scouts, {found} of {len(predicted)} landmarks found",
+        remedy=" ".join(reasons) or "Check the region and the images, or place landmarks by hand (--landmarks).",
+    )
 
 
 def _plan(

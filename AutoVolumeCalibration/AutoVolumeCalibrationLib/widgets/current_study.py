@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import vtk
 
 from ..core import box_margins, typical_head
 from ..core.calibration import Calibration, OrientedBox
@@ -58,6 +59,7 @@ class CurrentStudy:
         #: While a person drags or places something: None, or whether a step was recorded for it.
         self._gesture: bool | None = None
         self._placing = ""
+        self._state_tag, self._state_due = 0, False
 
     @property
     def calibration(self) -> Calibration | None:
@@ -88,12 +90,15 @@ class CurrentStudy:
                     calibration = complete
             self.study = study
             self._history.begin(calibration)
+            self._state_tag = study.node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_state)
             self._watch()
         self._tell()
 
     def close(self) -> None:
         """Let go of the study and its nodes."""
         self._unwatch()
+        if self.study is not None:
+            self.study.node.RemoveObserver(self._state_tag)
         self.study, self._gesture, self._placing = None, None, ""
         self._history.begin(None)
 
@@ -184,6 +189,27 @@ class CurrentStudy:
         for node, tag in self._tags:
             node.RemoveObserver(tag)
         self._observers, self._tags = [], []
+
+    def _on_state(self, *_event: object) -> None:
+        if not self._state_due:
+            self._state_due = True
+            self._schedule(self._follow_others)
+
+    def _follow_others(self) -> None:
+        """Somebody else, a script perhaps, may have planned this study anew."""
+        self._state_due = False
+        if self.study is None or self.study.node.GetScene() is None:
+            return
+        try:
+            calibration = self.engine.calibration(self.study)
+        except AutoVolumeError as error:
+            self._on_error(error)
+            return
+        if calibration is not None and calibration is not self.calibration:
+            self._unwatch()
+            self._watch()
+            self._history.add(calibration)
+            self._tell()
 
     def _on_grab(self, *_event: object) -> None:
         self._gesture, self._placing = False, ""

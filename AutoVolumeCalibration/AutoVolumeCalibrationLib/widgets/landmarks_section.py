@@ -51,6 +51,7 @@ class LandmarksSection:
         table.setColumnWidth(NAME, 120)
         table.setColumnWidth(SD, 56)
         table.connect("itemSelectionChanged()", self._on_selected)
+        table.connect("cellClicked(int,int)", lambda _row, _column: self._jump())  # again, after the views were moved
         ui.placeButton.connect("clicked()", self._on_place)
         ui.restoreButton.connect("clicked()", lambda: self._change(self._current.restore, self.selected()))
         ui.restoreAllButton.connect("clicked()", lambda: self._change(self._current.restore))
@@ -138,6 +139,10 @@ class LandmarksSection:
 
     def _on_selected(self) -> None:
         self._allow()
+        self._jump()
+
+    def _jump(self) -> None:
+        """Lead the views to the selected landmark, or to where it is expected."""
         name = self.selected()
         if name:
             place = next(row.place_mm for row in self._rows if row.name == name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from ..core.prescription import Prescription
@@ -50,10 +49,10 @@ class ScannerSection:
 
     def _on_copy_term(self) -> None:
         row = self._ui.scannerTable.currentRow()
-        slicer.app.clipboard().setText(self._ui.scannerTable.item(row, 1).text())
+        qt.QApplication.clipboard().setText(self._ui.scannerTable.item(row, 1).text())
 
     def _on_copy_all(self) -> None:
-        slicer.app.clipboard().setText(self._current.calibration.prescription.to_text())
+        qt.QApplication.clipboard().setText(self._current.calibration.prescription.to_text())
 
 
 def terms(prescription: Prescription) -> list[tuple[str, str]]:
