@@ -9,16 +9,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.anatomy import Constellation, LandmarkDefinition
-from AutoVolumeCalibrationLib.core.calibration import (
-    FACES,
-    OK,
-    WARNING,
-    AnatomicalFrame,
-    Calibration,
-    Check,
-    ModelInfo,
-    OrientedBox,
-)
+from AutoVolumeCalibrationLib.core.boxes import FACES, OrientedBox
+from AutoVolumeCalibrationLib.core.calibration import OK, WARNING, AnatomicalFrame, Calibration, Check, ModelInfo
 from AutoVolumeCalibrationLib.core.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.landmarks import MISSING, PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.prescription import prescribe

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, FACES, OK, WARNING
+from AutoVolumeCalibrationLib.core.boxes import FACES
+from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.checks import Evidence, run_checks, scout_checks
 from AutoVolumeCalibrationLib.core.frame import fit_frame
 from AutoVolumeCalibrationLib.core.landmarks import Landmark

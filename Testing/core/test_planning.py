@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.calibration import FACES
+from AutoVolumeCalibrationLib.core.boxes import FACES
 from AutoVolumeCalibrationLib.core.frame import fit_frame
 from AutoVolumeCalibrationLib.core.planning import face_center_mm, plan_box
 from AutoVolumeCalibrationLib.core.protocol_by_example import save_by_example

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.calibration import OrientedBox
+from AutoVolumeCalibrationLib.core.boxes import OrientedBox
 from AutoVolumeCalibrationLib.core.coordinates import swap_ras_lps
 from AutoVolumeCalibrationLib.core.prescription import (
     box_from_dicom_geometry,

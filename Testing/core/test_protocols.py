@@ -9,7 +9,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.anatomy import RESIDUAL_FLOOR_MM
-from AutoVolumeCalibrationLib.core.calibration import FACES, AnatomicalFrame, OrientedBox
+from AutoVolumeCalibrationLib.core.boxes import FACES, OrientedBox
+from AutoVolumeCalibrationLib.core.calibration import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.errors import ProtocolError, UsageError
 from AutoVolumeCalibrationLib.core.planning import plan_box
 from AutoVolumeCalibrationLib.core.protocol_by_example import save_by_example, tilt_between_deg

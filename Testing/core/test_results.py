@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib import __version__
-from AutoVolumeCalibrationLib.core.calibration import (
-    FACES,
-    WARNING,
-    AnatomicalFrame,
-    Calibration,
-    Check,
-    ModelInfo,
-    OrientedBox,
-)
+from AutoVolumeCalibrationLib.core.boxes import FACES, OrientedBox
+from AutoVolumeCalibrationLib.core.calibration import WARNING, AnatomicalFrame, Calibration, Check, ModelInfo
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.json_files import require_schema
 from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark

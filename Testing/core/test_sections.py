@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.calibration import OrientedBox
+from AutoVolumeCalibrationLib.core.boxes import OrientedBox
 from AutoVolumeCalibrationLib.core.sections import box_section_mm, chord, grown
 
 

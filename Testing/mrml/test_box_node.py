@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.calibration import OrientedBox
+from AutoVolumeCalibrationLib.core.boxes import OrientedBox
 from AutoVolumeCalibrationLib.core.errors import InputError
 
 slicer = pytest.importorskip("slicer")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.calibration import OrientedBox
+from AutoVolumeCalibrationLib.core.boxes import OrientedBox
 from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.markups_json import read_landmarks, read_scan_box, write_landmarks, write_scan_box
 from AutoVolumeCalibrationLib.core.protocols import load_protocol

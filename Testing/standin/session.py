@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import sys
@@ -98,10 +99,20 @@ def _start_qt(folder: Path) -> None:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     QtCore.qInstallMessageHandler(_log_qt)
     if QtWidgets.QApplication.instance() is None:
+        _keep_none_alive()
         _start_qt.application = QtWidgets.QApplication(["stand-in"])
         _start_qt.application.setOrganizationName("stand-in")
     QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
     QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, str(folder))
+
+
+def _keep_none_alive() -> None:
+    """PySide6 6.12 gives up a reference to None with each call that returns nothing; Python 3.12 does not mind.
+
+    Before it, Python ends with "deallocating None" after some thousand calls.
+    """
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 
 def _log_qt(_kind, _context, text: str) -> None:

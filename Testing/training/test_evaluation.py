@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.calibration import Calibration, Check, OrientedBox
+from AutoVolumeCalibrationLib.core.boxes import OrientedBox
+from AutoVolumeCalibrationLib.core.calibration import Calibration, Check
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.frame import fit_frame
 from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark

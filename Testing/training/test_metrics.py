@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.calibration import OrientedBox
+from AutoVolumeCalibrationLib.core.boxes import OrientedBox
 from AutoVolumeCalibrationLib.core.landmarks import Landmark
 from AutoVolumeCalibrationLib.core.scouts import ScoutSlice
 from LandmarkTrainingLib.core.metrics import (

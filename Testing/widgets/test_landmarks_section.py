@@ -96,6 +96,8 @@ def test_a_drag_is_one_step(planned):
     node.InvokeEvent(node.PointStartInteractionEvent)
     for _ in range(5):
         planned.move("AC", [0, 1, 0])
+    # The last move and the release come in one turn of the event loop.
+    node.SetNthControlPointPositionWorld(planned.point("AC"), *(start + [0, 6, 0]))
     node.InvokeEvent(node.PointEndInteractionEvent)
     planned.settle()
     assert node.GetNthControlPointLocked(planned.point("AC"))

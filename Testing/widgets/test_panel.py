@@ -139,6 +139,19 @@ def test_a_first_plan_from_the_console_is_shown(panel):
     assert panel.ui.landmarksTable.rowCount == 45
 
 
+def test_the_console_snippet_of_the_user_guide_runs_and_the_panel_shows_its_plan(panel, capsys):
+    from AutoVolumeCalibrationLib.core.resources import resource_path
+
+    guide = (MODULE.parents[1] / "docs" / "user_guide.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    scouts = resource_path("SampleData", "ColinScouts", "dicom").as_posix()
+    exec(snippet.replace("/path/to/scouts", scouts), {"slicer": slicer})
+    assert "FOV read/phase" in capsys.readouterr().out
+    panel.ui.studySelector.setCurrentNode(panel.current.engine.studies()[0].node)
+    panel.settle()
+    assert panel.ui.landmarksTable.rowCount == 45
+
+
 def test_the_results_are_exported_as_the_command_line_writes_them(planned, tmp_path):
     from AutoVolumeCalibrationLib.core.results import read_results
 

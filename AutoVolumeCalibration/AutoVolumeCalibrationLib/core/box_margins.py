@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .calibration import FACES, AnatomicalFrame, Calibration, OrientedBox
+from .boxes import FACES, OrientedBox
+from .calibration import AnatomicalFrame, Calibration
 from .errors import ProtocolError
 from .json_files import json_text, read_json
 from .protocol_by_example import constellation_to_dict, save_by_example

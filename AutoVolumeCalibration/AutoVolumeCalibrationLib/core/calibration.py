@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .boxes import OrientedBox
 from .landmarks import Landmark
 
 if TYPE_CHECKING:
     from .prescription import Prescription
     from .protocols import Protocol
     from .scouts import ScoutStack
-
-#: Order in which faces are written everywhere: along right, anterior, superior, negative side first.
-FACES = ("left", "right", "posterior", "anterior", "inferior", "superior")
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 
@@ -50,31 +48,6 @@ class AnatomicalFrame:
     outliers: tuple[str, ...] = ()
     condition_number: float = 1.0
     line: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class OrientedBox:
-    """A box in space: center (3,) RAS mm, rows of ``axes`` (right, anterior, superior), full edge lengths.
-
-    ``size_mm`` (3,) is in the order right-left, anterior-posterior, superior-inferior of the box.
-    ``face_sd_mm`` maps each of FACES to the standard deviation of its place along its normal.
-    """
-
-    name: str
-    center_mm: np.ndarray
-    axes: np.ndarray
-    size_mm: np.ndarray
-    face_sd_mm: Mapping[str, float] = field(default_factory=dict)
-
-    def contains(self, points_mm: np.ndarray) -> np.ndarray:
-        """Which of the RAS points (n, 3) lie inside; (n,) bool."""
-        local = (np.asarray(points_mm, dtype=float) - self.center_mm) @ self.axes.T
-        return (np.abs(local) <= self.size_mm / 2).all(axis=-1)
-
-    def corners_mm(self) -> np.ndarray:
-        """(8, 3) RAS corners; index bits are (right, anterior, superior)."""
-        signs = np.array([[i & 1, i >> 1 & 1, i >> 2 & 1] for i in range(8)]) - 0.5
-        return self.center_mm + signs * self.size_mm @ self.axes
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .calibration import ERROR, FACES, OK, WARNING, AnatomicalFrame, Check, OrientedBox
+from .boxes import FACES, OrientedBox
+from .calibration import ERROR, OK, WARNING, AnatomicalFrame, Check
 from .coordinates import PLANES
 from .landmarks import CORRECTED, MISSING, PREDICTED, Landmark
 from .protocols import BoxRule, Protocol

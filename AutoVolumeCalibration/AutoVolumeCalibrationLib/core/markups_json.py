@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .anatomy import Constellation
-from .calibration import OrientedBox
+from .boxes import OrientedBox
 from .coordinates import RAS_LPS, swap_ras_lps
 from .errors import InputError
 from .json_files import json_text, read_json

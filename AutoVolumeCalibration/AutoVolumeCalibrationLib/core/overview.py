@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .calibration import Calibration, OrientedBox
+from .boxes import OrientedBox
+from .calibration import Calibration
 from .coordinates import PLANES
 from .overview_slices import draw_box, draw_image, draw_slice, section_in_picture
 from .overview_style import (

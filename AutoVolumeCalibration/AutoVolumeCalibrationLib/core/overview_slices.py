@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .calibration import Calibration, OrientedBox
+from .boxes import OrientedBox
+from .calibration import Calibration
 from .coordinates import swap_ras_lps
 from .landmarks import CORRECTED, MISSING, Landmark
 from .overview_style import (

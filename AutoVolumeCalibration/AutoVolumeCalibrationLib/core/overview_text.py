@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .calibration import ERROR, FACES, OK, WARNING, Calibration
+from .boxes import FACES
+from .calibration import ERROR, OK, WARNING, Calibration
 from .coordinates import rotation_angles_deg
 from .landmarks import CORRECTED, MISSING
 from .overview_style import GREY, LEVEL_COLOURS, TEXT

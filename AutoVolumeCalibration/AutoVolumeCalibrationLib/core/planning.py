@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .calibration import FACES, AnatomicalFrame, OrientedBox
+from .boxes import FACES, OrientedBox
+from .calibration import AnatomicalFrame
 from .frame import rotation_response
 from .protocols import BOX_AXES, BoxRule, Protocol, line_axes, tilted_axes
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .calibration import OrientedBox
+from .boxes import OrientedBox
 from .coordinates import swap_ras_lps, unit
 from .protocols import BOX_AXES, BoxRule
 from .scanner_terms import (

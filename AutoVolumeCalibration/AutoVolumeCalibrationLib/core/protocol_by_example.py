@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .anatomy import Constellation
-from .calibration import FACES, AnatomicalFrame, OrientedBox
+from .boxes import FACES, OrientedBox
+from .calibration import AnatomicalFrame
 from .errors import UsageError
 from .json_files import json_text
 from .protocols import (

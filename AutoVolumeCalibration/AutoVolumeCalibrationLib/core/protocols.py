@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .anatomy import Constellation, constellation_from_dict
-from .calibration import FACES
+from .boxes import FACES
 from .coordinates import unit
 from .errors import ProtocolError
 from .json_files import read_json, require_schema

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from .calibration import FACES, AnatomicalFrame, Calibration, Check, ModelInfo, OrientedBox
+from .boxes import FACES, OrientedBox
+from .calibration import AnatomicalFrame, Calibration, Check, ModelInfo
 from .errors import InputError, UsageError
 from .json_files import json_text, read_json, require_schema
 from .landmarks import Landmark

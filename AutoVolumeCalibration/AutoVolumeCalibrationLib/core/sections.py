@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .calibration import FACES, OrientedBox
+from .boxes import FACES, OrientedBox
 from .coordinates import unit
 
 #: Corner index pairs of a box's twelve edges: corners (see ``OrientedBox.corners_mm``) that differ in one bit.

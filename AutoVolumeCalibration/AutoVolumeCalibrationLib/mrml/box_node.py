@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import slicer.util
 
-from ..core.calibration import OrientedBox
+from ..core.boxes import OrientedBox
 from ..core.errors import InputError
 from .transforms import parent_to_world
 

@@ -9,7 +9,8 @@ import qt
 from slicer.i18n import tr as _
 
 from ..core.box_margins import ADJUSTED, coverage_text, margins_mm
-from ..core.calibration import FACES, Calibration
+from ..core.boxes import FACES
+from ..core.calibration import Calibration
 from ..core.coordinates import rotation_angles_deg
 from ..core.errors import ProtocolError
 from ..core.json_files import read_json

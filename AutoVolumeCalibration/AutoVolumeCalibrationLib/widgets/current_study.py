@@ -11,7 +11,8 @@ import numpy as np
 import vtk
 
 from ..core import box_margins, typical_head
-from ..core.calibration import Calibration, OrientedBox
+from ..core.boxes import OrientedBox
+from ..core.calibration import Calibration
 from ..core.errors import AutoVolumeError
 from ..core.landmarks import CORRECTED, MISSING
 from ..core.pipeline import plan_from_landmarks

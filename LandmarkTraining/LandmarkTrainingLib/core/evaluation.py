@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING, AnatomicalFrame, OrientedBox
+from AutoVolumeCalibrationLib.core.boxes import OrientedBox
+from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING, AnatomicalFrame
 from AutoVolumeCalibrationLib.core.coordinates import rotation_angles_deg
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
 from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, Landmark

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, FACES, OK
+from AutoVolumeCalibrationLib.core.boxes import FACES
+from AutoVolumeCalibrationLib.core.calibration import ERROR, OK
 from AutoVolumeCalibrationLib.core.coordinates import PLANES
 
 from .brain_extremes import NORMAL_AXIS

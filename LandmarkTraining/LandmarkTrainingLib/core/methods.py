@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.calibration import AnatomicalFrame, Calibration, Check, OrientedBox
+from AutoVolumeCalibrationLib.core.boxes import OrientedBox
+from AutoVolumeCalibrationLib.core.calibration import AnatomicalFrame, Calibration, Check
 from AutoVolumeCalibrationLib.core.frame import fit_frame
 from AutoVolumeCalibrationLib.core.landmarks import Landmark
 from AutoVolumeCalibrationLib.core.planning import plan_box

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.calibration import FACES, OrientedBox
+from AutoVolumeCalibrationLib.core.boxes import FACES, OrientedBox
 from AutoVolumeCalibrationLib.core.coordinates import rotation_angles_deg
 from AutoVolumeCalibrationLib.core.landmarks import Landmark
 from AutoVolumeCalibrationLib.core.scouts import ScoutSlice
