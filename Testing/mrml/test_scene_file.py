@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -166,9 +167,11 @@ def test_a_scene_file_is_whole_or_not_there(plan, tmp_path):
 
 def test_what_is_no_scene_is_refused(scene, tmp_path):
     (tmp_path / "bad.mrb").write_text("no scene")
+    before = os.getcwd()
     for name in ("bad.mrb", "absent.mrb"):
         with pytest.raises(InputError, match=f"{name}: cannot be read as a scene"):
             load_scene(scene, tmp_path / name)
+        assert os.getcwd() == before  # MRML would leave it in a folder that it has removed
 
 
 def test_without_slicer_core_the_error_says_how_to_get_it(tmp_path):

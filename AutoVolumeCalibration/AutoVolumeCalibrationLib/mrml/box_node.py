@@ -37,6 +37,7 @@ def write_box(
         display.SetSelectedColor(COLOR)
         display.SetFillOpacity(FILL_OPACITY)
         display.SetRotationHandleVisibility(True)
+        display.SetPropertiesLabelVisibility(False)
     to_world = np.eye(4)
     to_world[:3, :3], to_world[:3, 3] = box.axes.T, box.center_mm
     scale = np.ones(3)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -34,7 +37,9 @@ def save_scene(calibration: Calibration, path: Path | str, *, study: str = "Stud
     # Slicer names the folder inside the file after the file, and fails where that name begins with a dot.
     with TemporaryDirectory() as folder:
         whole = Path(folder) / "scene.mrb"
-        if not scene.WriteToMRB(str(whole)):
+        with _working_directory_kept():
+            written = scene.WriteToMRB(str(whole))
+        if not written:
             raise UsageError("the scene cannot be put together", source=folder, remedy="Check the free disk space.")
         with replacing(path) as temporary:
             shutil.copyfile(whole, temporary)
@@ -46,8 +51,21 @@ def load_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
     Raises:
         InputError: there is no such file, or it is no scene.
     """
-    if not Path(path).is_file() or not scene.ReadFromMRB(str(path), False):
+    path = Path(path).absolute()
+    with _working_directory_kept():
+        readable = path.is_file() and scene.ReadFromMRB(str(path), False)
+    if not readable:
         raise InputError("cannot be read as a scene", source=str(path), remedy="Give a .mrb file.")
+
+
+@contextmanager
+def _working_directory_kept() -> Iterator[None]:
+    """MRML goes to a temporary folder while it packs or unpacks a scene, and where that fails it stays there."""
+    before = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _require_slicer() -> None:
