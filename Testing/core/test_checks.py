@@ -59,7 +59,7 @@ def test_a_clear_study_is_ready_and_says_nothing_else(protocol, stacks):
 def test_a_clear_study_in_any_pose_is_ready(protocol):
     turn = random_placement(0, angle_deg=20).turn
     marks = [moved(m, Placement(turn, np.zeros(3))) for m in landmarks_at(protocol)]
-    assert findings(protocol, blank_stacks([0.0]), marks) == {"ready": OK}
+    assert findings(protocol, blank_stacks([-12.0, 0.0, 12.0]), marks) == {"ready": OK}
 
 
 @pytest.mark.parametrize("plane", [0, 1, 2])
@@ -70,10 +70,15 @@ def test_a_missing_plane_is_a_warning_that_names_it(protocol, stacks, plane):
     assert f"No {stacks[plane].plane} scout" in found[0].message
 
 
-def test_few_slices_are_a_warning(protocol):
-    stacks = blank_stacks([0.0])[:2]
-    assert findings(protocol, stacks)["slices"] == WARNING
-    assert "slices" not in findings(protocol, blank_stacks([0.0]))
+def test_a_single_slice_in_a_plane_is_a_warning_that_names_the_plane(protocol):
+    many, one = blank_stacks([-12.0, 0.0, 12.0]), blank_stacks([0.0])
+    found = run_checks(evidence(protocol, [many[0], one[1], many[2]]))
+    assert [(c.name, c.level) for c in found] == [("slices", WARNING)] and "one slice in the coronal plane" in found[
+        0
+    ].message
+    assert "slices" not in findings(protocol, many)
+    # Two stacks of one slice each, as some scanners send them, are two slices.
+    assert "slices" not in findings(protocol, [many[0], one[1], blank_stacks([9.0])[1], many[2]])
 
 
 @pytest.mark.parametrize("content", ["zeros", "constant", "noise"])
@@ -96,7 +101,7 @@ def test_one_dark_slice_among_others_is_no_empty_plane(stacks):
     assert scout_checks([stacks[0], ScoutStack("coronal", (dark, *rest)), stacks[2]]) == []
 
 
-@pytest.mark.parametrize(("confidence", "level"), [(0.3, ERROR), (0.5, WARNING), (0.6, None)])
+@pytest.mark.parametrize(("confidence", "level"), [(0.5, ERROR), (0.65, WARNING), (0.75, None)])
 def test_what_is_hardly_recognised_is_no_head(protocol, stacks, confidence, level):
     assert findings(protocol, stacks, confident(protocol, confidence)).get("anatomy") == level
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +89,7 @@ def load_model(name_or_folder: str | Path = DEFAULT_MODEL, device: str = "auto")
         ModelError: there is no such bundle, it is damaged, or its hash does not match.
         UsageError: the device is not there.
     """
+    _share_processors()
     folder = _bundle_folder(name_or_folder)
     metadata = read_metadata(folder)
     landmarks = metadata["landmarks"]
@@ -117,6 +120,15 @@ def load_model(name_or_folder: str | Path = DEFAULT_MODEL, device: str = "auto")
         threshold=float(metadata["threshold"]),
         uncertainty=uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder)),
     )
+
+
+def _share_processors() -> None:
+    """Let waiting threads of torch sleep instead of spin, where torch is not loaded yet and nobody chose otherwise.
+
+    On a machine that is busy with something else spinning made a detection take 10.4 s instead of 0.7 s (2 cores).
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:

@@ -38,11 +38,12 @@ FOUND_FRACTION = (0.5, 0.2)
 #: A stack shows a direction when its normal's component along it is smaller.
 ACROSS = 0.7
 
-#: An image whose brightest part is not this many times its median noise level is empty.
-EMPTY_CONTRAST = 3.0
+#: In an image of anatomy neighbouring pixels are alike: the means of blocks of so many pixels a side vary nearly as
+#: much as the pixels do. Those of noise vary less by that factor.
+EMPTY_BLOCK, EMPTY_RATIO = 4, 0.5
 
-#: Every fourth pixel tells that as well, and a refit while a point is dragged must be quick.
-EMPTY_STEP = 4
+#: Every second pixel tells that as well, and a refit while a point is dragged must be quick.
+EMPTY_STEP = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,22 +84,24 @@ def scout_checks(stacks: Sequence[ScoutStack]) -> list[Check]:
         findings.append(
             Check("empty plane", ERROR, f"The {', '.join(empty)} scout shows no anatomy: acquire it again.")
         )
-    slices = sum(len(stack.slices) for stack in stacks)
-    if slices < 3:
-        findings.append(
-            Check("slices", WARNING, f"Only {slices} slices in all: acquire three planes for a safer plan.")
-        )
+    single = [plane for plane in PLANES if sum(len(s.slices) for s in stacks if s.plane == plane) == 1]
+    if single:
+        where = f"Only one slice in the {', '.join(single)} plane"
+        findings.append(Check("slices", WARNING, f"{where}: check the tilt, or acquire three or more per plane."))
     return findings
 
 
 def _is_empty(pixels: np.ndarray) -> bool:
-    """No structure: the bright pixels hardly stand out of the image's own noise."""
-    pixels = pixels[::EMPTY_STEP, ::EMPTY_STEP]
-    level = float(np.median(pixels))
-    noise = float(np.median(np.abs(pixels - level)))
-    bright = float(np.percentile(pixels, 98))
-    largest = float(np.abs(pixels).max())
-    return bright - level <= max(EMPTY_CONTRAST * 1.4826 * noise, 1e-3 * largest)
+    """No structure: the pixels are constant, or vary independently of their neighbours."""
+    pixels = np.asarray(pixels, dtype=float)[::EMPTY_STEP, ::EMPTY_STEP]
+    spread = float(pixels.std())
+    if spread <= 1e-6 * max(1.0, float(np.abs(pixels).max())):
+        return True
+    rows, columns = (n // EMPTY_BLOCK * EMPTY_BLOCK for n in pixels.shape)
+    if not rows or not columns:
+        return False
+    blocks = pixels[:rows, :columns].reshape(rows // EMPTY_BLOCK, EMPTY_BLOCK, columns // EMPTY_BLOCK, EMPTY_BLOCK)
+    return float(blocks.mean(axis=(1, 3)).std()) < EMPTY_RATIO * spread
 
 
 def _head(e: Evidence) -> Check | None:

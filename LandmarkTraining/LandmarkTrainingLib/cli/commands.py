@@ -68,6 +68,7 @@ def _register_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument(
         "--output", required=True, type=Path, metavar="DIR", help="cases.jsonl (resumed) and report.md"
     )
+    evaluate.add_argument("--record", type=Path, metavar="BUNDLE", help="write the errors into this bundle's metadata")
     evaluate.set_defaults(run=run_evaluate)
 
 
