@@ -39,7 +39,7 @@ class FakeFinding:
                 raise Cancelled
         if self.error is not None:
             raise self.error
-        model = ModelInfo("FakeModel", "0" * 64, "cpu")
+        model = ModelInfo("FakeModel", "0" * 64, "cpu", threshold=settings.threshold)
         return plan_from_landmarks(stacks, protocol, corrections, predicted=predictions(protocol), model=model)
 
 

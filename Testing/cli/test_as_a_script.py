@@ -120,7 +120,9 @@ def test_a_signal_during_the_detection_cancels(tmp_path, number):
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT / "AutoVolumeCalibration")}
     arguments = [sys.executable, "-c", ENDLESS, "calibrate", *map(str, MIDDLE_SLICES), "--output", "new/out"]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(arguments, cwd=tmp_path, env=environment, **streams) as running:
+    # A job in the background is started with SIGINT ignored, and would hand that down.
+    heard = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}
+    with subprocess.Popen(arguments, cwd=tmp_path, env=environment, **streams, **heard) as running:
         assert running.stdout.readline() == "detecting\n"
         time.sleep(0.1)
         running.send_signal(number)

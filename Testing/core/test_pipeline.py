@@ -7,7 +7,7 @@ import pytest
 
 from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.coordinates import rotation_angles_deg
-from AutoVolumeCalibrationLib.core.errors import Cancelled, InputError, ProtocolError
+from AutoVolumeCalibrationLib.core.errors import Cancelled, InputError, ProtocolError, UsageError
 from AutoVolumeCalibrationLib.core.frame import fit_frame
 from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, MISSING, PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.pipeline import calibrate, in_protocol_order, plan_from_landmarks, refit
@@ -69,6 +69,25 @@ def test_the_parts_of_the_result_belong_together(protocol, result):
     assert result.prescription == prescribe(result.box, protocol.boxes[0])
     assert set(result.timings_s) == {"detect", "fit", "total"}
     assert result.timings_s["total"] == pytest.approx(result.timings_s["detect"] + result.timings_s["fit"])
+
+
+def test_a_higher_threshold_finds_fewer_landmarks_and_is_told_by_the_result(protocol):
+    stacks = blank_stacks(OFFSETS)
+    model = knowing_model(protocol, stacks, posed())
+    own, strict = (calibrate(stacks, protocol, model, threshold=threshold) for threshold in (None, 0.9))
+    lost = [mark.name for mark in strict.landmarks if mark.status == MISSING]
+    assert not [mark.name for mark in own.landmarks if mark.status == MISSING]
+    assert 0 < len(lost) < len(strict.landmarks)
+    assert (own.model.threshold, strict.model.threshold) == (None, 0.9)
+    assert refit(strict, []).model.threshold == 0.9
+    assert model.threshold == 0.2
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1, float("nan")])
+def test_a_threshold_that_finds_all_or_nothing_is_refused(protocol, threshold):
+    stacks = blank_stacks(OFFSETS)
+    with pytest.raises(UsageError, match="detection threshold"):
+        calibrate(stacks, protocol, fake_model(forbidden), threshold=threshold)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,22 @@ def test_the_dictionary_is_what_the_contract_says():
     assert list(data["box"]["face_sd_mm"]) == list(FACES)
     assert np.shape(data["frame"]["covariance"]) == (6, 6)
     assert data["checks"] == [{"name": "coverage", "level": "warning", "message": "One plane is missing."}]
+
+
+def test_a_threshold_that_a_person_chose_is_read_back_and_none_is_none(tmp_path):
+    for threshold in (0.35, None):
+        model = replace(A_MODEL, threshold=threshold)
+        write_results(a_calibration(model=model), tmp_path, overwrite=True)
+        assert read_results(tmp_path).model.threshold == threshold
+
+
+def test_a_result_of_an_earlier_version_without_a_threshold_is_read(tmp_path):
+    write_results(a_calibration(), tmp_path, overwrite=False)
+    path = tmp_path / "calibration.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    del data["model"]["threshold"]
+    path.write_text(json.dumps(data), encoding="utf-8")
+    assert read_results(tmp_path).model.threshold is None
 
 
 def test_a_result_folder_is_read_back(tmp_path):

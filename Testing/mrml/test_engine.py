@@ -28,10 +28,11 @@ def no_network(monkeypatch, plan):
     """Stands for the network: finds what ``plan`` predicts. Gives the corrections it was called with."""
     calls = []
 
-    def calibrate(stacks, protocol, model, *, box, corrections, progress, cancelled):
+    def calibrate(stacks, protocol, model, *, box, corrections, threshold, progress, cancelled):
         calls.append(list(corrections))
+        info = replace(plan.model, threshold=threshold)
         return pipeline.plan_from_landmarks(
-            stacks, protocol, corrections, predicted=plan.predicted, model=plan.model, box=box
+            stacks, protocol, corrections, predicted=plan.predicted, model=info, box=box
         )
 
     monkeypatch.setattr(engine_module, "load_model", lambda name, device: None)
@@ -115,6 +116,15 @@ def test_corrections_hold_when_calibrating_again(engine, no_network):
     assert {mark.name: mark.status for mark in no_network[-1]} == {"AC": CORRECTED, "CUL": MISSING}
     assert status(engine.calibration(study), "AC") == CORRECTED
     assert status(engine.calibration(study), "CUL") == MISSING
+
+
+def test_the_threshold_is_handed_on_and_saved_with_the_study(engine, scene, no_network):
+    study = engine.calibrate(engine.add_stacks(scout_stacks()), "BrainAcPc", threshold=0.4)
+    move(study, "AC")
+    engine.refit(study)
+    assert CalibrationEngine(scene).calibration(study).model.threshold == 0.4
+    engine.calibrate(study, "BrainAcPc")
+    assert CalibrationEngine(scene).calibration(study).model.threshold is None
 
 
 def test_a_refit_follows_the_moved_point(engine, study, plan):

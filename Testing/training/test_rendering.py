@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib.core.coordinates import PLANES, swap_ras_lps
+from AutoVolumeCalibrationLib.core.dataset import DATASET_FORMAT, write_dataset, write_stack
 from AutoVolumeCalibrationLib.core.detection import detect
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.frame import fit_frame
@@ -18,14 +19,8 @@ from calibrations import scout_stacks
 from fake_models import KnowingNetwork, fake_model
 from head_phantom import phantom_head
 from LandmarkTrainingLib.core import heads as heads_module
-from LandmarkTrainingLib.core import rendering
 from LandmarkTrainingLib.core.poses import head_to_scanner, move_points, random_pose
-from LandmarkTrainingLib.core.rendering import (
-    studies_of_labels,
-    studies_of_volumes,
-    write_dataset,
-    write_stack,
-)
+from LandmarkTrainingLib.core.rendering import studies_of_labels, studies_of_volumes
 
 GEOMETRY = ScoutGeometry(slices=3, gap_mm=15.0, thickness_mm=6.0)
 
@@ -69,7 +64,7 @@ def dataset(tmp_path_factory, labels, constellation):
 def test_a_data_set_has_the_files_of_every_study(dataset):
     folder, studies = dataset
     listed = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    assert listed == {"format": rendering.DATASET_FORMAT, "studies": [study.name for study in studies]}
+    assert listed == {"format": DATASET_FORMAT, "studies": [study.name for study in studies]}
     for study in studies:
         files = {path.name for path in (folder / "studies" / study.name).iterdir()}
         assert files == {f"{plane}.nrrd" for plane in PLANES} | {"landmarks.mrk.json", "provenance.json"}

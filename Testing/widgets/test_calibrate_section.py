@@ -162,7 +162,9 @@ def test_the_bundled_model_runs_in_the_panel(panel):
     panel.panel.calibrate.find = find_landmarks
     panel.current.select(panel.current.engine.add_scouts([resource_path("SampleData", "ColinScouts", "dicom")]))
     panel.ui.deviceComboBox.setCurrentIndex(panel.ui.deviceComboBox.findData("cpu"))
+    panel.ui.thresholdSpinBox.setValue(0.3)
     panel.ui.calibrateButton.click()
     panel.app.wait_until(lambda: not panel.panel.work.busy, timeout_s=120)
     assert panel.calibration.model.device == "cpu"
+    assert panel.calibration.model.threshold == pytest.approx(0.3)
     assert panel.calibration.model.name == "brain-scout"

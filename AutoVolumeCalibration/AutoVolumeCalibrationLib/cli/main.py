@@ -70,6 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INPUT_CODE
 
 
+def main_or_exit(argv: Sequence[str]) -> None:
+    """Run one command for a caller that only knows exceptions (a MONAI bundle): SystemExit where it fails."""
+    code = main(argv)
+    if code:
+        sys.exit(code)
+
+
 def entry_point() -> NoReturn:
     """The console command: always leaves by ``sys.exit``, because Slicer does not exit when a script raises."""
     _set_up_process()

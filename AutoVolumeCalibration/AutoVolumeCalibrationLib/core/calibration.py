@@ -63,13 +63,15 @@ class Check:
 class ModelInfo:
     """Which model found the landmarks, on which device it ran, and the error that its landmarks share.
 
-    ``pose_covariance`` is (7, 7) as ``frame.fit_frame`` takes it, None where it was not measured.
+    ``pose_covariance`` is (7, 7) as ``frame.fit_frame`` takes it, None where it was not measured. ``threshold`` is
+    a person's choice of the peak height below which a landmark is not found, None for the model's own.
     """
 
     name: str
     sha256: str
     device: str
     pose_covariance: np.ndarray | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

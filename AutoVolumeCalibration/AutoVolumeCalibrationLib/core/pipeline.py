@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .calibration import ERROR, Calibration, ModelInfo
 from .checks import Evidence, run_checks, scout_checks
-from .errors import InputError
+from .errors import InputError, UsageError
 from .frame import fit_frame
 from .landmarks import MISSING, PREDICTED, Landmark
 from .localisation import locate
@@ -29,6 +29,7 @@ def calibrate(
     *,
     box: str | None = None,
     corrections: Iterable[Landmark] = (),
+    threshold: float | None = None,
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Calibration:
@@ -37,20 +38,24 @@ def calibrate(
     Args:
         box: name of one of the protocol's boxes, its first when None.
         corrections: landmarks that a person placed; they replace the predicted ones.
+        threshold: peak height, 0..1, below which a landmark is not found; the model's own when None.
         progress: called with the fraction of the slices done, 0..1.
         cancelled: asked between batches of slices; True raises Cancelled.
 
     Raises:
         InputError: the scouts cannot be planned on, or too few landmarks are found.
         ProtocolError: the protocol has no such box.
+        UsageError: the threshold is not between 0 and 1.
     """
     require_usable(stacks)
     rule = box_rule(protocol, box)
+    if threshold is not None:
+        model = _with_threshold(model, threshold)
     started = time.perf_counter()
     located = locate(stacks, protocol, model, progress, cancelled)
     detected = time.perf_counter()
     predicted = in_protocol_order(located.landmarks, protocol)
-    info = ModelInfo(model.name, model.sha256, model.device, model.uncertainty.pose_covariance)
+    info = ModelInfo(model.name, model.sha256, model.device, model.uncertainty.pose_covariance, threshold)
     try:
         result = _plan(stacks, protocol, rule, predicted, corrections, located.disagreeing, info)
     except InputError as error:
@@ -111,6 +116,12 @@ def with_corrections(predicted: Iterable[Landmark], corrections: Iterable[Landma
     """The predicted landmarks with those replaced that a person placed or marked missing."""
     placed = {mark.name: mark for mark in corrections if mark.status != PREDICTED}
     return tuple(placed.get(mark.name, mark) for mark in predicted)
+
+
+def _with_threshold(model: LandmarkModel, threshold: float) -> LandmarkModel:
+    if not 0 < threshold < 1:
+        raise UsageError(f"a detection threshold of {threshold:g} finds all or nothing", remedy="Give one in 0..1.")
+    return replace(model, threshold=threshold)
 
 
 def _not_recognised(stacks: Sequence[ScoutStack], protocol: Protocol, predicted: Sequence[Landmark]) -> InputError:

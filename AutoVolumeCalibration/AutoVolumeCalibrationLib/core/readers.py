@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .dicom_reader import DicomFrame, NotAScout, is_dicom, read_dicom_frames, stacks_from_frames
 from .errors import Cancelled, InputError
 from .image_reader import IMAGE_SUFFIXES, read_image_scouts
-from .scouts import ScoutStack, require_usable
+from .scouts import ScoutStack, group_into_stacks, require_usable
 from .volume_scouts import cut_if_volume
 
 _logger = logging.getLogger(__name__)
@@ -37,7 +37,8 @@ def read_scouts(
     All DICOM frames are pooled, be they one series of mixed orientation or three series, and sorted
     into stacks; several stacks of one plane are all kept. A 3D image, or a DICOM series dense enough
     to be one, is cut into three planes. A folder is searched with all its subfolders: other files in
-    it are skipped, and its image files too where it holds DICOM.
+    it are skipped, and its image files too where it holds DICOM. Image files of a single slice each
+    are joined to a stack where they are parallel: that is how unevenly spaced slices are stored.
 
     Args:
         paths: at least one; a path given twice counts once.
@@ -55,21 +56,33 @@ def read_scouts(
         raise InputError("no scouts were given", remedy="Name a DICOM folder or image files.")
     found = [_find_files(Path(path)) for path in paths]
     frames: list[DicomFrame] = []
-    stacks: list[ScoutStack] = []
+    images: list[ScoutStack] = []
     seen: set[Path] = set()
     for files in found:
         frames += _read_frames(_unseen(files.dicom, seen), files.chosen, force, cancelled)
         for path in _unseen(files.images, seen):
             _stop_if(cancelled)
-            stacks += read_image_scouts(path)
+            images += read_image_scouts(path)
     source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-    if frames:
-        stacks = [cut for stack in stacks_from_frames(frames, source) for cut in cut_if_volume(stack)] + stacks
+    stacks = [cut for stack in stacks_from_frames(frames, source) for cut in cut_if_volume(stack)] if frames else []
+    stacks += _joined(images)
     try:
         require_usable(stacks)
     except InputError as error:
         raise InputError(error.what, source=source, remedy=error.remedy) from error
     return stacks
+
+
+def _joined(stacks: Sequence[ScoutStack]) -> list[ScoutStack]:
+    """Parallel stacks of a single slice each as one stack; slices at one place are repeats, and stay apart."""
+    single = [stack for stack in stacks if len(stack.slices) == 1]
+    groups = group_into_stacks(stack.slices[0] for stack in single)
+    if sum(len(group.slices) for group in groups) < len(single):
+        return list(stacks)
+    names = {id(stack.slices[0]): stack.name for stack in single}
+    joined = {id(group.slices[0]): replace(group, name=names[id(group.slices[0])]) for group in groups}
+    kept = [joined.get(id(s.slices[0])) if len(s.slices) == 1 else s for s in stacks]
+    return [stack for stack in kept if stack is not None]
 
 
 def _find_files(path: Path) -> _Files:

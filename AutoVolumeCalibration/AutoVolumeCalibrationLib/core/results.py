@@ -139,7 +139,7 @@ def calibration_to_dict(
         "landmarks": [_landmark_to_dict(landmark) for landmark in calibration.landmarks],
         "predicted": [_landmark_to_dict(landmark) for landmark in calibration.predicted],
         "frame": _frame_to_dict(calibration.frame),
-        "box": _box_to_dict(calibration.box),
+        "box": box_to_dict(calibration.box),
         "prescription": calibration.prescription.to_dict(),
         "checks": [{"name": c.name, "level": c.level, "message": c.message} for c in calibration.checks],
         "timings_s": {name: float(seconds) for name, seconds in calibration.timings_s.items()},
@@ -174,14 +174,14 @@ def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibra
 
 
 def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
-    shared = {"pose_covariance": _list(model.pose_covariance)}
+    shared = {"pose_covariance": _list(model.pose_covariance), "threshold": model.threshold}
     return {"name": model.name, "sha256": model.sha256, "device": model.device, **shared}
 
 
 def _model(entry: Mapping[str, Any]) -> ModelInfo:
     shared = entry.get("pose_covariance")
     covariance = None if shared is None else np.array(shared, dtype=float)
-    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance)
+    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance, entry.get("threshold"))
 
 
 def _landmark_to_dict(landmark: Landmark) -> dict[str, Any]:
@@ -216,7 +216,8 @@ def _frame_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
     }
 
 
-def _box_to_dict(box: OrientedBox) -> dict[str, Any]:
+def box_to_dict(box: OrientedBox) -> dict[str, Any]:
+    """A box as JSON has it; RAS mm, ``axes`` in rows."""
     return {
         "name": box.name,
         "center_mm": _list(box.center_mm),

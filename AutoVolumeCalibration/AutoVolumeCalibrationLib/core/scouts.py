@@ -17,6 +17,10 @@ from .errors import InputError
 #: Slices whose axes differ by less than this (difference of direction cosines) share a stack.
 ORIENTATION_TOLERANCE = 1e-3
 
+#: Slices that lie and turn no further than this off an even grid make one image.
+EVEN_TOLERANCE_MM = 1e-3
+SAME_AXES_TOLERANCE = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class ScoutSlice:
@@ -136,6 +140,20 @@ def group_into_stacks(
         ordered = _without_repeats(sorted(group, key=lambda s: float(s.origin_mm @ normal)))
         stacks.append(ScoutStack(plane_of(normal), tuple(ordered), frame_of_reference, name))
     return sorted(stacks, key=lambda s: (PLANE_NORMAL_AXIS[s.plane], -len(s.slices)))
+
+
+def is_even(stack: ScoutStack) -> bool:
+    """Whether one image can hold the slices exactly: same grid, stacked straight along the normal, evenly."""
+    first, last = stack.slices[0], stack.slices[-1]
+    for s in stack.slices:
+        if s.pixels.shape != first.pixels.shape or s.spacing_mm != first.spacing_mm:
+            return False
+        if np.abs([s.column_axis - first.column_axis, s.row_axis - first.row_axis]).max() > SAME_AXES_TOLERANCE:
+            return False
+    reach_mm = float((last.origin_mm - first.origin_mm) @ first.normal)
+    depths = np.linspace(0.0, reach_mm, len(stack.slices))
+    straight = first.origin_mm + depths[:, None] * first.normal
+    return bool(np.abs(np.array([s.origin_mm for s in stack.slices]) - straight).max() < EVEN_TOLERANCE_MM)
 
 
 def require_usable(stacks: Sequence[ScoutStack]) -> None:

@@ -94,6 +94,7 @@ class CalibrationEngine:
         box: str | None = None,
         model: str | Path | None = None,
         device: str = "auto",
+        threshold: float | None = None,
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Study:
@@ -105,6 +106,7 @@ class CalibrationEngine:
             box: one of the protocol's boxes, its first when None.
             model: name of a shipped model or a bundle's folder; the default one when None.
             device: "auto", "cpu", "cuda" or "mps".
+            threshold: peak height, 0..1, below which a landmark is not found; the model's own when None.
             progress: called with the fraction done, 0..1.
             cancelled: True raises Cancelled, and the scene stays as it was.
         """
@@ -120,6 +122,7 @@ class CalibrationEngine:
                 network,
                 box=box,
                 corrections=self.corrections(study),
+                threshold=threshold,
                 progress=progress,
                 cancelled=cancelled,
             )

@@ -14,7 +14,7 @@ from ..core.coordinates import unit
 from ..core.errors import AutoVolumeError, InputError
 from ..core.image_checks import finite_pixels
 from ..core.reslice import Volume
-from ..core.scouts import ScoutSlice, ScoutStack, group_into_stacks
+from ..core.scouts import ScoutSlice, ScoutStack, group_into_stacks, is_even
 from ..core.volume_scouts import cut_volume, is_volume, stack_from_volume
 from .transforms import parent_to_world
 
@@ -23,10 +23,6 @@ THICKNESS_ATTRIBUTE = "AutoVolume.ThicknessMm"
 FRAME_OF_REFERENCE_ATTRIBUTE = "AutoVolume.FrameOfReference"
 #: Shared by the nodes of one stack that had to be split into single slices.
 STACK_ATTRIBUTE = "AutoVolume.Stack"
-
-#: Slices that lie and turn no further than this off an even grid make one volume node.
-EVEN_TOLERANCE_MM = 1e-3
-SAME_AXES_TOLERANCE = 1e-6
 
 
 def stacks_from_volume_nodes(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> list[ScoutStack]:
@@ -76,7 +72,7 @@ def volume_nodes_from_stack(
     scene: slicer.vtkMRMLScene, stack: ScoutStack, name: str
 ) -> list[slicer.vtkMRMLScalarVolumeNode]:
     """New nodes for a stack: one for evenly spaced slices, else one for each slice, ``name 1``, ``name 2``, ..."""
-    if _is_even(stack):
+    if is_even(stack):
         return [_volume_node(scene, stack, stack.slices, name)]
     nodes = [_volume_node(scene, stack, [s], f"{name} {number}") for number, s in enumerate(stack.slices, start=1)]
     for node in nodes:
@@ -110,20 +106,6 @@ def _ijk_to_ras(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
 def _thickness_mm(node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
     text = node.GetAttribute(THICKNESS_ATTRIBUTE)
     return float(text) if text else None
-
-
-def _is_even(stack: ScoutStack) -> bool:
-    """Whether one volume node can hold the slices exactly: same grid, stacked straight along the normal, evenly."""
-    first, last = stack.slices[0], stack.slices[-1]
-    for s in stack.slices:
-        if s.pixels.shape != first.pixels.shape or s.spacing_mm != first.spacing_mm:
-            return False
-        if np.abs([s.column_axis - first.column_axis, s.row_axis - first.row_axis]).max() > SAME_AXES_TOLERANCE:
-            return False
-    reach_mm = float((last.origin_mm - first.origin_mm) @ first.normal)
-    depths = np.linspace(0.0, reach_mm, len(stack.slices))
-    straight = first.origin_mm + depths[:, None] * first.normal
-    return bool(np.abs(np.array([s.origin_mm for s in stack.slices]) - straight).max() < EVEN_TOLERANCE_MM)
 
 
 def _volume_node(

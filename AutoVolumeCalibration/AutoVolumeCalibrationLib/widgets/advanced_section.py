@@ -1,4 +1,4 @@
-"""Advanced: which model runs where."""
+"""Advanced: which model runs where, and how sure it has to be."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from slicer.i18n import tr as _
 from ..core.bundles import DEFAULT_MODEL, DEVICES
 from ..core.resources import resource_path
 from . import dependencies
+from .current_study import CurrentStudy
 from .finding import Settings
 
 
 class AdvancedSection:
     """Settings that most people never need."""
 
-    def __init__(self, ui) -> None:
-        self._ui = ui
+    def __init__(self, ui, current: CurrentStudy) -> None:
+        self._ui, self._current = ui, current
+        self._shown: tuple[str, float | None] = ("", None)
         for metadata in sorted(resource_path("Models").glob("*/configs/metadata.json")):
             ui.modelComboBox.addItem(metadata.parents[1].name, metadata.parents[1].name)
         ui.modelComboBox.setCurrentIndex(ui.modelComboBox.findData(DEFAULT_MODEL))
@@ -28,13 +30,27 @@ class AdvancedSection:
     def settings(self) -> Settings:
         """What is chosen."""
         models, devices = self._ui.modelComboBox, self._ui.deviceComboBox
-        return Settings(models.itemData(models.currentIndex), devices.itemData(devices.currentIndex))
+        return Settings(
+            models.itemData(models.currentIndex),
+            devices.itemData(devices.currentIndex),
+            self._ui.thresholdSpinBox.value or None,  # the smallest value stands for the model's own
+        )
 
     def update(self) -> None:
-        """Say what the first run will install."""
+        """Show the study's threshold, and say what the first run will install."""
+        self._show_threshold()
         text = dependencies.first_run_text()
         self._ui.firstRunLabel.text = text
         self._ui.firstRunLabel.visible = bool(text)
+
+    def _show_threshold(self) -> None:
+        """Where another study or plan came, its threshold; what a person set since then stays until Calibrate."""
+        study, calibration = self._current.study, self._current.calibration
+        threshold = calibration.model.threshold if calibration and calibration.model else None
+        shown = (study.node.GetID() if study else "", threshold)
+        if shown != self._shown:
+            self._shown = shown
+            self._ui.thresholdSpinBox.value = threshold or 0.0
 
     def _on_model_folder(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(self._ui.modelFolderButton, _("Model bundle"))

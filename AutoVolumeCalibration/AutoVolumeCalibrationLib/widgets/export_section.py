@@ -1,4 +1,4 @@
-"""Export: points and box as markups, everything as JSON, a picture, and a scene."""
+"""Export: points and box as markups, everything as JSON, a picture, and a scene; corrected studies to train on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import qt
+import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
 from ..core.calibration import Calibration
+from ..core.dataset import add_study, decided_by_person, study_names
 from ..core.overview import draw_overview
 from ..core.resources import resource_path
 from ..core.results import OVERVIEW_FILE, RESULT_FILES, SCENE_FILE, write_results
@@ -24,6 +26,9 @@ from .work import Work
 
 PROTOCOL_FILE = "protocol.json"
 
+#: The application's settings remember the training set: it grows from patient to patient.
+TRAINING_SET = "AutoVolumeCalibration/TrainingSet"
+
 _Drawings = Mapping[str, Callable[[Calibration, Path], None]]
 
 
@@ -33,12 +38,19 @@ class ExportSection:
     def __init__(self, ui, current: CurrentStudy, work: Work) -> None:
         self._ui, self._current, self._work = ui, current, work
         ui.exportButton.connect("clicked()", self._on_export)
+        ui.trainingSetButton.connect("clicked()", self._on_training_set)
 
     def update(self) -> None:
-        """Allow the export where there is a plan."""
+        """Allow the export where there is a plan, and the training set where a person corrected it."""
         none = _("Calibrate first, or begin by hand.") if self._current.calibration is None else ""
         tip = _("Save landmarks.mrk.json, scanbox.mrk.json, calibration.json and overview.png in a folder")
         allow(self._ui.exportButton, tip, none)
+        tip = _("Add scouts, points and box to a folder of studies to train on; names and ids stay out")
+        allow(self._ui.trainingSetButton, tip, none or self._why_not_train())
+
+    def _why_not_train(self) -> str:
+        corrected = any(decided_by_person(self._current.calibration))
+        return "" if corrected else _("Correct a point first: from its own answers a model learns nothing.")
 
     def _on_export(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(self._ui.exportButton, _("Folder for the results"))
@@ -55,6 +67,27 @@ class ExportSection:
                     with_scene=self._ui.sceneCheckBox.checked,
                 )
             self._work.say(_("{count} files saved in {folder}.").format(count=len(files), folder=folder))
+
+    def _on_training_set(self) -> None:
+        settings, button = slicer.app.userSettings(), self._ui.trainingSetButton
+        before = settings.value(TRAINING_SET, "")
+        folder = qt.QFileDialog.getExistingDirectory(button, _("Folder of the training set"), before)
+        if not folder:
+            return
+        with errors_shown():
+            dependencies.ensure(dependencies.PLANNING)
+            with slicer.util.WaitCursor():
+                text = _add_to_training_set(Path(folder), self._current.calibration)
+            settings.setValue(TRAINING_SET, folder)
+            self._work.say(text)
+
+
+def _add_to_training_set(folder: Path, calibration: Calibration) -> str:
+    """Add the study; gives what was added, in words."""
+    name = add_study(folder, calibration).name
+    placed, removed = decided_by_person(calibration)
+    text = _("Added as {name}: landmarks set by you: {placed}, taken away: {removed}. Studies in the set now: {count}.")
+    return text.format(name=name, placed=len(placed), removed=len(removed), count=len(study_names(folder)))
 
 
 def export(calibration: Calibration, folder: Path, *, study: str, with_picture: bool, with_scene: bool) -> list[Path]:

@@ -15,10 +15,14 @@ from .background import IsCancelled, Progress
 
 @dataclass(frozen=True)
 class Settings:
-    """Which model runs where: ``model`` is a shipped one's name or a bundle's folder."""
+    """Which model runs where: ``model`` is a shipped one's name or a bundle's folder.
+
+    A landmark whose peak is lower than ``threshold`` is not found; None for the model's own.
+    """
 
     model: str
     device: str
+    threshold: float | None = None
 
 
 def find_landmarks(
@@ -40,7 +44,15 @@ def find_landmarks(
 
     model = load_model(settings.model, settings.device)
     try:
-        return calibrate(stacks, protocol, model, corrections=corrections, progress=progress, cancelled=cancelled)
+        return calibrate(
+            stacks,
+            protocol,
+            model,
+            corrections=corrections,
+            threshold=settings.threshold,
+            progress=progress,
+            cancelled=cancelled,
+        )
     except RuntimeError as error:  # torch's own: no memory left on the device, or nothing there for an operation
         raise ModelError(
             f"failed on device {model.device} ({str(error).partition(chr(10))[0][:200]})",

@@ -53,7 +53,7 @@ class Panel:
         self.current = CurrentStudy(engine, next_turn, self._on_error, folder)
         self.inputs = InputsSection(self.ui, self.current, self.work, next_turn)
         self.box = BoxSection(self.ui, self.current, self.work)
-        self.advanced = AdvancedSection(self.ui)
+        self.advanced = AdvancedSection(self.ui, self.current)
         self.calibrate = CalibrateSection(self.ui, self.current, self.work, self.inputs, self.box, self.advanced)
         self.landmarks = LandmarksSection(self.ui, self.current, self.work)
         self._sections = [

@@ -83,6 +83,7 @@ def run_anatomy(arguments: argparse.Namespace) -> int:
 
 def run_render(arguments: argparse.Namespace) -> int:
     """``autovolume render``."""
+    from AutoVolumeCalibrationLib.core.dataset import write_dataset
     from AutoVolumeCalibrationLib.core.protocols import load_protocol
     from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
     from LandmarkTrainingLib.core import rendering
@@ -97,7 +98,7 @@ def run_render(arguments: argparse.Namespace) -> int:
         studies = rendering.studies_of_volumes(
             arguments.volumes, arguments.split, constellation, geometry, arguments.count, arguments.seed
         )
-    written = rendering.write_dataset(arguments.output, studies, constellation)
+    written = write_dataset(arguments.output, studies, constellation)
     print(f"{written} studies in {arguments.output}")
     return 0
 

@@ -147,7 +147,7 @@ def _data_format(slices: SliceSettings, landmarks: int, stem: int) -> dict[str, 
 def _inference(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """``python -m monai.bundle run --config_file configs/inference.json --scouts FOLDER`` calibrates a study."""
     return {
-        "imports": ["$import sys", "$from AutoVolumeCalibrationLib.cli.main import main"],
+        "imports": ["$from AutoVolumeCalibrationLib.cli.main import main_or_exit"],
         "bundle_root": ".",
         "scouts": "scouts",
         "output_dir": "output",
@@ -156,17 +156,17 @@ def _inference(metadata: Mapping[str, Any]) -> dict[str, Any]:
             "name": metadata["network"]["architecture"],
             "options": metadata["network"]["options"],
         },
-        "run": ["$sys.exit(main(['calibrate', @scouts, '--output', @output_dir, '--model', @bundle_root]))"],
+        "run": ["$main_or_exit(['calibrate', @scouts, '--output', @output_dir, '--model', @bundle_root])"],
     }
 
 
 def _training(config: TrainingConfig) -> dict[str, Any]:
     """``python -m monai.bundle run --config_file configs/train.json --labels FOLDER`` trains the same network anew."""
     return {
-        "imports": ["$import sys", "$from AutoVolumeCalibrationLib.cli.main import main"],
+        "imports": ["$from AutoVolumeCalibrationLib.cli.main import main_or_exit"],
         "labels": "labels",
         "run_dir": "run",
         "config_file": "configs/train.json",
         "training": json.loads(json.dumps(asdict(config))),
-        "run": ["$sys.exit(main(['train', '--labels', @labels, '--output', @run_dir, '--config', @config_file]))"],
+        "run": ["$main_or_exit(['train', '--labels', @labels, '--output', @run_dir, '--config', @config_file])"],
     }

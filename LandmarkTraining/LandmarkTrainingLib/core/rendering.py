@@ -1,39 +1,23 @@
-"""Write simulated studies as a data set folder (DESIGN 11): scouts as NRRD, landmarks as Slicer markups."""
+"""Studies with known landmarks, simulated from label maps or cut from volumes, for ``core.dataset`` to write."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.anatomy import Constellation
-from AutoVolumeCalibrationLib.core.coordinates import PLANES, swap_ras_lps
-from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.json_files import json_text
+from AutoVolumeCalibrationLib.core.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
 from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.markups_json import write_landmarks
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, cut_three_planes
 from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
-from AutoVolumeCalibrationLib.core.whole_files import replacing, write_text
 
 if TYPE_CHECKING:
     from .simulator.label_heads import LabelHeads
     from .simulator.render import SliceSettings
-
-DATASET_FORMAT = "AutoVolumeCalibration/dataset/1"
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledStudy:
-    """Scouts with their landmarks, and where both came from (no patient data)."""
-
-    name: str
-    stacks: tuple[ScoutStack, ...]
-    landmarks: tuple[Landmark, ...]
-    provenance: dict[str, Any]
 
 
 def studies_of_labels(
@@ -94,46 +78,6 @@ def studies_of_volumes(
         landmarks = _landmarks({name: points.get(name, np.full(3, np.nan)) for name in constellation.names})
         provenance = {"kind": "volume", "head": head.id, "subject": head.subject, "seed": [seed, number]}
         yield LabelledStudy(f"{head.id}_{number:05d}", stacks, landmarks, provenance)
-
-
-def write_dataset(folder: Path, studies: Iterable[LabelledStudy], constellation: Constellation) -> int:
-    """Write ``dataset.json`` and ``studies/<name>/...``; returns how many studies.
-
-    Raises:
-        UsageError: the folder holds a data set already, or cannot be written.
-    """
-    if (folder / "dataset.json").exists():
-        raise UsageError("holds a data set already", source=str(folder), remedy="Give another folder.")
-    names = []
-    for study in studies:
-        place = folder / "studies" / study.name
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot be made ({error.strerror})", source=str(place)) from error
-        for stack in study.stacks:
-            write_stack(place / f"{stack.plane}.nrrd", stack)
-        write_landmarks(place / "landmarks.mrk.json", study.landmarks, constellation)
-        write_text(place / "provenance.json", json_text(study.provenance))
-        names.append(study.name)
-    write_text(folder / "dataset.json", json_text({"format": DATASET_FORMAT, "studies": names}))
-    return len(names)
-
-
-def write_stack(path: Path, stack: ScoutStack) -> None:
-    """Write an evenly spaced stack as an image (k, row, column) with its geometry."""
-    import SimpleITK
-
-    first = stack.slices[0]
-    positions = stack.positions_mm
-    gap = float(np.diff(positions).mean()) if len(positions) > 1 else stack.thickness_mm
-    image = SimpleITK.GetImageFromArray(np.stack([s.pixels for s in stack.slices]))
-    image.SetSpacing([first.spacing_mm[1], first.spacing_mm[0], gap])
-    axes = np.stack([first.column_axis, first.row_axis, stack.normal])
-    image.SetDirection(swap_ras_lps(axes).T.ravel().tolist())
-    image.SetOrigin(swap_ras_lps(first.origin_mm).tolist())
-    with replacing(path) as temporary:
-        SimpleITK.WriteImage(image, str(temporary), useCompression=True)
 
 
 def _landmarks(points: dict[str, np.ndarray]) -> tuple[Landmark, ...]:

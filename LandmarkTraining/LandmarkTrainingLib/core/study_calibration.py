@@ -38,6 +38,9 @@ LIMITS = PoseLimits(rotation_deg=15.0, shift_mm=20.0)
 #: A pose error further than this many times the median is a failure that the checks must catch, not the usual error.
 LARGEST_ERROR = 4.0
 
+#: From fewer pose errors no covariance is told.
+FEWEST_STUDIES = 10
+
 
 @dataclass(frozen=True, eq=False)
 class _Study:
@@ -80,11 +83,13 @@ def _depth_sd(model: LandmarkModel, seen: list[_Study]) -> float:
                 depth, open_sided = depth_in_stack(stack.positions_mm, stack.heights[:, k], model.tau_mm)
                 if not open_sided:
                     errors.append(depth - true @ stack.axes[2])
-    return float(np.sqrt(np.mean(np.square(errors))))
+    return float(np.sqrt(np.mean(np.square(errors)))) if errors else model.uncertainty.through_plane_mm
 
 
-def _pose_covariance(model: LandmarkModel, protocol: Protocol, seen: list[_Study]) -> np.ndarray:
+def _pose_covariance(model: LandmarkModel, protocol: Protocol, seen: list[_Study]) -> np.ndarray | None:
     """(7, 7) second moments of the pose errors beyond what independent landmark errors explain.
+
+    None where a model, hardly trained, finds the head in fewer than ``FEWEST_STUDIES``.
 
     Left and right are alike, so moments between a mirrored and an unmirrored coordinate are set to zero.
     """
@@ -96,6 +101,8 @@ def _pose_covariance(model: LandmarkModel, protocol: Protocol, seen: list[_Study
             continue
         differences.append(pose_difference(protocol, frame, case.truth))
         explained.append(frame.covariance)
+    if len(differences) < FEWEST_STUDIES:
+        return None
     errors = np.array(differences)
     size = np.linalg.norm(errors[:, :3], axis=1)
     usual = errors[size < LARGEST_ERROR * np.median(size)]

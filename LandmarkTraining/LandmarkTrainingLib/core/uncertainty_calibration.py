@@ -11,7 +11,7 @@ import torch
 
 from AutoVolumeCalibrationLib.core.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.heatmaps import amplitude
-from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty
+from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty, default_uncertainty
 
 from .batches import TargetSettings
 from .simulator.label_heads import LabelHeads
@@ -32,6 +32,9 @@ SHRINKAGE = 30
 
 COVERED = 68.27
 
+#: A network that finds fewer landmarks than this in all slices is hardly trained: nothing is told of its errors.
+FEWEST_PEAKS = 500
+
 
 def calibrate_uncertainty(
     network: torch.nn.Module,
@@ -44,7 +47,7 @@ def calibrate_uncertainty(
     threshold: float = 0.2,
     seed: int = 20261120,
 ) -> PeakUncertainty:
-    """Errors of ``network`` on random slices of ``heads`` as a calibration."""
+    """Errors of ``network`` on random slices of ``heads``; the default calibration for a network that finds nothing."""
     errors, heights, spreads, planes, depths = [], [], [], [], []
     settings = SliceSettings()
     for start in range(0, slices, 48):
@@ -59,6 +62,8 @@ def calibrate_uncertainty(
     error, height, spread = np.abs(np.concatenate(errors)), np.concatenate(heights), np.concatenate(spreads)
     plane, depth = np.concatenate(planes), np.concatenate(depths)
     used = np.isfinite(error[..., 0]) & (height >= threshold)
+    if used.sum() < FEWEST_PEAKS:
+        return default_uncertainty(used.shape[1])
     centers, factors = _height_factors(error, height, used)
     normalised = error / np.interp(height, centers, factors)[..., None]
     base = np.stack([_base(normalised[plane == p], used[plane == p]) for p in range(len(PLANES))])
