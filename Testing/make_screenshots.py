@@ -1,4 +1,6 @@
-"""Draws the panel beside the views into Resources/Screenshots/panel.png, and the sample data's thumbnail.
+"""Draws the walk-through of the user guide into Resources/Screenshots: load, calibrate, correct, export.
+
+Also the sample data's thumbnail.
 
 Run: ``python Testing/make_screenshots.py``. The panel is that of the stand-in for Qt, not of the application; the
 views are Slicer's own, where there is EGL or a display, and left out elsewhere.
@@ -19,7 +21,7 @@ os.environ.setdefault("QT_QPA_FONTDIR", "/usr/share/fonts/truetype/dejavu")
 from standin.session import StandIn, installed  # noqa: E402
 from views_support import can_render, open_views  # noqa: E402
 
-PICTURE = ROOT / "Resources" / "Screenshots" / "panel.png"
+PICTURES = ROOT / "Resources" / "Screenshots"
 THUMBNAIL = ROOT / "AutoVolumeCalibration" / "Resources" / "Icons" / "ColinScouts.png"
 MODULE = ROOT / "AutoVolumeCalibration" / "AutoVolumeCalibration.py"
 SCOUTS = ROOT / "Resources" / "SampleData" / "ColinScouts" / "dicom"
@@ -30,36 +32,64 @@ BACKGROUND = "#20242a"
 THUMBNAIL_SIDE = 128
 
 
+#: Collapsible sections of the panel, from top to bottom.
+SECTIONS = ("inputs", "plan", "checks", "landmarks", "box", "scanner", "advanced", "exportSection")
+
+#: How far AC is dragged for the picture of a correction, screen pixels upwards.
+DRAG_PIXELS = 6
+
+
 def main() -> None:
-    """Load the sample, calibrate, look at AC, and draw what is to be seen."""
+    """Load the sample, calibrate, correct AC, and draw what is to be seen after each step."""
     with tempfile.TemporaryDirectory() as folder, installed(Path(folder)) as stand_in:
         size = ((SCREEN[0] - PANEL_WIDTH - 2 * GAP) // 2, (SCREEN[1] - GAP) // 2)
         views = open_views(stand_in.scene, stand_in.application_logic, size) if can_render() else None
         widget = stand_in.open_module(MODULE)
-        _load_and_calibrate(stand_in, widget.panel)
-        _draw(stand_in, widget, views)
+        panel = widget.panel
+        _load(stand_in, panel)
+        _draw(stand_in, widget, views, "load.png", ("inputs", "plan", "checks", "landmarks"))
+        _calibrate(stand_in, panel)
+        _draw(stand_in, widget, views, "panel.png", ("plan", "checks", "landmarks", "box"))
+        if views:
+            _image(views.yellow.image()).scaledToHeight(THUMBNAIL_SIDE).save(str(THUMBNAIL))
+            _drag_first_landmark(stand_in, panel, views)
+            _draw(stand_in, widget, views, "correct.png", ("plan", "checks", "landmarks", "box"))
+        _draw(stand_in, widget, views, "export.png", ("plan", "checks", "scanner", "advanced", "exportSection"))
+        stand_in.verify()
         if views:
             views.close()
-    print(f"wrote {PICTURE.relative_to(ROOT)}")
 
 
-def _load_and_calibrate(stand_in: StandIn, panel) -> None:
+def _load(stand_in: StandIn, panel) -> None:
     stand_in.dialogs.answer("QFileDialog.getExistingDirectory", str(SCOUTS))
     panel.ui.loadFolderButton.click()
     stand_in.wait_until(lambda: not panel.work.busy, timeout_s=60)
+
+
+def _calibrate(stand_in: StandIn, panel) -> None:
     panel.ui.calibrateButton.click()
     stand_in.wait_until(lambda: not panel.work.busy, timeout_s=300)
     panel.ui.landmarksTable.selectRow(0)
     stand_in.process_events()
-    stand_in.verify()
 
 
-def _draw(stand_in: StandIn, widget, views) -> None:
-    """The panel as it stands in a window of SCREEN, the views on its right."""
+def _drag_first_landmark(stand_in: StandIn, panel, views) -> None:
+    """Drag the chosen landmark upwards in the sagittal view, as a person would with the mouse."""
+    place = panel.current.calibration.landmarks[0].position_mm
+    views.jump_to(place)
+    x, y = views.yellow.pixel_of(place)
+    views.yellow.drag((x, y), (x, y + DRAG_PIXELS))
+    for _ in range(3):
+        stand_in.process_events()
+
+
+def _draw(stand_in: StandIn, widget, views, name: str, opened: tuple[str, ...]) -> None:
+    """The panel with some sections open as it stands in a window of SCREEN, the views on its right."""
     import qt
 
     ui = widget.panel.ui
-    ui.inputsButton.checked = False  # their work is done, and the rest fits without scrolling
+    for section in SECTIONS:
+        getattr(ui, f"{section}Button").checked = section in opened
     ui.landmarksTable.maximumHeight = ui.landmarksTable.minimumHeight = 112
     ui.namesCheckBox.checked = False
     widget.parent.resize(PANEL_WIDTH, SCREEN[1])
@@ -71,23 +101,26 @@ def _draw(stand_in: StandIn, widget, views) -> None:
     painter = qt.QPainter(picture)
     painter.drawPixmap(0, 0, panel)
     if views:
-        views.three_d.fit()
-        views.three_d.renderer.GetActiveCamera().Zoom(1.6)
-        right = picture.width() - views.red.size[0]
-        lower = picture.height() - views.red.size[1]
-        left = right - GAP - views.red.size[0]
-        for view, x, y in (
-            (views.red, left, 0),
-            (views.three_d, right, 0),
-            (views.green, left, lower),
-            (views.yellow, right, lower),
-        ):
-            painter.drawImage(x, y, _image(view.image()))
+        _paint_views(painter, picture, views)
     painter.end()
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(str(PICTURE))
-    if views:
-        _image(views.yellow.image()).scaledToHeight(THUMBNAIL_SIDE).save(str(THUMBNAIL))
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    picture.save(str(PICTURES / name))
+    print(f"wrote {(PICTURES / name).relative_to(ROOT)}")
+
+
+def _paint_views(painter, picture, views) -> None:
+    views.three_d.fit()
+    views.three_d.renderer.GetActiveCamera().Zoom(1.6)
+    right = picture.width() - views.red.size[0]
+    lower = picture.height() - views.red.size[1]
+    left = right - GAP - views.red.size[0]
+    for view, x, y in (
+        (views.red, left, 0),
+        (views.three_d, right, 0),
+        (views.green, left, lower),
+        (views.yellow, right, lower),
+    ):
+        painter.drawImage(x, y, _image(view.image()))
 
 
 def _image(pixels):

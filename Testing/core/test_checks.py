@@ -223,3 +223,12 @@ def test_messages_are_one_line_and_name_at_most_five_points(protocol, stacks):
     for check in run_checks(evidence(protocol, stacks, marks)):
         assert "\n" not in check.message and check.message.endswith((".", "?"))
         assert check.message.count(",") < 6
+
+
+def test_a_point_placed_far_from_where_the_others_expect_it_is_named(protocol, stacks):
+    marks = landmarks_at(protocol)
+    ac = named(marks, "AC")
+    near = replaced(marks, ac.corrected(ac.position_mm + [0.0, 0.0, 3.0]))
+    far = replaced(marks, ac.corrected(ac.position_mm + [0.0, 0.0, 12.0]))
+    assert "placed points" not in findings(protocol, stacks, near)
+    assert findings(protocol, stacks, far)["placed points"] == WARNING

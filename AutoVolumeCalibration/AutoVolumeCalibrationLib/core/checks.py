@@ -46,6 +46,10 @@ EMPTY_BLOCK, EMPTY_RATIO = 4, 0.5
 EMPTY_STEP = 2
 
 
+#: A placed point is far off beyond so many mm and times the spread of its place among heads.
+PLACED_SLACK_MM, PLACED_SPREADS = 2.0, 3.0
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What the checks look at."""
@@ -62,7 +66,7 @@ class Evidence:
 def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     """All findings, worst first; a single "ok" when there is none."""
     findings = [*scout_checks(evidence.stacks)]
-    for look in (_head, _found, _confidence, _outliers, _planes_agree, _size, _tilt, _faces, _cut_off):
+    for look in (_head, _found, _confidence, _outliers, _placed, _planes_agree, _size, _tilt, _faces, _cut_off):
         finding = look(evidence)
         if finding:
             findings.append(finding)
@@ -153,6 +157,20 @@ def _outliers(e: Evidence) -> Check | None:
         return Check(
             "outliers", level, f"{len(e.frame.outliers)} points contradict the others: check {_some(e.frame.outliers)}."
         )
+    return None
+
+
+def _placed(e: Evidence) -> Check | None:
+    """A placed point counts as it is; say where it is far from what the others make of it."""
+    spread = {mark.name: float(np.linalg.norm(mark.sd_mm)) for mark in e.protocol.constellation.landmarks}
+    far = [
+        f"{mark.name} ({e.frame.residuals_mm[mark.name]:.0f} mm)"
+        for mark in e.landmarks
+        if mark.status == CORRECTED
+        and e.frame.residuals_mm[mark.name] > PLACED_SLACK_MM + PLACED_SPREADS * spread[mark.name]
+    ]
+    if far:
+        return Check("placed points", WARNING, f"Placed far from where the other points expect it: {_some(far)}.")
     return None
 
 
