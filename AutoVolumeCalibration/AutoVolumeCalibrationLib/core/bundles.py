@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ModelError, UsageError
+from .inference_speed import prepare_for_inference
 from .json_files import read_json, require_schema
 from .network_input import IN_CHANNELS
 from .networks import build_network, find_architecture
@@ -103,7 +104,7 @@ def load_model(name_or_folder: str | Path = DEFAULT_MODEL, device: str = "auto")
     chosen = choose_device(device)
     network = _network_without_memory(metadata["network"]["architecture"], options)
     _load_weights(network, folder, metadata["weights"])
-    network.eval().float().to(chosen)
+    prepare_for_inference(network.eval().float()).to(chosen)
     return LandmarkModel(
         name=metadata["name"],
         sha256=metadata["weights"]["sha256"],

@@ -158,7 +158,8 @@ def _run_network(
         for part in batch.split(BATCH):
             if cancelled and cancelled():
                 raise Cancelled
-            heatmaps.append(model.network(part.to(model.device)).float().cpu())
+            part = part.to(model.device).contiguous(memory_format=torch.channels_last)
+            heatmaps.append(model.network(part).float().cpu())
             if progress:
                 progress(sum(map(len, heatmaps)) / len(images))
     return torch.cat(heatmaps)
