@@ -17,12 +17,44 @@ if TYPE_CHECKING:
 
 #: Largest value of any width or count an option may name: refuses memory bombs in foreign bundles.
 LARGEST_WIDTH = 2048
+#: Likewise for dilation rates, in pixels, and for the number of blocks of a stage.
+LARGEST_RATE, LARGEST_DEPTH = 32, 64
 
 
 def _unet_plus_plus(**options: Any) -> torch.nn.Module:
     from .architectures.unet_plus_plus import StemUNetPlusPlus
 
     return StemUNetPlusPlus(**options)
+
+
+def _unet(**options: Any) -> torch.nn.Module:
+    from .architectures.unet import StemUNet
+
+    return StemUNet(**options)
+
+
+def _attention_unet(**options: Any) -> torch.nn.Module:
+    from .architectures.attention_unet import StemAttentionUNet
+
+    return StemAttentionUNet(**options)
+
+
+def _scn(**options: Any) -> torch.nn.Module:
+    from .architectures.scn import SpatialConfigurationNet
+
+    return SpatialConfigurationNet(**options)
+
+
+def _flat_net(**options: Any) -> torch.nn.Module:
+    from .architectures.flat_net import FlatNet
+
+    return FlatNet(**options)
+
+
+def _deeplabv3(**options: Any) -> torch.nn.Module:
+    from .architectures.deeplabv3 import DeepLabV3
+
+    return DeepLabV3(**options)
 
 
 @dataclass(frozen=True)
@@ -43,21 +75,61 @@ def _fraction(value: Any) -> bool:
     return isinstance(value, (int, float)) and 0 <= value < 1
 
 
-def _six_widths(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 6 and all(_count(width) for width in value)
+def _counts(length: int, largest: int = LARGEST_WIDTH) -> Callable[[Any], bool]:
+    """Check of a list of ``length`` counts, none above ``largest``."""
 
+    def check(value: Any) -> bool:
+        is_list = isinstance(value, (list, tuple)) and len(value) == length
+        return is_list and all(_count(count) and count <= largest for count in value)
+
+    return check
+
+
+def _one_of(*counts: int) -> Callable[[Any], bool]:
+    return lambda value: _count(value) and value in counts
+
+
+def _sixteen_stems(options: Mapping[str, Any]) -> int:
+    return 16 * options["stem"]
+
+
+_EVERY = {"in_channels": _count, "out_channels": _count, "stem": _one_of(1, 2, 4)}
 
 ARCHITECTURES: dict[str, Architecture] = {
     "unet_plus_plus": Architecture(
         build=_unet_plus_plus,
+        options={**_EVERY, "features": _counts(6), "dropout": _fraction},
+        divisor=_sixteen_stems,
+    ),
+    "unet": Architecture(
+        build=_unet,
+        options={**_EVERY, "features": _counts(6), "dropout": _fraction},
+        divisor=_sixteen_stems,
+    ),
+    "attention_unet": Architecture(
+        build=_attention_unet,
+        options={**_EVERY, "features": _counts(5), "dropout": _fraction},
+        divisor=_sixteen_stems,
+    ),
+    "scn": Architecture(
+        build=_scn,
+        options={**_EVERY, "width": _count, "dropout": _fraction},
+        divisor=_sixteen_stems,
+    ),
+    "flat_net": Architecture(
+        build=_flat_net,
+        options={**_EVERY, "width": _count, "rates": _counts(5, LARGEST_RATE)},
+        divisor=lambda options: options["stem"],
+    ),
+    "deeplabv3": Architecture(
+        build=_deeplabv3,
         options={
-            "in_channels": _count,
-            "out_channels": _count,
-            "features": _six_widths,
-            "stem": lambda value: _count(value) and value in (1, 2, 4),
-            "dropout": _fraction,
+            **_EVERY,
+            "width": _count,
+            "blocks": _counts(3, LARGEST_DEPTH),
+            "output_stride": _one_of(8, 16),
         },
-        divisor=lambda options: 16 * options["stem"],
+        divisor=lambda options: options["output_stride"],
     ),
 }
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import torch
 from monai.networks.nets import BasicUNetPlusPlus
 
+from .stem import folding
+
 
 class StemUNetPlusPlus(torch.nn.Module):
-    """MONAI's ``BasicUNetPlusPlus`` on images folded by ``PixelUnshuffle(stem)``.
-
-    The full-resolution nodes of the nested decoder hold nearly all the cost of a U-Net++; folding
-    ``stem`` x ``stem`` pixels into channels first divides it by ``stem``**2 and loses no pixel.
+    """MONAI's ``BasicUNetPlusPlus`` on images folded by ``stem``; the heads of its shallower U-Nets are not used.
 
     Args:
         in_channels: channels of the input image.
@@ -30,10 +29,10 @@ class StemUNetPlusPlus(torch.nn.Module):
         self, in_channels: int, out_channels: int, features: Sequence[int], stem: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.fold = torch.nn.PixelUnshuffle(stem)
+        self.fold, channels = folding(in_channels, stem)
         self.nested = BasicUNetPlusPlus(
             spatial_dims=2,
-            in_channels=in_channels * stem**2,
+            in_channels=channels,
             out_channels=out_channels,
             features=tuple(features),
             act=("LeakyReLU", {"inplace": True, "negative_slope": 0.1}),

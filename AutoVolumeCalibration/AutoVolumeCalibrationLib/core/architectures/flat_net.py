@@ -1,0 +1,54 @@
+"""Flat-net (Eslami et al. 2020, Scientific Reports 10:1468, arXiv:1907.07951), behind a space-to-depth stem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from .stem import folding
+
+
+def _activated(in_channels: int, out_channels: int, kernel: int, rate: int = 1) -> list[torch.nn.Module]:
+    """A convolution that keeps the size, and ReLU."""
+    padding = rate * (kernel // 2)
+    return [
+        torch.nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=rate),
+        torch.nn.ReLU(inplace=True),
+    ]
+
+
+class FlatNet(torch.nn.Module):
+    """No pooling: five branches of two 9x9 convolutions, each at its dilation rate, then 5x5 and three 1x1.
+
+    Args:
+        in_channels: channels of the input image.
+        out_channels: one heatmap per landmark, in -1..1.
+        width: filters n of the first convolutions, the others have 2 n, 8 n, 4 n, 2 n; published: 32.
+        stem: side of the folded blocks; the heatmaps are ``stem`` times coarser than the image. Published: 1.
+        rates: dilation rates of the five branches; a heatmap pixel sees 16 max(rates) + 5 folded pixels across.
+
+    Shape:
+        (B, in_channels, H, W), H and W multiples of ``stem`` -> (B, out_channels, H / stem, W / stem).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, width: int, stem: int, rates: Sequence[int] = (1, 2, 3, 4, 5)
+    ) -> None:
+        super().__init__()
+        self.fold, channels = folding(in_channels, stem)
+        self.branches = torch.nn.ModuleList(
+            torch.nn.Sequential(*_activated(channels, width, 9, rate), *_activated(width, 2 * width, 9, rate))
+            for rate in rates
+        )
+        self.joined = torch.nn.Sequential(
+            *_activated(2 * width * len(rates), 8 * width, 5),
+            *_activated(8 * width, 4 * width, 1),
+            *_activated(4 * width, 2 * width, 1),
+            torch.nn.Conv2d(2 * width, out_channels, 1),
+            torch.nn.Tanh(),
+        )
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        folded = self.fold(image)
+        return self.joined(torch.cat([branch(folded) for branch in self.branches], dim=1))
