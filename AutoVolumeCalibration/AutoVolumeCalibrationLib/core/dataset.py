@@ -91,7 +91,7 @@ def add_study(folder: Path | str, calibration: Calibration, *, name: str | None 
     try:
         _write_study(place, study, calibration.protocol.constellation)
         _write_list(folder, [*listed, study.name])
-    except Exception:
+    except BaseException:  # a cancel too must not leave half a study
         shutil.rmtree(place, ignore_errors=True)
         raise
     return place

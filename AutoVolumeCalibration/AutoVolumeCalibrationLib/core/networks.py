@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import ModelError
@@ -21,40 +22,13 @@ LARGEST_WIDTH = 2048
 LARGEST_RATE, LARGEST_DEPTH = 32, 64
 
 
-def _unet_plus_plus(**options: Any) -> torch.nn.Module:
-    from .architectures.unet_plus_plus import StemUNetPlusPlus
+def _class(module: str, name: str) -> Callable[..., torch.nn.Module]:
+    """The class ``name`` of ``architectures.<module>``, imported when it is first built: it brings torch and MONAI."""
 
-    return StemUNetPlusPlus(**options)
+    def build(**options: Any) -> torch.nn.Module:
+        return getattr(import_module(f".architectures.{module}", __package__), name)(**options)
 
-
-def _unet(**options: Any) -> torch.nn.Module:
-    from .architectures.unet import StemUNet
-
-    return StemUNet(**options)
-
-
-def _attention_unet(**options: Any) -> torch.nn.Module:
-    from .architectures.attention_unet import StemAttentionUNet
-
-    return StemAttentionUNet(**options)
-
-
-def _scn(**options: Any) -> torch.nn.Module:
-    from .architectures.scn import SpatialConfigurationNet
-
-    return SpatialConfigurationNet(**options)
-
-
-def _flat_net(**options: Any) -> torch.nn.Module:
-    from .architectures.flat_net import FlatNet
-
-    return FlatNet(**options)
-
-
-def _deeplabv3(**options: Any) -> torch.nn.Module:
-    from .architectures.deeplabv3 import DeepLabV3
-
-    return DeepLabV3(**options)
+    return build
 
 
 @dataclass(frozen=True)
@@ -97,32 +71,32 @@ _EVERY = {"in_channels": _count, "out_channels": _count, "stem": _one_of(1, 2, 4
 
 ARCHITECTURES: dict[str, Architecture] = {
     "unet_plus_plus": Architecture(
-        build=_unet_plus_plus,
+        build=_class("unet_plus_plus", "StemUNetPlusPlus"),
         options={**_EVERY, "features": _counts(6), "dropout": _fraction},
         divisor=_sixteen_stems,
     ),
     "unet": Architecture(
-        build=_unet,
+        build=_class("unet", "StemUNet"),
         options={**_EVERY, "features": _counts(6), "dropout": _fraction},
         divisor=_sixteen_stems,
     ),
     "attention_unet": Architecture(
-        build=_attention_unet,
+        build=_class("attention_unet", "StemAttentionUNet"),
         options={**_EVERY, "features": _counts(5), "dropout": _fraction},
         divisor=_sixteen_stems,
     ),
     "scn": Architecture(
-        build=_scn,
+        build=_class("scn", "SpatialConfigurationNet"),
         options={**_EVERY, "width": _count, "dropout": _fraction},
         divisor=_sixteen_stems,
     ),
     "flat_net": Architecture(
-        build=_flat_net,
+        build=_class("flat_net", "FlatNet"),
         options={**_EVERY, "width": _count, "rates": _counts(5, LARGEST_RATE)},
         divisor=lambda options: options["stem"],
     ),
     "deeplabv3": Architecture(
-        build=_deeplabv3,
+        build=_class("deeplabv3", "DeepLabV3"),
         options={
             **_EVERY,
             "width": _count,

@@ -23,7 +23,8 @@ from .config import TrainingConfig
 from .simulator.render import SliceSettings
 from .trainer import network_options
 
-#: Peaks below this are noise: simulated slices without the landmark stay under it in 95 of 100 cases.
+#: A lower peak means that the landmark is not there. Of the bundled network's peaks on simulated slices of unseen
+#: heads, 85 % of those more than 30 mm from their landmark stay below, and 99 % of those within 8 mm reach it.
 DEFAULT_THRESHOLD = 0.2
 
 LARGEST_SIZE = 192
