@@ -18,17 +18,35 @@ class TrainingConfig:
     Attributes:
         name: name of the bundle that comes out.
         protocol: protocol whose landmarks are learnt, in its order.
-        architecture, options: network of ``core.networks`` (channel counts are filled in).
+        architecture, options: network of ``core.networks`` (channel counts and target width are filled in).
+        base: bundle (name or folder) whose weights the network starts from, "" for random ones.
+        freeze: patterns (``fnmatch``) of parameter names that are kept as they are, until ``unfreeze_step``
+            (0: to the end).
         train_heads, check_heads: numbers of the label maps to learn from, and to watch the error on.
-        volume_fraction: part of the batches cut from real volumes of split ``train`` instead of label maps.
+        volume_fraction, study_fraction: parts of the batches cut from real volumes of split ``train``, and from the
+            studies of a data set, instead of label maps.
+        folds, fold: the data set's subjects are dealt into so many folds, and this one is kept back to watch the
+            error on; 0 folds: nothing is kept back.
         sigma_mm, tau_mm: width of the targets, and how they fall with the distance from the slice.
-        peak_weight: how much more a pixel at a target's peak counts than background.
-        learning_rate, weight_decay, warmup_steps, gradient_clip: AdamW with warm-up and cosine decay.
+        peak_weight: how much more a pixel at a target's peak counts than background, in ``peak_weighted_mse``.
+        losses, point_losses: terms ``{"name": ..., "weight": ..., options}`` for networks that answer with heatmaps,
+            and for those that answer with coordinates (``core.losses``).
+        augmentation: of slices from data sets (``core.augmentation``); empty: its defaults.
+        mixup, cutout: share of the slices blended with another one; share of an image's pixels blanked.
+        known_fraction, teacher_forcing: for networks that take known landmarks: share of the slices with some given,
+            and how often an earlier group's maps are the true ones instead of the network's own.
+        optimizer, optimizer_options, learning_rate, weight_decay: of ``core.optimisation``; weight decay is the L2 term.
+        schedule, schedule_options, warmup_steps: course of the learning rate.
+        l1: weight of the L1 norm of the parameters in the loss.
+        gradient_clip: largest norm of the gradient.
+        accumulation: batches whose gradients make one step.
         ema_decay: moving average of the weights; the average is what is exported.
-        batch_size, steps: slices per step, and steps in all.
-        checkpoint_steps: steps between checkpoints, each with a look at the error on ``check_heads``.
+        batch_size, steps: slices per batch, and optimiser steps in all.
+        patience: checkpoints without a better error after which the run ends; 0: never.
+        checkpoint_steps: steps between checkpoints, each with a look at the error on the check slices.
+        picture_steps: steps between pictures of the predictions; 0: none.
         bf16: bfloat16 arithmetic where the processor has it.
-        threads, workers: processor threads of the network, processes that render slices.
+        threads, workers: processor threads of the network, processes that make batches.
         seed: of everything random.
         training_data: what the network learnt from and under which licence, in words, for the bundle's metadata.
     """
@@ -39,20 +57,41 @@ class TrainingConfig:
     options: dict[str, Any] = field(
         default_factory=lambda: {"features": [24, 32, 64, 128, 128, 32], "stem": 2, "dropout": 0.0}
     )
+    base: str = ""
+    freeze: tuple[str, ...] = ()
+    unfreeze_step: int = 0
     train_heads: tuple[int, ...] = tuple(range(1, 19))
     check_heads: tuple[int, ...] = (19, 20)
     volume_fraction: float = 0.0
+    study_fraction: float = 1.0
+    folds: int = 0
+    fold: int = 0
     sigma_mm: float = 6.0
     tau_mm: float = 12.0
     peak_weight: float = 20.0
+    losses: tuple[dict[str, Any], ...] = ({"name": "peak_weighted_mse", "weight": 1.0},)
+    point_losses: tuple[dict[str, Any], ...] = ({"name": "wing", "weight": 1.0},)
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    mixup: float = 0.0
+    cutout: float = 0.0
+    known_fraction: float = 0.0
+    teacher_forcing: float = 1.0
+    optimizer: str = "adamw"
+    optimizer_options: dict[str, Any] = field(default_factory=dict)
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    schedule_options: dict[str, Any] = field(default_factory=dict)
     warmup_steps: int = 200
+    l1: float = 0.0
     gradient_clip: float = 2.0
+    accumulation: int = 1
     ema_decay: float = 0.998
     batch_size: int = 8
     steps: int = 20000
+    patience: int = 0
     checkpoint_steps: int = 500
+    picture_steps: int = 0
     bf16: bool = True
     threads: int = 1
     workers: int = 1
