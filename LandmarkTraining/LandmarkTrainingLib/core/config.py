@@ -35,7 +35,7 @@ class TrainingConfig:
         mixup, cutout: share of the slices blended with another one; share of an image's pixels blanked.
         known_fraction, teacher_forcing: for networks that take known landmarks: share of the slices with some given,
             and how often an earlier group's maps are the true ones instead of the network's own.
-        optimizer, optimizer_options, learning_rate, weight_decay: of ``core.optimisation``; weight decay is the L2 term.
+        optimizer, optimizer_options, learning_rate, weight_decay: of ``core.optimisation``; the decay is the L2 term.
         schedule, schedule_options, warmup_steps: course of the learning rate.
         l1: weight of the L1 norm of the parameters in the loss.
         gradient_clip: largest norm of the gradient.
