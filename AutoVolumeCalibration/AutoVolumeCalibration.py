@@ -114,19 +114,19 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
             paths: DICOM folders, DICOM files or image files.
             protocol: name of a shipped protocol, or a protocol file.
             box: one of the protocol's boxes, its first when None.
-            model: name of a shipped model or a bundle's folder; the default one when None.
+            model: name of a model or a bundle's folder; the default one when None.
             device: "auto", "cpu", "cuda" or "mps".
 
         Raises:
             AutoVolumeError: one line for the user: what, which file, what to do.
         """
-        from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL, load_model
+        from AutoVolumeCalibrationLib.core.bundles import load_model
         from AutoVolumeCalibrationLib.core.pipeline import calibrate
         from AutoVolumeCalibrationLib.core.protocols import load_protocol
         from AutoVolumeCalibrationLib.core.readers import read_scouts
 
         scouts, plan = read_scouts(paths), load_protocol(protocol)
-        return calibrate(scouts, plan, load_model(model or DEFAULT_MODEL, device), box=box)
+        return calibrate(scouts, plan, load_model(model, device), box=box)
 
     def refit(self, calibration: Calibration, corrections: Iterable[Landmark]) -> Calibration:
         """The plan that follows from all landmarks a person has placed; takes milliseconds, without the network."""

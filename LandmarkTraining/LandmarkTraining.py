@@ -21,7 +21,8 @@ class LandmarkTraining(ScriptedLoadableModule):
         parent.dependencies = ["AutoVolumeCalibration"]
         parent.contributors = ["AutoVolumeCalibration contributors"]
         parent.helpText = _(
-            "Trains the landmark models of Auto Volume Calibration from scouts whose landmarks are known. "
+            "Trains the landmark models of Auto Volume Calibration from scouts whose landmarks are known: choose the "
+            "studies that you corrected, fine-tune the current model on them, and use the new one where it is better. "
             "Landmarks are kept as ordinary "
             '<a href="https://slicer.readthedocs.io/en/latest/user_guide/modules/markups.html">markups</a>. '
             "Research use only, not for clinical decisions."
@@ -30,23 +31,48 @@ class LandmarkTraining(ScriptedLoadableModule):
 
 
 class LandmarkTrainingWidget(ScriptedLoadableModuleWidget):
-    """Says what can be done in this version; there is no panel yet."""
+    """Shows the window (``LandmarkTrainingLib.widgets.panel``).
+
+    Attributes:
+        panel: its sections, for scripts and tests.
+    """
 
     def setup(self):
-        import qt
+        import slicer.util
+
+        from LandmarkTrainingLib.widgets.panel import Panel
 
         super().setup()
-        label = qt.QLabel(
-            _(
-                "This version has no panel yet. Models are trained from the command line; the list of commands:\n\n"
-                "    autovolume --help"
-            )
-        )
-        label.wordWrap = True
-        label.textInteractionFlags = qt.Qt.TextSelectableByMouse
-        self.layout.addWidget(label)
-        self.layout.addStretch(1)
+        self.logic = LandmarkTrainingLogic()
+        root = slicer.util.loadUI(self.resourcePath("UI/LandmarkTraining.ui"))
+        self.layout.addWidget(root)
+        root.setMRMLScene(slicer.mrmlScene)
+        self.panel = Panel(root, self.logic.engine, slicer.mrmlScene, self.logic.getParameterNode)
+
+    def enter(self):
+        self.panel.enter()
+
+    def cleanup(self):
+        self.panel.close()
 
 
 class LandmarkTrainingLogic(ScriptedLoadableModuleLogic):
-    """Slicer asks every module for a logic; training itself runs in its own process, never in the application's."""
+    """Training for other modules and the Python console. It runs in its own process, never in the application's.
+
+    Example::
+
+        from LandmarkTrainingLib.core.run_process import RunProcess
+
+        engine = slicer.util.getModuleLogic("LandmarkTraining").engine
+        command = engine.command(["finetune", "--dataset", "/path/to/set", "--output", "/path/to/run"])
+        run = RunProcess.start(Path("/path/to/run"), command)
+    """
+
+    @property
+    def engine(self):
+        """What the window works with: data sets, models, command lines (``LandmarkTrainingLib.widgets.engine``)."""
+        if getattr(self, "_engine", None) is None:
+            from LandmarkTrainingLib.widgets.core_engine import CoreEngine
+
+            self._engine = CoreEngine()
+        return self._engine

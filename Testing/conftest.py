@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marked and not available():
             for item in marked:
                 item.add_marker(pytest.mark.skip(reason=f"needs {what}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have promoted models; no test sees or changes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOVOLUME_MODELS", str(tmp_path_factory.mktemp("models") / "none"))
+        yield
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL, LandmarkModel, load_model
+from AutoVolumeCalibrationLib.core.bundles import LandmarkModel, load_model
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
 from AutoVolumeCalibrationLib.core.landmarks import PREDICTED
 from AutoVolumeCalibrationLib.core.pipeline import calibrate
@@ -29,7 +29,7 @@ FIVE, ONE = ScoutGeometry(5, 12.0, 6.0), ScoutGeometry(1, 0.0, 6.0)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", help="default: the current one")
     parser.add_argument("--heads", type=int, default=9, help="studies of heads per geometry")
     arguments = parser.parse_args()
     protocol, model = load_protocol("BrainAcPc"), load_model(arguments.model)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
 from AutoVolumeCalibrationLib import __version__
-from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL
 from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, CurrentModel, write_current
+from command_line import assert_refused
 
 COMMANDS = ("calibrate", "refit", "check", "batch", "models", "protocols")
 
@@ -49,3 +51,17 @@ def test_every_command_explains_its_flags(autovolume, command):
     ran = autovolume(command, "--help")
     assert (ran.code, ran.err) == (0, "")
     assert f"usage: autovolume {command}" in ran.out
+
+
+def test_a_model_of_the_user_s_is_listed_and_marked_where_it_is_the_default(autovolume, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path))
+    shutil.copytree(resource_path("Models", DEFAULT_MODEL), tmp_path / "mine-1")
+    write_current(CurrentModel("mine-1"))
+    lines = autovolume("models").out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["mine-1 (default)", DEFAULT_MODEL]
+
+
+def test_a_damaged_choice_of_model_is_told(autovolume, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path))
+    (tmp_path / "current.json").write_text("{", encoding="utf-8")
+    assert_refused(autovolume("models"), 4, tmp_path / "current.json")

@@ -1,15 +1,23 @@
 """Each architecture against its paper's description; how the registry guards them is in test_networks.py."""
 
-import numpy as np
 import pytest
 import torch
 from monai.networks.nets.attentionunet import AttentionBlock
 
+from architecture_checks import (
+    CHANNELS,
+    built,
+    check_evaluation,
+    check_needed,
+    check_refusal,
+    check_size_of_answer,
+    idle_parameters,
+    layers,
+    parameter_count,
+    seen_across,
+    shapes,
+)
 from AutoVolumeCalibrationLib.core.architectures.deeplabv3 import Bottleneck
-from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.networks import build_network, find_architecture
-
-CHANNELS = {"in_channels": 4, "out_channels": 3}
 
 #: The widths and depths of the papers, and the parameters that 4 channels to 3 landmarks then need.
 PUBLISHED = {
@@ -29,64 +37,29 @@ NARROW = {
 
 
 def narrow(name, **change):
-    torch.manual_seed(0)
-    return build_network(name, {**CHANNELS, **NARROW[name], **change})
-
-
-def layers(network, kind):
-    return [layer for layer in network.modules() if isinstance(layer, kind)]
-
-
-def shapes(network, kind=torch.nn.Conv2d):
-    """(inputs, outputs, kernel, stride, dilation) of each convolution, in the order they are made."""
-    return [
-        (c.in_channels, c.out_channels, c.kernel_size[0], c.stride[0], c.dilation[0]) for c in layers(network, kind)
-    ]
-
-
-def seen_across(network, size, stem):
-    """Rows and columns of the image that one heatmap pixel in the middle depends on."""
-    image = torch.randn(1, 4, size, size, requires_grad=True)
-    middle = size // stem // 2
-    network.eval()(image)[0, :, middle, middle].sum().backward()
-    reached = image.grad[0].abs().sum(0) > 0
-    ends = [np.flatnonzero(reached.any(axis).numpy()) for axis in (1, 0)]
-    return tuple(int(e[-1] - e[0] + 1) for e in ends)
+    return built(name, {**NARROW[name], **change})
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_published_size_has_the_stated_number_of_parameters(name):
     options, parameters = PUBLISHED[name]
-    with torch.device("meta"):
-        network = build_network(name, {**CHANNELS, **options})
-    assert sum(p.numel() for p in network.parameters()) == parameters
+    assert parameter_count(name, options) == parameters
 
 
 @pytest.mark.parametrize("stem", [1, 2, 4])
 @pytest.mark.parametrize("name", NARROW)
 def test_inputs_of_the_stated_divisor_come_out_coarser_by_the_stem(name, stem):
-    options = {**CHANNELS, **NARROW[name], "stem": stem}
-    divisor = find_architecture(name, options).divisor(options)
-    with torch.inference_mode():
-        heatmaps = narrow(name, stem=stem).eval()(torch.zeros(1, 4, divisor, 2 * divisor))
-    assert heatmaps.shape == (1, 3, divisor // stem, 2 * divisor // stem)
+    check_size_of_answer(name, {**NARROW[name], "stem": stem})
 
 
 @pytest.mark.parametrize("name", NARROW)
 def test_the_gradient_reaches_every_parameter(name):
-    network = narrow(name).train()
-    network(torch.randn(2, 4, 64, 64)).square().mean().backward()
-    assert [key for key, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+    assert idle_parameters(narrow(name)) == []
 
 
 @pytest.mark.parametrize("name", NARROW)
 def test_evaluation_is_deterministic_and_slices_do_not_influence_each_other(name):
-    network = narrow(name).eval()
-    images = torch.randn(3, 4, 64, 64)
-    with torch.inference_mode():
-        together, again, alone = network(images), network(images), network(images[1:2])
-    assert torch.equal(together, again)
-    assert torch.allclose(together[1:2], alone, rtol=1e-4, atol=1e-5 * float(together.abs().max()))
+    check_evaluation(narrow(name))
 
 
 @pytest.mark.parametrize(
@@ -113,17 +86,14 @@ def test_evaluation_is_deterministic_and_slices_do_not_influence_each_other(name
     ],
 )
 def test_an_option_that_is_unknown_or_absurd_is_refused(name, change):
-    with pytest.raises(ModelError, match=f"option {next(iter(change))}=.*{name}"):
-        narrow(name, **change)
+    check_refusal(name, NARROW[name], change)
 
 
 @pytest.mark.parametrize(
     ("name", "absent"), [(name, option) for name in NARROW for option in (*CHANNELS, *NARROW[name])]
 )
 def test_an_option_that_decides_shapes_has_no_default(name, absent):
-    options = {key: value for key, value in {**CHANNELS, **NARROW[name]}.items() if key != absent}
-    with pytest.raises(ModelError, match=f"cannot be built.*{absent}"):
-        build_network(name, options)
+    check_needed(name, NARROW[name], absent)
 
 
 def test_the_unet_has_five_levels_and_every_level_a_skip():

@@ -7,7 +7,6 @@ import torch
 
 from AutoVolumeCalibrationLib.core import bundles
 from AutoVolumeCalibrationLib.core.bundles import (
-    DEFAULT_MODEL,
     choose_device,
     list_models,
     load_model,
@@ -17,6 +16,7 @@ from AutoVolumeCalibrationLib.core.bundles import (
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
 from AutoVolumeCalibrationLib.core.networks import build_network
 from AutoVolumeCalibrationLib.core.uncertainty import default_uncertainty
+from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL
 
 OPTIONS = {"in_channels": 4, "out_channels": 3, "features": [8] * 6, "stem": 2, "dropout": 0.0}
 METADATA = {

@@ -126,6 +126,15 @@ def test_a_name_that_is_no_plain_folder_is_refused(tmp_path, name):
     assert not (tmp_path / "set").exists()
 
 
+def test_a_subject_is_kept_as_a_pseudonym_and_refused_where_it_is_no_plain_word(tmp_path):
+    place = add_study(tmp_path, calibration(), subject="person-7")
+    assert json.loads((place / "provenance.json").read_text(encoding="utf-8"))["subject"] == "person-7"
+    before = contents(tmp_path)
+    with pytest.raises(UsageError, match="is no name for a subject"):
+        add_study(tmp_path, calibration(), subject=SECRET)
+    assert contents(tmp_path) == before
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": "other", "studies": []}', f'{{"format": "{DATASET_FORMAT}"}}'])
 def test_a_damaged_list_is_an_error_and_stays(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text, encoding="utf-8")

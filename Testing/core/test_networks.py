@@ -54,6 +54,22 @@ def test_the_gradient_reaches_every_parameter_but_the_unused_heads():
     assert {name.split(".")[1] for name in idle} <= {"final_conv_0_1", "final_conv_0_2", "final_conv_0_3"}
 
 
+def test_deep_supervision_gives_all_four_heads_in_training_the_deepest_last_and_alone_in_evaluation():
+    networks = []
+    for change in ({}, {"deep_supervision": True}):
+        torch.manual_seed(0)
+        networks.append(build_network("unet_plus_plus", {**SMALL, **change}))
+    plain, deep = networks
+    assert plain.state_dict().keys() == deep.state_dict().keys()
+    images = torch.randn(2, 4, 64, 64)
+    outputs = deep.train()(images)
+    assert [output.shape for output in outputs] == [(2, 3, 32, 32)] * 4
+    assert torch.equal(outputs[-1], plain.train()(images))
+    assert torch.equal(deep.eval()(images), plain.eval()(images))
+    sum(output.square().mean() for output in outputs).backward()
+    assert [name for name, p in deep.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
 def test_evaluation_is_deterministic_and_slices_do_not_influence_each_other():
     network = build_network("unet_plus_plus", {**SMALL, "dropout": 0.5}).eval()
     images = torch.randn(3, 4, 32, 32)
@@ -105,6 +121,7 @@ def test_an_unknown_architecture_is_refused_and_the_known_ones_are_named():
         {"stem": [2]},
         {"dropout": 1.0},
         {"dropout": True},
+        {"deep_supervision": 1},
     ],
 )
 def test_an_option_that_is_unknown_or_out_of_range_is_refused(change):

@@ -109,6 +109,27 @@ class ctkSliderWidget(ctkDoubleSpinBox):
         self._row.insertWidget(0, qt.QSlider(qt.Qt.Horizontal), 1)
 
 
+@with_setters
+class ctkPathLineEdit(qt.QWidget):
+    """A path to type or to choose; what ``filters`` would offer in the dialog is not looked at."""
+
+    Files, Dirs = 0x002, 0x001
+    currentPathChanged = Signal(str)
+    filters = field(int, "filters")
+
+    def __init__(self, parent=None) -> None:
+        super().__init__(parent)
+        self._filters = self.Files
+        self._line = qt.QLineEdit()
+        row = qt.QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._line)
+        row.addWidget(qt.QToolButton())
+        self._line.textChanged.connect(self.currentPathChanged)
+
+    currentPath = Property(str, lambda self: self._line.text, lambda self, value: self._line.setText(value))
+
+
 class ctkComboBox(qt.QComboBox):
     """CTK adds a default text to Qt's; none of our panels uses it."""
 

@@ -13,6 +13,7 @@ from PySide6 import QtCore
 
 # Qt asks Python for these while it computes the property of the same name: as properties they would never return.
 _VIRTUAL_GETTERS = {"sizeHint", "minimumSizeHint"}
+_VIRTUAL_GETTERS_OF = {"QProgressBar": {"text"}}
 _MRML_POINTERS = re.compile(r"vtkMRML(Node|Scene)\*")
 
 
@@ -99,6 +100,7 @@ def with_manners(native: type) -> type:
     """A subclass of the PySide6 class ``native``, of the same name, that behaves as PythonQt's."""
     meta = native.staticMetaObject
     properties = {meta.property(index).name() for index in range(meta.propertyCount())} - _VIRTUAL_GETTERS
+    properties -= _VIRTUAL_GETTERS_OF.get(native.__name__, set())
     members = {"_native": native, "_properties": frozenset(properties), "__module__": __name__}
     return _Type(native.__name__, (_Manners, native), members)
 

@@ -11,12 +11,12 @@ from standin.pythonqt import with_manners
 
 _VALUES = """
     QApplication QBrush QColor QCursor QDateTime QDir QFile QFileInfo QFont QIcon QImage QLocale QPainter QPixmap QPoint
-    QSettings QSize QSizePolicy QTableWidgetItem QUrl
+    QSettings QSize QSizePolicy QTableWidgetItem QTextCursor QUrl
 """
 _OBJECTS = """
     QAbstractButton QAbstractItemView QAction QCheckBox QComboBox QDoubleSpinBox QFormLayout QFrame QGridLayout
-    QGroupBox QHBoxLayout QLabel QLineEdit QObject QPlainTextEdit QProcess QProgressBar QPushButton QSlider
-    QSpinBox QTabWidget QTextEdit QTimer QToolButton QVBoxLayout QWidget
+    QGroupBox QHBoxLayout QHeaderView QLabel QLineEdit QObject QPlainTextEdit QProcess QProgressBar QPushButton QSlider
+    QSpinBox QTabWidget QTextBrowser QTextEdit QTimer QToolButton QVBoxLayout QWidget
 """
 
 
@@ -38,7 +38,7 @@ def __getattr__(name: str):
     raise AttributeError(f"the stand-in has no qt.{name}: if Slicer has it, add it to {__file__}")
 
 
-_Table, _Header = with_manners(QtWidgets.QTableWidget), with_manners(QtWidgets.QHeaderView)
+_Table = with_manners(QtWidgets.QTableWidget)
 
 
 class QTableWidget(_Table):
@@ -47,7 +47,7 @@ class QTableWidget(_Table):
     def __init__(self, *arguments) -> None:
         super().__init__(*arguments)
         for orientation, use in ((Qt.Horizontal, self.setHorizontalHeader), (Qt.Vertical, self.setVerticalHeader)):
-            header = _Header(orientation, self)
+            header = QHeaderView(orientation, self)  # noqa: F821 - one of _OBJECTS
             header.setSectionsClickable(True)
             use(header)
 

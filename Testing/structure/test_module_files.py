@@ -75,6 +75,6 @@ def test_the_logic_plans_what_the_core_plans(load, monkeypatch):
     assert logic.calibrate(["a"], "Knee", box="B", device="cpu") == (
         ("scouts", "a"),
         ("protocol", "Knee"),
-        ("model", bundles.DEFAULT_MODEL, "cpu"),
+        ("model", None, "cpu"),
         "B",
     )

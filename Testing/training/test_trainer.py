@@ -1,51 +1,51 @@
 import json
 import pickle
+import signal
+import threading
 
 import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
-from LandmarkTrainingLib.core import checkpoints, trainer
-from LandmarkTrainingLib.core.batches import SimulatedBatches, TrainingData, target_settings
+from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError, UsageError
+from LandmarkTrainingLib.core import checkpoints
 from LandmarkTrainingLib.core.checkpoints import load_checkpoint, save_checkpoint
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.simulator.render import SliceSettings
-from LandmarkTrainingLib.core.trainer import (
-    averaged_network,
-    choose_training_device,
-    learning_rate_factor,
-    train,
-    warmed_average,
-)
-from LandmarkTrainingLib.core.watching import inplane_errors_mm
-from toy_heads import MIRROR, NAMES, RIGID, toy_heads
+from LandmarkTrainingLib.core.learner import warmed_average
+from LandmarkTrainingLib.core.run_folder import RunFolder
+from LandmarkTrainingLib.core.trainer import best_network, choose_training_device
+from LandmarkTrainingLib.core.trainer import train as train_on_slices
+from toy_heads import NAMES
+from toy_training import SLICES, TINY, SameBatch, errors_of, one_batch, toy_data
 
-SLICES = SliceSettings(matrix=64, pixel_mm=4.0, profile_samples=1, limits=RIGID)
-TINY = TrainingConfig(
-    options={"features": [8] * 6, "stem": 1},
-    steps=6,
-    checkpoint_steps=3,
-    batch_size=4,
-    warmup_steps=2,
-    bf16=False,
-    workers=0,
-    device="cpu",
+#: Everything that draws random numbers at once, with several batches a step.
+RANDOM = TINY.replaced(
+    {"options": {"features": [8] * 6, "stem": 1, "dropout": 0.3}, "accumulation": 2, "mixup": 0.5, "cutout": 0.1}
 )
+#: A network that is told landmarks, with its own answers among its inputs.
+TOLD = TINY.replaced(
+    {
+        "architecture": "iterative",
+        "options": {"inner": "unet", "inner_options": {"features": [8] * 6}, "stem": 1, "group_size": 2},
+        "known_fraction": 0.5,
+        "teacher_forcing": 0.5,
+    }
+)
+
+
+def train(config, data, folder, **more):
+    return train_on_slices(config, data, folder, slices=SLICES, **more)
 
 
 @pytest.fixture(scope="module")
 def data():
-    heads = toy_heads(4.0)
-    return TrainingData(heads, heads, MIRROR)
+    return toy_data()
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Slices of 64 pixels, few of them looked at; the number of threads is put back."""
+def same_threads():
+    """The number of threads is put back."""
     threads = torch.get_num_threads()
-    monkeypatch.setattr(trainer, "SliceSettings", lambda: SLICES)
-    monkeypatch.setattr(trainer, "CHECK_SLICES", 24)
     yield
     torch.set_num_threads(threads)
 
@@ -70,9 +70,8 @@ def assert_same(one, other):
         assert one == other
 
 
-def test_a_few_slices_are_learnt_by_heart(data, tmp_path, monkeypatch):
+def test_a_few_slices_are_learnt_by_heart(tmp_path):
     """Images, targets, loss, optimiser, average and decoding belong together: any sign or axis wrong shows here."""
-
     config = TINY.replaced(
         {
             "options": {"features": [8] * 6, "stem": 2},
@@ -84,58 +83,186 @@ def test_a_few_slices_are_learnt_by_heart(data, tmp_path, monkeypatch):
             "ema_decay": 0.9,
         }
     )
-    batch = SimulatedBatches(data, config, SLICES)[0]
-    monkeypatch.setattr(SimulatedBatches, "__getitem__", lambda self, index: batch)
-    network = averaged_network(config, train(config, data, tmp_path), len(NAMES))
-    errors = inplane_errors_mm(network, batch, target_settings(config, SLICES), torch.device("cpu"))
+    batch = one_batch(config)
+    folder = train(config, toy_data(source=SameBatch(batch)), tmp_path)
+    errors = errors_of(folder.best_weights()["average"], config, batch)  # one checkpoint: the last step is the best
     assert (batch.visible & (batch.depths_mm.abs() < 8)).sum() >= 4
     assert errors["p95_mm"] < 1.0
 
 
-def test_a_killed_run_goes_on_bit_for_bit(data, tmp_path):
-    whole = load_checkpoint(train(TINY, data, tmp_path / "whole"))
+@pytest.mark.parametrize("config", [TINY, RANDOM, TOLD], ids=["plain", "random", "told"])
+def test_a_killed_run_goes_on_bit_for_bit(data, tmp_path, config):
+    whole = train(config, data, tmp_path / "whole").load()
 
-    def kill(step, _steps, _text):
+    def kill(step, _steps, _line):
         if step == 3:
-            raise KeyboardInterrupt
+            raise MemoryError
 
-    with pytest.raises(KeyboardInterrupt):
-        train(TINY, data, tmp_path / "killed", progress=kill)
-    assert load_checkpoint(tmp_path / "killed" / "checkpoint.pt")["step"] == 3
-    resumed = load_checkpoint(train(TINY, data, tmp_path / "killed", resume=True))
+    with pytest.raises(MemoryError):
+        train(config, data, tmp_path / "killed", progress=kill)
+    assert RunFolder(tmp_path / "killed").load()["step"] == 3
+    resumed = train(config, data, tmp_path / "killed", resume=True).load()
     assert_same(resumed, whole)
     assert [line["step"] for line in log_of(tmp_path / "killed")] == [3, 6]
 
 
-def test_a_cancelled_run_keeps_its_last_step_and_goes_on_bit_for_bit(data, tmp_path):
+def ask_by_callback(_folder):
     steps = iter([False, False, False, True])
-    cancelled = load_checkpoint(train(TINY, data, tmp_path / "a", cancelled=lambda: next(steps)))
-    assert cancelled["step"] == 4
-    assert_same(
-        load_checkpoint(train(TINY, data, tmp_path / "a", resume=True)),
-        load_checkpoint(train(TINY, data, tmp_path / "b")),
-    )
+    return {"cancelled": lambda: next(steps)}
+
+
+def ask_by_file(folder):
+    def ask(step, _steps, _line):
+        if step == 3:
+            (folder / "stop").touch()
+
+    return {"progress": ask}
+
+
+def ask_by_signal(_folder):
+    def ask(step, _steps, _line):
+        if step == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    return {"progress": ask}
+
+
+@pytest.mark.parametrize("ask", [ask_by_callback, ask_by_file, ask_by_signal])
+def test_a_stopped_run_keeps_its_last_step_and_goes_on_bit_for_bit(data, tmp_path, ask):
+    with pytest.raises(Cancelled, match="stopped at step 4, go on with --resume"):
+        train(TINY, data, tmp_path / "a", **ask(tmp_path / "a"))
+    assert RunFolder(tmp_path / "a").load()["step"] == 4
+    resumed = train(TINY, data, tmp_path / "a", resume=True).load()
+    whole = train(TINY, data, tmp_path / "b").load()
+    for part in ("network", "average", "optimizer", "schedule", "step"):
+        assert_same(resumed[part], whole[part])
+
+
+def test_the_signals_mean_what_they_meant_before_once_a_run_is_over(data, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    train(TINY, data, tmp_path)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_in_another_thread_needs_no_signals(data, tmp_path):
+    thread = threading.Thread(target=train, args=(TINY.replaced({"steps": 1}), data, tmp_path))
+    thread.start()
+    thread.join()
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_the_log_forgets_what_a_killed_run_had_not_kept(data, tmp_path):
+    train(TINY, data, tmp_path)
+    state = load_checkpoint(tmp_path / "checkpoint.pt")
+    with open(tmp_path / "log.jsonl", "a", encoding="utf-8") as log:
+        log.write('{"step": 9, "loss": 1}\n{"step": 12, "lo')
+    train(TINY.replaced({"steps": 7}), data, tmp_path, resume=True)
+    assert state["step"] == 6 and [line["step"] for line in log_of(tmp_path)] == [3, 6, 7]
 
 
 def test_the_seed_decides_the_weights(data, tmp_path):
     config = TINY.replaced({"steps": 1})
-    one, other = (
-        load_checkpoint(train(config.replaced({"seed": s}), data, tmp_path / str(s)))["network"] for s in (0, 1)
-    )
+    one, other = (train(config.replaced({"seed": s}), data, tmp_path / str(s)).load()["network"] for s in (0, 1))
     assert any(not torch.equal(one[key], other[key]) for key in one)
 
 
-def test_a_run_leaves_its_configuration_log_and_checkpoint(data, tmp_path):
+def test_gradients_gathered_over_batches_are_those_of_one_large_batch(tmp_path):
+    """For a network without batch norm and a loss that is a plain mean."""
+    config = TINY.replaced(
+        {
+            "architecture": "flat_net",
+            "options": {"width": 2, "stem": 1, "rates": [1, 1, 2, 2, 3]},
+            "losses": [{"name": "mse", "weight": 100.0}],
+            "optimizer": "sgd",
+            "learning_rate": 0.1,
+            "gradient_clip": 1e6,
+            "weight_decay": 0.0,
+            "steps": 2,
+        }
+    )
+    batch = one_batch(config.replaced({"batch_size": 8}))
+    halves = [type(batch)(*(t[i : i + 4] for t in vars(batch).values())) for i in (0, 4)]
+
+    class Halves:
+        def batch(self, count, seed):
+            return halves[seed[-1] % 2]
+
+    for half in halves:  # so that the mean over each half weighs the same
+        half.depths_mm[:], half.points[:] = 1.0, 30.0
+        half.visible[:] = True
+    whole = type(batch)(*(torch.cat(t) for t in zip(*(vars(h).values() for h in halves), strict=True)))
+    large = train(config, toy_data(source=SameBatch(whole)), tmp_path / "large").load()["network"]
+    small = train(config.replaced({"accumulation": 2}), toy_data(source=Halves()), tmp_path / "small").load()["network"]
+    fresh = train(config.replaced({"learning_rate": 1e-30}), toy_data(source=Halves()), tmp_path / "f").load()[
+        "network"
+    ]
+    moved = max(float((large[key] - fresh[key]).abs().max()) for key in large)
+    assert moved > 1e-4
+    assert all(torch.allclose(large[key], small[key], atol=1e-3 * moved) for key in large)
+
+
+def test_a_run_leaves_its_configuration_log_checkpoint_and_best_weights(data, tmp_path):
     seen = []
-    checkpoint = train(TINY, data, tmp_path, progress=lambda *step: seen.append(step))
+    folder = train(TINY, data, tmp_path, progress=lambda *step: seen.append(step))
     assert TrainingConfig.from_json(tmp_path / "config.json") == TINY
-    state = load_checkpoint(checkpoint)
+    state = folder.load()
     assert state["step"] == 6 and state["names"] == list(NAMES)
     log = log_of(tmp_path)
     assert [line["step"] for line in log] == [3, 6] == [step for step, _, _ in seen]
     assert all(np.isfinite([line["loss"], line["check_median_mm"], line["check_p95_mm"]]).all() for line in log)
-    assert "in-plane error" in seen[0][2] and seen[0][1] == 6
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "log.jsonl", "checkpoint.pt"}
+    assert log == [line for _, _, line in seen] and log[0]["steps"] == 6 and log[-1]["seconds_left"] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.json",
+        "versions.json",
+        "log.jsonl",
+        "checkpoint.pt",
+        "best.pt",
+    }
+
+
+def test_pictures_and_tensorboard_are_kept_on_the_way(data, tmp_path):
+    pytest.importorskip("tensorboard")
+    train(TINY.replaced({"picture_steps": 3, "loggers": ["tensorboard"]}), data, tmp_path)
+    assert [path.name for path in sorted((tmp_path / "pictures").iterdir())] == ["step_000003.png", "step_000006.png"]
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_the_best_weights_are_those_of_the_lowest_error(data, tmp_path):
+    folder = train(TINY.replaced({"steps": 12, "checkpoint_steps": 2, "learning_rate": 3e-2}), data, tmp_path)
+    log = log_of(tmp_path)
+    best = min(log, key=lambda line: line["check_median_mm"])
+    state = folder.best_weights()
+    assert state["step"] == best["step"]
+    assert errors_of(state["average"], TINY, data.check)["median_mm"] == pytest.approx(
+        best["check_median_mm"], abs=1e-3
+    )
+
+
+def test_a_run_that_gets_no_better_ends_early_and_stays_ended(data, tmp_path):
+    config = TINY.replaced(
+        {"steps": 60, "checkpoint_steps": 1, "learning_rate": 1e-12, "ema_decay": 0.0, "patience": 4}
+    )
+    folder = train(config, data, tmp_path)
+    steps = [line["step"] for line in log_of(tmp_path)]
+    assert steps[-1] < 60 and steps[-1] == folder.best_weights()["step"] + 4
+    train(config, data, tmp_path, resume=True)
+    assert [line["step"] for line in log_of(tmp_path)] == steps
+
+
+def test_frozen_parameters_stay_until_they_are_let_go(data, tmp_path):
+    config = TINY.replaced({"freeze": ["nested.conv_0_0*"], "unfreeze_step": 4, "checkpoint_steps": 1})
+    states = {}
+    train(
+        config,
+        data,
+        tmp_path,
+        progress=lambda step, *_: states.update({step: load_checkpoint(tmp_path / "checkpoint.pt")}),
+    )
+    frozen = [key for key in states[1]["network"] if key.startswith("nested.conv_0_0")]
+    others = [key for key in states[1]["network"] if key.startswith("nested.conv_1_0") and key.endswith("conv.weight")]
+    assert frozen and all(torch.equal(states[1]["network"][key], states[4]["network"][key]) for key in frozen)
+    assert all(not torch.equal(states[1]["network"][key], states[2]["network"][key]) for key in others)
+    assert any(not torch.equal(states[4]["network"][key], states[6]["network"][key]) for key in frozen)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(data, tmp_path):
@@ -151,34 +278,27 @@ def test_a_folder_with_a_run_is_not_overwritten(data, tmp_path):
 
 def test_a_finished_run_is_left_as_it_is(data, tmp_path):
     config = TINY.replaced({"steps": 1})
-    before = load_checkpoint(train(config, data, tmp_path))
-    assert_same(load_checkpoint(train(config, data, tmp_path, resume=True)), before)
+    before = train(config, data, tmp_path).load()
+    assert_same(train(config, data, tmp_path, resume=True).load(), before)
     assert len(log_of(tmp_path)) == 1
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(data, tmp_path):
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint_before_it(data, tmp_path):
     with pytest.raises(UsageError, match="the loss became .* Lower learning_rate"):
-        train(TINY.replaced({"learning_rate": 1e30, "warmup_steps": 0, "steps": 9}), data, tmp_path)
+        train(
+            TINY.replaced({"learning_rate": 1e30, "warmup_steps": 0, "steps": 9, "gradient_clip": 1e30}), data, tmp_path
+        )
 
 
 def test_the_average_is_what_is_exported(data, tmp_path):
-    checkpoint = train(TINY, data, tmp_path)
-    network, state = averaged_network(TINY, checkpoint, len(NAMES)), load_checkpoint(checkpoint)
+    config = TINY.replaced({"checkpoint_steps": 6})
+    folder = train(config, data, tmp_path)
+    network, state = best_network(config, folder, SLICES), folder.load()
     assert not network.training
     own = network.state_dict()
     assert own.keys() == state["network"].keys()
     assert all(torch.equal(own[key], state["average"][f"module.{key}"]) for key in own)
     assert any(not torch.equal(own[key], state["network"][key]) for key in own)
-
-
-def test_the_learning_rate_warms_up_and_falls_along_a_cosine_to_two_percent():
-    config = TrainingConfig(steps=1000, warmup_steps=100)
-    factor = np.array([learning_rate_factor(step, config) for step in range(1001)])
-    assert factor[0] == pytest.approx(0.01, rel=0.01) and factor[49] == pytest.approx(0.5, rel=0.01)
-    assert factor.argmax() in range(95, 105) and factor.max() > 0.95
-    assert factor[500] == pytest.approx(0.51) and factor[1000] == pytest.approx(0.02)
-    assert (np.diff(factor[100:]) < 0).all()
-    assert learning_rate_factor(5000, config) == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(("count", "decay"), [(0, 0.1), (8, 0.5), (90, 0.91), (10**6, 0.998)])

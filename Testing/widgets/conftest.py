@@ -10,8 +10,9 @@ import pytest
 
 from fake_finding import FakeFinding
 from standin.fixtures import real_views, stand_in
+from training_window import window
 
-__all__ = ["real_views", "stand_in"]
+__all__ = ["real_views", "stand_in", "window"]
 
 MODULE = Path(__file__).resolve().parents[2] / "AutoVolumeCalibration" / "AutoVolumeCalibration.py"
 

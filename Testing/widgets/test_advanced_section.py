@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
+
+from AutoVolumeCalibrationLib.core.errors import ModelError
+from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.user_models import CurrentModel, write_current
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
@@ -56,3 +62,37 @@ def test_a_threshold_survives_the_saved_scene(planned, tmp_path):
     assert planned.app.scene.ReadFromMRB(str(tmp_path / "scene.mrb"), False)
     planned.settle()
     assert planned.ui.thresholdSpinBox.value == pytest.approx(0.35)
+
+
+def names_offered(panel) -> list[str]:
+    models = panel.ui.modelComboBox
+    return [models.itemText(row) for row in range(models.count)]
+
+
+def test_the_current_model_runs_unless_another_one_is_chosen(planned):
+    assert planned.finding.calls[-1][1].model is None
+    assert names_offered(planned) == ["current (brain-scout)", "brain-scout"]
+    planned.ui.modelComboBox.setCurrentIndex(1)
+    planned.calibrate()
+    assert planned.finding.calls[-1][1].model == "brain-scout"
+
+
+def test_a_model_promoted_meanwhile_is_offered_and_a_choice_stays(panel, tmp_path, monkeypatch):
+    panel.ui.modelComboBox.setCurrentIndex(1)
+    monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path))
+    shutil.copytree(resource_path("Models", "brain-scout"), tmp_path / "mine-1")
+    write_current(CurrentModel("mine-1"))
+    panel.widget.enter()
+    assert names_offered(panel) == ["current (mine-1)", "mine-1", "brain-scout"]
+    assert panel.ui.modelComboBox.currentIndex == 2
+
+
+def test_a_damaged_choice_of_model_lets_the_panel_open_and_is_told_by_calibrate(panel, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path))
+    (tmp_path / "current.json").write_text("{", encoding="utf-8")
+    from AutoVolumeCalibrationLib.widgets.finding import find_landmarks
+
+    panel.widget.enter()
+    assert names_offered(panel) == ["current (?)", "brain-scout"]
+    with pytest.raises(ModelError, match=r"current\.json"):
+        find_landmarks((), None, panel.panel.advanced.settings(), (), lambda part: None, lambda: False)

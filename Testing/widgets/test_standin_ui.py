@@ -168,6 +168,27 @@ def test_numbers_have_a_range_and_a_unit(stand_in):
         assert heard[-1] == 5
 
 
+def test_a_path_is_typed_or_set(stand_in):
+    import ctk
+
+    line, heard = ctk.ctkPathLineEdit(), []
+    line.filters = ctk.ctkPathLineEdit.Dirs
+    line.connect("currentPathChanged(QString)", heard.append)
+    line.currentPath = "/data"
+    line.setCurrentPath("/data/runs")
+    assert line.currentPath == "/data/runs"
+    assert heard == ["/data", "/data/runs"]
+
+
+def test_a_progress_bar_without_a_window_takes_a_value(stand_in):
+    import qt
+
+    bar = qt.QProgressBar()
+    bar.setRange(0, 1000)
+    bar.value = 7
+    assert bar.value == 7
+
+
 def test_items_of_a_checkable_list_are_checked_one_by_one(stand_in):
     import ctk
     import qt

@@ -17,10 +17,12 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_models(_arguments: argparse.Namespace) -> int:
     """``autovolume models``."""
-    from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL, list_models
+    from AutoVolumeCalibrationLib.core.bundles import list_models
+    from AutoVolumeCalibrationLib.core.user_models import default_model_name
 
+    default_name = default_model_name()
     for metadata in list_models():
-        default = " (default)" if metadata["name"] == DEFAULT_MODEL else ""
+        default = " (default)" if metadata["name"] == default_name else ""
         say(f"{metadata['name']}{default}: {metadata['title']}, {len(metadata['landmarks'])} landmarks")
     return 0
 

@@ -1,4 +1,4 @@
-"""``calibrate``, ``refit`` and ``check``: scouts in, plan out."""
+"""``calibrate`` and ``check``: scouts in, plan out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .console import ProgressLine, print_notes, print_plan
-from .corrections import Corrections, changed_points, placed_points
+from .corrections import Corrections, placed_points
 
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
@@ -23,25 +23,28 @@ if TYPE_CHECKING:
 
 DEFAULT_PROTOCOL = "BrainAcPc"
 
+#: As ``core.bundles`` has them; the core is imported only once a command runs.
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
 #: File name -> what writes it, given the calibration and a path.
 Drawings = Mapping[str, Callable[["Calibration", Path], None]]
 
 
 def register(commands: argparse._SubParsersAction) -> None:
-    """Add the three commands."""
+    """Add the two commands."""
     calibrate = commands.add_parser("calibrate", help="find landmarks on scouts and plan the scan box")
     calibrate.add_argument("scouts", nargs="+", metavar="SCOUT", help="DICOM folder or file, or image file")
     calibrate.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
     add_planning_flags(calibrate)
-    calibrate.add_argument("--landmarks", type=Path, metavar="FILE", help="placed points (.mrk.json, .fcsv) that hold")
+    calibrate.add_argument(
+        "--landmarks",
+        type=Path,
+        metavar="FILE",
+        help="placed points (.mrk.json, .fcsv) that hold; a guided model (see models) finds the others by them",
+    )
     calibrate.add_argument("--scene", action="store_true", help="write scene.mrb for Slicer too")
     calibrate.add_argument("--overwrite", action="store_true", help="replace results in DIR")
     calibrate.set_defaults(run=run_calibrate)
-
-    refit = commands.add_parser("refit", help="plan again from corrected points, without the network")
-    refit.add_argument("folder", type=Path, metavar="DIR", help="folder that calibrate wrote")
-    refit.add_argument("--landmarks", required=True, type=Path, metavar="FILE", help="the points, some of them moved")
-    refit.set_defaults(run=run_refit)
 
     check = commands.add_parser("check", help="can these scouts be planned on?")
     check.add_argument("scouts", nargs="+", metavar="SCOUT", help="DICOM folder or file, or image file")
@@ -53,8 +56,8 @@ def add_planning_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of every command that plans from scouts."""
     parser.add_argument("--protocol", default=DEFAULT_PROTOCOL, metavar="NAME|FILE", help="default: %(default)s")
     parser.add_argument("--box", metavar="NAME", help="one of the protocol's boxes (default: its first)")
-    parser.add_argument("--model", metavar="NAME|DIR", help="model bundle (default: the one that is shipped)")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--model", metavar="NAME|DIR", help="model bundle (default: the current one, see models)")
+    parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--force", action="store_true", help="accept other modalities than MR")
 
 
@@ -70,39 +73,6 @@ def run_calibrate(arguments: argparse.Namespace) -> int:
             write_plan(calibration, arguments.output, arguments.scouts, drawings)
     print_notes(placed.notes)
     return print_plan(calibration, arguments.output)
-
-
-def run_refit(arguments: argparse.Namespace) -> int:
-    """``autovolume refit``."""
-    from AutoVolumeCalibrationLib.core.errors import InputError
-    from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from AutoVolumeCalibrationLib.core.readers import read_scouts
-    from AutoVolumeCalibrationLib.core.results import read_results
-
-    saved = read_results(arguments.folder)
-    drawings = choose_drawings(arguments.folder)
-    protocol = load_protocol(saved.protocol)
-    changed = changed_points(arguments.landmarks, protocol, saved.predicted, saved.landmarks)
-    if not saved.sources:
-        raise InputError("does not name its scouts", source=str(arguments.folder), remedy="Run calibrate again.")
-    started = time.perf_counter()
-    stacks = read_scouts(saved.sources, force=True)
-    timings = {**saved.timings_s, "read": time.perf_counter() - started}
-    with _naming(str(arguments.landmarks)):
-        calibration = plan_from_landmarks(
-            stacks,
-            protocol,
-            changed.landmarks,
-            predicted=saved.predicted,
-            model=saved.model,
-            box=saved.box.name,
-            timings_s=timings,
-        )
-    calibration = _with_total(calibration, started)
-    write_plan(calibration, arguments.folder, saved.sources, drawings, saved.study)
-    print_notes(changed.notes)
-    return print_plan(calibration, arguments.folder)
 
 
 def run_check(arguments: argparse.Namespace) -> int:
@@ -132,22 +102,22 @@ def plan_scouts(
     Raises:
         AutoVolumeError: naming the scouts or the model.
     """
-    from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL, load_model
+    from AutoVolumeCalibrationLib.core.bundles import load_model
     from AutoVolumeCalibrationLib.core.readers import read_scouts
 
     scouts = arguments.scouts
-    with _naming(str(scouts[0]) if len(scouts) == 1 else f"{scouts[0]} and {len(scouts) - 1} more"):
+    with naming(str(scouts[0]) if len(scouts) == 1 else f"{scouts[0]} and {len(scouts) - 1} more"):
         _require_text(scouts)
         started = time.perf_counter()
         progress("reading scouts")
         stacks = read_scouts(scouts, force=arguments.force)
         read = time.perf_counter()
         progress("loading model")
-        model = load_model(arguments.model or DEFAULT_MODEL, arguments.device)
+        model = load_model(arguments.model, arguments.device)
         loaded = time.perf_counter()
         result = _find_and_plan(stacks, protocol, model, arguments.box, placed, progress)
     timings = {"read": read - started, "load": loaded - read, **result.timings_s}
-    return _with_total(replace(result, timings_s=timings), started)
+    return with_total(replace(result, timings_s=timings), started)
 
 
 def choose_drawings(folder: Path, scene: bool = False) -> Drawings:
@@ -212,26 +182,32 @@ def _find_and_plan(
     placed: Sequence[Landmark],
     progress: Callable[[str], None],
 ) -> Calibration:
-    from AutoVolumeCalibrationLib.core.errors import ModelError
     from AutoVolumeCalibrationLib.core.pipeline import calibrate
 
+    with device_failures(model):
+        return calibrate(stacks, protocol, model, box=box, corrections=placed, progress=telling(progress))
+
+
+def telling(progress: Callable[[str], None]) -> Callable[[float], None]:
+    """Tells ``progress`` how far the network is."""
+    return lambda part: progress(f"finding landmarks {part:.0%}")
+
+
+@contextmanager
+def device_failures(model: LandmarkModel) -> Iterator[None]:
+    """Torch's own errors as ours: no memory left on the device, or nothing there for an operation."""
+    from AutoVolumeCalibrationLib.core.errors import ModelError
+
     try:
-        return calibrate(
-            stacks,
-            protocol,
-            model,
-            box=box,
-            corrections=placed,
-            progress=lambda part: progress(f"finding landmarks {part:.0%}"),
-        )
-    except RuntimeError as error:  # torch's own: no memory left on the device, or nothing there for an operation
+        yield
+    except RuntimeError as error:
         reason = str(error).partition("\n")[0][:200]
         remedy = "Free memory or choose another model." if model.device == "cpu" else "Choose --device cpu."
         raise ModelError(f"failed on device {model.device} ({reason})", source=model.name, remedy=remedy) from error
 
 
 @contextmanager
-def _naming(source: str) -> Iterator[None]:
+def naming(source: str) -> Iterator[None]:
     """Name ``source`` in errors about the input that do not say where it came from."""
     from AutoVolumeCalibrationLib.core.errors import InputError
 
@@ -245,6 +221,6 @@ def _naming(source: str) -> Iterator[None]:
         raise InputError("not enough memory for it", source=source, remedy="Give fewer or smaller images.") from error
 
 
-def _with_total(calibration: Calibration, started: float) -> Calibration:
+def with_total(calibration: Calibration, started: float) -> Calibration:
     """The same with the time since ``started`` (``time.perf_counter``) as total."""
     return replace(calibration, timings_s={**calibration.timings_s, "total": time.perf_counter() - started})

@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,17 +24,14 @@ from .inference_speed import prepare_for_inference
 from .json_files import read_json, require_schema
 from .network_input import IN_CHANNELS
 from .networks import build_network, find_architecture
-from .resources import resource_path
 from .uncertainty import PeakUncertainty, uncertainty_from_dict
+from .user_models import model_folder, model_folders
 
 if TYPE_CHECKING:
     import torch
 
 #: Larger weight files are refused: nothing this project trains comes near.
 LARGEST_WEIGHTS_BYTES = 2 * 1024**3
-
-#: Name of the bundle that is used when none is named.
-DEFAULT_MODEL = "brain-scout"
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -54,6 +52,8 @@ class LandmarkModel:
         divisor, largest_size: an input's sides are multiples of, and at most, so many pixels.
         threshold: a lower peak means that the landmark is not there.
         uncertainty: how far off a peak is.
+        sequential: the network may be given landmarks: ``network(image, known)``, with heatmaps (n, k, h, w) of those
+            that are known and zeros for the others.
     """
 
     name: str
@@ -70,6 +70,7 @@ class LandmarkModel:
     largest_size: int
     threshold: float
     uncertainty: PeakUncertainty
+    sequential: bool = False
 
     @property
     def sigma_pixels(self) -> float:
@@ -78,20 +79,22 @@ class LandmarkModel:
 
 
 def list_models() -> list[dict[str, Any]]:
-    """Metadata of the shipped bundles, by name."""
-    folders = sorted(resource_path("Models").glob("*/configs/metadata.json"))
-    return [read_metadata(path.parent.parent) for path in folders]
+    """Metadata of the user's bundles and the shipped ones; ``name`` is the one to load each by."""
+    return [{**read_metadata(folder), "name": name} for name, folder in model_folders().items()]
 
 
-def load_model(name_or_folder: str | Path = DEFAULT_MODEL, device: str = "auto") -> LandmarkModel:
-    """A shipped bundle by its name, or the bundle in a folder, on a device.
+def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -> LandmarkModel:
+    """A shipped bundle or one of the user's by its name, or the bundle in a folder, on a device.
+
+    Args:
+        name_or_folder: ``user_models.default_model_name()`` when None.
 
     Raises:
         ModelError: there is no such bundle, it is damaged, or its hash does not match.
         UsageError: the device is not there.
     """
     _share_processors()
-    folder = _bundle_folder(name_or_folder)
+    folder = model_folder(name_or_folder)
     metadata = read_metadata(folder)
     landmarks = metadata["landmarks"]
     names = tuple(entry["name"] for entry in landmarks)
@@ -120,6 +123,7 @@ def load_model(name_or_folder: str | Path = DEFAULT_MODEL, device: str = "auto")
         largest_size=int(metadata["input"]["largest_size"]),
         threshold=float(metadata["threshold"]),
         uncertainty=uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder)),
+        sequential=architecture.sequential,
     )
 
 
@@ -163,20 +167,6 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _bundle_folder(name_or_folder: str | Path) -> Path:
-    folder = Path(name_or_folder)
-    if (folder / "configs").is_dir():
-        return folder
-    models = resource_path("Models")
-    shipped = sorted(path.parent.parent.name for path in models.glob("*/configs/metadata.json"))
-    if str(name_or_folder) not in shipped:
-        raise ModelError(
-            f"there is no model {name_or_folder}",
-            remedy=f"Give a bundle folder or one of: {', '.join(shipped) or 'none'}.",
-        )
-    return models / str(name_or_folder)
-
-
 def _network_without_memory(architecture: str, options: Mapping[str, Any]) -> torch.nn.Module:
     """The network with shapes only: whatever widths a bundle names, no more memory is used than its file is long."""
     import torch
@@ -185,21 +175,42 @@ def _network_without_memory(architecture: str, options: Mapping[str, Any]) -> to
         return build_network(architecture, options)
 
 
-def _load_weights(network: torch.nn.Module, folder: Path, expected: Mapping[str, Any]) -> None:
-    """Compare size and hash, read tensors only, and load them strictly."""
+def read_weights(folder: Path, expected: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of a bundle's weight file, after its size and hash were compared; nothing in it is executed.
+
+    Args:
+        expected: ``weights`` of the metadata: the file's place in the bundle, and its SHA-256.
+
+    Raises:
+        ModelError: the file is missing, too large, of another hash, or damaged.
+    """
     path = (folder / expected["file"]).resolve()
     if folder.resolve() not in path.parents:
         raise ModelError(f"weight file {expected['file']} lies outside the bundle", source=str(folder), remedy=_REMEDY)
-    try:
+    with _damage_explained(path):
         size = path.stat().st_size
         if size > LARGEST_WEIGHTS_BYTES:
             raise ModelError(f"weights of {size} bytes are refused", source=str(path), remedy=_REMEDY)
         if sha256_of(path) != expected["sha256"]:
             raise ModelError("weights differ from the hash in metadata.json", source=str(path), remedy=_REMEDY)
-        network.load_state_dict(_read_tensors(path), assign=True)
+        return _read_tensors(path)
+
+
+def _load_weights(network: torch.nn.Module, folder: Path, expected: Mapping[str, Any]) -> None:
+    """Read the checked tensors and load them strictly."""
+    tensors = read_weights(folder, expected)
+    with _damage_explained((folder / expected["file"]).resolve()):
+        network.load_state_dict(tensors, assign=True)
+
+
+@contextmanager
+def _damage_explained(path: Path) -> Iterator[None]:
+    """A damaged or foreign weight file may fail anywhere in the unpickler: one kind of error for all of it."""
+    try:
+        yield
     except ModelError:
         raise
-    except Exception as error:  # a damaged or foreign file may fail anywhere in the unpickler
+    except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(f"weights cannot be loaded ({reason})", source=str(path), remedy=_REMEDY) from error
 

@@ -64,7 +64,8 @@ class ModelInfo:
     """Which model found the landmarks, on which device it ran, and the error that its landmarks share.
 
     ``pose_covariance`` is (7, 7) as ``frame.fit_frame`` takes it, None where it was not measured. ``threshold`` is
-    a person's choice of the peak height below which a landmark is not found, None for the model's own.
+    a person's choice of the peak height below which a landmark is not found, None for the model's own. ``given`` are
+    the landmarks whose places the model was told before it looked for the others.
     """
 
     name: str
@@ -72,13 +73,15 @@ class ModelInfo:
     device: str
     pose_covariance: np.ndarray | None = None
     threshold: float | None = None
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """Everything that one calibration found out, and what it was found from.
 
-    ``predicted`` keeps the network's own landmarks, so that a correction can be taken back.
+    ``predicted`` keeps the network's own landmarks, so that a correction can be taken back, and ``disagreeing`` the
+    names of those on which the planes disagreed.
     """
 
     stacks: tuple[ScoutStack, ...]
@@ -91,6 +94,7 @@ class Calibration:
     checks: tuple[Check, ...]
     model: ModelInfo | None
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    disagreeing: tuple[str, ...] = ()
 
     @property
     def has_errors(self) -> bool:

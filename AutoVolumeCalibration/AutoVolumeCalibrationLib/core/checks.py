@@ -233,11 +233,7 @@ def _cut_off(e: Evidence) -> Check | None:
 
 def _inside(point: np.ndarray, stack: ScoutStack) -> bool:
     """Is the point's projection within the images of a stack?"""
-    for scout_slice in stack.slices:
-        pixel = scout_slice.to_pixel(point)
-        if (pixel >= -0.5).all() and (pixel <= np.array(scout_slice.pixels.shape) - 0.5).all():
-            return True
-    return False
+    return any(scout_slice.shows(point) for scout_slice in stack.slices)
 
 
 def _above(value: float, limits: tuple[float, float]) -> str | None:

@@ -55,7 +55,7 @@ def write_dataset(folder: Path, studies: Iterable[LabelledStudy], constellation:
         raise UsageError("holds a data set already", source=str(folder), remedy="Give another folder.")
     names = []
     for study in studies:
-        place = folder / STUDIES / study.name
+        place = study_folder(folder, study.name)
         _make_folder(place)
         _write_study(place, study, constellation)
         names.append(study.name)
@@ -63,38 +63,62 @@ def write_dataset(folder: Path, studies: Iterable[LabelledStudy], constellation:
     return len(names)
 
 
-def add_study(folder: Path | str, calibration: Calibration, *, name: str | None = None) -> Path:
+def add_study(
+    folder: Path | str, calibration: Calibration, *, name: str | None = None, subject: str | None = None
+) -> Path:
     """Append a study that a person corrected to a data set, which is made where there is none.
-
-    Nothing that is there is replaced, but for the list in ``dataset.json``, as a whole. The files tell nothing of the
-    patient except the images themselves.
 
     Args:
         name: of the study's folder, letters, digits, ``_`` and ``-``, without patient data; a random one when None.
+        subject: pseudonym of the person, in the same letters, where several studies show the same one.
 
     Returns:
         The study's folder.
 
     Raises:
         InputError: no landmark was corrected, or ``dataset.json`` is damaged.
-        UsageError: the name cannot be used or is taken, or the folder cannot be written.
+        UsageError: a name cannot be used or is taken, or the folder cannot be written.
+    """
+    study = corrected_study(calibration, name or random_name("case"), subject)
+    return append_study(folder, study, calibration.protocol.constellation)
+
+
+def append_study(folder: Path | str, study: LabelledStudy, constellation: Constellation) -> Path:
+    """Append a study to a data set, which is made where there is none; gives the study's folder.
+
+    Nothing that is there is replaced, but for the list in ``dataset.json``, as a whole. The files tell nothing of the
+    patient except the images themselves.
+
+    Raises:
+        InputError: ``dataset.json`` is damaged.
+        UsageError: the study's or subject's name cannot be used or is taken, or the folder cannot be written.
     """
     folder = Path(folder)
     listed = study_names(folder)
-    study = corrected_study(calibration, name or f"case_{uuid.uuid4().hex[:12]}")
-    if not _NAME.fullmatch(study.name):
-        raise UsageError(f"{study.name!r} is no name for a study", remedy="Use letters, digits, _ and -.")
-    place = folder / STUDIES / study.name
+    _require_name(study.name, "a study")
+    if "subject" in study.provenance:
+        _require_name(study.provenance["subject"], "a subject")
+    place = study_folder(folder, study.name)
     if place.exists() or study.name in listed:
         raise UsageError("is there already", source=str(place), remedy="Give another name.")
     _make_folder(place)
     try:
-        _write_study(place, study, calibration.protocol.constellation)
+        _write_study(place, study, constellation)
         _write_list(folder, [*listed, study.name])
     except BaseException:  # a cancel too must not leave half a study
         shutil.rmtree(place, ignore_errors=True)
         raise
     return place
+
+
+def study_folder(folder: Path | str, name: str) -> Path:
+    """Where a data set keeps the files of a study."""
+    return Path(folder) / STUDIES / name
+
+
+def random_name(kind: str) -> str:
+    """A new name that tells nothing but the kind."""
+    return f"{kind}_{uuid.uuid4().hex[:12]}"
 
 
 def study_names(folder: Path | str) -> list[str]:
@@ -119,7 +143,7 @@ def decided_by_person(calibration: Calibration) -> tuple[tuple[str, ...], tuple[
     return placed, removed
 
 
-def corrected_study(calibration: Calibration, name: str) -> LabelledStudy:
+def corrected_study(calibration: Calibration, name: str, subject: str | None = None) -> LabelledStudy:
     """A calibration as a study to learn from; InputError where a person decided nothing about it."""
     placed, removed = decided_by_person(calibration)
     if not placed and not removed:
@@ -137,6 +161,8 @@ def corrected_study(calibration: Calibration, name: str) -> LabelledStudy:
         "coordinate_system": "RAS",
         "box": box_to_dict(calibration.box),
     }
+    if subject is not None:
+        provenance["subject"] = subject
     return LabelledStudy(name, calibration.stacks, calibration.landmarks, provenance)
 
 
@@ -185,6 +211,11 @@ def _write_study(place: Path, study: LabelledStudy, constellation: Constellation
 
 def _write_list(folder: Path, names: Sequence[str]) -> None:
     write_text(folder / DATASET_FILE, json_text({"format": DATASET_FORMAT, "studies": list(names)}))
+
+
+def _require_name(name: Any, what: str) -> None:
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise UsageError(f"{name!r} is no name for {what}", remedy="Use letters, digits, _ and -.")
 
 
 def _make_folder(place: Path) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 from .coordinates import PLANES
 from .errors import Cancelled
 from .heatmaps import decode_peaks, to_image_pixels
+from .known_maps import KnownPeaks, known_peaks
+from .landmarks import Landmark
 from .network_input import CAP, HIGH_PERCENTILE, LOW_PERCENTILE, encode_slices
 from .reslice import IN_PLANE_AXES
 from .scouts import ScoutSlice, ScoutStack
@@ -60,23 +62,28 @@ def detect(
     cancelled: Callable[[], bool] | None = None,
     *,
     head_axes: np.ndarray | None = None,
+    given: Sequence[Landmark] = (),
 ) -> list[StackDetections]:
     """Detections of every stack, in the order of ``stacks``.
 
     Args:
         head_axes: (3, 3), rows are the head's right, anterior, superior directions, where they are known: the
             slices are then turned in their planes so that the head stands upright.
+        given: landmarks that a person placed, for a sequential model: it is shown them and answers with them. Those
+            without a place and those that it does not know are left out.
         progress: called with the fraction done, 0..1.
         cancelled: asked between batches; True raises Cancelled.
     """
     slices = [standard_orientation(s, stack.plane) for stack in stacks for s in stack.slices]
+    acquired = slices
     if head_axes is not None:
         slices = _upright([s.plane for s in stacks for _ in s.slices], slices, head_axes, model.pixel_mm / 2)
     planes = [PLANES.index(stack.plane) for stack in stacks for _ in stack.slices]
-    prepared = [_to_network_grid(s, model) for s in slices]
+    prepared = [to_network_grid(s, model.pixel_mm, model.largest_size) for s in slices]
     size = tuple(max(p.image.shape[i] for p in prepared) for i in range(2))
     size = tuple(-(-n // model.divisor) * model.divisor for n in size)
-    heatmaps = _run_network([_padded(p.image, size) for p in prepared], planes, model, progress, cancelled)
+    known = known_peaks(given, planes, acquired, slices, prepared, size, model) if given else None
+    heatmaps = _run_network([_padded(p, size) for p in prepared], planes, known, model, progress, cancelled)
     peaks = decode_peaks(heatmaps, model.sigma_pixels)
     results, start = [], 0
     for stack in stacks:
@@ -110,41 +117,58 @@ def standard_orientation(scout_slice: ScoutSlice, plane: str) -> ScoutSlice:
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
-    """A slice on the network's grid: image (H, W) in 0..CAP and its true pixel size (row, column) mm."""
+class NetworkImage:
+    """A slice on the network's grid.
+
+    Attributes:
+        image: (H, W) float32 in 0..CAP.
+        scale: (2,) sides (row, column) of its pixels in units of the slice's own; both grids share the outer edges.
+    """
 
     image: np.ndarray
-    pixel_mm: tuple[float, float]
+    scale: np.ndarray
+
+    def to_slice_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Indices (..., 2) in the slice's own pixels of indices (row, column) in this image."""
+        return (pixels + 0.5) * self.scale - 0.5
+
+    def from_slice_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Indices (..., 2) in this image of indices (row, column) in the slice's own pixels."""
+        return (pixels + 0.5) / self.scale - 0.5
+
+    def first_in(self, size: Sequence[int]) -> np.ndarray:
+        """(2,) its first pixel (row, column) where it lies in the middle of ``size`` pixels."""
+        return np.array([(n - m) // 2 for n, m in zip(size, self.image.shape, strict=True)])
 
 
-def _to_network_grid(scout_slice: ScoutSlice, model: LandmarkModel) -> _Prepared:
-    """Scale intensities by the slice's own percentiles and resample to about ``model.pixel_mm``.
+def to_network_grid(scout_slice: ScoutSlice, pixel_mm: float, largest_size: int) -> NetworkImage:
+    """Scale intensities by the slice's own percentiles and resample to about ``pixel_mm``.
 
     The field of view is kept exactly; the pixel size differs from the nominal one by the rounding to
-    whole pixels.
+    whole pixels, or more where a side would have more than ``largest_size`` of them.
     """
     import torch
 
     pixels = np.ascontiguousarray(scout_slice.pixels, dtype=np.float32)
     low, high = np.percentile(pixels[::2, ::2], [LOW_PERCENTILE, HIGH_PERCENTILE])
-    extent = scout_slice.extent_mm
-    size = tuple(min(model.largest_size, max(1, round(mm / model.pixel_mm))) for mm in extent)
+    size = tuple(min(largest_size, max(1, round(mm / pixel_mm))) for mm in scout_slice.extent_mm)
     image = torch.nn.functional.interpolate(
         torch.from_numpy(pixels)[None, None], size=size, mode="bilinear", antialias=True, align_corners=False
     )[0, 0].numpy()
     image = np.clip((image - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, CAP)
-    return _Prepared(image, (extent[0] / size[0], extent[1] / size[1]))
+    return NetworkImage(image, np.array(pixels.shape) / size)
 
 
-def _padded(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """``image`` (H, W) in the middle of zeros of ``size``."""
-    before = [(n - m) // 2 for n, m in zip(size, image.shape, strict=True)]
-    return np.pad(image, [(b, n - m - b) for b, n, m in zip(before, size, image.shape, strict=True)])
+def _padded(prepared: NetworkImage, size: Sequence[int]) -> np.ndarray:
+    """The image in the middle of zeros of ``size``."""
+    image, first = prepared.image, prepared.first_in(size)
+    return np.pad(image, [(b, n - m - b) for b, n, m in zip(first, size, image.shape, strict=True)])
 
 
 def _run_network(
     images: Sequence[np.ndarray],
     planes: Sequence[int],
+    known: KnownPeaks | None,
     model: LandmarkModel,
     progress: Callable[[float], None] | None,
     cancelled: Callable[[], bool] | None,
@@ -159,16 +183,23 @@ def _run_network(
             if cancelled and cancelled():
                 raise Cancelled
             part = part.to(model.device).contiguous(memory_format=torch.channels_last)
-            heatmaps.append(model.network(part).float().cpu())
+            shown = [] if known is None else [_known_maps(known, sum(map(len, heatmaps)), part, model)]
+            heatmaps.append(model.network(part, *shown).float().cpu())
             if progress:
                 progress(sum(map(len, heatmaps)) / len(images))
     return torch.cat(heatmaps)
 
 
+def _known_maps(known: KnownPeaks, first: int, part: torch.Tensor, model: LandmarkModel) -> torch.Tensor:
+    """(m, k, h, w) what is known on the slices of a batch ``part`` (m, 4, H, W), of which ``first`` is the first."""
+    size = [n // model.stem for n in part.shape[-2:]]
+    return known.heatmaps(slice(first, first + len(part)), size, model.sigma_pixels).to(part.device)
+
+
 def _stack_detections(
     plane: str,
     slices: Sequence[ScoutSlice],
-    prepared: Sequence[_Prepared],
+    prepared: Sequence[NetworkImage],
     size: Sequence[int],
     peaks,
     part: slice,
@@ -179,10 +210,7 @@ def _stack_detections(
     positions = to_image_pixels(peaks.positions[part], model.stem)
     points = np.empty(positions.shape)
     for i, (scout_slice, prep) in enumerate(zip(slices, prepared, strict=True)):
-        before = np.array([(n - m) // 2 for n, m in zip(size, prep.image.shape, strict=True)])
-        # A network pixel's index in units of the slice's own pixels: both grids share the outer edges.
-        scale = np.array(prep.pixel_mm) / scout_slice.spacing_mm
-        pixels = (positions[i] - before + 0.5) * scale - 0.5
+        pixels = prep.to_slice_pixels(positions[i] - prep.first_in(size))
         points[i] = scout_slice.to_world(pixels) @ axes[:2].T
     nominal = model.pixel_mm * model.stem
     spread = np.sqrt(np.diagonal(peaks.moments[part], axis1=-2, axis2=-1))[..., ::-1] * nominal

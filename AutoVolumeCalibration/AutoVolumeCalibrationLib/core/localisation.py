@@ -35,21 +35,24 @@ def locate(
     model: LandmarkModel,
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    *,
+    given: Sequence[Landmark] = (),
 ) -> Located:
     """Landmarks of a study in two passes; the first tells how the head lies, the second sees it upright.
 
     Where the first pass finds too little to tell how the head lies, its landmarks are the result.
 
     Args:
+        given: landmarks that a person placed, which a sequential model is shown in both passes (``detection.detect``).
         progress: called with the fraction done, 0..1.
         cancelled: asked between batches of slices; True raises Cancelled.
     """
-    first = _look(stacks, model, _part(progress, 0.0), cancelled, None)
+    first = _look(stacks, model, _part(progress, 0.0), cancelled, None, given)
     try:
         axes = fit_frame(first.landmarks, protocol, model.uncertainty.pose_covariance).axes
     except InputError:
         return first
-    return _look(stacks, model, _part(progress, 0.5), cancelled, axes)
+    return _look(stacks, model, _part(progress, 0.5), cancelled, axes, given)
 
 
 def _look(
@@ -58,8 +61,9 @@ def _look(
     progress: Callable[[float], None] | None,
     cancelled: Callable[[], bool] | None,
     head_axes: np.ndarray | None,
+    given: Sequence[Landmark],
 ) -> Located:
-    detections = detect(stacks, model, progress, cancelled, head_axes=head_axes)
+    detections = detect(stacks, model, progress, cancelled, head_axes=head_axes, given=given)
     through_plane_mm = model.uncertainty.through_plane_mm
     fusion = fuse(detections, model.names, model.mirror, model.threshold, model.tau_mm, through_plane_mm)
     return Located(fusion.landmarks, fusion.disagreeing, tuple(detections))

@@ -15,6 +15,9 @@ LOW_PERCENTILE, HIGH_PERCENTILE, CAP = 1.0, 99.5, 1.2
 #: Image plus one indicator per plane.
 IN_CHANNELS = 1 + len(PLANES)
 
+#: Largest side of an image in pixels; a wider field of view is seen coarser.
+LARGEST_SIZE = 192
+
 
 def encode_slices(images: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
     """Network input (n, 4, H, W) from images (n, H, W) in 0..CAP and plane indices (n,) int64.

@@ -39,6 +39,8 @@ class Architecture:
     options: Mapping[str, Callable[[Any], bool]]
     #: Side of the blocks an input's height and width must be multiples of, from the options.
     divisor: Callable[[Mapping[str, Any]], int]
+    #: It is called with (image, known, truth), see ``architectures/landmark_groups.py``; the others with the image.
+    sequential: bool = False
 
 
 def _count(value: Any) -> bool:
@@ -47,6 +49,15 @@ def _count(value: Any) -> bool:
 
 def _fraction(value: Any) -> bool:
     return isinstance(value, (int, float)) and 0 <= value < 1
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _pixels(value: Any) -> bool:
+    """Check of a width in pixels, fractions allowed."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LARGEST_WIDTH
 
 
 def _counts(length: int, largest: int = LARGEST_WIDTH) -> Callable[[Any], bool]:
@@ -59,21 +70,73 @@ def _counts(length: int, largest: int = LARGEST_WIDTH) -> Callable[[Any], bool]:
     return check
 
 
+def _up_to(length: int) -> Callable[[Any], bool]:
+    """Check of a list of 1 to ``length`` counts."""
+    return lambda value: any(_counts(n)(value) for n in range(1, length + 1))
+
+
+def _at_most(largest: int) -> Callable[[Any], bool]:
+    """Check of a count that is not above ``largest``."""
+    return lambda value: _count(value) and value <= largest
+
+
 def _one_of(*counts: int) -> Callable[[Any], bool]:
     return lambda value: _count(value) and value in counts
+
+
+def _options_of_another(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+
+
+def _indices(below: int) -> Callable[[Any], bool]:
+    """Check of a list of different indices, all smaller than ``below``."""
+
+    def check(value: Any) -> bool:
+        is_list = isinstance(value, (list, tuple)) and 0 < len(value) <= below
+        return is_list and all(type(i) is int and 0 <= i < below for i in value) and len(set(value)) == len(value)
+
+    return check
+
+
+def _stems_round_inner(options: Mapping[str, Any]) -> int:
+    name, inner = inner_network(options["inner"], options["inner_options"], options["in_channels"], 1)
+    return options["stem"] * ARCHITECTURES[name].divisor(inner)
 
 
 def _sixteen_stems(options: Mapping[str, Any]) -> int:
     return 16 * options["stem"]
 
 
+def _hourglass_divisor(options: Mapping[str, Any]) -> int:
+    """Smaller grids may be odd: an hourglass of depth 6 needs no image of 64 * stem pixels."""
+    return 2 ** min(options["depth"], 4) * options["stem"]
+
+
 _EVERY = {"in_channels": _count, "out_channels": _count, "stem": _one_of(1, 2, 4)}
+
+#: What ``encoder_unet_plus_plus`` can be put on (``architectures/encoders.py``, which brings torch).
+ENCODERS = (
+    *("vgg19", "vgg19_bn"),
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d", "resnext101_32x8d"),
+    *(f"efficientnet-b{number}" for number in range(8)),
+)
 
 ARCHITECTURES: dict[str, Architecture] = {
     "unet_plus_plus": Architecture(
         build=_class("unet_plus_plus", "StemUNetPlusPlus"),
-        options={**_EVERY, "features": _counts(6), "dropout": _fraction},
+        options={**_EVERY, "features": _counts(6), "dropout": _fraction, "deep_supervision": _flag},
         divisor=_sixteen_stems,
+    ),
+    "encoder_unet_plus_plus": Architecture(
+        build=_class("encoder_unet_plus_plus", "EncoderUNetPlusPlus"),
+        options={
+            **_EVERY,
+            "encoder": lambda value: isinstance(value, str) and value in ENCODERS,
+            "decoder": _up_to(5),
+            "deep_supervision": lambda value: isinstance(value, bool),
+        },
+        # Of the encoders' coarsest map.
+        divisor=lambda options: 32,
     ),
     "unet": Architecture(
         build=_class("unet", "StemUNet"),
@@ -105,6 +168,81 @@ ARCHITECTURES: dict[str, Architecture] = {
         },
         divisor=lambda options: options["output_stride"],
     ),
+    "iterative": Architecture(
+        build=_class("iterative", "IterativeNetwork"),
+        options={
+            **_EVERY,
+            "inner": lambda value: isinstance(value, str),
+            "inner_options": _options_of_another,
+            "group_size": _count,
+            "order": _indices(LARGEST_WIDTH),
+        },
+        divisor=_stems_round_inner,
+        sequential=True,
+    ),
+    "ntm_unet": Architecture(
+        build=_class("ntm_unet", "NtmUNet"),
+        options={
+            **_EVERY,
+            "features": _counts(5),
+            "where": lambda value: value in ("level", "skip"),
+            "levels": _indices(5),
+            "group_size": _count,
+            "order": _indices(LARGEST_WIDTH),
+            "filters": _at_most(512),
+            "grid": _at_most(32),
+            "controller": _at_most(1024),
+            "memory_rows": _at_most(1024),
+            "memory_width": _at_most(1024),
+            "heads": _at_most(16),
+        },
+        divisor=_sixteen_stems,
+        sequential=True,
+    ),
+    "gu2net": Architecture(
+        build=_class("gu2net", "GU2Net"),
+        options={**_EVERY, "features": _counts(5), "width": _at_most(1024), "anatomies": _at_most(16)},
+        divisor=_sixteen_stems,
+    ),
+    "hourglass": Architecture(
+        build=_class("hourglass", "KneelHourglass"),
+        options={
+            **_EVERY,
+            # A quarter of twice the width is the narrowest convolution.
+            "width": lambda value: _count(value) and value >= 2,
+            "depth": _one_of(*range(1, 9)),
+            "sigma": _pixels,
+            "dropout": _fraction,
+        },
+        divisor=_hourglass_divisor,
+    ),
+    "stacked_hourglass": Architecture(
+        build=_class("hourglass", "StackedHourglass"),
+        options={
+            **_EVERY,
+            "width": lambda value: _count(value) and value % 4 == 0,
+            "depth": _one_of(*range(1, 9)),
+            "stacks": _one_of(*range(2, 17)),
+        },
+        divisor=_hourglass_divisor,
+    ),
+    "cascade": Architecture(
+        build=_class("cascade", "CoarseToFine"),
+        options={
+            **_EVERY,
+            "features": _counts(6),
+            "width": _count,
+            "coarse": _one_of(2, 4),
+            "crop": lambda value: _count(value) and value % 2 == 0 and value <= 64,
+            "dropout": _fraction,
+        },
+        divisor=lambda options: 16 * options["coarse"] * options["stem"],
+    ),
+    "t2dl": Architecture(
+        build=_class("t2dl", "TwoStage"),
+        options={**_EVERY, "width": _count, "stage": _one_of(1, 2), "sigma": _pixels},
+        divisor=lambda options: 4 * options["stem"],
+    ),
 }
 
 
@@ -132,3 +270,23 @@ def build_network(name: str, options: Mapping[str, Any]) -> torch.nn.Module:
         return architecture.build(**options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name} cannot be built: {error}", remedy="Repair the bundle's options.") from error
+
+
+def inner_network(
+    name: str, options: Mapping[str, Any], in_channels: int, out_channels: int
+) -> tuple[str, dict[str, Any]]:
+    """Architecture and all options of a network inside another one, which folds the image and counts the channels.
+
+    Raises:
+        ModelError: the name is not registered, or of a network that takes more than an image or gives other than
+            heatmaps; an option is unknown, out of range, or not its own.
+    """
+    decided = {"in_channels": in_channels, "out_channels": out_channels, "stem": 1}
+    complete = {**options, **decided}
+    if taken := sorted(decided.keys() & options.keys()):
+        raise ModelError(f"inner_options may not set {taken[0]}", remedy="The network around it does; leave it out.")
+    architecture = find_architecture(name, complete)
+    # Who takes a target's sigma answers with coordinates in training, and draws the heatmaps only for evaluation.
+    if architecture.sequential or "sigma" in architecture.options:
+        raise ModelError(f"{name} cannot be the inner network", remedy="Choose one that maps images to heatmaps.")
+    return name, complete

@@ -11,7 +11,8 @@ from .calibration import ERROR, Calibration, ModelInfo
 from .checks import Evidence, run_checks, scout_checks
 from .errors import InputError, UsageError
 from .frame import fit_frame
-from .landmarks import MISSING, PREDICTED, Landmark
+from .guided_models import require_guided
+from .landmarks import CORRECTED, MISSING, PREDICTED, Landmark
 from .localisation import locate
 from .planning import plan_box
 from .prescription import prescribe
@@ -37,7 +38,8 @@ def calibrate(
 
     Args:
         box: name of one of the protocol's boxes, its first when None.
-        corrections: landmarks that a person placed; they replace the predicted ones.
+        corrections: landmarks that a person placed; they replace the predicted ones. A sequential model is told where
+            they are and finds the others by them; for these it makes no prediction of its own.
         threshold: peak height, 0..1, below which a landmark is not found; the model's own when None.
         progress: called with the fraction of the slices done, 0..1.
         cancelled: asked between batches of slices; True raises Cancelled.
@@ -51,13 +53,17 @@ def calibrate(
     rule = box_rule(protocol, box)
     if threshold is not None:
         model = _with_threshold(model, threshold)
+    corrections = tuple(corrections)
+    given = [mark for mark in _placed(corrections) if mark.name in model.names] if model.sequential else []
+    told = tuple(mark.name for mark in given)
     started = time.perf_counter()
-    located = locate(stacks, protocol, model, progress, cancelled)
+    located = locate(stacks, protocol, model, progress, cancelled, given=given)
     detected = time.perf_counter()
-    predicted = in_protocol_order(located.landmarks, protocol)
-    info = ModelInfo(model.name, model.sha256, model.device, model.uncertainty.pose_covariance, threshold)
+    predicted = in_protocol_order((mark for mark in located.landmarks if mark.name not in told), protocol)
+    disagreeing = [name for name in located.disagreeing if name not in told]
+    info = ModelInfo(model.name, model.sha256, model.device, model.uncertainty.pose_covariance, threshold, told)
     try:
-        result = _plan(stacks, protocol, rule, predicted, corrections, located.disagreeing, info)
+        result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, info)
     except InputError as error:
         raise _not_recognised(stacks, protocol, predicted) from error
     finished = time.perf_counter()
@@ -78,7 +84,45 @@ def refit(calibration: Calibration, corrections: Iterable[Landmark], *, box: str
         model=calibration.model,
         box=box or calibration.box.name,
         timings_s=calibration.timings_s,
+        disagreeing=calibration.disagreeing,
     )
+
+
+def repredict(
+    calibration: Calibration,
+    corrections: Iterable[Landmark],
+    model: LandmarkModel,
+    *,
+    progress: Callable[[float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Calibration:
+    """Let a sequential model find all other landmarks anew, told where a person placed some, and plan from them.
+
+    ``corrections`` are all that hold now, as in ``refit``; they stay where they are. The model's predictions replace
+    the earlier ones, but for those of the landmarks it was given: these a correction is taken back to.
+
+    Args:
+        progress, cancelled: as in ``calibrate``.
+
+    Raises:
+        ModelError: the model cannot be given landmarks, or does not know one of them.
+        InputError: too few landmarks are found.
+    """
+    corrections = tuple(corrections)
+    require_guided(model, [mark.name for mark in _placed(corrections)])
+    result = calibrate(
+        calibration.stacks,
+        calibration.protocol,
+        model,
+        box=calibration.box.name,
+        corrections=corrections,
+        threshold=calibration.model.threshold if calibration.model else None,
+        progress=progress,
+        cancelled=cancelled,
+    )
+    # Without confidence nobody saw it: a typical head's place is none to go back to once a model has looked.
+    kept = {m.name: m for m in calibration.predicted if m.name in result.model.given and m.confidence > 0}
+    return replace(result, predicted=tuple(kept.get(mark.name, mark) for mark in result.predicted))
 
 
 def plan_from_landmarks(
@@ -90,6 +134,7 @@ def plan_from_landmarks(
     model: ModelInfo | None = None,
     box: str | None = None,
     timings_s: Mapping[str, float] | None = None,
+    disagreeing: Sequence[str] = (),
 ) -> Calibration:
     """Plan from landmarks that are there already: no network, no torch.
 
@@ -97,11 +142,12 @@ def plan_from_landmarks(
         corrections: placed by a person, or marked missing by one; they replace predicted ones.
         predicted: what ``model`` found earlier.
         timings_s: of the earlier steps.
+        disagreeing: names of predicted landmarks on which the planes disagreed.
     """
     require_usable(stacks)
     started = time.perf_counter()
     ordered = in_protocol_order(predicted, protocol)
-    result = _plan(stacks, protocol, box_rule(protocol, box), ordered, corrections, (), model)
+    result = _plan(stacks, protocol, box_rule(protocol, box), ordered, corrections, disagreeing, model)
     elapsed = time.perf_counter() - started
     return replace(result, timings_s={**(timings_s or {}), "fit": elapsed, "total": elapsed})
 
@@ -116,6 +162,11 @@ def with_corrections(predicted: Iterable[Landmark], corrections: Iterable[Landma
     """The predicted landmarks with those replaced that a person placed or marked missing."""
     placed = {mark.name: mark for mark in corrections if mark.status != PREDICTED}
     return tuple(placed.get(mark.name, mark) for mark in predicted)
+
+
+def _placed(corrections: Iterable[Landmark]) -> list[Landmark]:
+    """Those that a person gave a place."""
+    return [mark for mark in corrections if mark.status == CORRECTED]
 
 
 def _with_threshold(model: LandmarkModel, threshold: float) -> LandmarkModel:
@@ -146,5 +197,18 @@ def _plan(
     landmarks = with_corrections(predicted, corrections)
     frame = fit_frame(landmarks, protocol, model.pose_covariance if model else None)
     box = plan_box(frame, protocol, rule)
-    checks = run_checks(Evidence(stacks, landmarks, disagreeing, frame, box, protocol, rule))
-    return Calibration(tuple(stacks), protocol, landmarks, predicted, frame, box, prescribe(box, rule), checks, model)
+    seen = {mark.name for mark in landmarks if mark.status == PREDICTED}
+    in_doubt = [name for name in disagreeing if name in seen]
+    checks = run_checks(Evidence(stacks, landmarks, in_doubt, frame, box, protocol, rule))
+    return Calibration(
+        stacks=tuple(stacks),
+        protocol=protocol,
+        landmarks=landmarks,
+        predicted=predicted,
+        frame=frame,
+        box=box,
+        prescription=prescribe(box, rule),
+        checks=checks,
+        model=model,
+        disagreeing=tuple(disagreeing),
+    )

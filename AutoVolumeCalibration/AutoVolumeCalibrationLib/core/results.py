@@ -44,6 +44,7 @@ class SavedCalibration:
         sources: absolute paths of the scouts.
         study: name of the study, empty where none was given.
         timings_s: of the last fit.
+        disagreeing: names of predicted landmarks on which the planes disagreed.
     """
 
     landmarks: tuple[Landmark, ...]
@@ -56,6 +57,7 @@ class SavedCalibration:
     sources: tuple[str, ...]
     study: str
     timings_s: Mapping[str, float]
+    disagreeing: tuple[str, ...] = ()
 
 
 def write_results(
@@ -143,6 +145,7 @@ def calibration_to_dict(
         "prescription": calibration.prescription.to_dict(),
         "checks": [{"name": c.name, "level": c.level, "message": c.message} for c in calibration.checks],
         "timings_s": {name: float(seconds) for name, seconds in calibration.timings_s.items()},
+        "disagreeing": list(calibration.disagreeing),
     }
 
 
@@ -163,25 +166,33 @@ def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibra
         landmarks=tuple(_landmark(entry) for entry in data["landmarks"]),
         predicted=tuple(_landmark(entry) for entry in data["predicted"]),
         protocol=data["protocol_file"] or data["protocol"],
-        box=_box(data["box"]),
+        box=box_from_dict(data["box"]),
         prescription=prescription_from_dict(data["prescription"]),
         checks=tuple(Check(**entry) for entry in data["checks"]),
         model=_model(data["model"]) if data["model"] else None,
         sources=tuple(data["sources"]),
         study=data["study"],
         timings_s=data["timings_s"],
+        disagreeing=tuple(data.get("disagreeing", ())),
     )
 
 
 def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
-    shared = {"pose_covariance": _list(model.pose_covariance), "threshold": model.threshold}
-    return {"name": model.name, "sha256": model.sha256, "device": model.device, **shared}
+    return {
+        "name": model.name,
+        "sha256": model.sha256,
+        "device": model.device,
+        "pose_covariance": _list(model.pose_covariance),
+        "threshold": model.threshold,
+        "given": list(model.given),
+    }
 
 
 def _model(entry: Mapping[str, Any]) -> ModelInfo:
     shared = entry.get("pose_covariance")
     covariance = None if shared is None else np.array(shared, dtype=float)
-    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance, entry.get("threshold"))
+    given = tuple(entry.get("given", ()))
+    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance, entry.get("threshold"), given)
 
 
 def _landmark_to_dict(landmark: Landmark) -> dict[str, Any]:
@@ -227,7 +238,8 @@ def box_to_dict(box: OrientedBox) -> dict[str, Any]:
     }
 
 
-def _box(entry: Mapping[str, Any]) -> OrientedBox:
+def box_from_dict(entry: Mapping[str, Any]) -> OrientedBox:
+    """The box of a dictionary as ``box_to_dict`` makes it."""
     return OrientedBox(
         entry["name"],
         np.array(entry["center_mm"], dtype=float),

@@ -78,6 +78,11 @@ class ScoutSlice:
             [offset @ self.row_axis / self.spacing_mm[0], offset @ self.column_axis / self.spacing_mm[1]], axis=-1
         )
 
+    def shows(self, points_mm: np.ndarray) -> np.ndarray:
+        """(...,) bool: the projections of RAS points (..., 3) lie within the image; no for points that are NaN."""
+        pixels = self.to_pixel(points_mm)
+        return ((pixels >= -0.5) & (pixels <= np.array(self.pixels.shape) - 0.5)).all(axis=-1)
+
 
 @dataclass(frozen=True, eq=False)
 class ScoutStack:

@@ -10,7 +10,7 @@ from pathlib import Path
 import slicer
 
 from ..core import pipeline
-from ..core.bundles import DEFAULT_MODEL, load_model
+from ..core.bundles import load_model
 from ..core.calibration import Calibration
 from ..core.errors import AutoVolumeError, InputError
 from ..core.landmarks import CORRECTED, MISSING, Landmark
@@ -104,7 +104,7 @@ class CalibrationEngine:
             scouts: a study, or scout volumes.
             protocol: name of a shipped protocol, or a protocol file.
             box: one of the protocol's boxes, its first when None.
-            model: name of a shipped model or a bundle's folder; the default one when None.
+            model: name of a model or a bundle's folder; the default one when None.
             device: "auto", "cpu", "cuda" or "mps".
             threshold: peak height, 0..1, below which a landmark is not found; the model's own when None.
             progress: called with the fraction done, 0..1.
@@ -113,7 +113,7 @@ class CalibrationEngine:
         rules = load_protocol(protocol)
         box_rule(rules, box)
         stacks = stacks_from_volume_nodes(scouts.scouts if isinstance(scouts, Study) else scouts)
-        network = load_model(model or DEFAULT_MODEL, device)
+        network = load_model(model, device)
         study = scouts if isinstance(scouts, Study) else self.study_of(scouts)
         with _naming(study):
             calibration = pipeline.calibrate(

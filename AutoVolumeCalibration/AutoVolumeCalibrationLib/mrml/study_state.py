@@ -77,6 +77,7 @@ def recall(study: Study, stacks: Sequence[ScoutStack]) -> Calibration:
         predicted=saved.predicted,
         model=saved.model,
         box=saved.box.name,
+        disagreeing=saved.disagreeing,
     )
     # Only the frame is missing in the file. The box may have been adopted from a person, and some findings need pixels
     # and detections that are gone.

@@ -7,8 +7,9 @@ from pathlib import Path
 import qt
 from slicer.i18n import tr as _
 
-from ..core.bundles import DEFAULT_MODEL, DEVICES
-from ..core.resources import resource_path
+from ..core.bundles import DEVICES
+from ..core.errors import ModelError
+from ..core.user_models import default_model_name, model_folders
 from . import dependencies
 from .current_study import CurrentStudy
 from .finding import Settings
@@ -20,9 +21,8 @@ class AdvancedSection:
     def __init__(self, ui, current: CurrentStudy) -> None:
         self._ui, self._current = ui, current
         self._shown: tuple[str, float | None] = ("", None)
-        for metadata in sorted(resource_path("Models").glob("*/configs/metadata.json")):
-            ui.modelComboBox.addItem(metadata.parents[1].name, metadata.parents[1].name)
-        ui.modelComboBox.setCurrentIndex(ui.modelComboBox.findData(DEFAULT_MODEL))
+        self._folders: list[str] = []
+        self.fill()
         for device in DEVICES:
             ui.deviceComboBox.addItem(device, device)
         ui.modelFolderButton.connect("clicked()", self._on_model_folder)
@@ -31,10 +31,29 @@ class AdvancedSection:
         """What is chosen."""
         models, devices = self._ui.modelComboBox, self._ui.deviceComboBox
         return Settings(
-            models.itemData(models.currentIndex),
+            models.itemData(models.currentIndex) or None,
             devices.itemData(devices.currentIndex),
             self._ui.thresholdSpinBox.value or None,  # the smallest value stands for the model's own
         )
+
+    def fill(self) -> None:
+        """List the current model, all that there are, and the folders chosen before; the choice stays."""
+        models = self._ui.modelComboBox
+        chosen = models.itemData(models.currentIndex) if models.count else ""
+        models.clear()
+        models.addItem(_("current ({name})").format(name=self._current_model()), "")
+        for name in model_folders():
+            models.addItem(name, name)
+        for folder in self._folders:
+            models.addItem(Path(folder).name, folder)
+        models.setCurrentIndex(max(0, models.findData(chosen)))
+
+    def _current_model(self) -> str:
+        """Its name. Where a damaged file hides it Calibrate tells the error; the panel opens all the same."""
+        try:
+            return default_model_name()
+        except ModelError:
+            return "?"
 
     def update(self) -> None:
         """Show the study's threshold, and say what the first run will install."""
@@ -55,5 +74,6 @@ class AdvancedSection:
     def _on_model_folder(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(self._ui.modelFolderButton, _("Model bundle"))
         if folder:
-            self._ui.modelComboBox.addItem(Path(folder).name, folder)
+            self._folders.append(folder)
+            self.fill()
             self._ui.modelComboBox.setCurrentIndex(self._ui.modelComboBox.count - 1)

@@ -163,6 +163,7 @@ class CurrentStudy:
             model=now.model,
             box=box,
             timings_s=now.timings_s,
+            disagreeing=now.disagreeing,
         )
 
     def _write(self, calibration: Calibration) -> None:

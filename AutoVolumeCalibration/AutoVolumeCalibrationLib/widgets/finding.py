@@ -15,12 +15,12 @@ from .background import IsCancelled, Progress
 
 @dataclass(frozen=True)
 class Settings:
-    """Which model runs where: ``model`` is a shipped one's name or a bundle's folder.
+    """Which model runs where: ``model`` is a name or a bundle's folder, None for the current one.
 
     A landmark whose peak is lower than ``threshold`` is not found; None for the model's own.
     """
 
-    model: str
+    model: str | None
     device: str
     threshold: float | None = None
 

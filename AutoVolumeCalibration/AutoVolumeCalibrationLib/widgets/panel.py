@@ -80,8 +80,9 @@ class Panel:
         self._show_remembered()
 
     def enter(self) -> None:
-        """The panel is shown: fill the selectors with what is in the scene."""
+        """The panel is shown: fill the selectors with what is there."""
         self.inputs.fill()
+        self.advanced.fill()
         self.update()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The training commands of ``autovolume``: ``render``, ``train``, ``evaluate``, ``anatomy``.
+"""What LandmarkTraining adds to ``autovolume``: ``render``, ``evaluate``, ``anatomy``, and the files beside this one.
 
 The functions that do the work are imported when their command runs, so that offering them costs nothing.
 """
@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from LandmarkTrainingLib.cli import compare_commands, dataset_commands, search_commands, training_commands
+
 if TYPE_CHECKING:
     from LandmarkTrainingLib.core.baselines import Template
 
@@ -16,8 +18,11 @@ if TYPE_CHECKING:
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
     _register_render(commands)
-    _register_train(commands)
+    training_commands.register(commands)
+    dataset_commands.register(commands)
     _register_evaluate(commands)
+    compare_commands.register(commands)
+    search_commands.register(commands)
     anatomy = commands.add_parser("anatomy", help="measure an anatomy's reference constellation from label maps")
     anatomy.add_argument(
         "--labels", required=True, type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv"
@@ -41,22 +46,11 @@ def _register_render(commands: argparse._SubParsersAction) -> None:
     render.set_defaults(run=run_render)
 
 
-def _register_train(commands: argparse._SubParsersAction) -> None:
-    train = commands.add_parser("train", help="train a landmark network on simulated scouts")
-    train.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to learn from")
-    train.add_argument("--volumes", type=Path, metavar="DIR", help="real volumes of split train to mix in (heads.csv)")
-    train.add_argument("--output", required=True, type=Path, metavar="RUN", help="run folder; the bundle is RUN/bundle")
-    train.add_argument("--config", type=Path, metavar="FILE", help="JSON with settings that differ from the defaults")
-    train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, value as JSON")
-    train.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
-    train.set_defaults(run=run_train)
-
-
 def _register_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate = commands.add_parser("evaluate", help="measure a model on real heads in random poses")
     evaluate.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder with heads.csv and heads/")
     evaluate.add_argument("--split", default="validation", choices=("train", "validation"))
-    evaluate.add_argument("--model", metavar="NAME|DIR", help="default: the one that is shipped")
+    evaluate.add_argument("--model", metavar="NAME|DIR", help="default: the current one")
     evaluate.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE")
     evaluate.add_argument("--poses", type=int, default=5, help="random poses per head (default: 5)")
     evaluate.add_argument("--slices", type=int, nargs="+", default=[5, 1], choices=(1, 3, 5), help="per plane")
@@ -103,26 +97,9 @@ def run_render(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def run_train(arguments: argparse.Namespace) -> int:
-    """``autovolume train``: ends with the run's bundle; on a finished run only exports it again."""
-    from LandmarkTrainingLib.core.training_run import run_training
-
-    run_training(
-        run_folder=arguments.output,
-        labels=arguments.labels,
-        volumes=arguments.volumes,
-        config_file=arguments.config,
-        settings=arguments.set,
-        resume=arguments.resume,
-        progress=lambda step, steps, text: print(f"step {step} of {steps}: {text}", flush=True),
-    )
-    print(f"bundle in {arguments.output / 'bundle'}")
-    return 0
-
-
 def run_evaluate(arguments: argparse.Namespace) -> int:
     """``autovolume evaluate``."""
-    from AutoVolumeCalibrationLib.core.bundles import DEFAULT_MODEL, load_model
+    from AutoVolumeCalibrationLib.core.bundles import load_model
     from AutoVolumeCalibrationLib.core.protocols import load_protocol
     from AutoVolumeCalibrationLib.core.whole_files import write_text
     from LandmarkTrainingLib.core import evaluation, methods
@@ -132,7 +109,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from LandmarkTrainingLib.core.heads import list_heads
 
     protocol = load_protocol(arguments.protocol)
-    model = load_model(arguments.model or DEFAULT_MODEL, arguments.device)
+    model = load_model(arguments.model, arguments.device)
     template = _template(arguments) if arguments.template else None
     chosen = [h for h in list_heads(arguments.data, arguments.split) if h.id in (arguments.heads or [h.id])]
     arguments.output.mkdir(parents=True, exist_ok=True)

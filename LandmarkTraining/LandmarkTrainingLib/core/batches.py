@@ -1,48 +1,21 @@
-"""Batches of simulated slices as network inputs and targets, in an order that depends on the seed alone."""
+"""Training batches as network inputs, in an order that depends on the seed alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.heatmaps import render_targets, to_heatmap_pixels
 from AutoVolumeCalibrationLib.core.network_input import encode_slices
 
 from .config import TrainingConfig
 from .simulator.label_heads import LabelHeads
-from .simulator.render import SliceBatch, SliceSettings, simulate_batch
-from .simulator.volume_heads import VolumeHead, simulate_volume_batch
-
-
-@dataclass(frozen=True)
-class TargetSettings:
-    """Size and fall-off of the targets, and how much coarser than the image they are."""
-
-    sigma_mm: float
-    tau_mm: float
-    stem: int
-    pixel_mm: float
-
-    @property
-    def sigma_pixels(self) -> float:
-        """Standard deviation in heatmap pixels."""
-        return self.sigma_mm / (self.pixel_mm * self.stem)
-
-
-def target_settings(config: TrainingConfig, slices: SliceSettings) -> TargetSettings:
-    """The targets' settings of a run."""
-    return TargetSettings(config.sigma_mm, config.tau_mm, config.options.get("stem", 1), slices.pixel_mm)
-
-
-def make_targets(batch: SliceBatch, settings: TargetSettings) -> torch.Tensor:
-    """(b, k, H / stem, W / stem) target heatmaps; zero where a landmark is unknown or out of view."""
-    heights = torch.exp(-(batch.depths_mm.nan_to_num(1e4) ** 2) / (2 * settings.tau_mm**2)) * batch.visible
-    height, width = (n // settings.stem for n in batch.images.shape[-2:])
-    points = to_heatmap_pixels(batch.points, settings.stem)
-    return render_targets(points, heights, (height, width), settings.sigma_pixels)
+from .simulator.render import SliceBatch
+from .sources import SliceSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,65 +23,54 @@ class TrainingData:
     """What a run learns from and is watched on.
 
     Attributes:
-        train, check: heads to learn from and to watch the error on.
-        mirror: (k,) index of each landmark's left/right partner.
-        volumes: real volumes that ``volume_fraction`` of the slices are cut from.
+        names: the k landmarks in channel order.
+        mirror: (k,) index of each landmark's left/right partner, its own where there is none.
+        source: of the slices to learn from.
+        check: fixed slices that the error is watched on; nothing of them is learnt from.
+        check_heads: label maps to measure the uncertainty on, where there are some.
+        facts: what the data are, in numbers, for the bundle's metadata.
     """
 
-    train: LabelHeads
-    check: LabelHeads
+    names: tuple[str, ...]
     mirror: np.ndarray
-    volumes: Sequence[VolumeHead] = ()
+    source: SliceSource
+    check: SliceBatch
+    check_heads: LabelHeads | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
-class SimulatedBatches(torch.utils.data.Dataset):
+class Batches(torch.utils.data.Dataset):
     """Batch number i of a run; the same i gives the same batch in any process."""
 
-    def __init__(self, data: TrainingData, config: TrainingConfig, slices: SliceSettings) -> None:
-        self._data, self._config, self._slices = data, config, slices
-
-    def __len__(self) -> int:
-        return self._config.steps
+    def __init__(self, source: SliceSource, config: TrainingConfig) -> None:
+        self._source, self._config = source, config
 
     def __getitem__(self, index: int) -> SliceBatch:
-        data, config, seed = self._data, self._config, (self._config.seed, int(index))
-        real = int(np.random.default_rng((*seed, 1)).binomial(config.batch_size, config.volume_fraction))
-        real = real if data.volumes else 0
-        parts = []
-        if real < config.batch_size:
-            parts.append(simulate_batch(data.train, data.mirror, config.batch_size - real, seed, self._slices))
-        if real:
-            parts.append(simulate_volume_batch(data.volumes, data.mirror, real, (*seed, 2), self._slices))
-        return joined(parts)
+        return self._source.batch(self._config.batch_size, (self._config.seed, int(index)))
 
 
-def joined(parts: Sequence[SliceBatch]) -> SliceBatch:
-    """Several batches as one."""
-    return SliceBatch(*(torch.cat(tensors) for tensors in zip(*(vars(p).values() for p in parts), strict=True)))
+class Numbers(torch.utils.data.Sampler):
+    """Every ``step``-th batch number from ``start`` to before ``end``: where a resumed run goes on."""
 
-
-class RemainingIndices(torch.utils.data.Sampler):
-    """The batch numbers from ``start`` on: where a resumed run goes on."""
-
-    def __init__(self, start: int, end: int) -> None:
-        self._start, self._end = start, end
+    def __init__(self, start: int, end: int, step: int = 1) -> None:
+        self._range = range(start, end, step)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self._start, self._end))
+        return iter(self._range)
 
     def __len__(self) -> int:
-        return self._end - self._start
+        return len(self._range)
 
 
-def batch_loader(dataset: SimulatedBatches, start: int, workers: int) -> torch.utils.data.DataLoader:
-    """Loader of the batches from ``start`` on, rendered by ``workers`` processes in order."""
+def batch_loader(batches: Batches, numbers: Numbers, workers: int) -> torch.utils.data.DataLoader:
+    """Loader of the numbered batches, made by ``workers`` processes in order."""
     return torch.utils.data.DataLoader(
-        dataset,
+        batches,
         batch_size=None,
-        sampler=RemainingIndices(start, len(dataset)),
+        sampler=numbers,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_set_up_worker,
     )
 
 
@@ -117,5 +79,8 @@ def encode(batch: SliceBatch) -> torch.Tensor:
     return encode_slices(batch.images, batch.planes)
 
 
-def _one_thread(_worker: int) -> None:
+def _set_up_worker(_worker: int) -> None:
+    """One thread each; a terminal sends its signals to all processes, but only the main one knows when to stop."""
     torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

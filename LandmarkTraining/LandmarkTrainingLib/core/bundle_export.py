@@ -15,19 +15,17 @@ from AutoVolumeCalibrationLib.core.anatomy import Constellation
 from AutoVolumeCalibrationLib.core.bundles import read_metadata, sha256_of
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.json_files import json_text
-from AutoVolumeCalibrationLib.core.network_input import IN_CHANNELS
+from AutoVolumeCalibrationLib.core.network_input import IN_CHANNELS, LARGEST_SIZE
 from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty
 from AutoVolumeCalibrationLib.core.whole_files import replacing, write_text
 
 from .config import TrainingConfig
+from .learner import network_options
 from .simulator.render import SliceSettings
-from .trainer import network_options
 
 #: A lower peak means that the landmark is not there. Of the bundled network's peaks on simulated slices of unseen
 #: heads, 85 % of those more than 30 mm from their landmark stay below, and 99 % of those within 8 mm reach it.
 DEFAULT_THRESHOLD = 0.2
-
-LARGEST_SIZE = 192
 
 
 def export_bundle(
@@ -85,7 +83,7 @@ def _metadata(
     import numpy
 
     slices, landmarks = SliceSettings(), constellation.landmarks
-    stem = config.options.get("stem", 1)
+    options = network_options(config, len(landmarks))
     return {
         "format": "AutoVolumeCalibration/model/1",
         "name": config.name,
@@ -101,7 +99,7 @@ def _metadata(
         "authors": "AutoVolumeCalibration contributors",
         "copyright": "AutoVolumeCalibration contributors",
         "intended_use": "Research use only. Not for clinical decisions.",
-        "network": {"architecture": config.architecture, "options": network_options(config, len(landmarks))},
+        "network": {"architecture": config.architecture, "options": options},
         "landmarks": [{"name": mark.name, "mirror": mark.mirror} for mark in landmarks],
         "input": {
             "pixel_mm": slices.pixel_mm,
@@ -114,7 +112,7 @@ def _metadata(
         "threshold": DEFAULT_THRESHOLD,
         "uncertainty": uncertainty.to_dict(),
         "weights": {"file": "models/model.pt", "sha256": sha256},
-        "network_data_format": _data_format(slices, len(landmarks), stem),
+        "network_data_format": _data_format(slices, len(landmarks), options.get("stem", 1)),
         **facts,
     }
 

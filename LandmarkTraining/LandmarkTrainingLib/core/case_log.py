@@ -29,6 +29,7 @@ class CaseResult:
         landmarks_mm: landmark -> error of the found place (extremes: along their normal).
         expected_mm: the same for the places according to the frame fit.
         missing: landmarks with a known true place that were not found.
+        invented: landmarks that are known not to be in the scouts and were found all the same.
         frame_angles_deg: (pitch, roll, yaw) from the true to the found frame.
         acpc_pitch_deg: pitch of the found frame against the true AC-PC line itself.
         box: errors of the box.
@@ -47,6 +48,7 @@ class CaseResult:
     landmarks_mm: Mapping[str, float] = field(default_factory=dict)
     expected_mm: Mapping[str, float] = field(default_factory=dict)
     missing: Sequence[str] = ()
+    invented: Sequence[str] = ()
     frame_angles_deg: Sequence[float] = ()
     acpc_pitch_deg: float | None = None
     box: BoxErrors | None = None

@@ -20,13 +20,15 @@ class TrainingConfig:
         protocol: protocol whose landmarks are learnt, in its order.
         architecture, options: network of ``core.networks`` (channel counts and target width are filled in).
         base: bundle (name or folder) whose weights the network starts from, "" for random ones.
+        encoder_weights: of networks with a published encoder: its ImageNet weights, a local file, or "public" to fetch
+            them from where they are published; "": random ones.
         freeze: patterns (``fnmatch``) of parameter names that are kept as they are, until ``unfreeze_step``
             (0: to the end).
         train_heads, check_heads: numbers of the label maps to learn from, and to watch the error on.
         volume_fraction, study_fraction: parts of the batches cut from real volumes of split ``train``, and from the
             studies of a data set, instead of label maps.
-        folds, fold: the data set's subjects are dealt into so many folds, and this one is kept back to watch the
-            error on; 0 folds: nothing is kept back.
+        folds, fold: the data set's subjects are dealt into so many folds (at most one each), and this one is kept back
+            to watch the error on; 0 folds: nothing is kept back.
         sigma_mm, tau_mm: width of the targets, and how they fall with the distance from the slice.
         peak_weight: how much more a pixel at a target's peak counts than background, in ``peak_weighted_mse``.
         losses, point_losses: terms ``{"name": ..., "weight": ..., options}`` for networks that answer with heatmaps,
@@ -45,6 +47,8 @@ class TrainingConfig:
         patience: checkpoints without a better error after which the run ends; 0: never.
         checkpoint_steps: steps between checkpoints, each with a look at the error on the check slices.
         picture_steps: steps between pictures of the predictions; 0: none.
+        loggers: where the log goes besides the run's folder: "tensorboard", "mlflow" (to ``mlflow_uri``; "": MLflow's
+            own default).
         bf16: bfloat16 arithmetic where the processor has it.
         threads, workers: processor threads of the network, processes that make batches.
         seed: of everything random.
@@ -58,6 +62,7 @@ class TrainingConfig:
         default_factory=lambda: {"features": [24, 32, 64, 128, 128, 32], "stem": 2, "dropout": 0.0}
     )
     base: str = ""
+    encoder_weights: str = ""
     freeze: tuple[str, ...] = ()
     unfreeze_step: int = 0
     train_heads: tuple[int, ...] = tuple(range(1, 19))
@@ -92,6 +97,8 @@ class TrainingConfig:
     patience: int = 0
     checkpoint_steps: int = 500
     picture_steps: int = 0
+    loggers: tuple[str, ...] = ()
+    mlflow_uri: str = ""
     bf16: bool = True
     threads: int = 1
     workers: int = 1

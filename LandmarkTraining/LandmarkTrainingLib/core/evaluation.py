@@ -65,12 +65,20 @@ class Conditions:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What a perfect method would return for one posed head, in scanner RAS."""
+    """What a perfect method would return for one head in the scanner, as far as it is known; RAS.
+
+    Attributes:
+        points: landmark name -> (3,) mm.
+        brain_points: (n, 3) mm on the surface of the brain.
+        frame, box: planned from the points; None where these do not tell them.
+        absent: names of the landmarks that are known not to be in the scouts.
+    """
 
     points: Mapping[str, np.ndarray]
     brain_points: np.ndarray | None
-    frame: AnatomicalFrame
-    box: OrientedBox
+    frame: AnatomicalFrame | None
+    box: OrientedBox | None
+    absent: frozenset[str] = frozenset()
 
 
 def evaluate(
@@ -151,21 +159,25 @@ def true_plan(head: Head, transform: np.ndarray, protocol: Protocol, box: str | 
 
 
 def measure(key: CaseKey, plan: Plan, truth: Truth, stacks: Sequence[ScoutStack], protocol: Protocol) -> CaseResult:
-    """All errors of one plan."""
+    """All errors of one plan; what the truth does not tell is left out."""
     expected = [Landmark(name, point) for name, point in plan.frame.expected_mm.items()]
-    wanted = [name for name in protocol.constellation.names if name in truth.points]
-    axes = truth.frame.axes
-    found = landmark_errors_mm(plan.landmarks, truth.points, axes, NORMAL_AXIS)
+    axes = truth.frame.axes if truth.frame else None
+    # Without a frame the normals of the extremes are not known, and so neither are their errors.
+    points = {name: point for name, point in truth.points.items() if truth.frame or name not in NORMAL_AXIS}
+    wanted = [name for name in protocol.constellation.names if name in points]
+    found = landmark_errors_mm(plan.landmarks, points, np.eye(3) if axes is None else axes, NORMAL_AXIS)
+    placed = {mark.name for mark in plan.landmarks if mark.position_mm is not None}
     level, findings = _judgement(plan)
     return CaseResult(
         *key,
         in_plane_mm=in_plane_errors_mm(plan.sights or (), stacks, truth.points, protocol),
         landmarks_mm=found,
-        expected_mm=landmark_errors_mm(expected, truth.points, axes, NORMAL_AXIS),
+        expected_mm=landmark_errors_mm(expected, points, np.eye(3) if axes is None else axes, NORMAL_AXIS),
         missing=[name for name in wanted if name not in found],
-        frame_angles_deg=[float(angle) for angle in rotation_angles_deg(axes, plan.frame.axes)],
-        acpc_pitch_deg=float(rotation_angles_deg(acpc_axes(truth.points), plan.frame.axes)[0]),
-        box=box_errors(plan.box, truth.box),
+        invented=sorted(truth.absent & placed),
+        frame_angles_deg=[] if axes is None else [float(a) for a in rotation_angles_deg(axes, plan.frame.axes)],
+        acpc_pitch_deg=_acpc_pitch_deg(truth, plan.frame),
+        box=None if truth.box is None else box_errors(plan.box, truth.box),
         covered=None if truth.brain_points is None else covered_fraction(plan.box, truth.brain_points),
         level=level,
         findings=findings,
@@ -193,6 +205,15 @@ def in_plane_errors_mm(
             distance = None if seen is None else float(np.linalg.norm(seen - place))
             errors.setdefault(stack.plane, {}).setdefault(name, []).append(distance)
     return errors
+
+
+def _acpc_pitch_deg(truth: Truth, frame: AnatomicalFrame) -> float | None:
+    """Pitch of a frame against the true AC-PC line itself; None where its points are not known."""
+    try:
+        axes = acpc_axes(truth.points)
+    except KeyError:
+        return None
+    return float(rotation_angles_deg(axes, frame.axes)[0])
 
 
 def _judgement(plan: Plan) -> tuple[str | None, list[str]]:

@@ -1,17 +1,18 @@
-"""The training loop, on MONAI's engines: train, watch, keep checkpoints, resume.
+"""The training loop, on MONAI's engines: train, watch, keep checkpoints, stop, resume.
 
-A run lives in one folder: ``config.json``, ``log.jsonl`` (one line per look at the check heads) and
-``checkpoint.pt`` (network, average, optimiser, step), replaced whole every ``checkpoint_steps``.
-A killed run goes on from there with the batches it would have seen.
+A killed run goes on from its last checkpoint with the batches it would have seen, and comes to the same weights.
+What lies in a run's folder is told in ``run_folder``.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +20,22 @@ import numpy as np
 import torch
 
 from AutoVolumeCalibrationLib.core.bundles import choose_device
-from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.network_input import IN_CHANNELS
-from AutoVolumeCalibrationLib.core.networks import build_network
+from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
 
-from .batches import SimulatedBatches, TrainingData, batch_loader, encode, make_targets, target_settings
-from .checkpoints import load_checkpoint, save_checkpoint
+from . import processes
+from .batches import Batches, Numbers, TrainingData, batch_loader
 from .config import TrainingConfig
-from .losses import PeakWeightedMse
-from .simulator.render import SliceBatch, SliceSettings, simulate_batch
+from .learner import Learner, landmark_network
+from .pictures import prediction_picture
+from .run_folder import RunFolder
+from .run_logging import SeveralLoggers, open_loggers
+from .simulator.render import SliceBatch, SliceSettings
+from .targets import target_settings
 from .watching import inplane_errors_mm
 
 logger = logging.getLogger(__name__)
 
-#: Slices of the check heads that are looked at with every checkpoint, and their fixed seed.
-CHECK_SLICES, CHECK_SEED = 192, 987654321
-
-
-def network_options(config: TrainingConfig, landmarks: int) -> dict[str, Any]:
-    """The run's network options with the channel counts filled in."""
-    return {**config.options, "in_channels": IN_CHANNELS, "out_channels": landmarks}
-
-
-def landmark_network(config: TrainingConfig, landmarks: int) -> torch.nn.Module:
-    """The run's network for so many landmarks, freshly initialised from the run's seed."""
-    torch.manual_seed(config.seed)
-    return build_network(config.architecture, network_options(config, landmarks))
+Progress = Callable[[int, int, Mapping[str, Any]], None]
 
 
 def train(
@@ -52,177 +43,203 @@ def train(
     data: TrainingData,
     run_folder: Path,
     *,
+    network: torch.nn.Module | None = None,
+    slices: SliceSettings | None = None,
     resume: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> Path:
-    """Run or go on with a training; returns the path of its checkpoint.
+) -> RunFolder:
+    """Run or go on with a training; returns its folder.
 
     Args:
+        network: what to train, e.g. with weights of another run; a fresh one of the configuration when None.
+        slices: grid of the slices, the simulator's own when None.
         resume: go on from the folder's checkpoint; without it a folder that holds one is refused.
-        progress: called with (step, steps, text) after each checkpoint.
-        cancelled: asked after every step; True ends the run with a checkpoint.
+        progress: called with (step, steps, line of the log) after each checkpoint.
+        cancelled: asked after every step; True ends the run with a checkpoint, like a file ``stop`` in the folder
+            and the signals SIGINT and SIGTERM.
 
     Raises:
-        UsageError: the folder holds a run and ``resume`` is False.
+        UsageError: the folder holds a run and ``resume`` is False, or the loss is no longer finite.
+        Cancelled: the run was stopped; its checkpoint is written.
     """
-    checkpoint = run_folder / "checkpoint.pt"
-    if checkpoint.exists() and not resume:
+    folder, slices = RunFolder(run_folder), slices or SliceSettings()
+    if folder.checkpoint.exists() and not resume:
         raise UsageError("holds a run already", source=str(run_folder), remedy="Give --resume or another folder.")
-    run_folder.mkdir(parents=True, exist_ok=True)
-    (run_folder / "config.json").write_text(config.to_json(), encoding="utf-8")
     torch.set_num_threads(config.threads)
-    run = _Run(config, data, run_folder, progress, cancelled)
-    if checkpoint.exists():
-        run.load(load_checkpoint(checkpoint))
-    run.go()
-    return checkpoint
+    device = choose_training_device(config.device)
+    with processes.process_group(device):
+        if processes.rank() == 0:
+            folder.begin(config)
+        targets = target_settings(config, slices)
+        network = network or landmark_network(config, len(data.names), targets)
+        learner = Learner(network, config, targets, processes.own_device(device))
+        run = _Run(learner, data, folder, progress, cancelled)
+        if folder.checkpoint.exists():
+            run.load(folder.load())
+        run.go()
+    return folder
 
 
 class _Run:
-    """A run's network, average, optimiser and engine."""
+    """A learner with its loop, its folder, and the reasons to end early."""
 
     def __init__(
         self,
-        config: TrainingConfig,
+        learner: Learner,
         data: TrainingData,
-        folder: Path,
-        progress: Callable[[int, int, str], None] | None,
+        folder: RunFolder,
+        progress: Progress | None,
         cancelled: Callable[[], bool] | None,
     ) -> None:
-        self.config, self.folder, self.progress, self.cancelled = config, folder, progress, cancelled
-        self.data, self.slices = data, SliceSettings()
-        self.targets = target_settings(config, self.slices)
-        self.device = choose_training_device(config.device)
-        self.step, self.started = 0, time.monotonic()
-        self.network = landmark_network(config, len(data.train.names)).to(self.device)
-        self.network.to(memory_format=torch.channels_last)
-        self.average = torch.optim.swa_utils.AveragedModel(
-            self.network, multi_avg_fn=warmed_average(config.ema_decay), use_buffers=True
-        )
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: learning_rate_factor(step, config)
-        )
-        self.loss = PeakWeightedMse(config.peak_weight)
-        self.recent_losses: list[float] = []
+        self.learner, self.config, self.data, self.folder = learner, learner.config, data, folder
+        self.progress, self.cancelled = progress, cancelled
+        self.started, self.first_step = time.monotonic(), 0
+        self.best, self.checks_since_best = math.inf, 0
+        self.losses: list[torch.Tensor] = []
+        self.stopped = self.interrupted = False
+        self.loggers: SeveralLoggers | None = None
 
     def load(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.step = state["step"]
+        self.learner.load(state)
+        self.first_step = self.learner.step
+        self.best, self.checks_since_best = state["best"], state["checks_since_best"]
+        if processes.rank() == 0:
+            self.folder.trim_log(self.first_step)
 
     def go(self) -> None:
-        """Train from the present step to the last one, or until cancelled."""
+        """Train from the present step to the last one, until nothing gets better, or until stopped."""
+        first, last = (step * self.config.accumulation for step in (self.learner.step, self.config.steps))
+        if first >= last or self._worn_out():
+            return
+        with self._signals(), self._logging():
+            self._trainer(first, last).run()
+        if self.stopped:
+            raise Cancelled(f"stopped at step {self.learner.step}, go on with --resume")
+
+    def _trainer(self, first: int, last: int) -> Any:
+        """MONAI's engine over the batches ``first`` to ``last`` of every process."""
         from ignite.engine import Events
         from monai.engines import SupervisedTrainer
-        from monai.inferers import SimpleInferer
 
-        remaining = self.config.steps - self.step
-        if remaining <= 0:
-            return
-        dataset = SimulatedBatches(self.data, self.config, self.slices)
+        world, rank = processes.world_size(), processes.rank()
+        numbers = Numbers(first * world + rank, last * world, world)
         trainer = SupervisedTrainer(
-            device=self.device,
+            device=self.learner.device,
             max_epochs=1,
-            epoch_length=remaining,
-            train_data_loader=batch_loader(dataset, self.step, self.config.workers),
-            network=self.network,
-            optimizer=self.optimizer,
-            loss_function=lambda prediction, target: self.loss(prediction, *target),
-            prepare_batch=self._prepare,
-            inferer=SimpleInferer(),
-            iteration_update=self._update,
+            epoch_length=len(numbers),
+            train_data_loader=batch_loader(Batches(self.data.source, self.config), numbers, self.config.workers),
+            network=self.learner.network,
+            optimizer=self.learner.optimizer,
+            loss_function=self.learner.loss,
+            iteration_update=lambda engine, batch: self._learn(batch, first + engine.state.iteration - 1),
         )
         trainer.logger.setLevel(logging.WARNING)
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_step)
-        trainer.run()
-        self._checkpoint()
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_batch)
+        return trainer
 
-    def _prepare(self, batch: SliceBatch, device: torch.device, *_: Any, **__: Any) -> tuple[torch.Tensor, tuple]:
-        target, known = make_targets(batch, self.targets).to(device), batch.known.to(device)
-        return encode(batch).to(device).contiguous(memory_format=torch.channels_last), (target, known)
+    def _learn(self, batch: SliceBatch, number: int) -> dict[str, torch.Tensor]:
+        return {"loss": self.learner.learn(batch, number * processes.world_size() + processes.rank())}
 
-    def _update(self, engine: Any, batch: SliceBatch) -> dict[str, torch.Tensor]:
-        """One optimiser step. MONAI's own iteration has neither autocast on the CPU nor gradient clipping."""
-        image, target = engine.prepare_batch(batch, engine.state.device)
-        self.network.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
-            prediction = engine.inferer(image, self.network)
-        loss = engine.loss_function(prediction, target)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self.optimizer.step()
-        self.schedule.step()
-        self.average.update_parameters(self.network)
-        return {"loss": loss.detach()}
-
-    def _after_step(self, engine: Any) -> None:
-        self.step += 1
-        self.recent_losses.append(float(engine.state.output["loss"]))
-        if not np.isfinite(self.recent_losses[-1]):
-            raise UsageError(
-                f"the loss became {self.recent_losses[-1]} at step {self.step}", remedy="Lower learning_rate."
-            )
-        if self.step % self.config.checkpoint_steps == 0 and self.step < self.config.steps:
+    def _after_batch(self, engine: Any) -> None:
+        self.losses.append(engine.state.output["loss"])
+        if len(self.losses) % self.config.accumulation:
+            return
+        step = self.learner.step
+        at_end = step == self.config.steps
+        self.stopped = processes.any_of(self._asked_to_stop()) and not at_end
+        if step % self.config.checkpoint_steps == 0 or at_end or self.stopped:
+            self._require_finite()
             self._checkpoint()
-        if self.cancelled and self.cancelled():
+        if self.stopped or self._worn_out():
             engine.terminate()
 
-    def _checkpoint(self) -> None:
-        state = {
-            "step": self.step,
-            "names": list(self.data.train.names),
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-        save_checkpoint(self.folder / "checkpoint.pt", state)
-        self._watch()
+    def _asked_to_stop(self) -> bool:
+        return self.interrupted or self.folder.stop_request.exists() or bool(self.cancelled and self.cancelled())
 
-    def _watch(self) -> None:
-        """Measure the averaged network on the check heads and write a line to the log."""
-        batch = simulate_batch(self.data.check, self.data.mirror, CHECK_SLICES, (CHECK_SEED,), self.slices)
-        errors = inplane_errors_mm(self.average.module, batch, self.targets, self.device)
-        line = {
-            "step": self.step,
-            "loss": float(np.mean(self.recent_losses)) if self.recent_losses else None,
-            "seconds": round(time.monotonic() - self.started, 1),
+    def _worn_out(self) -> bool:
+        return 0 < self.config.patience <= self.checks_since_best
+
+    def _require_finite(self) -> None:
+        loss = float(torch.stack(self.losses).mean())
+        if not np.isfinite(loss):
+            raise UsageError(f"the loss became {loss} before step {self.learner.step}", remedy="Lower learning_rate.")
+
+    def _checkpoint(self) -> None:
+        """Look at the error, then keep weights, log and picture. All processes call it, the first one writes."""
+        errors = self._errors() if processes.rank() == 0 else {}
+        error = processes.agreed(errors.get("median_mm", math.nan))
+        self.learner.checked(error)
+        self.checks_since_best = 0 if error < self.best else self.checks_since_best + 1
+        better, self.best = error < self.best, min(self.best, error)
+        if processes.rank() == 0:
+            self._write(errors, better)
+        self.losses = []
+
+    def _errors(self) -> dict[str, float]:
+        network, data = self.learner.average.module, self.data
+        return inplane_errors_mm(network, data.check, self.learner.targets, self.learner.device)
+
+    def _write(self, errors: Mapping[str, float], better: bool) -> None:
+        step, average = self.learner.step, self.learner.average.module
+        if better:
+            self.folder.save_best({"average": average.state_dict(), "step": step, "names": list(self.data.names)})
+        state = {"best": self.best, "checks_since_best": self.checks_since_best, "names": list(self.data.names)}
+        self.folder.save({**self.learner.state(), **state})
+        line = self._log_line(errors)
+        self.folder.append_log(line)
+        self.loggers.log_scalars(step, {key: value for key, value in line.items() if key not in ("step", "steps")})
+        if self.config.picture_steps and step % self.config.picture_steps == 0:
+            self._draw(step)
+        if self.progress:
+            self.progress(step, self.config.steps, line)
+
+    def _log_line(self, errors: Mapping[str, float]) -> dict[str, Any]:
+        step, seconds = self.learner.step, time.monotonic() - self.started
+        left = (self.config.steps - step) * seconds / max(1, step - self.first_step)
+        return {
+            "step": step,
+            "steps": self.config.steps,
+            "loss": float(torch.stack(self.losses).mean()),
+            "learning_rate": self.learner.optimizer.param_groups[0]["lr"],
+            "seconds": round(seconds, 1),
+            "seconds_left": round(left, 1),
             **{f"check_{key}": round(value, 3) for key, value in errors.items()},
         }
-        self.recent_losses = []
-        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
-        if self.progress:
-            text = f"loss {line['loss']:.3f}, in-plane error {line['check_median_mm']:.2f} mm" if line["loss"] else ""
-            self.progress(self.step, self.config.steps, text)
 
+    def _draw(self, step: int) -> None:
+        learner, data, path = self.learner, self.data, self.folder.picture(step)
+        network, title = learner.average.module, f"Step {step}"
+        prediction_picture(network, data.check, learner.targets, data.names, path, device=learner.device, title=title)
+        self.loggers.log_picture(step, "predictions", path)
 
-def warmed_average(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor | int], None]:
-    """Exponential moving average that follows quickly at first: the decay of step n is at most (1 + n) / (10 + n)."""
+    @contextmanager
+    def _logging(self) -> Iterator[None]:
+        """The loggers of the configuration, of the first process only."""
+        names = self.config.loggers if processes.rank() == 0 else ()
+        uri = self.config.mlflow_uri or None
+        self.loggers = open_loggers(names, self.folder.path, first_step=self.first_step, mlflow_uri=uri)
+        try:
+            yield
+        finally:
+            self.loggers.close()
 
-    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor | int) -> None:
-        weight = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        for mean, value in zip(averaged, current, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value.to(mean.dtype), weight)
-            else:
-                mean.copy_(value)
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM end the run after the step at hand, not in the middle of one."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
 
-    return update
+        def ask(_number: int, _frame: object) -> None:
+            self.interrupted = True
 
-
-def learning_rate_factor(step: int, config: TrainingConfig) -> float:
-    """Factor of the learning rate: linear warm-up, then a cosine down to 2 %."""
-    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    fraction = min(1.0, step / config.steps)
-    return warm * (0.98 * 0.5 * (1 + math.cos(math.pi * fraction)) + 0.02)
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def choose_training_device(name: str) -> torch.device:
@@ -232,13 +249,14 @@ def choose_training_device(name: str) -> torch.device:
     return torch.device(choose_device(name))
 
 
-def averaged_network(config: TrainingConfig, checkpoint: Path, landmarks: int) -> torch.nn.Module:
-    """The moving average of a run's weights, ready to use.
+def best_network(config: TrainingConfig, folder: RunFolder, slices: SliceSettings | None = None) -> torch.nn.Module:
+    """The averaged weights of a run's best checkpoint, ready to use.
 
     Raises:
-        ModelError: the checkpoint cannot be read.
+        ModelError: they cannot be read.
     """
-    network = landmark_network(config, landmarks)
-    state = load_checkpoint(checkpoint)["average"]
-    network.load_state_dict({k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")})
+    state = folder.best_weights()
+    targets = target_settings(config, slices or SliceSettings())
+    network = landmark_network(config, len(state["names"]), targets)
+    network.load_state_dict(state["average"])
     return network.eval()

@@ -3,96 +3,152 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from AutoVolumeCalibrationLib.core.bundles import load_model
+from AutoVolumeCalibrationLib.core.bundles import load_model, read_metadata
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.protocols import Protocol, load_protocol
+from AutoVolumeCalibrationLib.core.uncertainty import (
+    PeakUncertainty,
+    default_uncertainty,
+    uncertainty_from_dict,
+)
+from AutoVolumeCalibrationLib.core.user_models import model_folder
+from AutoVolumeCalibrationLib.core.whole_files import write_text
 
-from .batches import TrainingData, target_settings
+from . import processes
+from .batches import TrainingData
 from .bundle_export import export_bundle
-from .checkpoints import load_checkpoint
 from .config import TrainingConfig
-from .heads import list_heads
-from .simulator.label_heads import load_label_heads
+from .run_folder import RunFolder
 from .simulator.render import SliceSettings
-from .simulator.volume_heads import load_volume_heads
+from .starting_point import finetuning_config, starting_network
 from .study_calibration import calibrate_on_studies
-from .trainer import averaged_network, choose_training_device, train
+from .targets import target_settings
+from .trainer import Progress, best_network, choose_training_device, train
+from .training_data import DataFolders, load_training_data
 from .uncertainty_calibration import calibrate_uncertainty
+
+logger = logging.getLogger(__name__)
 
 
 def run_training(
     run_folder: Path,
-    labels: Path,
+    folders: DataFolders | None,
     *,
-    volumes: Path | None = None,
+    base: str | None = None,
     config_file: Path | None = None,
     settings: Sequence[str] = (),
     resume: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Train (or go on training) in ``run_folder`` and export the bundle; returns the bundle's folder.
 
     Args:
-        labels: folder of label maps; volumes: folder with ``heads.csv``, its split ``train`` is mixed in.
+        folders: the data; None on resume: those that the run began with.
+        base: bundle to fine-tune, the settings then start from ``finetuning_config``.
         config_file, settings: what differs from the defaults, and from the run's own configuration on resume.
+
+    Raises:
+        Cancelled: the run was stopped; it can be resumed.
     """
-    config = _configuration(run_folder, config_file, settings, resume)
-    if config.volume_fraction and volumes is None:
-        raise UsageError("volume_fraction needs volumes", remedy="Give --volumes or set volume_fraction=0.")
-    constellation = load_protocol(config.protocol).constellation
-    data = TrainingData(
-        load_label_heads(labels, config.train_heads, constellation.names),
-        load_label_heads(labels, config.check_heads, constellation.names),
-        constellation.mirror_indices,
-        load_volume_heads(list_heads(volumes, "train"), constellation.names) if volumes else (),
-    )
-    checkpoint = train(config, data, run_folder, resume=resume, progress=progress)
-    return export_run(checkpoint, config, data, run_folder / "bundle")
-
-
-def export_run(checkpoint: Path, config: TrainingConfig, data: TrainingData, bundle: Path) -> Path:
-    """Write the bundle of a checkpoint's averaged network, its uncertainty measured on the check heads.
-
-    Texts for people (model card, licences) that the folder has stay.
-    """
+    folder = RunFolder(run_folder)
+    config = _configuration(folder, base, config_file, settings, resume)
+    folders = _data_folders(folder, folders, resume)
     protocol = load_protocol(config.protocol)
-    network = averaged_network(config, checkpoint, len(protocol.constellation.names))
-    targets = target_settings(config, SliceSettings())
+    data = load_training_data(folders, config, protocol.constellation)
+    if resume and folder.checkpoint.exists():
+        network = None  # its weights come from the checkpoint
+    else:
+        network, report = starting_network(config, data.names, target_settings(config, SliceSettings()))
+        if report:
+            logger.info("%s", report.summary())
+            run_folder.mkdir(parents=True, exist_ok=True)
+            write_text(run_folder / "transfer.txt", report.summary() + "\n")
+    train(config, data, run_folder, network=network, resume=resume, progress=progress)
+    if processes.started_rank() == 0:
+        export_run(folder, config, data, protocol)
+    return folder.bundle
+
+
+def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, protocol: Protocol) -> Path:
+    """Write the bundle of a run's best checkpoint; texts for people (model card, licences) that it has stay.
+
+    How far off its peaks are is measured on label maps that were not learnt from. A run without any keeps what its
+    base stated, or a cautious guess.
+    """
+    network, targets = best_network(config, folder), target_settings(config, SliceSettings())
+    facts = {"training": _facts(folder, config, data)}
+
+    def export(uncertainty: PeakUncertainty) -> None:
+        export_bundle(folder.bundle, network, config, protocol.constellation, uncertainty, facts, overwrite=True)
+
+    if data.check_heads is None:
+        export(_stated_uncertainty(config, data.names))
+        return folder.bundle
     device = choose_training_device(config.device)
-    uncertainty = calibrate_uncertainty(network.to(device), data.check, data.mirror, targets, device)
-    facts = _facts(checkpoint, config, data)
-    export_bundle(bundle, network.cpu(), config, protocol.constellation, uncertainty, facts, overwrite=True)
+    export(calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device))
     # Whole studies are measured with the bundle as users will run it.
-    measured = calibrate_on_studies(load_model(bundle, config.device), data.check, protocol)
-    export_bundle(bundle, network.cpu(), config, protocol.constellation, measured, facts, overwrite=True)
-    return bundle
+    network.cpu()
+    export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol))
+    return folder.bundle
 
 
-def _facts(checkpoint: Path, config: TrainingConfig, data: TrainingData) -> dict[str, Any]:
+def _stated_uncertainty(config: TrainingConfig, names: Sequence[str]) -> PeakUncertainty:
+    if config.base:
+        folder = model_folder(config.base)
+        metadata = read_metadata(folder)
+        if [entry["name"] for entry in metadata["landmarks"]] == list(names):
+            return uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder))
+    return default_uncertainty(len(names))
+
+
+def _facts(folder: RunFolder, config: TrainingConfig, data: TrainingData) -> dict[str, Any]:
     """What the metadata tells of the training."""
-    steps = load_checkpoint(checkpoint)["step"]
-    training = {
+    steps = folder.best_weights()["step"]
+    return {
         "data": config.training_data,
-        "label_maps": len(data.train.tissues),
-        "volumes": len(data.volumes),
+        **data.facts,
+        "base": _base_facts(config),
         "steps": steps,
-        "slices": steps * config.batch_size,
+        "slices": steps * config.batch_size * config.accumulation,
         "seed": config.seed,
     }
-    return {"training": training}
 
 
-def _configuration(run_folder: Path, config_file: Path | None, settings: Sequence[str], resume: bool) -> TrainingConfig:
-    """The run's own configuration on resume, else the defaults; then the file's and the single settings."""
-    own = run_folder / "config.json"
-    config = TrainingConfig.from_json(own) if resume and own.exists() else TrainingConfig()
+def _base_facts(config: TrainingConfig) -> Mapping[str, str] | None:
+    if not config.base:
+        return None
+    metadata = read_metadata(model_folder(config.base))
+    return {"name": metadata["name"], "sha256": metadata["weights"]["sha256"]}
+
+
+def _configuration(
+    folder: RunFolder, base: str | None, config_file: Path | None, settings: Sequence[str], resume: bool
+) -> TrainingConfig:
+    """The run's own configuration on resume, the base's when fine-tuning, else the defaults; then file and settings."""
+    if resume and folder.config.exists():
+        config = TrainingConfig.from_json(folder.config)
+    elif base:
+        config = finetuning_config(base)
+    else:
+        config = TrainingConfig()
     if config_file:
         config = TrainingConfig.from_json(config_file, config)
     return config.replaced(dict(_setting(text) for text in settings), source="--set")
+
+
+def _data_folders(folder: RunFolder, folders: DataFolders | None, resume: bool) -> DataFolders:
+    if folders is None:
+        if not (resume and folder.data.exists()):
+            raise UsageError("there is nothing to learn from", remedy="Give --dataset, --labels or --volumes.")
+        return DataFolders.read(folder.data)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folders.write(folder.data)
+    return folders
 
 
 def _setting(text: str) -> tuple[str, object]:

@@ -13,9 +13,9 @@ from AutoVolumeCalibrationLib.core.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.heatmaps import amplitude
 from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty, default_uncertainty
 
-from .batches import TargetSettings
 from .simulator.label_heads import LabelHeads
 from .simulator.render import SliceSettings, simulate_batch
+from .targets import TargetSettings
 from .watching import peaks_of_batch
 
 #: Edges of the peak-height bins.

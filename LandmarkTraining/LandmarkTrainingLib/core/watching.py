@@ -8,8 +8,9 @@ import torch
 from AutoVolumeCalibrationLib.core.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.heatmaps import decode_peaks, to_image_pixels
 
-from .batches import TargetSettings, encode
+from .batches import encode
 from .simulator.render import SliceBatch
+from .targets import TargetSettings
 
 #: Landmarks nearer to the slice than this count.
 NEAR_MM = 8.0

@@ -11,7 +11,9 @@ from .stem import folding
 
 
 class StemUNetPlusPlus(torch.nn.Module):
-    """MONAI's ``BasicUNetPlusPlus`` on images folded by ``stem``; the heads of its shallower U-Nets are not used.
+    """MONAI's ``BasicUNetPlusPlus`` on images folded by ``stem``.
+
+    The heads of its shallower U-Nets only serve deep supervision.
 
     Args:
         in_channels: channels of the input image.
@@ -20,13 +22,21 @@ class StemUNetPlusPlus(torch.nn.Module):
             else the heatmaps are rank-limited).
         stem: side of the folded blocks; the heatmaps are ``stem`` times coarser than the image.
         dropout: dropout probability.
+        deep_supervision: in training mode give the heatmaps of all four nested U-Nets, else of the deepest alone.
 
     Shape:
-        (B, in_channels, H, W), H and W multiples of 16 * ``stem`` -> (B, out_channels, H / stem, W / stem).
+        (B, in_channels, H, W), H and W multiples of 16 * ``stem`` -> (B, out_channels, H / stem, W / stem);
+        with deep supervision, in training mode, a list of them from the shallowest to the deepest.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, features: Sequence[int], stem: int, dropout: float = 0.0
+        self,
+        in_channels: int,
+        out_channels: int,
+        features: Sequence[int],
+        stem: int,
+        dropout: float = 0.0,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         self.fold, channels = folding(in_channels, stem)
@@ -38,7 +48,9 @@ class StemUNetPlusPlus(torch.nn.Module):
             act=("LeakyReLU", {"inplace": True, "negative_slope": 0.1}),
             norm="batch",
             dropout=dropout,
+            deep_supervision=deep_supervision,
         )
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.nested(self.fold(image))[0]
+    def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+        heatmaps = self.nested(self.fold(image))
+        return heatmaps if self.training and self.nested.deep_supervision else heatmaps[-1]

@@ -40,7 +40,8 @@ class SliceBatch:
         images: (b, H, W) float32 in 0..1.2, row index along the plane's row axis (superior or anterior).
         planes: (b,) int64, index into PLANES.
         points: (b, k, 2) projections as (row, column) pixels, fractions; NaN where unknown.
-        depths_mm: (b, k) landmark minus slice position along the normal; NaN where unknown.
+        depths_mm: (b, k) landmark minus slice position along the normal; NaN where unknown, infinite where the
+            landmark is known to be nowhere.
         visible: (b, k) bool: known and its projection within the field of view.
     """
 
@@ -52,8 +53,8 @@ class SliceBatch:
 
     @property
     def known(self) -> torch.Tensor:
-        """(b, k) bool: the landmark's place is known (it may lie outside the image)."""
-        return torch.isfinite(self.depths_mm)
+        """(b, k) bool: the landmark's place is known (it may lie outside the image, or nowhere)."""
+        return ~torch.isnan(self.depths_mm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,12 +200,18 @@ def project_landmarks(
     row, column, depth = (offset @ axes).unbind(-1)
     middle = (settings.matrix - 1) / 2
     pixels = torch.stack([row, column], dim=-1) / settings.pixel_mm + middle
-    nearest = pixels.nan_to_num(-1).round().long()
-    inside = ((nearest >= 0) & (nearest < settings.matrix)).all(-1)
-    nearest = nearest.clamp(0, settings.matrix - 1)
-    batch = torch.arange(len(images), device=device)[:, None]
-    visible = inside & seen[batch, nearest[..., 0], nearest[..., 1]]
+    visible = in_view(pixels, seen)
     return SliceBatch(images, torch.from_numpy(planes.planes).to(device), pixels, depth, visible)
+
+
+def in_view(pixels: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """(b, k) bool: points (b, k, 2), (row, column) pixels or NaN, lie in the fields of view ``seen`` (b, H, W) bool."""
+    size = torch.tensor(seen.shape[-2:], device=seen.device)
+    nearest = pixels.nan_to_num(-1).round().long()
+    inside = ((nearest >= 0) & (nearest < size)).all(-1)
+    nearest = torch.minimum(nearest.clamp_min(0), size - 1)
+    batch = torch.arange(len(seen), device=seen.device)[:, None]
+    return inside & seen[batch, nearest[..., 0], nearest[..., 1]]
 
 
 def _render_tissue(

@@ -1,0 +1,99 @@
+"""``refit``: plan again from corrected points, and let a guided model find the others by them where that is wanted."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .console import ProgressLine, print_notes, print_plan
+from .corrections import changed_points
+from .planning_commands import DEVICES, choose_drawings, device_failures, naming, telling, with_total, write_plan
+
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.calibration import Calibration
+    from AutoVolumeCalibrationLib.core.landmarks import Landmark
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    refit = commands.add_parser("refit", help="plan again from corrected points")
+    refit.add_argument("folder", type=Path, metavar="DIR", help="folder that calibrate wrote")
+    refit.add_argument("--landmarks", required=True, type=Path, metavar="FILE", help="the points, some of them moved")
+    refit.add_argument("--repredict", action="store_true", help="let a guided model find the other points by these")
+    refit.add_argument("--model", metavar="NAME|DIR", help="for --repredict (default: a guided one, see models)")
+    refit.add_argument("--device", choices=DEVICES, help="for --repredict (default: auto)")
+    refit.set_defaults(run=run_refit)
+
+
+def run_refit(arguments: argparse.Namespace) -> int:
+    """``autovolume refit``."""
+    from AutoVolumeCalibrationLib.core.errors import InputError
+    from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
+    from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from AutoVolumeCalibrationLib.core.readers import read_scouts
+    from AutoVolumeCalibrationLib.core.results import read_results
+
+    _require_repredict(arguments)
+    saved = read_results(arguments.folder)
+    drawings = choose_drawings(arguments.folder)
+    protocol = load_protocol(saved.protocol)
+    changed = changed_points(arguments.landmarks, protocol, saved.predicted, saved.landmarks)
+    if not saved.sources:
+        raise InputError("does not name its scouts", source=str(arguments.folder), remedy="Run calibrate again.")
+    started = time.perf_counter()
+    stacks = read_scouts(saved.sources, force=True)
+    timings = {**saved.timings_s, "read": time.perf_counter() - started}
+    with naming(str(arguments.landmarks)):
+        calibration = plan_from_landmarks(
+            stacks,
+            protocol,
+            changed.landmarks,
+            predicted=saved.predicted,
+            model=saved.model,
+            box=saved.box.name,
+            timings_s=timings,
+            disagreeing=saved.disagreeing,
+        )
+    if arguments.repredict:
+        calibration = _repredicted(calibration, changed.landmarks, arguments)
+    calibration = with_total(calibration, started)
+    write_plan(calibration, arguments.folder, saved.sources, drawings, saved.study)
+    print_notes(changed.notes)
+    return print_plan(calibration, arguments.folder)
+
+
+def _require_repredict(arguments: argparse.Namespace) -> None:
+    """Raise UsageError where a flag asks for what only a new prediction needs."""
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+
+    for flag in ("model", "device"):
+        if getattr(arguments, flag) and not arguments.repredict:
+            raise UsageError(f"--{flag} is of no use to a refit", remedy="Give --repredict too, or leave it out.")
+
+
+def _repredicted(
+    calibration: Calibration, corrections: Sequence[Landmark], arguments: argparse.Namespace
+) -> Calibration:
+    """The plan with all points that no person placed as a guided model finds them by the placed ones."""
+    from AutoVolumeCalibrationLib.core.bundles import load_model
+    from AutoVolumeCalibrationLib.core.guided_models import load_guided_model
+    from AutoVolumeCalibrationLib.core.landmarks import CORRECTED
+    from AutoVolumeCalibrationLib.core.pipeline import repredict
+
+    device = arguments.device or "auto"
+    with ProgressLine() as progress, naming(str(arguments.folder)):
+        started = time.perf_counter()
+        progress("loading model")
+        if arguments.model:
+            model = load_model(arguments.model, device)
+        else:
+            given = [mark.name for mark in corrections if mark.status == CORRECTED]
+            model = load_guided_model(given, calibration.protocol.constellation.names, device=device)
+        timings = {"read": calibration.timings_s["read"], "load": time.perf_counter() - started}
+        with device_failures(model):
+            result = repredict(calibration, corrections, model, progress=telling(progress))
+    return replace(result, timings_s={**timings, **result.timings_s})

@@ -1,0 +1,101 @@
+"""``autovolume compare``, ``promote`` and ``roll-back``: which model is used by default, and why."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.protocols import Protocol
+    from LandmarkTrainingLib.core.comparison_run import Contestants
+    from LandmarkTrainingLib.core.model_comparison import Comparison
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the commands."""
+    compare = commands.add_parser("compare", help="measure models on the same cases; the first is the current one")
+    compare.add_argument("models", nargs="+", metavar="MODEL", help="names or bundle folders; current: the one in use")
+    data = compare.add_mutually_exclusive_group(required=True)
+    data.add_argument("--dataset", type=Path, metavar="DIR", help="a data set that no model learnt from")
+    data.add_argument("--data", type=Path, metavar="DIR", help="real heads (heads.csv) in random poses, as evaluate")
+    compare.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE")
+    compare.add_argument("--poses", type=int, default=2, help="random poses per head of --data (default: 2)")
+    compare.add_argument(
+        "--slices", type=int, nargs="+", default=[5, 1], choices=(1, 3, 5), help="per plane, of --data (default: 5 1)"
+    )
+    compare.add_argument("--heads", nargs="+", metavar="ID", help="only these heads of --data")
+    compare.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    compare.add_argument(
+        "--output", required=True, type=Path, metavar="DIR", help="cases.jsonl (resumed), comparison.json and .md"
+    )
+    compare.set_defaults(run=run_compare)
+
+    promote = commands.add_parser("promote", help="make a bundle the default model, if a comparison says it is better")
+    promote.add_argument("bundle", type=Path, metavar="BUNDLE")
+    promote.add_argument("--comparison", required=True, type=Path, metavar="FILE", help="comparison.json of compare")
+    promote.set_defaults(run=run_promote)
+
+    back = commands.add_parser("roll-back", help="make the model before the present one the default again")
+    back.set_defaults(run=run_roll_back)
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    """``autovolume compare``."""
+    from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from LandmarkTrainingLib.core.comparison_report import markdown, write_comparison
+    from LandmarkTrainingLib.core.comparison_run import compare_on_dataset, load_contestants
+
+    protocol = load_protocol(arguments.protocol)
+    contestants = load_contestants(arguments.models, protocol, arguments.device)
+    if arguments.dataset:
+        comparison = compare_on_dataset(contestants, protocol, arguments.dataset, arguments.output, progress=_say)
+    else:
+        comparison = _compare_on_heads(contestants, protocol, arguments)
+    path = write_comparison(arguments.output, comparison)
+    print(markdown(comparison))
+    print(f"written {path}")
+    return 0
+
+
+def _compare_on_heads(contestants: Contestants, protocol: Protocol, arguments: argparse.Namespace) -> Comparison:
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+    from LandmarkTrainingLib.core.comparison_run import compare_on_heads
+    from LandmarkTrainingLib.core.evaluation import GEOMETRIES, Conditions
+    from LandmarkTrainingLib.core.heads import list_heads
+
+    heads = {head.id: head for head in list_heads(arguments.data, "validation")}
+    unknown = sorted(set(arguments.heads or ()) - set(heads))
+    if unknown:
+        raise UsageError(f"no head {unknown[0]} in {arguments.data}", remedy=f"Choose of: {', '.join(heads)}.")
+    return compare_on_heads(
+        contestants,
+        protocol,
+        arguments.data,
+        [heads[name] for name in arguments.heads or heads],
+        arguments.output,
+        poses_per_head=arguments.poses,
+        geometries={f"P{n}": GEOMETRIES[f"P{n}"] for n in arguments.slices},
+        conditions=Conditions(),
+    )
+
+
+def run_promote(arguments: argparse.Namespace) -> int:
+    """``autovolume promote``."""
+    from LandmarkTrainingLib.core.promotion import promote
+
+    folder = promote(arguments.bundle, arguments.comparison)
+    print(f"{folder.name} is the default model now: {folder}")
+    return 0
+
+
+def run_roll_back(_arguments: argparse.Namespace) -> int:
+    """``autovolume roll-back``."""
+    from LandmarkTrainingLib.core.promotion import roll_back
+
+    print(f"{roll_back()} is the default model again")
+    return 0
+
+
+def _say(done: int, studies: int) -> None:
+    print(f"study {done} of {studies}", flush=True)

@@ -1,0 +1,184 @@
+"""``autovolume dataset``: make data sets to train on, check them, and learn a site's box rule from them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
+    from AutoVolumeCalibrationLib.core.protocols import Protocol
+    from LandmarkTrainingLib.core.datasets.building import Candidate, Skipped
+
+#: Exit code of a check that found errors: the input does not suit the job.
+FOUND_ERRORS_CODE = 3
+
+#: Fewer volumes do not tell how steady a site is.
+FEWEST_FOR_SPREAD = 3
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the commands."""
+    dataset = commands.add_parser("dataset", help="make data sets to train on, and check them")
+    kinds = dataset.add_subparsers(required=True, metavar="COMMAND")
+    _register_build(kinds)
+    _register_check(kinds)
+    _register_protocol(kinds)
+
+
+def _register_build(kinds: argparse._SubParsersAction) -> None:
+    build = kinds.add_parser("build", help="add studies from files or an archive; the data set is made if need be")
+    build.add_argument("--output", required=True, type=Path, metavar="DATASET")
+    source = build.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--scouts",
+        type=Path,
+        metavar="FOLDER",
+        help="scouts with point files (.mrk.json, .fcsv, .csv), in a sub-folder each, or called alike",
+    )
+    source.add_argument("--volumes", type=Path, metavar="FOLDER", help="3D volumes with point files of the same name")
+    source.add_argument(
+        "--archive", type=Path, metavar="FOLDER", help="DICOM studies: localizers, and the boxes planned on them"
+    )
+    _add_protocol(build)
+    build.add_argument("--poses", type=int, default=10, metavar="N", help="random poses of a volume (default: 10)")
+    build.add_argument("--slices", type=int, default=5, metavar="N", help="per plane of a volume (default: 5)")
+    build.add_argument("--seed", type=int, default=0, help="of the poses")
+    build.add_argument(
+        "--series",
+        default="*",
+        metavar="PATTERN",
+        help="in the description of an archive's diagnostic series",
+    )
+    build.set_defaults(run=run_build)
+
+
+def _register_check(kinds: argparse._SubParsersAction) -> None:
+    check = kinds.add_parser("check", help="what is wrong with a data set; exit code 3 where something must be mended")
+    check.add_argument("dataset", type=Path, metavar="DATASET")
+    _add_protocol(check)
+    check.add_argument("--folds", type=int, metavar="N", help="deal the persons into so many folds and check these too")
+    check.add_argument("--seed", type=int, default=0, help="of the folds")
+    check.set_defaults(run=run_check)
+
+
+def _register_protocol(kinds: argparse._SubParsersAction) -> None:
+    protocol = kinds.add_parser("protocol", help="a protocol with the box rule of the people who planned an archive")
+    protocol.add_argument("dataset", type=Path, metavar="DATASET", help="made with build --archive")
+    protocol.add_argument("--name", required=True, help="of the protocol: letters, digits, _")
+    protocol.add_argument("--output", required=True, type=Path, metavar="FILE.json")
+    _add_protocol(protocol)
+    protocol.add_argument("--box", metavar="NAME", help="which of its boxes (default: the first)")
+    protocol.add_argument("--model", metavar="NAME|DIR", help="finds the landmarks of studies that have none")
+    protocol.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    protocol.set_defaults(run=run_protocol)
+
+
+def _add_protocol(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--protocol", default="BrainAcPc", metavar="NAME|FILE", help="whose landmarks (default: BrainAcPc)"
+    )
+
+
+def run_build(arguments: argparse.Namespace) -> int:
+    """``autovolume dataset build``."""
+    from AutoVolumeCalibrationLib.core.errors import InputError
+    from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from LandmarkTrainingLib.core.datasets.building import build_dataset
+
+    constellation = load_protocol(arguments.protocol).constellation
+    built = build_dataset(arguments.output, _candidates(arguments), constellation)
+    if not built.added:
+        first = f" {built.skipped[0].source}: {built.skipped[0].reason}" if built.skipped else ""
+        raise InputError(
+            f"no study could be made; {len(built.skipped)} left out", remedy=f"Mend the first and try again:{first}"
+        )
+    for name, source in built.added:
+        print(f"{name}  {source}")
+    for skipped in built.skipped:
+        print(f"left out  {skipped.source}: {skipped.reason}")
+    print(f"{arguments.output}: studies added: {len(built.added)}, left out: {len(built.skipped)}")
+    return 0
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    """``autovolume dataset check``."""
+    from AutoVolumeCalibrationLib.core.dataset import study_names
+    from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from LandmarkTrainingLib.core.datasets.check import check_dataset, deal_folds
+    from LandmarkTrainingLib.core.datasets.findings import has_errors, report
+
+    protocol = load_protocol(arguments.protocol)
+    folds = deal_folds(arguments.dataset, arguments.folds, arguments.seed) if arguments.folds is not None else None
+    findings = check_dataset(arguments.dataset, protocol, folds)
+    print(report(findings, len(study_names(arguments.dataset))), end="")
+    return FOUND_ERRORS_CODE if has_errors(findings) else 0
+
+
+def run_protocol(arguments: argparse.Namespace) -> int:
+    """``autovolume dataset protocol``."""
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+    from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from AutoVolumeCalibrationLib.core.whole_files import write_text
+    from LandmarkTrainingLib.core.datasets.site_protocol import site_protocol
+
+    if arguments.output.suffix != ".json" or arguments.output.exists():
+        raise UsageError(
+            "is there already" if arguments.output.exists() else "is no name for a protocol file",
+            source=str(arguments.output),
+            remedy="Give a new file that ends in .json.",
+        )
+    protocol = load_protocol(arguments.protocol)
+    studies = _with_landmarks(arguments, protocol)
+    site = site_protocol(studies, protocol, name=arguments.name, title=arguments.name, box=arguments.box)
+    write_text(arguments.output, site.text)
+    if len(site.studies) >= FEWEST_FOR_SPREAD:
+        for face, sd_mm in site.margin_sd_mm.items():
+            print(f"{face} margin: sd {sd_mm:.1f} mm")
+        for axis, sd_deg in site.tilt_sd_deg.items():
+            print(f"tilt {axis.replace('_', ' ')}: sd {sd_deg:.1f} deg")
+    for skipped in site.skipped:
+        print(f"left out  {skipped.source}: {skipped.reason}")
+    print(f"{arguments.output}: studies learnt from: {len(site.studies)}")
+    return 0
+
+
+def _candidates(arguments: argparse.Namespace) -> Iterator[Candidate | Skipped]:
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+    from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
+    from LandmarkTrainingLib.core.datasets.from_archive import archive_candidates
+    from LandmarkTrainingLib.core.datasets.from_files import scout_candidates, volume_candidates
+
+    if min(arguments.poses, arguments.slices) < 1:
+        raise UsageError("--poses and --slices have to be 1 or more", remedy="Give larger numbers.")
+    if arguments.scouts:
+        return scout_candidates(arguments.scouts)
+    if arguments.volumes:
+        geometry = ScoutGeometry(slices=arguments.slices)
+        return volume_candidates(arguments.volumes, geometry, arguments.poses, arguments.seed)
+    return archive_candidates(arguments.archive, arguments.series)
+
+
+def _with_landmarks(arguments: argparse.Namespace, protocol: Protocol) -> Iterator[LabelledStudy]:
+    """The studies that can be read; where nobody placed a point, with the landmarks that the model finds."""
+    from dataclasses import replace
+
+    from AutoVolumeCalibrationLib.core.bundles import load_model
+    from AutoVolumeCalibrationLib.core.dataset import study_names
+    from AutoVolumeCalibrationLib.core.errors import InputError
+    from AutoVolumeCalibrationLib.core.localisation import locate
+    from LandmarkTrainingLib.core.datasets.reading import read_study
+
+    model = None
+    for name in study_names(arguments.dataset):
+        try:
+            study = read_study(arguments.dataset, name, predictions=True)
+        except InputError as error:
+            print(f"left out  {name}: {error}")
+            continue
+        if not study.landmarks:
+            model = model or load_model(arguments.model, arguments.device)
+            study = replace(study, landmarks=locate(study.stacks, protocol, model).landmarks)
+        yield study

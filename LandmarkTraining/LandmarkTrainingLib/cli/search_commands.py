@@ -1,0 +1,60 @@
+"""``autovolume search``: look for better settings, one training after the other."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from LandmarkTrainingLib.core.search import SearchPlan, TrialRecord
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    search = commands.add_parser("search", help="search for better settings (Optuna); can be interrupted")
+    search.add_argument("--output", required=True, type=Path, metavar="DIR", help="trials (resumed), best.json")
+    search.add_argument("--space", type=Path, metavar="FILE", help="JSON: setting -> list or {low, high, log, step}")
+    search.add_argument("--trials", type=int, default=20, help="in all, those of earlier calls included (default: 20)")
+    search.add_argument("--model", metavar="NAME|DIR", help="fine-tune this model instead of training from scratch")
+    search.add_argument(
+        "--dataset", action="append", type=Path, default=[], metavar="DIR", help="data set (repeatable)"
+    )
+    search.add_argument("--validation", type=Path, metavar="DIR", help="data set to watch the error on, never learnt")
+    search.add_argument("--labels", type=Path, metavar="DIR", help="label maps to simulate scouts from")
+    search.add_argument("--volumes", type=Path, metavar="DIR", help="real volumes of split train (heads.csv)")
+    search.add_argument("--config", type=Path, metavar="FILE", help="JSON with settings that all trials share")
+    search.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, value as JSON")
+    search.add_argument("--seed", type=int, default=0, help="of the values drawn (default: 0)")
+    search.set_defaults(run=run_search)
+
+
+def run_search(arguments: argparse.Namespace) -> int:
+    """``autovolume search``: a search that was interrupted goes on with the same ``--output`` and data."""
+    from LandmarkTrainingLib.core.search import best_trial, search, trials_table
+    from LandmarkTrainingLib.core.search_trial import kept_folders, trial_training
+    from LandmarkTrainingLib.core.training_data import DataFolders
+
+    folders = DataFolders(arguments.labels, arguments.volumes, tuple(arguments.dataset), arguments.validation)
+    plan = _plan(arguments) if arguments.space else None
+    training = trial_training(kept_folders(arguments.output, folders))
+    records = search(arguments.output, training, arguments.trials, plan, progress=_say)
+    print(trials_table(records))
+    best = best_trial(records)
+    if best is not None:
+        print(f"best: trial {best.name}, {best.error_mm:.2f} mm. Train with --config {arguments.output / 'best.json'}")
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> SearchPlan:
+    from LandmarkTrainingLib.core.search import SearchPlan
+    from LandmarkTrainingLib.core.search_space import read_space
+    from LandmarkTrainingLib.core.search_trial import base_configuration
+
+    base = base_configuration(arguments.model, arguments.config, arguments.set)
+    return SearchPlan(read_space(arguments.space, base), base, arguments.seed)
+
+
+def _say(record: TrialRecord) -> None:
+    error = "-" if record.error_mm is None else f"{record.error_mm:.2f} mm"
+    print(f"trial {record.name} {record.state}: {error}", flush=True)

@@ -1,0 +1,83 @@
+"""Regularisation of finished batches: slices blended with each other, and squares of them blanked."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .targets import Targets
+
+#: Both parameters of the Beta distribution of the blend, as in KNEEL (Tiulpin et al. 2019, arXiv:1907.12237).
+MIXUP_ALPHA = 0.75
+
+
+def mixup_batch(
+    images: torch.Tensor,
+    planes: torch.Tensor,
+    targets: Targets,
+    rng: np.random.Generator,
+    share: float = 1.0,
+    alpha: float = MIXUP_ALPHA,
+) -> tuple[torch.Tensor, Targets]:
+    """Blend slices with another one of the same plane in the batch: mixup (Zhang et al. 2018, arXiv:1710.09412).
+
+    Heatmaps and heights are blended like the images. A blended point is the centre of mass of the blended heatmap,
+    which is what a spatial soft-argmax answers. A landmark is known where it is in both slices.
+
+    Args:
+        images: (b, H, W); planes: (b,) index into PLANES.
+        share: how many of the slices are blended.
+        alpha: the weight of the slice itself is drawn from Beta(alpha, alpha).
+    """
+    partner = torch.from_numpy(_partners(planes.cpu().numpy(), rng)).to(images.device)
+    weight = np.where(rng.random(len(images)) < share, rng.beta(alpha, alpha, len(images)), 1.0)
+    own = torch.from_numpy(weight).float().to(images.device)
+    own = torch.where(partner == torch.arange(len(images), device=images.device), 1.0, own)
+    return _blend(images, images[partner], own), _blended_targets(targets, partner, own)
+
+
+def cut_out(images: torch.Tensor, share: float, rng: np.random.Generator) -> torch.Tensor:
+    """A copy of ``images`` (b, H, W), each with a square of ``share`` of its pixels set to the background.
+
+    Landmarks under the square stay: the rest of the head tells where they are (cutout, DeVries and Taylor 2017,
+    arXiv:1708.04552).
+    """
+    height, width = images.shape[-2:]
+    side = min(height, width, round((share * height * width) ** 0.5))
+    rows, columns = (rng.integers(0, n - side + 1, len(images)) for n in (height, width))
+    result = images.clone()
+    for image, row, column in zip(result, rows, columns, strict=True):
+        image[row : row + side, column : column + side] = 0
+    return result
+
+
+def _partners(planes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(b,) number of another slice of the same plane; its own where a slice is the only one of its plane."""
+    partner = np.arange(len(planes))
+    for plane in np.unique(planes):
+        shuffled = rng.permutation(np.flatnonzero(planes == plane))
+        partner[shuffled] = np.roll(shuffled, 1)
+    return partner
+
+
+def _blended_targets(targets: Targets, partner: torch.Tensor, own: torch.Tensor) -> Targets:
+    """Targets of slices of weight ``own`` (b,) blended with those numbered ``partner`` (b,)."""
+    other = Targets(*(tensor[partner] for tensor in vars(targets).values()))
+    heights = _blend(targets.heights, other.heights, own)
+    # A Gaussian's mass goes with its height; where both are 0, a point only has to stay between the two.
+    weight = own[:, None].expand_as(heights)
+    weight = torch.where(heights > 0, weight * targets.heights / heights.clamp_min(1e-12), weight)
+    untouched = (own == 1)[:, None]
+    points = torch.lerp(other.points, targets.points, weight[..., None])
+    return Targets(
+        _blend(targets.heatmaps, other.heatmaps, own),
+        torch.where(untouched[..., None], targets.points, points),
+        heights,
+        targets.known & (other.known | untouched),
+    )
+
+
+def _blend(one: torch.Tensor, other: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """``weight * one + (1 - weight) * other`` of tensors (b, ...) with weights (b,)."""
+    weight = weight.view(-1, *[1] * (one.dim() - 1))
+    return weight * one + (1 - weight) * other

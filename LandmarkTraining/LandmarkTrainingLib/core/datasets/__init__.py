@@ -1,0 +1,1 @@
+"""Data sets to train on: reading them, making them from what a site has, and checking them."""

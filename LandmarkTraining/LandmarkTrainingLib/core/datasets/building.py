@@ -1,0 +1,93 @@
+"""Put studies from any source into a data set: neutral names, one subject per person, a word on what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from AutoVolumeCalibrationLib.core.anatomy import Constellation
+from AutoVolumeCalibrationLib.core.dataset import LabelledStudy, append_study, study_folder, study_names
+from AutoVolumeCalibrationLib.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that made no study: where it lies and why, with what to do."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """Something that may make studies, not read yet.
+
+    Attributes:
+        source: where it lies.
+        read: gives its studies; their names do not matter. InputError where it makes none.
+        person: any key that candidates of one person share; it is not saved. None: a person of its own.
+    """
+
+    source: str
+    read: Callable[[], Iterable[LabelledStudy]]
+    person: str | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was added to a data set: (name of the study, where it came from); and what was left out."""
+
+    added: tuple[tuple[str, str], ...]
+    skipped: tuple[Skipped, ...]
+
+
+def build_dataset(folder: Path, candidates: Iterable[Candidate | Skipped], constellation: Constellation) -> Built:
+    """Append every study that the candidates make; the data set is made where there is none.
+
+    Studies are called ``case_0001``, ... : names of files and folders often name patients. The studies of one person
+    carry the name of the first as their subject. A candidate that cannot be read is left out and reported, and the
+    others go on; what was added before an interruption stays.
+
+    Raises:
+        InputError: the data set's own list is damaged.
+        UsageError: the data set cannot be written.
+    """
+    added: list[tuple[str, str]] = []
+    skipped: list[Skipped] = []
+    first_of: dict[str, str] = {}
+    names = _free_names(folder)
+    for candidate in candidates:
+        if isinstance(candidate, Skipped):
+            skipped.append(candidate)
+            continue
+        try:
+            studies = list(candidate.read())
+        except InputError as error:
+            skipped.append(Skipped(candidate.source, _reason(error, candidate.source)))
+            continue
+        for study in studies:
+            name = next(names)
+            provenance = dict(study.provenance)
+            if candidate.person is not None:
+                provenance["subject"] = first_of.setdefault(candidate.person, name)
+            append_study(folder, replace(study, name=name, provenance=provenance), constellation)
+            added.append((name, candidate.source))
+    return Built(tuple(added), tuple(skipped))
+
+
+def _free_names(folder: Path) -> Iterator[str]:
+    """``case_0001``, ... without those that are taken."""
+    taken = set(study_names(folder))
+    number = 0
+    while True:
+        number += 1
+        name = f"case_{number:04d}"
+        if name not in taken and not study_folder(folder, name).exists():
+            yield name
+
+
+def _reason(error: InputError, source: str) -> str:
+    """The error in words, naming its file where that is another than the candidate's."""
+    other = f"{error.source}: " if error.source and error.source != source else ""
+    return f"{other}{error.what}" + (f". {error.remedy}" if error.remedy else "")

@@ -1,0 +1,164 @@
+"""The series in a folder of DICOM files, told by their headers alone: which are localizers, which could be diagnostic.
+
+What names a patient stays in memory, to tell which studies show the same person; it reaches no message and no file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.dicom_reader import is_dicom
+from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.scouts import plane_of
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_logger = logging.getLogger(__name__)
+
+#: What vendors and sites call localizers, and scans that prepare the scanner: neither is planned by hand.
+_LOCALIZER = re.compile(r"loc(?:ali[sz]er|\b|_)|scout|survey|3.?plane|plan.?scan|smartbrain", re.IGNORECASE)
+_PREPARATION = re.compile(r"asset|calib|pre-?scan|coil|shim|b[01].?map|field.?map|sense.?ref|ref.?scan", re.IGNORECASE)
+
+_WORDS = (
+    *("StudyInstanceUID", "FrameOfReferenceUID", "SeriesInstanceUID", "Modality", "ImageType", "PatientID"),
+    *("PatientName", "SeriesNumber", "SeriesDate", "SeriesTime", "SeriesDescription", "ProtocolName"),
+)
+
+#: A series of fewer slices is hardly a volume that somebody planned.
+FEWEST_SLICES = 5
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of one frame of reference.
+
+    Attributes:
+        paths: its files.
+        number: SeriesNumber; they grow in the order of scanning.
+        time: date and time of the series, as text that sorts.
+        description: SeriesDescription.
+        localizer: says so itself, or shows several planes.
+        slices: images in it; of several planes all of them.
+        patient, study, frame_of_reference: who and what it belongs to.
+    """
+
+    paths: tuple[Path, ...]
+    number: int
+    time: str
+    description: str = field(repr=False)
+    localizer: bool
+    slices: int
+    patient: str = field(repr=False)
+    study: str
+    frame_of_reference: str
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Sorts the series of a study as they were scanned."""
+        return self.number, self.time
+
+    @property
+    def diagnostic(self) -> bool:
+        """Whether it could be a volume that somebody planned."""
+        return not self.localizer and self.slices >= FEWEST_SLICES and not _PREPARATION.search(self.description)
+
+
+@dataclass(frozen=True, eq=False)
+class _Header:
+    """What is needed of a file's header: its words, and the (3,) normal of every image, in LPS."""
+
+    path: Path
+    words: Mapping[str, str] = field(repr=False)
+    normals: tuple[np.ndarray, ...]
+
+
+def find_series(root: Path) -> list[list[Series]]:
+    """The MR series below a folder: one list for each study and frame of reference, in the order of scanning.
+
+    Files that are no MR images, and those without a frame of reference, are left out.
+
+    Raises:
+        InputError: there is no such folder, or no MR image with a frame of reference in it.
+    """
+    groups: dict[tuple[str, str, str], list[_Header]] = {}
+    for header in _headers(root):
+        key = tuple(header.words[word] for word in ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesInstanceUID"))
+        if key[1] and header.words["Modality"] == "MR" and header.normals:
+            groups.setdefault(key, []).append(header)
+    if not groups:
+        raise InputError(
+            "holds no MR images with a frame of reference",
+            source=str(root),
+            remedy="Give a folder of DICOM studies as the archive exports them.",
+        )
+    studies: dict[tuple[str, str], list[Series]] = {}
+    for (study, frame, _), members in groups.items():
+        studies.setdefault((study, frame), []).append(_series(members, study, frame))
+    return [sorted(series, key=lambda one: one.order) for series in studies.values()]
+
+
+def _headers(root: Path) -> Iterator[_Header]:
+    if not root.is_dir():
+        raise InputError("is no folder", source=str(root), remedy="Give the folder of the archive.")
+    for place, folders, names in os.walk(root):
+        folders.sort()
+        for path in (Path(place) / name for name in sorted(names)):
+            try:
+                if path.is_file() and is_dicom(path):
+                    yield _read_header(path)
+            except Exception:  # noqa: BLE001 - pydicom raises almost anything on a damaged file
+                # Without its text, which may quote the header.
+                _logger.warning("%s is damaged and left out", path)
+
+
+def _read_header(path: Path) -> _Header:
+    import pydicom
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's quote header values
+        dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        return _Header(path, {word: _text(dataset, word) for word in _WORDS}, tuple(_normals(dataset)))
+
+
+def _series(members: list[_Header], study: str, frame_of_reference: str) -> Series:
+    words = members[0].words
+    planes = [plane_of(normal) for header in members for normal in header.normals]
+    description = f"{words['SeriesDescription']} {words['ProtocolName']}"
+    named = "LOCALIZER" in words["ImageType"].upper() or bool(_LOCALIZER.search(description))
+    number = words["SeriesNumber"]
+    return Series(
+        paths=tuple(header.path for header in members),
+        number=int(number) if number.lstrip("-").isdigit() else 0,
+        time=words["SeriesDate"] + words["SeriesTime"],
+        description=description,
+        localizer=named or len(set(planes)) > 1,
+        slices=len(planes),
+        patient=words["PatientID"] or words["PatientName"],
+        study=study,
+        frame_of_reference=frame_of_reference,
+    )
+
+
+def _normals(dataset: Dataset) -> Iterator[np.ndarray]:
+    """The normal of every image in a file; images without an orientation are left out."""
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [dataset])[0]
+    for frame in dataset.get("PerFrameFunctionalGroupsSequence") or [dataset]:
+        holder = (frame.get("PlaneOrientationSequence") or shared.get("PlaneOrientationSequence") or [frame])[0]
+        axes = np.array(holder.get("ImageOrientationPatient") or (), dtype=float)
+        if axes.shape == (6,) and np.isfinite(axes).all():
+            yield np.cross(axes[:3], axes[3:])
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value = dataset.get(keyword)
+    return "" if value is None else str(value).strip()

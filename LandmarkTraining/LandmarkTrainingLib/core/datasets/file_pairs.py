@@ -1,0 +1,128 @@
+"""Which images and which points belong together, told by where the files lie and what they are called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.dicom_reader import is_dicom
+from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.image_reader import IMAGE_SUFFIXES
+from AutoVolumeCalibrationLib.core.landmarks import Landmark
+from AutoVolumeCalibrationLib.core.markups_json import read_landmarks
+from AutoVolumeCalibrationLib.core.results import BOX_FILE
+
+from ..point_files import read_points
+from .building import Skipped
+from .reading import landmarks_of_points
+
+POINT_SUFFIXES = (".mrk.json", ".fcsv", ".csv")
+
+#: What may follow the name of a point file in the name of its image: ``case1.fcsv`` and ``case1_sagittal.nrrd``.
+_SEPARATORS = "_-. "
+
+
+@dataclass(frozen=True)
+class FilePair:
+    """A point file and what its points lie in: image files, or the folder that holds them.
+
+    ``folder`` is relative to the folder that was searched.
+    """
+
+    points: Path
+    images: tuple[Path, ...]
+    folder: Path
+
+
+def find_pairs(root: Path) -> Iterator[FilePair | Skipped]:
+    """Search a folder with all its sub-folders.
+
+    A point file goes with the images beside it whose names begin with its own; the only point file of a folder, where
+    no name fits, with everything in that folder and below it (DICOM too). What is left over is reported.
+
+    Raises:
+        InputError: there is no such folder, or no point file in it.
+    """
+    if not root.is_dir():
+        raise InputError("is no folder", source=str(root), remedy="Give a folder with images and point files.")
+    met = 0
+    whole: list[Path] = []
+    for place, folders, names in os.walk(root):
+        folders.sort()
+        here = Path(place)
+        files = [here / name for name in sorted(names) if not name.startswith(".")]
+        points = [path for path in files if _ends(path, POINT_SUFFIXES) and path.name != BOX_FILE]
+        images = [path for path in files if _ends(path, IMAGE_SUFFIXES)]
+        met += len(points)
+        if not points:
+            if not any(here.is_relative_to(folder) for folder in whole) and (images or any(map(is_dicom, files))):
+                yield Skipped(str(here), "holds images without a point file. Save their points beside them.")
+            continue
+        for found in _pairs_in(here, points, images, root):
+            if isinstance(found, FilePair) and found.images == (here,):
+                whole.append(here)
+            yield found
+    if not met:
+        raise InputError(
+            "holds no point file", source=str(root), remedy=f"Save the points as {' or '.join(POINT_SUFFIXES[:2])}."
+        )
+
+
+def read_point_file(path: Path) -> tuple[Landmark, ...]:
+    """The landmarks of a ``.mrk.json``, ``.fcsv`` or ``.csv`` file; predictions that nobody locked are none of them.
+
+    Raises:
+        InputError: the file is damaged, or holds no point that counts.
+    """
+    if path.suffix.lower() == ".csv":
+        landmarks = tuple(Landmark(name).corrected(place) for name, place in read_points(path).items())
+    else:
+        landmarks = landmarks_of_points(read_landmarks(path), predictions=False)
+    if not any(mark.position_mm is not None for mark in landmarks):
+        raise InputError(
+            "holds no point that a person placed", source=str(path), remedy="Place the points, or lock those that hold."
+        )
+    return landmarks
+
+
+def points_in(landmarks: Sequence[Landmark]) -> dict[str, np.ndarray]:
+    """Name -> (3,) RAS mm of the landmarks that have a place."""
+    return {mark.name: mark.position_mm for mark in landmarks if mark.position_mm is not None}
+
+
+def _pairs_in(here: Path, points: list[Path], images: list[Path], root: Path) -> Iterator[FilePair | Skipped]:
+    owners: dict[Path, list[Path]] = {path: [] for path in points}
+    unowned = []
+    for image in images:
+        fitting = [path for path in points if _belongs(_stem(image), _stem(path))]
+        if fitting:
+            owners[max(fitting, key=lambda path: len(_stem(path)))].append(image)
+        else:
+            unowned.append(image)
+    alone = len(points) == 1 and not owners[points[0]]
+    for path, owned in owners.items():
+        if owned or alone:
+            yield FilePair(path, tuple(owned) or (here,), here.relative_to(root))
+        else:
+            yield Skipped(str(path), "no image beside it begins with its name. Give both the same name.")
+    for image in () if alone else unowned:
+        yield Skipped(str(image), "no point file beside it has its name. Give both the same name.")
+
+
+def _belongs(image: str, points: str) -> bool:
+    return image == points or (image.startswith(points) and image[len(points)] in _SEPARATORS)
+
+
+def _ends(path: Path, suffixes: Sequence[str]) -> bool:
+    return path.name.lower().endswith(tuple(suffixes))
+
+
+def _stem(path: Path) -> str:
+    """The file's name without what tells its kind."""
+    suffixes = sorted((*POINT_SUFFIXES, *IMAGE_SUFFIXES), key=len, reverse=True)
+    ending = next(suffix for suffix in suffixes if path.name.lower().endswith(suffix))
+    return path.name[: -len(ending)]

@@ -1,0 +1,93 @@
+"""Studies from an archive: the localizer, and the box that the diagnostic series after it was planned with.
+
+Every examination in an archive tells where a person wanted the slices: the volume of the diagnostic series lies in the
+same frame of reference as the localizer. Where the landmarks are, it does not tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.boxes import OrientedBox
+from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
+from AutoVolumeCalibrationLib.core.dicom_reader import read_dicom_frames, stacks_from_frames
+from AutoVolumeCalibrationLib.core.readers import read_scouts
+from AutoVolumeCalibrationLib.core.results import box_to_dict
+from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+
+from .building import Candidate, Skipped
+from .dicom_archive import FEWEST_SLICES, Series, find_series
+
+#: Key of the reference box in a study's provenance, and the name of that box.
+REFERENCE_BOX, REFERENCE_NAME = "reference_box", "reference"
+
+
+def archive_candidates(root: Path, wanted: str = "*") -> Iterator[Candidate | Skipped]:
+    """The examinations below a folder of DICOM studies that have a localizer and a diagnostic series after it.
+
+    Args:
+        wanted: pattern (``fnmatch``, case does not matter) that the description of the diagnostic series has to fit;
+            the first one that fits counts. A box rule is worth learning only from series of one kind.
+
+    Raises:
+        InputError: the folder holds no MR images.
+    """
+    for series in find_series(root):
+        place = str(series[0].paths[0].parent)
+        planned = _planned(series, wanted)
+        before = [one for one in series if one.localizer and (planned is None or one.order < planned.order)]
+        if not before:
+            yield Skipped(place, "has no localizer before its diagnostic series. Export the whole examination.")
+        elif planned is None:
+            yield Skipped(
+                place,
+                f"has no diagnostic series of {FEWEST_SLICES} slices or more that fits {wanted!r} after its localizer. "
+                "Export the whole examination, or choose another series.",
+            )
+        else:
+            yield Candidate(place, partial(_study, before, planned), planned.patient or None)
+
+
+def box_of_stack(stack: ScoutStack, name: str = REFERENCE_NAME) -> OrientedBox:
+    """The box that the slices of a stack fill, from outer edge to outer edge.
+
+    Its axes are those of the images, each named right, anterior or superior by the world axis it is nearest to (the
+    three together); so they are right-handed whichever way the images were turned.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    first, last = stack.slices[0], stack.slices[-1]
+    directions = np.array([first.column_axis, first.row_axis, stack.normal])
+    depth_mm = float((last.origin_mm - first.origin_mm) @ stack.normal) + stack.thickness_mm
+    down_mm, across_mm = first.extent_mm
+    sizes = np.array([across_mm, down_mm, depth_mm])
+    world, own = linear_sum_assignment(-np.abs(directions.T))
+    axes = directions[own] * np.sign(directions[own, world])[:, None]
+    return OrientedBox(name, (first.center_mm + last.center_mm) / 2, axes, sizes[own])
+
+
+def _planned(series: Sequence[Series], wanted: str) -> Series | None:
+    """The first diagnostic series that fits and follows a localizer."""
+    localizers = [one.order for one in series if one.localizer]
+    for one in series:
+        fits = fnmatch(one.description.lower(), f"*{wanted.lower()}*")
+        if one.diagnostic and fits and localizers and one.order > min(localizers):
+            return one
+    return None
+
+
+def _study(localizers: Sequence[Series], planned: Series) -> list[LabelledStudy]:
+    stacks = tuple(read_scouts([path for one in localizers for path in one.paths]))
+    frames = [frame for path in planned.paths for frame in read_dicom_frames(path)]
+    volume = max(stacks_from_frames(frames, str(planned.paths[0].parent)), key=lambda stack: len(stack.slices))
+    provenance = {
+        "kind": "archive",
+        "coordinate_system": "RAS",
+        REFERENCE_BOX: box_to_dict(box_of_stack(volume)),
+    }
+    return [LabelledStudy("", stacks, (), provenance)]

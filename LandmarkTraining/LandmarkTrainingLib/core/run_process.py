@@ -1,0 +1,189 @@
+"""A training in a process of its own: start it, ask how it does, stop it, meet it again later.
+
+Nothing is piped: the process writes into files of its run folder, so that it goes on when the program that started
+it ends. While it lives it holds a lock on one of them, which is how any program sees that it does. (On Windows, where
+locks are not inherited, an open file cannot be renamed: that is asked instead.)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+
+import AutoVolumeCalibrationLib
+from AutoVolumeCalibrationLib.core.errors import UsageError
+
+#: Files of the run folder: what the process says, what went wrong, and the request to end with a checkpoint.
+OUTPUT_FILE, ERRORS_FILE, STOP_FILE = "output.txt", "errors.txt", "stop"
+BUNDLE_FOLDER = "bundle"
+
+CANCELLED_CODE = 130
+_PREFIX, _FAULT = "autovolume: ", "this is a fault of the program"
+
+#: Threads that wait without spinning: a training must leave the window its processor.
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+
+
+class Outcome(Enum):
+    """What became of a process."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+def command_line(python: str | Path, arguments: Sequence[str]) -> list[str]:
+    """``autovolume ARGUMENTS`` with this Python: as a script, which also works where nothing is on the path."""
+    script = Path(AutoVolumeCalibrationLib.__file__).parent / "cli" / "main.py"
+    return [str(python), str(script), *arguments]
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a process that was started in this run folder, by whatever program, is alive."""
+    path = folder / ERRORS_FILE
+    if not path.exists():
+        return False
+    return _cannot_be_renamed(path) if os.name == "nt" else _is_locked(path)
+
+
+class RunProcess:
+    """The process of the run in ``folder``: one that ``start`` began, or one that was met there (exit code unknown)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Meet what runs, or ran, in the folder."""
+        self.folder = folder
+        self._process: subprocess.Popen | None = None
+        self._asked_to_stop = False
+
+    @classmethod
+    def start(cls, folder: Path, command: Sequence[str]) -> RunProcess:
+        """Run ``command`` with its output in ``folder``, which is made.
+
+        Raises:
+            UsageError: something runs there already, the folder cannot be written, or there is no such program.
+        """
+        if is_running(folder):
+            raise UsageError("a process is at work here", source=str(folder), remedy="Stop it, or watch it: Resume.")
+        run = cls(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / STOP_FILE).unlink(missing_ok=True)
+            with open(folder / OUTPUT_FILE, "wb") as output, open(folder / ERRORS_FILE, "wb") as errors:
+                if os.name != "nt":
+                    _lock(errors.fileno())
+                run._process = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=errors,
+                    env={**os.environ, **ENVIRONMENT},
+                    **_detached(),
+                )
+        except OSError as error:
+            place = str(error.filename or folder)
+            raise UsageError(
+                f"cannot be started ({error.strerror or error})", source=place, remedy="Choose another output folder."
+            ) from error
+        return run
+
+    def outcome(self) -> Outcome:
+        """How it stands now. What a person stopped has not failed, whatever its exit code."""
+        if self._process is None:
+            return self._outcome_of_files()
+        code = self._process.poll()
+        if code is None:
+            return Outcome.RUNNING
+        if code == 0:
+            return Outcome.FINISHED
+        return Outcome.STOPPED if self._asked_to_stop or code == CANCELLED_CODE else Outcome.FAILED
+
+    def stop(self) -> None:
+        """Ask it to end with a checkpoint.
+
+        The file ``stop`` is seen after each step, on every system and by a run that another program started. A signal
+        reaches a run before its first step, too; Windows has none that a program could answer.
+        """
+        self._asked_to_stop = True
+        (self.folder / STOP_FILE).touch()
+        if self._process is not None and os.name != "nt":
+            self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once: what came after the last checkpoint is lost. Only one that was started here."""
+        self._asked_to_stop = True
+        if self._process is not None:
+            self._process.kill()
+
+    @property
+    def can_kill(self) -> bool:
+        return self._process is not None
+
+    def error_text(self) -> str:
+        """Why it failed: the last line that it wrote as an error; of a fault also the line that names it."""
+        lines = self.tail(ERRORS_FILE, 2).splitlines()
+        if lines and _FAULT in lines[-1]:
+            return f"{_FAULT} ({lines[0]}), please report the log"
+        if lines:
+            return lines[-1].removeprefix(_PREFIX)
+        code = self._process.returncode if self._process else None
+        if code is not None and code < 0:
+            return f"the system ended it (signal {-code}); perhaps the memory was full"
+        return f"it ended with code {code} and said nothing"
+
+    def tail(self, name: str, lines: int) -> str:
+        """The last lines of one of its files that are not empty; "" where there is none."""
+        try:
+            with open(self.folder / name, "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - 200 * lines))
+                text = file.read().decode("utf-8", errors="replace")
+        except OSError:
+            return ""
+        return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+
+    def _outcome_of_files(self) -> Outcome:
+        if is_running(self.folder):
+            return Outcome.RUNNING
+        if (self.folder / BUNDLE_FOLDER).is_dir():
+            return Outcome.FINISHED
+        asked = (self.folder / STOP_FILE).exists()
+        return Outcome.STOPPED if asked or not self.tail(ERRORS_FILE, 1) else Outcome.FAILED
+
+
+def _detached() -> dict:
+    """Neither Ctrl-C in the terminal of the window's program nor its end reaches the process."""
+    if os.name == "nt":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
+
+
+if sys.platform != "win32":
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        """Lock the open file; those who inherit it hold the lock with us, until the last of them closes it."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _is_locked(path: Path) -> bool:
+        with open(path, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+
+def _cannot_be_renamed(path: Path) -> bool:
+    aside = path.with_suffix(".asked")
+    try:
+        path.rename(aside)
+    except PermissionError:
+        return True
+    aside.rename(path)
+    return False

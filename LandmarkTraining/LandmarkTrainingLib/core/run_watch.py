@@ -1,0 +1,110 @@
+"""What a run's folder tells while it trains, and after: the log as it grows, the newest picture."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LOG_FILE, PICTURES = "log.jsonl", "pictures"
+
+#: Columns of the log that the window shows.
+STEP, STEPS, LOSS, ERROR, SECONDS_LEFT = "step", "steps", "loss", "check_median_mm", "seconds_left"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, by its last checkpoint; None where the log does not tell.
+
+    Attributes:
+        error_mm, best_mm: median in-plane error on the check slices, now and at the best checkpoint.
+    """
+
+    step: int
+    steps: int | None
+    seconds_left: float | None
+    error_mm: float | None
+    best_mm: float | None
+
+    @property
+    def fraction(self) -> float:
+        """0..1."""
+        return min(1.0, self.step / self.steps) if self.steps else 0.0
+
+
+class RunWatch:
+    """Reads a run's log bit by bit.
+
+    Attributes:
+        rows: the lines so far in the order of their steps, plain JSON objects.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows: list[dict[str, Any]] = []
+        self._offset, self._rest = 0, b""
+
+    def read(self) -> bool:
+        """Take in what was written since the last call; whether ``rows`` changed.
+
+        A last line without its end waits for the next call. A log that became shorter (a resumed run forgets what
+        came after its checkpoint) is read anew.
+        """
+        path = self.folder / LOG_FILE
+        try:
+            size = path.stat().st_size
+            shorter = size < self._offset
+            if shorter:
+                self.rows, self._offset, self._rest = [], 0, b""
+            with open(path, "rb") as file:
+                file.seek(self._offset)
+                new = file.read()
+        except FileNotFoundError:
+            return False
+        self._offset += len(new)
+        *lines, self._rest = (self._rest + new).split(b"\n")
+        added = [self._add(line) for line in lines]
+        return shorter or any(added)
+
+    @property
+    def progress(self) -> Progress | None:
+        """None before the first checkpoint."""
+        if not self.rows:
+            return None
+        last = self.rows[-1]
+        errors = [error for row in self.rows if (error := number(row, ERROR)) is not None]
+        steps = number(last, STEPS)
+        return Progress(
+            step=int(last[STEP]),
+            steps=int(steps) if steps else None,
+            seconds_left=number(last, SECONDS_LEFT),
+            error_mm=number(last, ERROR),
+            best_mm=min(errors, default=None),
+        )
+
+    def newest_picture(self) -> Path | None:
+        """The picture of the latest step that has one."""
+        return max((self.folder / PICTURES).glob("step_*.png"), default=None, key=lambda path: path.name)
+
+    def _add(self, line: bytes) -> bool:
+        """Whether the line is one of a log. A step said again replaces what was said of it and of later ones."""
+        try:
+            row = json.loads(line)
+            step = row[STEP]
+            if not isinstance(step, int):
+                return False
+        except (ValueError, TypeError, LookupError):
+            return False
+        while self.rows and self.rows[-1][STEP] >= step:
+            self.rows.pop()
+        self.rows.append(row)
+        return True
+
+
+def number(row: dict[str, Any], column: str) -> float | None:
+    """A finite number of a row, None where there is none."""
+    value = row.get(column)
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable else None

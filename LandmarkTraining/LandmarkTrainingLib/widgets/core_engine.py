@@ -1,0 +1,110 @@
+"""The engine of the window, on ``LandmarkTrainingLib.core``. What is imported here is imported when it is asked for."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, ModelError
+from AutoVolumeCalibrationLib.core.user_models import default_model_name, model_folders, read_current
+
+from ..core.datasets.findings import Finding
+from ..core.run_process import command_line
+from .engine import Comparison, DatasetSize
+
+#: Measures of a comparison by short names; ``core.case_measures`` says what they are.
+_TITLES = {
+    "in_plane_mm": "In-plane error, mm",
+    "landmark_3d_mm": "3D error, mm",
+    "rotation_deg": "Turn of the box, deg",
+    "center_mm": "Centre of the box, mm",
+    "face_mm": "Worst face, mm",
+    "iou": "Overlap of the boxes",
+}
+
+
+class CoreEngine:
+    """See ``engine.TrainingEngine``."""
+
+    def size(self, folder: Path) -> DatasetSize:
+        try:
+            from AutoVolumeCalibrationLib.core.dataset import LabelledStudy, study_folder, study_names
+
+            from ..core.datasets.reading import read_provenance, subject_of
+
+            names = study_names(folder)
+            studies = [LabelledStudy(name, (), (), read_provenance(study_folder(folder, name))) for name in names]
+        except AutoVolumeError as error:
+            return DatasetSize(0, 0, str(error))
+        except ModuleNotFoundError as error:  # before anything was added in this Slicer: a scene brought the folder
+            return DatasetSize(0, 0, _("Check the data first: {name} is not installed yet.").format(name=error.name))
+        return DatasetSize(len(studies), len({subject_of(study) for study in studies}))
+
+    def check(self, folder: Path, protocol: str) -> Sequence[Finding]:
+        from AutoVolumeCalibrationLib.core.protocols import load_protocol
+
+        from ..core.datasets.check import check_dataset
+
+        return check_dataset(folder, load_protocol(protocol))
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        # In Slicer sys.executable may be the application; PythonSlicer is on its path, and is plain Python.
+        return command_line(shutil.which("PythonSlicer") or sys.executable, arguments)
+
+    def models(self) -> list[str]:
+        return list(model_folders())
+
+    def current_model(self) -> str:
+        try:
+            return default_model_name()
+        except ModelError:
+            return "?"
+
+    def comparison(self, folder: Path) -> Comparison:
+        from ..core.comparison_report import JSON_FILE, read_comparison
+
+        return comparison_of(read_comparison(folder / JSON_FILE))
+
+    def promote(self, bundle: Path, comparison_folder: Path) -> str:
+        from ..core.comparison_report import JSON_FILE
+        from ..core.promotion import promote
+
+        return promote(bundle, comparison_folder / JSON_FILE).name
+
+    def previous_model(self) -> str:
+        try:
+            current = read_current()
+        except ModelError:
+            return ""
+        return next((step.before for step in reversed(current.history) if step.model == current.name), "")
+
+    def roll_back(self) -> str:
+        from ..core.promotion import roll_back
+
+        return roll_back()
+
+
+def comparison_of(data: Mapping[str, Any]) -> Comparison:
+    """The content of a ``comparison.json`` as the window shows it: the first model is the current one."""
+    models = data["models"][:2]
+    rows = [
+        (_(title), *(_measured(model["measures"].get(name)) for model in models)) for name, title in _TITLES.items()
+    ]
+    rows.append((_("Cases"), *(str(model["cases"]) for model in models)))
+    rows.append((_("Failed"), *(str(model["failures"]) for model in models)))
+    verdict = models[-1]["verdict"] or {"better": False, "reasons": []}
+    return Comparison(tuple(rows), verdict["better"], " ".join(verdict["reasons"]))
+
+
+def _measured(measured: Mapping[str, float | None] | None) -> str:
+    """Median with its interval, where they are known."""
+    if not measured or measured["median"] is None:
+        return "-"
+    if measured["low"] is None or measured["high"] is None:
+        return f"{measured['median']:.2f}"
+    return f"{measured['median']:.2f} ({measured['low']:.2f} - {measured['high']:.2f})"

@@ -1,0 +1,65 @@
+"""What the window asks of the rest of the program, in one object: tests put another one in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..core.datasets.findings import Finding
+
+
+@dataclass(frozen=True)
+class DatasetSize:
+    """How much there is to learn from; ``problem`` says why it cannot be read, "" where it can."""
+
+    studies: int
+    subjects: int
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same studies.
+
+    Attributes:
+        rows: (measure, current model, new model), in words, best known first.
+        better: the new model is better, and the difference is no chance.
+        verdict: the reason, in a sentence.
+    """
+
+    rows: tuple[tuple[str, str, str], ...]
+    better: bool
+    verdict: str
+
+
+class TrainingEngine(Protocol):
+    """Everything but the widgets, the scene and the processes."""
+
+    def size(self, folder: Path) -> DatasetSize:
+        """What a data set holds; never raises."""
+
+    def check(self, folder: Path, protocol: str) -> Sequence[Finding]:
+        """Look at every study of a data set; may take long. InputError where it cannot be read."""
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """The command line of ``autovolume ARGUMENTS``."""
+
+    def models(self) -> list[str]:
+        """Names of the models there are."""
+
+    def current_model(self) -> str:
+        """Name of the model that is used where none is named; "?" where that cannot be told."""
+
+    def comparison(self, folder: Path) -> Comparison:
+        """What ``autovolume compare CURRENT NEW`` left in ``folder``. InputError where it is damaged."""
+
+    def promote(self, bundle: Path, comparison_folder: Path) -> str:
+        """Make the bundle the current model; gives its name. An AutoVolumeError where it is not better."""
+
+    def previous_model(self) -> str:
+        """Name of the model that ``roll_back`` returns to, "" where there is none."""
+
+    def roll_back(self) -> str:
+        """Make the previous model the current one again; gives its name."""

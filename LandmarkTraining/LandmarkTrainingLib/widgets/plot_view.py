@@ -1,0 +1,11 @@
+"""Shows a chart in the application's views; nothing where it has no window."""
+
+from __future__ import annotations
+
+import slicer
+
+
+def show_chart(chart: slicer.vtkMRMLPlotChartNode) -> None:
+    """Turn to a layout with a plot view where the present one has none, and put the chart there."""
+    if slicer.app.layoutManager() is not None:
+        slicer.modules.plots.logic().ShowChartInLayout(chart)

@@ -1,0 +1,121 @@
+"""Recipe: how to train; and, for those who know, every setting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ctk
+import qt
+from slicer.i18n import tr as _
+
+from AutoVolumeCalibrationLib.core.bundles import DEVICES
+from AutoVolumeCalibrationLib.core.errors import UsageError
+
+from ..core.config import TrainingConfig
+from ..core.recipes import FINETUNE, RECIPES, Recipe, find_recipe
+from ..core.run_request import settings_from_text
+from .availability import allow
+from .choices import Choices
+from .engine import TrainingEngine
+
+
+class RecipeSection:
+    """Chooses a recipe and what differs from it."""
+
+    def __init__(self, ui, choices: Choices, engine: TrainingEngine) -> None:
+        self._ui, self._choices, self._engine = ui, choices, engine
+        for recipe in RECIPES:
+            ui.recipeComboBox.addItem(_(recipe.title), recipe.name)
+        for device in DEVICES:
+            ui.deviceComboBox.addItem(device, device)
+        self._combos = {"recipe": ui.recipeComboBox, "base": ui.baseComboBox, "device": ui.deviceComboBox}
+        self._numbers = {"steps": ui.stepsSpinBox, "learning_rate": ui.rateSpinBox, "seed": ui.seedSpinBox}
+        self._updating = False
+        self.fill()
+        for name, combo in self._combos.items():
+            combo.connect("currentIndexChanged(int)", lambda index, name=name: self._on_combo(name, index))
+        for name, box in self._numbers.items():
+            signal = "valueChanged(double)" if name == "learning_rate" else "valueChanged(int)"
+            box.connect(signal, lambda value, name=name: self._change(**{name: value}))
+        ui.outputPath.filters = ctk.ctkPathLineEdit.Dirs
+        ui.outputPath.connect("currentPathChanged(QString)", lambda text: self._change(output=text))
+        ui.extraText.connect("textChanged()", lambda: self._change(extra=ui.extraText.plainText))
+        ui.baseFolderButton.connect("clicked()", self._on_base_folder)
+
+    @property
+    def recipe(self) -> Recipe:
+        return find_recipe(self._choices.now.recipe)
+
+    def settings(self) -> dict:
+        """What differs from the recipe.
+
+        Raises:
+            UsageError: a line of the settings is not NAME=VALUE, or a setting is unknown or of the wrong kind.
+        """
+        chosen = self._choices.now
+        settings = {"device": chosen.device, "seed": chosen.seed}
+        settings |= {name: value for name in ("steps", "learning_rate") if (value := getattr(chosen, name))}
+        settings |= settings_from_text(chosen.extra)
+        TrainingConfig().replaced(settings, source=_("Settings"))
+        return settings
+
+    def why_not_valid(self) -> str:
+        """What is wrong with the settings, in words."""
+        try:
+            self.settings()
+        except UsageError as error:
+            return str(error)
+        return "" if self._choices.now.output else _("Choose an output folder (Advanced).")
+
+    def protocol(self) -> str:
+        """Name of the protocol whose landmarks are learnt."""
+        try:
+            return self.settings().get("protocol", TrainingConfig().protocol)
+        except UsageError:
+            return TrainingConfig().protocol
+
+    def fill(self) -> None:
+        """List the models there are now; the choice stays."""
+        base, chosen = self._ui.baseComboBox, self._choices.now.base
+        self._updating = True
+        base.clear()
+        base.addItem(_("current ({name})").format(name=self._engine.current_model()), "")
+        for name in self._engine.models():
+            base.addItem(name, name)
+        if base.findData(chosen) < 0:
+            base.addItem(Path(chosen).name, chosen)
+        self._updating = False
+        self.update()
+
+    def update(self) -> None:
+        """Show what is chosen."""
+        chosen = self._choices.now
+        if self._ui.baseComboBox.findData(chosen.base) < 0:
+            self.fill()
+            return
+        self._updating = True
+        for name, combo in self._combos.items():
+            combo.setCurrentIndex(max(0, combo.findData(getattr(chosen, name))))
+        for name, box in self._numbers.items():
+            box.value = getattr(chosen, name)
+        if self._ui.outputPath.currentPath != chosen.output:
+            self._ui.outputPath.currentPath = chosen.output
+        if self._ui.extraText.plainText != chosen.extra:
+            self._ui.extraText.plainText = chosen.extra
+        self._updating = False
+        self._ui.recipeLabel.text = _(self.recipe.description)
+        unused = "" if self.recipe.command == FINETUNE else _("This recipe starts from random weights.")
+        allow(self._ui.baseComboBox, _("The model that a fine-tuning starts from"), unused)
+        allow(self._ui.baseFolderButton, _("Choose the folder of a model bundle"), unused)
+
+    def _on_combo(self, name: str, index: int) -> None:
+        self._change(**{name: self._combos[name].itemData(index)})
+
+    def _change(self, **values: object) -> None:
+        if not self._updating:
+            self._choices.change(**values)
+
+    def _on_base_folder(self) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(self._ui.baseFolderButton, _("Model bundle"))
+        if folder:
+            self._choices.change(base=folder)

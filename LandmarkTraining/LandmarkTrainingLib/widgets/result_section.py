@@ -1,0 +1,189 @@
+"""Result: is the new model better than the current one? Only then may it take its place; and there is a way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+import qt
+from slicer.i18n import tr as _
+
+from ..core.run_process import BUNDLE_FOLDER, ERRORS_FILE, Outcome
+from ..core.run_request import compare_arguments
+from . import dependencies
+from .availability import allow
+from .background import BackgroundJob
+from .choices import Choices
+from .current_run import CurrentRun
+from .engine import Comparison, TrainingEngine
+from .messages import errors_shown, show_error, show_failure
+from .recipe_section import RecipeSection
+
+#: Folder of the comparison in the run's.
+COMPARISON_FOLDER = "comparison"
+
+#: Of the table, screen pixels.
+HEADER_HEIGHT, ROW_HEIGHT = 28, 20
+
+
+class ResultSection:
+    """Compares, promotes, rolls back.
+
+    Attributes:
+        comparison: of the run that is shown; None where there is none yet.
+        listeners: called without arguments after a promotion or a roll-back.
+    """
+
+    def __init__(
+        self,
+        ui,
+        choices: Choices,
+        engine: TrainingEngine,
+        recipe: RecipeSection,
+        run: CurrentRun,
+        comparing: CurrentRun,
+    ) -> None:
+        self._ui, self._choices, self._engine = ui, choices, engine
+        self._recipe, self._run, self._comparing = recipe, run, comparing
+        self.comparison: Comparison | None = None
+        self.listeners: list[Callable[[], None]] = []
+        self._used = False
+        self._job: BackgroundJob | None = None
+        self._shown: tuple = ()
+        table = ui.resultTable
+        table.setColumnCount(3)
+        table.verticalHeader().visible = False
+        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column in (1, 2):
+            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        ui.compareButton.connect("clicked()", self._on_compare)
+        ui.stopCompareButton.connect("clicked()", self._on_stop)
+        ui.promoteButton.connect("clicked()", self._on_promote)
+        ui.rollBackButton.connect("clicked()", self._on_roll_back)
+
+    @property
+    def used(self) -> bool:
+        """The model of the run that is shown was promoted."""
+        return self._used
+
+    def why_not_compare(self) -> str:
+        """What is missing before models can be compared, in words."""
+        if self._comparing.running:
+            return _("The models are being compared.")
+        if self._bundle() is None:
+            return _("A model comes out when a training is finished.")
+        if not self._choices.now.validation:
+            return _("Choose a validation set (Data): only on cases that neither model learnt from is it fair.")
+        return ""
+
+    def update(self) -> None:
+        """Show the comparison of the run, if any, and allow what can be done."""
+        self._follow_run()
+        self._fill_table()
+        ui, comparing = self._ui, self._comparing.running
+        ui.compareButton.visible, ui.stopCompareButton.visible = not comparing, comparing
+        tip = _("Measure both models on the validation set, in a process of its own")
+        allow(ui.compareButton, tip, self.why_not_compare())
+        ui.stopCompareButton.toolTip = _("Compare later")
+        tip = _("Auto Volume Calibration uses it from now on, where no other model is chosen")
+        allow(ui.promoteButton, tip, self._why_not_promote())
+        previous = self._engine.previous_model()
+        none = "" if previous else _("No model was replaced yet.")
+        allow(ui.rollBackButton, _("Use {name} again").format(name=previous), none)
+        ui.verdictLabel.text = self._verdict()
+        ui.verdictLabel.visible = bool(ui.verdictLabel.text)
+
+    def _bundle(self) -> Path | None:
+        """The model of the run that is shown, None before it is finished."""
+        return self._run.folder / BUNDLE_FOLDER if self._run.outcome is Outcome.FINISHED else None
+
+    def close(self) -> None:
+        if self._job is not None:
+            self._job.abandon()
+
+    def _why_not_promote(self) -> str:
+        if self._job is not None:
+            return _("It is being copied.")
+        if self._used:
+            return _("It is the current model.")
+        if self.comparison is None:
+            return _("Compare it with the current model first.")
+        return (
+            "" if self.comparison.better else _("It is not better: {verdict}").format(verdict=self.comparison.verdict)
+        )
+
+    def _verdict(self) -> str:
+        if self._comparing.running:
+            return _("Comparing on the validation set...")
+        if self._used:
+            return _("The new model is in use.")
+        return self.comparison.verdict if self.comparison else ""
+
+    def _follow_run(self) -> None:
+        """Another run, or an end of the comparison: read what there is of it."""
+        state = (self._run.folder, self._run.outcome, self._comparing.folder, self._comparing.outcome)
+        if state == self._shown:
+            return
+        self._shown = state
+        self.comparison, self._used = None, False
+        bundle = self._bundle()
+        if bundle is None:
+            return
+        ours = self._comparing.folder == self._run.folder / COMPARISON_FOLDER
+        if ours and self._comparing.outcome is Outcome.FAILED:
+            text = _("The comparison failed: {error}").format(error=self._comparing.error_text())
+            show_error(text, self._comparing.tail(ERRORS_FILE, 100))
+        elif ours and self._comparing.outcome is Outcome.FINISHED:
+            with errors_shown():
+                self.comparison = self._engine.comparison(self._comparing.folder)
+
+    def _fill_table(self) -> None:
+        table = self._ui.resultTable
+        table.visible = self.comparison is not None
+        rows = self.comparison.rows if self.comparison else ()
+        table.minimumHeight = table.maximumHeight = HEADER_HEIGHT + ROW_HEIGHT * len(rows)
+        table.setHorizontalHeaderLabels([_("On the validation set"), _("Current"), _("New")])
+        table.setRowCount(len(rows))
+        for row, cells in enumerate(rows):
+            for column, text in enumerate(cells):
+                table.setItem(row, column, qt.QTableWidgetItem(text))
+
+    def _on_compare(self) -> None:
+        with errors_shown():
+            dependencies.ensure(dependencies.READING, dependencies.TRAINING)
+            folder = self._run.folder / COMPARISON_FOLDER
+            arguments = compare_arguments(
+                self._bundle(),
+                Path(self._choices.now.validation),
+                folder,
+                protocol=self._recipe.protocol(),
+                device=self._choices.now.device,
+            )
+            self._comparing.start(folder, self._engine.command(arguments))
+
+    def _on_stop(self) -> None:
+        self._comparing.stop()
+
+    def _on_promote(self) -> None:
+        promote, bundle, comparison = self._engine.promote, self._bundle(), self._comparing.folder
+        self._job = BackgroundJob(lambda: promote(bundle, comparison), self._on_promoted)
+        self.update()
+
+    def _on_promoted(self, future: Future) -> None:
+        self._job = None
+        self._used = future.exception() is None
+        self._tell()
+        if not self._used:
+            show_failure(future.exception())
+
+    def _on_roll_back(self) -> None:
+        with errors_shown():
+            self._engine.roll_back()
+            self._used = False
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()

@@ -1,0 +1,264 @@
+"""Run: start, watch, stop, resume. The training is a process of its own; closing the window does not end it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import qt
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+from AutoVolumeCalibrationLib.core.errors import UsageError
+
+from ..core.recipes import STUDIES
+from ..core.run_process import ERRORS_FILE, Outcome
+from ..core.run_request import RunRequest, resume_arguments
+from ..core.run_watch import Progress
+from ..mrml.curve_nodes import show_curves
+from . import dependencies
+from .availability import allow
+from .choices import Choices
+from .current_run import CurrentRun
+from .data_section import DataSection
+from .engine import TrainingEngine
+from .messages import errors_shown, show_error
+from .plot_view import show_chart
+from .recipe_section import RecipeSection
+
+#: Largest height of the picture of predictions, in screen pixels.
+PICTURE_HEIGHT = 150
+CONFIG_FILE, CHECKPOINT_FILE = "config.json", "checkpoint.pt"
+
+
+class RunSection:
+    """Starts a training and shows how it does."""
+
+    def __init__(
+        self,
+        ui,
+        choices: Choices,
+        engine: TrainingEngine,
+        run: CurrentRun,
+        data: DataSection,
+        recipe: RecipeSection,
+    ) -> None:
+        self._ui, self._choices, self._engine = ui, choices, engine
+        self._run, self._data, self._recipe = run, data, recipe
+        self._drawn: tuple[Path | None, int] = (None, 0)
+        self._picture: Path | None = None
+        self._failure_told = True
+        ui.startButton.connect("clicked()", self._on_start)
+        ui.stopButton.connect("clicked()", self._on_stop)
+        ui.resumeButton.connect("clicked()", self._on_resume)
+        ui.openRunButton.connect("clicked()", self._on_open)
+        ui.curvesButton.connect("clicked()", self._on_curves)
+
+    def why_not_ready(self) -> str:
+        """What is missing before a training can be started, in words."""
+        if self._recipe.recipe.learns_from == STUDIES:
+            missing = self._data.why_no_studies()
+        else:
+            missing = self._data.why_no_labels()
+        return missing or self._recipe.why_not_valid()
+
+    def update(self) -> None:
+        """Show the run as it is, and allow what can be done."""
+        ui, running = self._ui, self._run.running
+        ui.startButton.visible, ui.stopButton.visible = not running, running
+        allow(ui.startButton, _("Train in a process of its own; Slicer stays free"), self.why_not_ready())
+        allow(ui.openRunButton, _("Watch a run that is at work, or look at one that is over"), self._why_not_other())
+        allow(ui.resumeButton, _("Go on with this run from its last checkpoint"), self._why_not_resume())
+        none = (
+            "" if self._run.watch and self._run.watch.rows else _("There are no numbers before the first checkpoint.")
+        )
+        allow(ui.curvesButton, _("Show loss and error in a plot view"), none)
+        self._show_stop()
+        self._show_progress()
+        self._show_curves()
+        self._show_picture()
+        self._tell_failure()
+
+    def attach(self, folder: str) -> None:
+        """Show the run in ``folder``; none where it is ""."""
+        if folder and Path(folder).is_dir():
+            self._failure_told = True  # what failed before this window saw it is no news
+            self._run.attach(Path(folder))
+        elif self._run.folder is not None:
+            self._run.forget()
+
+    def _why_not_other(self) -> str:
+        return _("Stop the run at work first; or open a second Slicer.") if self._run.running else ""
+
+    def _why_not_resume(self) -> str:
+        if self._run.folder is None:
+            return _("Open a run first.")
+        if self._run.running:
+            return _("It is at work.")
+        if self._run.outcome is Outcome.FINISHED:
+            return _("It is complete.")
+        if not (self._run.folder / CHECKPOINT_FILE).exists():
+            return _("It ended before its first checkpoint: start it anew.")
+        return ""
+
+    def _on_start(self) -> None:
+        if self._data.has_errors and not slicer.util.confirmOkCancelDisplay(
+            _("The check found errors in the data. A model learns them. Train all the same?")
+        ):
+            return
+        with errors_shown():
+            dependencies.ensure(dependencies.READING, dependencies.TRAINING)
+            folder = new_run_folder(Path(self._choices.now.output), self._recipe.recipe.name)
+            self._begin(folder, self._request(folder).arguments())
+
+    def _on_resume(self) -> None:
+        with errors_shown():
+            dependencies.ensure(dependencies.READING, dependencies.TRAINING)
+            self._begin(self._run.folder, resume_arguments(self._run.folder))
+
+    def _request(self, folder: Path) -> RunRequest:
+        chosen = self._choices.now
+        return RunRequest(
+            self._recipe.recipe,
+            folder,
+            datasets=tuple(Path(text) for text in chosen.datasets),
+            validation=Path(chosen.validation) if chosen.validation else None,
+            labels=Path(chosen.labels) if chosen.labels else None,
+            subjects=self._data.subjects(),
+            base=chosen.base,
+            settings=self._recipe.settings(),
+        )
+
+    def _begin(self, folder: Path, arguments: list[str]) -> None:
+        self._failure_told = False
+        self._run.start(folder, self._engine.command(arguments))
+        self._make_room()
+        self._choices.change(run=str(folder))
+
+    def _on_stop(self) -> None:
+        with errors_shown():
+            self._run.stop()
+
+    def _on_open(self) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(
+            self._ui.openRunButton, _("Folder of a run"), self._choices.now.run or self._choices.now.output
+        )
+        if not folder:
+            return
+        with errors_shown():
+            if not (Path(folder) / CONFIG_FILE).exists():
+                raise UsageError(
+                    _("holds no run"), source=folder, remedy=_("Choose a folder in the output folder (Advanced).")
+                )
+            self.attach(folder)
+            self._make_room()
+            self._choices.change(run=folder)
+
+    def _make_room(self) -> None:
+        """Once a run is shown, what it was started from matters less than how it does."""
+        self._ui.dataSection.collapsed = self._ui.recipeSection.collapsed = True
+
+    def _on_curves(self) -> None:
+        show_chart(show_curves(slicer.mrmlScene, self._run.watch.rows))
+
+    def _show_stop(self) -> None:
+        if self._run.stopping:
+            self._ui.stopButton.text = _("Stop at once")
+            none = "" if self._run.can_kill else _("It was started by another program; it ends after the step at hand.")
+            allow(self._ui.stopButton, _("End it now; what came after the last checkpoint is lost"), none)
+        else:
+            self._ui.stopButton.text = _("Stop")
+            allow(self._ui.stopButton, _("End after the step at hand, with a checkpoint to resume from"))
+
+    def _show_progress(self) -> None:
+        progress = self._run.watch.progress if self._run.watch else None
+        self._ui.progressBar.visible = self._run.folder is not None
+        # Without a first number the bar only moves to and fro.
+        unknown = self._run.running and progress is None
+        self._ui.progressBar.setRange(0, 0 if unknown else 1000)
+        if not unknown:
+            done = self._run.outcome is Outcome.FINISHED
+            self._ui.progressBar.value = 1000 if done else round(1000 * progress.fraction) if progress else 0
+        self._ui.runSection.text = f"{_('Run')} {self._run.folder.name}" if self._run.folder else _("Run")
+        self._ui.runLabel.text = self._run_text(progress)
+        self._ui.runLabel.toolTip = str(self._run.folder or "")
+        self._ui.runLabel.visible = bool(self._ui.runLabel.text)
+
+    def _run_text(self, progress: Progress | None) -> str:
+        if self._run.folder is None:
+            return ""
+        states = {
+            Outcome.RUNNING: _("Stopping...") if self._run.stopping else _("Training"),
+            Outcome.FINISHED: _("Finished"),
+            Outcome.STOPPED: _("Stopped"),
+            Outcome.FAILED: _("Failed: {error}"),
+        }
+        text = states[self._run.outcome]
+        if self._run.outcome is Outcome.FAILED:
+            text = text.format(error=self._run.error_text())
+        if progress is not None:
+            return f"{text}: {progress_text(progress, left=self._run.running)}"
+        return f"{text}: " + _("reading the data...") if self._run.running else text
+
+    def _show_curves(self) -> None:
+        """Put new numbers into the nodes of the scene; none are made for a run without any."""
+        watch = self._run.watch
+        state = (self._run.folder, len(watch.rows) if watch else 0)
+        if state != self._drawn and state[1]:
+            chart = show_curves(slicer.mrmlScene, watch.rows)
+            if self._drawn[0] != self._run.folder and self._run.running:
+                show_chart(chart)
+        self._drawn = state
+
+    def _show_picture(self) -> None:
+        path = self._run.watch.newest_picture() if self._run.watch else None
+        label = self._ui.pictureLabel
+        if path != self._picture:
+            picture = qt.QPixmap(str(path)) if path else qt.QPixmap()
+            if picture.isNull() and path:
+                return  # not written to its end yet
+            self._picture = path
+            label.setPixmap(_fitted(picture, self._ui.runSection.width))
+            label.toolTip = _("Predictions on slices kept back: {name}").format(name=path.stem) if path else ""
+        label.visible = self._picture is not None
+
+    def _tell_failure(self) -> None:
+        """Once, and never of what a person stopped."""
+        if self._run.outcome is Outcome.FAILED and not self._failure_told:
+            self._failure_told = True
+            text = _("The training failed: {error}").format(error=self._run.error_text())
+            show_error(text, self._run.tail(ERRORS_FILE, 100))
+
+
+def new_run_folder(output: Path, recipe: str) -> Path:
+    """A folder that is not there yet, named by recipe, date and time."""
+    name = f"{recipe}_{time.strftime('%Y-%m-%d_%H%M%S')}"
+    candidates = [output / name, *(output / f"{name}_{number}" for number in range(2, 100))]
+    return next(folder for folder in candidates if not folder.exists())
+
+
+def progress_text(progress: Progress, *, left: bool) -> str:
+    """Step, time left and error in a line."""
+    parts = [_("step {step}").format(step=progress.step)]
+    if progress.steps:
+        parts = [_("step {step} of {steps}").format(step=progress.step, steps=progress.steps)]
+    if left and progress.seconds_left is not None:
+        parts.append(_("{time} left").format(time=duration_text(progress.seconds_left)))
+    if progress.error_mm is not None:
+        parts.append(_("error {now:.2f} mm (best {best:.2f})").format(now=progress.error_mm, best=progress.best_mm))
+    return ", ".join(parts)
+
+
+def duration_text(seconds: float) -> str:
+    """A duration as a person says it."""
+    if seconds < 60:
+        return _("less than a minute")
+    minutes = round(seconds / 60)
+    return _("{n} min").format(n=minutes) if minutes < 120 else _("{n} h").format(n=round(minutes / 60))
+
+
+def _fitted(picture: qt.QPixmap, width: int) -> qt.QPixmap:
+    if picture.isNull():
+        return picture
+    return picture.scaled(max(100, width - 20), PICTURE_HEIGHT, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)

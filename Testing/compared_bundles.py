@@ -1,0 +1,47 @@
+"""Bundles with weights of their own, and comparisons that say how good they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from AutoVolumeCalibrationLib.core.bundles import read_metadata, sha256_of
+from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, shipped_models
+from LandmarkTrainingLib.core.case_log import CaseResult
+from LandmarkTrainingLib.core.comparison_report import write_comparison
+from LandmarkTrainingLib.core.model_comparison import ComparedModel, ComparisonData, compare_models
+
+
+def bundle(folder: Path, change: float = 1.0, name: str = "knee model 2") -> Path:
+    """The shipped bundle with other weights."""
+    shutil.copytree(shipped_models()[DEFAULT_MODEL], folder)
+    weights = folder / "models" / "model.pt"
+    state = torch.load(weights, weights_only=True)
+    first = next(iter(state))
+    torch.save({**state, first: state[first] + change}, weights)
+    metadata = read_metadata(folder)
+    metadata["name"], metadata["weights"]["sha256"] = name, sha256_of(weights)
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    return folder
+
+
+def sha_of(folder: Path) -> str:
+    """Hash of a bundle's weights."""
+    return read_metadata(folder)["weights"]["sha256"]
+
+
+def comparison(place: Path, new: Path, old: Path | None = None, error: float = 1.0) -> Path:
+    """A comparison of a bundle, off by ``error`` mm, with the old one, off by 2 mm, on eight studies."""
+    old = old or shipped_models()[DEFAULT_MODEL]
+    models = [ComparedModel("old", "current", sha_of(old)), ComparedModel("new", str(new), sha_of(new))]
+    cases = [
+        CaseResult(f"s{i}", 0, "study", model, in_plane_mm={"axial": {"AC": [mm]}})
+        for i in range(8)
+        for model, mm in (("old", 2.0 + i / 10), ("new", error + i / 20))
+    ]
+    data = ComparisonData("dataset", "set", "c" * 64, {f"s{i}": f"s{i}" for i in range(8)})
+    place.mkdir(parents=True, exist_ok=True)
+    return write_comparison(place, compare_models(models, cases, data, "BrainAcPc"))

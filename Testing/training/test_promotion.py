@@ -1,0 +1,139 @@
+"""A bundle becomes the default model only where a comparison says that it is better, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from AutoVolumeCalibrationLib.core.bundles import load_model
+from AutoVolumeCalibrationLib.core.errors import InputError, ModelError, UsageError
+from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, default_model_name, shipped_models
+from compared_bundles import bundle, comparison, sha_of
+from LandmarkTrainingLib.core import promotion
+from LandmarkTrainingLib.core.case_log import CaseResult
+from LandmarkTrainingLib.core.comparison_report import write_comparison
+from LandmarkTrainingLib.core.model_comparison import ComparedModel, ComparisonData, compare_models
+from LandmarkTrainingLib.core.promotion import history, previous_model, promote, roll_back
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """The folder of the user's models, not there yet."""
+    monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def trained(tmp_path):
+    return bundle(tmp_path / "bundle")
+
+
+def test_a_better_bundle_becomes_the_default(models, trained, tmp_path):
+    folder = promote(trained, comparison(tmp_path, trained))
+    assert folder == models / "knee-model-1" and default_model_name() == "knee-model-1"
+    model = load_model(device="cpu")
+    assert (model.name, model.sha256) == ("knee-model-1", sha_of(trained))
+    (step,) = history()
+    assert (step.model, step.before, step.sha256) == ("knee-model-1", DEFAULT_MODEL, sha_of(trained))
+    assert step.reason["data"]["fingerprint"] == "c" * 64 and step.reason["in_plane_mm"]["high"] < 0
+    assert step.promoted_at.endswith("+00:00")
+    assert (trained / "docs").exists() == (folder / "docs").exists()
+
+
+def test_one_that_is_not_better_is_refused_with_the_numbers(models, trained, tmp_path):
+    path = comparison(tmp_path, trained, error=2.5)
+    with pytest.raises(UsageError, match=r"comparison\.json: does not say that new is better\. .*0\.3.*interval"):
+        promote(trained, path)
+    assert not models.exists()
+
+
+def test_a_comparison_of_other_weights_is_refused(models, trained, tmp_path):
+    other = bundle(tmp_path / "other", change=2.0)
+    with pytest.raises(UsageError, match="does not compare the weights .*autovolume compare"):
+        promote(other, comparison(tmp_path, trained))
+    assert not models.exists()
+
+
+def test_a_comparison_with_another_model_than_the_current_one_is_refused(models, trained, tmp_path):
+    path = comparison(tmp_path, trained)
+    promote(trained, path)
+    second = bundle(tmp_path / "second", change=2.0)
+    with pytest.raises(UsageError, match="compares with old, which is not the current model"):
+        promote(second, comparison(tmp_path / "b", second))
+    assert default_model_name() == "knee-model-1" and len(history()) == 1
+    assert promote(second, comparison(tmp_path / "c", second, old=trained)).name == "knee-model-2"
+
+
+def test_roll_back_goes_one_step_at_a_time_and_forgets_nothing(models, trained, tmp_path):
+    second = bundle(tmp_path / "second", change=2.0)
+    promote(trained, comparison(tmp_path / "a", trained))
+    promote(second, comparison(tmp_path / "b", second, old=trained))
+    assert previous_model() == "knee-model-1"
+    assert roll_back() == "knee-model-1" == default_model_name()
+    assert previous_model() == DEFAULT_MODEL
+    assert roll_back() == DEFAULT_MODEL == default_model_name()
+    assert previous_model() is None
+    with pytest.raises(UsageError, match="brain-scout replaced no other model"):
+        roll_back()
+    assert [step.model for step in history()] == ["knee-model-1", "knee-model-2"]
+    assert load_model("knee-model-2", "cpu").sha256 == sha_of(second)
+    assert promote(second, comparison(tmp_path / "c", second)).name == "knee-model-3"
+    assert roll_back() == DEFAULT_MODEL
+
+
+def test_a_roll_back_to_a_model_that_is_gone_is_refused(models, trained, tmp_path):
+    second = bundle(tmp_path / "second", change=2.0)
+    promote(trained, comparison(tmp_path / "a", trained))
+    promote(second, comparison(tmp_path / "b", second, old=trained))
+    shutil.rmtree(models / "knee-model-1")
+    with pytest.raises(ModelError, match="knee-model-1, which was used before, is gone"):
+        roll_back()
+    assert default_model_name() == "knee-model-2"
+
+
+def test_a_current_model_that_is_gone_can_be_rolled_back(models, trained, tmp_path):
+    promote(trained, comparison(tmp_path, trained))
+    shutil.rmtree(models / "knee-model-1")
+    assert roll_back() == DEFAULT_MODEL == load_model(device="cpu").name
+
+
+def test_an_interrupted_promotion_changes_nothing(models, trained, tmp_path, monkeypatch):
+    def stopped(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    path = comparison(tmp_path, trained)
+    for name in ("write_text", "write_current"):
+        with monkeypatch.context() as patch:
+            patch.setattr(promotion, name, stopped)
+            with pytest.raises(KeyboardInterrupt):
+                promote(trained, path)
+        assert default_model_name() == DEFAULT_MODEL and list(models.iterdir()) == []
+    assert promote(trained, path).name == "knee-model-1"
+
+
+def test_a_folder_that_cannot_be_made_is_told(models, trained, tmp_path):
+    models.write_text("a file", encoding="utf-8")
+    with pytest.raises(UsageError, match="cannot be written"):
+        promote(trained, comparison(tmp_path, trained))
+
+
+def test_damaged_files_are_refused(models, trained, tmp_path):
+    path = comparison(tmp_path, trained)
+    with open(trained / "models" / "model.pt", "ab") as weights:
+        weights.write(b"x")
+    with pytest.raises(ModelError, match="weights differ"):
+        promote(trained, path)
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match=r"comparison\.json"):
+        promote(shipped_models()[DEFAULT_MODEL], path)
+    assert not models.exists()
+
+
+def test_the_current_model_cannot_be_promoted_by_its_own_comparison(models, tmp_path):
+    shipped = shipped_models()[DEFAULT_MODEL]
+    models_of_one = [ComparedModel("old", "current", sha_of(shipped))]
+    data = ComparisonData("dataset", "set", "c" * 64, {"s": "s"})
+    alone = compare_models(models_of_one, [CaseResult("s", 0, "study", "old")], data, "BrainAcPc")
+    with pytest.raises(UsageError, match="does not compare the weights"):
+        promote(shipped, write_comparison(tmp_path, alone))

@@ -1,0 +1,139 @@
+"""Recipes are settings that a training takes as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.core.networks import ARCHITECTURES
+from LandmarkTrainingLib.core.config import TrainingConfig
+from LandmarkTrainingLib.core.recipes import FINETUNE, LABEL_MAPS, RECIPES, STUDIES, TRAIN, find_recipe
+from LandmarkTrainingLib.core.run_request import (
+    RunRequest,
+    compare_arguments,
+    resume_arguments,
+    settings_from_text,
+)
+
+RUN = Path("run")
+STUDIES_RECIPE = next(recipe for recipe in RECIPES if (recipe.command, recipe.learns_from) == (TRAIN, STUDIES))
+LABELS_RECIPE = next(recipe for recipe in RECIPES if recipe.learns_from == LABEL_MAPS)
+
+
+def settings_in(arguments: list[str]) -> dict[str, str]:
+    flags = list(zip(arguments, arguments[1:], strict=False))
+    return dict(value.split("=", 1) for flag, value in flags if flag == "--set")
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_every_recipe_is_a_configuration_whose_parts_are_known(recipe):
+    import torch
+
+    from AutoVolumeCalibrationLib.core.networks import build_network
+    from LandmarkTrainingLib.core.augmentation import Augmentation
+    from LandmarkTrainingLib.core.learner import network_options
+    from LandmarkTrainingLib.core.optimisation import build_optimizer, build_schedule
+    from LandmarkTrainingLib.core.simulator.render import SliceSettings
+    from LandmarkTrainingLib.core.targets import target_settings
+    from LandmarkTrainingLib.core.training_loss import TrainingLoss
+
+    config = recipe.config()
+    with torch.device("meta"):  # shapes without memory
+        network = build_network(
+            config.architecture, network_options(config, 45, target_settings(config, SliceSettings()))
+        )
+    TrainingLoss(config)
+    Augmentation.from_dict(config.augmentation)
+    build_schedule(config, build_optimizer(config, network.parameters()))
+
+
+def test_every_architecture_has_a_recipe():
+    assert {recipe.config().architecture for recipe in RECIPES} == set(ARCHITECTURES)
+
+
+def test_the_first_recipe_fine_tunes_and_names_are_unique():
+    assert RECIPES[0].command == FINETUNE
+    assert len({recipe.name for recipe in RECIPES}) == len(RECIPES)
+    assert len({recipe.title for recipe in RECIPES}) == len(RECIPES)
+    assert find_recipe("scn").name == "scn"
+    assert find_recipe("of a later version") is RECIPES[0]
+
+
+def test_a_request_becomes_the_arguments_of_the_command():
+    request = RunRequest(
+        RECIPES[0], RUN, datasets=(Path("a"), Path("b")), validation=Path("v"), base="mine", settings={"seed": 3}
+    )
+    arguments = request.arguments()
+    assert arguments[:3] == ["finetune", "--output", "run"]
+    assert arguments[3:7] == ["--dataset", "a", "--dataset", "b"]
+    assert arguments[arguments.index("--validation") + 1] == "v"
+    assert arguments[arguments.index("--model") + 1] == "mine"
+    assert settings_in(arguments)["seed"] == "3"
+
+
+def test_every_flag_is_one_of_the_command_line():
+    from AutoVolumeCalibrationLib.cli.main import _parser
+
+    places = {"datasets": (Path("a"),), "validation": Path("v"), "labels": Path("l"), "base": "brain-scout"}
+    for recipe in RECIPES:
+        parsed = _parser().parse_args(RunRequest(recipe, RUN, subjects=9, **places).arguments())
+        assert parsed.output == RUN
+        assert parsed.labels == Path("l")
+        assert parsed.dataset == ([Path("a")] if recipe.learns_from == STUDIES else [])
+    assert _parser().parse_args(resume_arguments(RUN)).resume
+
+
+def test_the_current_model_is_compared_with_the_new_one():
+    from AutoVolumeCalibrationLib.cli.main import _parser
+
+    arguments = compare_arguments(Path("b"), Path("v"), Path("o"), protocol="Knee", device="cpu")
+    parsed = _parser().parse_args(arguments)
+    assert parsed.models == ["current", "b"]
+    assert (parsed.dataset, parsed.output, parsed.protocol, parsed.device) == (Path("v"), Path("o"), "Knee", "cpu")
+
+
+def test_only_a_fine_tuning_has_a_base():
+    assert "--model" not in RunRequest(STUDIES_RECIPE, RUN, base="mine").arguments()
+
+
+@pytest.mark.parametrize(("subjects", "folds"), [(0, 0), (1, 0), (2, 2), (4, 4), (5, 5), (40, 5)])
+def test_without_a_validation_set_a_fold_of_the_people_is_kept_back(subjects, folds):
+    request = RunRequest(STUDIES_RECIPE, RUN, datasets=(Path("a"),), subjects=subjects)
+    assert request.all_settings()["folds"] == folds
+    with_set = RunRequest(RECIPES[0], RUN, datasets=(Path("a"),), subjects=subjects, validation=Path("v"))
+    assert "folds" not in with_set.all_settings()
+
+
+def test_label_maps_beside_studies_fill_half_of_the_batches():
+    both = RunRequest(RECIPES[0], RUN, datasets=(Path("a"),), labels=Path("l"))
+    assert both.all_settings()["study_fraction"] == 0.5
+    alone = RunRequest(LABELS_RECIPE, RUN, datasets=(Path("a"),), labels=Path("l"))
+    assert "study_fraction" not in alone.all_settings()
+    assert "--dataset" not in alone.arguments()
+
+
+def test_what_a_person_sets_goes_before_the_recipe():
+    settings = RunRequest(STUDIES_RECIPE, RUN, settings={"steps": 7, "folds": 3}, subjects=9).all_settings()
+    assert (settings["steps"], settings["folds"]) == (7, 3)
+    assert settings["checkpoint_steps"] == STUDIES_RECIPE.config().checkpoint_steps
+
+
+@pytest.mark.parametrize("settings", [{"stepps": 7}, {"steps": "many"}, {"steps": True}])
+def test_a_setting_that_is_none_is_refused_before_the_process_starts(settings):
+    with pytest.raises(UsageError):
+        RunRequest(RECIPES[0], RUN, settings=settings).arguments()
+
+
+def test_settings_are_written_a_line_each():
+    text = '\n batch_size = 4\noptions={"features": [1, 2]}\n name=my model\n\n'
+    assert settings_from_text(text) == {"batch_size": 4, "options": {"features": [1, 2]}, "name": "my model"}
+    assert settings_from_text("") == {}
+    assert TrainingConfig().replaced(settings_from_text("seed=4")).seed == 4
+
+
+@pytest.mark.parametrize("text", ["batch_size", "=4", "seed=1\nsteps 4"])
+def test_a_line_that_is_no_setting_is_named(text):
+    with pytest.raises(UsageError, match="is not NAME=VALUE"):
+        settings_from_text(text)

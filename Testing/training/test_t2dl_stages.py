@@ -1,0 +1,46 @@
+"""The two stages of T2DL as two runs: displacements first, then all points from the same weights."""
+
+import numpy as np
+import torch
+
+from AutoVolumeCalibrationLib.core.heatmaps import to_image_pixels
+from AutoVolumeCalibrationLib.core.networks import build_network
+from LandmarkTrainingLib.core.batches import encode
+from LandmarkTrainingLib.core.learner import Learner, landmark_network, network_options
+from LandmarkTrainingLib.core.targets import target_settings
+from LandmarkTrainingLib.core.watching import inplane_errors_mm
+from toy_heads import NAMES
+from toy_training import SLICES, TINY, one_batch
+
+CPU = torch.device("cpu")
+FIRST = TINY.replaced(
+    {
+        "architecture": "t2dl",
+        "options": {"width": 8, "stage": 1, "stem": 2},
+        "batch_size": 8,
+        "steps": 300,
+        "learning_rate": 1e-2,
+        "ema_decay": 0.9,
+        "sigma_mm": 10.0,
+    }
+)
+SECOND = FIRST.replaced({"options": {**FIRST.options, "stage": 2}})
+
+
+def test_patches_alone_learn_where_the_landmarks_are_and_stage_2_starts_with_what_they_know():
+    targets, batch = target_settings(FIRST, SLICES), one_batch(FIRST)
+    torch.manual_seed(0)
+    learner = Learner(landmark_network(FIRST, len(NAMES), targets), FIRST, targets, CPU)
+    for number in range(FIRST.steps):
+        learner.learn(batch, number)
+    first = learner.average.module.eval()
+    assert inplane_errors_mm(first, batch, targets, CPU)["p95_mm"] < 2.0
+
+    second = build_network("t2dl", network_options(SECOND, len(NAMES)))
+    second.load_state_dict(first.state_dict(), strict=False)
+    with torch.inference_mode():
+        points, spread = second.eval().vote(encode(batch))
+    near = (batch.visible & (batch.depths_mm.abs() < 8)).numpy()
+    error = (to_image_pixels(points, targets.stem) - batch.points).norm(dim=-1).numpy() * targets.pixel_mm
+    assert np.percentile(error[near], 95) < 3.0
+    assert spread.numpy()[near].mean() * targets.pixel_mm * targets.stem < 15.0
