@@ -9,8 +9,8 @@ import torch
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from AutoVolumeCalibrationLib.core.uncertainty import default_uncertainty
 from fake_models import fake_model
-from LandmarkTrainingLib.core.targets import TargetSettings
 from LandmarkTrainingLib.core.study_calibration import calibrate_on_studies
+from LandmarkTrainingLib.core.targets import TargetSettings
 from LandmarkTrainingLib.core.uncertainty_calibration import calibrate_uncertainty
 from toy_heads import MIRROR, toy_heads
 

@@ -121,6 +121,21 @@ def test_a_killed_run_is_stopped(slow):
     assert wait_for_end(slow) is Outcome.STOPPED
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize("end", [RunProcess.stop, RunProcess.kill])
+def test_what_a_launcher_starts_is_stopped_too(tmp_path, end):
+    folder = tmp_path / "run"
+    words = [sys.executable, str(SCRIPT), "train", "--slow", "--output", str(folder)]
+    run = RunProcess.start(folder, ["sh", "-c", f"{' '.join(words)} & wait"])
+    wait(lambda: RunWatch(folder).read())
+    end(run)
+    assert wait_for_end(run) is Outcome.STOPPED
+    assert not is_running(folder)
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8")
+    time.sleep(0.2)
+    assert (folder / "log.jsonl").read_text(encoding="utf-8") == lines
+
+
 def test_a_death_without_a_word_is_explained(tmp_path):
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     run = RunProcess.start(tmp_path, [sys.executable, "-c", code])
@@ -134,7 +149,9 @@ def test_a_fault_of_the_program_is_named(tmp_path):
         "sys.argv[1:] = ['protocols']; cli.main = lambda _arguments: 1 / 0; cli.entry_point()"
     )
     path = os.pathsep.join(sys.path)
-    run = RunProcess.start(tmp_path, [sys.executable, "-c", f"import sys; sys.path[:0] = {path.split(os.pathsep)!r}; {code}"])
+    run = RunProcess.start(
+        tmp_path, [sys.executable, "-c", f"import sys; sys.path[:0] = {path.split(os.pathsep)!r}; {code}"]
+    )
     assert wait_for_end(run) is Outcome.FAILED
     assert "fault of the program (ZeroDivisionError: division by zero)" in run.error_text()
 

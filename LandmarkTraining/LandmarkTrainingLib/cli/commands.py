@@ -9,7 +9,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from LandmarkTrainingLib.cli import compare_commands, dataset_commands, search_commands, training_commands
+from LandmarkTrainingLib.cli import (
+    compare_commands,
+    crossvalidate_commands,
+    dataset_commands,
+    inspect_commands,
+    rate_commands,
+    search_commands,
+    training_commands,
+    xray_commands,
+)
 
 if TYPE_CHECKING:
     from LandmarkTrainingLib.core.baselines import Template
@@ -23,6 +32,10 @@ def register(commands: argparse._SubParsersAction) -> None:
     _register_evaluate(commands)
     compare_commands.register(commands)
     search_commands.register(commands)
+    crossvalidate_commands.register(commands)
+    rate_commands.register(commands)
+    inspect_commands.register(commands)
+    xray_commands.register(commands)
     anatomy = commands.add_parser("anatomy", help="measure an anatomy's reference constellation from label maps")
     anatomy.add_argument(
         "--labels", required=True, type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv"

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .run_arguments import DATA, SETTINGS, add_run_arguments, named_folders
+
 if TYPE_CHECKING:
     from LandmarkTrainingLib.core.search import SearchPlan, TrialRecord
 
@@ -16,15 +18,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     search.add_argument("--output", required=True, type=Path, metavar="DIR", help="trials (resumed), best.json")
     search.add_argument("--space", type=Path, metavar="FILE", help="JSON: setting -> list or {low, high, log, step}")
     search.add_argument("--trials", type=int, default=20, help="in all, those of earlier calls included (default: 20)")
-    search.add_argument("--model", metavar="NAME|DIR", help="fine-tune this model instead of training from scratch")
-    search.add_argument(
-        "--dataset", action="append", type=Path, default=[], metavar="DIR", help="data set (repeatable)"
-    )
-    search.add_argument("--validation", type=Path, metavar="DIR", help="data set to watch the error on, never learnt")
-    search.add_argument("--labels", type=Path, metavar="DIR", help="label maps to simulate scouts from")
-    search.add_argument("--volumes", type=Path, metavar="DIR", help="real volumes of split train (heads.csv)")
-    search.add_argument("--config", type=Path, metavar="FILE", help="JSON with settings that all trials share")
-    search.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, value as JSON")
+    add_run_arguments(search, "model", *DATA, *SETTINGS)
     search.add_argument("--seed", type=int, default=0, help="of the values drawn (default: 0)")
     search.set_defaults(run=run_search)
 
@@ -33,11 +27,9 @@ def run_search(arguments: argparse.Namespace) -> int:
     """``autovolume search``: a search that was interrupted goes on with the same ``--output`` and data."""
     from LandmarkTrainingLib.core.search import best_trial, search, trials_table
     from LandmarkTrainingLib.core.search_trial import kept_folders, trial_training
-    from LandmarkTrainingLib.core.training_data import DataFolders
 
-    folders = DataFolders(arguments.labels, arguments.volumes, tuple(arguments.dataset), arguments.validation)
     plan = _plan(arguments) if arguments.space else None
-    training = trial_training(kept_folders(arguments.output, folders))
+    training = trial_training(kept_folders(arguments.output, named_folders(arguments)))
     records = search(arguments.output, training, arguments.trials, plan, progress=_say)
     print(trials_table(records))
     best = best_trial(records)

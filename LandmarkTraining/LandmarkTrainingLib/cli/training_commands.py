@@ -5,39 +5,32 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from LandmarkTrainingLib.core.training_data import DataFolders
+from .run_arguments import DATA, SETTINGS, add_run_arguments, named_folders
 
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
     train = commands.add_parser("train", help="train a landmark network")
-    _add_run_arguments(train)
+    _add_arguments(train)
     train.set_defaults(run=run_train)
     finetune = commands.add_parser("finetune", help="go on training a model with your own cases")
     finetune.add_argument("--model", metavar="NAME|DIR", help="where to start (default: the model in use)")
-    _add_run_arguments(finetune)
+    _add_arguments(finetune)
     finetune.set_defaults(run=run_finetune)
     ablation = commands.add_parser("ablation", help="train variants on the same images and compare them on real heads")
     ablation.add_argument("plan", type=Path, metavar="PLAN.json", help="variants of one configuration, and seeds")
     ablation.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to learn from")
     ablation.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder with heads.csv to measure on")
     ablation.add_argument("--output", required=True, type=Path, metavar="DIR", help="runs (resumed) and report.md")
+    ablation.add_argument("--report-only", action="store_true", help="only tell what is measured so far")
     ablation.set_defaults(run=run_ablation)
 
 
-def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, type=Path, metavar="RUN", help="run folder, with RUN/bundle at last")
-    parser.add_argument(
-        "--dataset", action="append", type=Path, default=[], metavar="DIR", help="data set (repeatable)"
-    )
-    parser.add_argument("--validation", type=Path, metavar="DIR", help="data set to watch the error on, never learnt")
-    parser.add_argument("--labels", type=Path, metavar="DIR", help="label maps to simulate scouts from")
-    parser.add_argument("--volumes", type=Path, metavar="DIR", help="real volumes of split train (heads.csv)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON with settings that differ from the defaults")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, value as JSON")
+    add_run_arguments(parser, *DATA, *SETTINGS)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint, with the same data")
 
 
@@ -54,11 +47,14 @@ def run_finetune(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, base: str | None) -> int:
+    from LandmarkTrainingLib.core.training_data import DataFolders
     from LandmarkTrainingLib.core.training_run import run_training
 
+    folders = named_folders(arguments)
     bundle = run_training(
         arguments.output,
-        _folders(arguments),
+        # A run that is resumed knows its data.
+        None if folders == DataFolders() else folders,
         base=base,
         config_file=arguments.config,
         settings=arguments.set,
@@ -67,14 +63,6 @@ def _run(arguments: argparse.Namespace, base: str | None) -> int:
     )
     print(f"bundle in {bundle}")
     return 0
-
-
-def _folders(arguments: argparse.Namespace) -> DataFolders | None:
-    """The named data; None where none are, as on a resume."""
-    from LandmarkTrainingLib.core.training_data import DataFolders
-
-    folders = DataFolders(arguments.labels, arguments.volumes, tuple(arguments.dataset), arguments.validation)
-    return None if folders == DataFolders() else folders
 
 
 def _say(step: int, steps: int, line: Mapping[str, Any]) -> None:
@@ -94,10 +82,14 @@ def run_ablation(arguments: argparse.Namespace) -> int:
     plan = ablation.read_plan(arguments.plan)
     constellation = load_protocol(plan.base.protocol).constellation
     slices = real_slices(arguments.data, "validation", constellation)
-    outcomes = ablation.run_ablation(
-        plan, arguments.labels, arguments.data, slices, arguments.output, say=lambda text: print(text, flush=True)
-    )
+    if not arguments.report_only:
+        ablation.run_ablation(plan, arguments.labels, arguments.data, slices, arguments.output, say=_print)
+    outcomes = ablation.measured_outcomes(plan, arguments.output)
     text = report(plan, outcomes, slices, len(constellation.names))
     write_text(arguments.output / "report.md", text)
     print(text)
     return 0
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)

@@ -49,6 +49,9 @@ logger = logging.getLogger(__name__)
 #: Simulated slices are made in parts of this size.
 _PART = 100
 
+#: What a measured run's folder holds last.
+_ERRORS = "errors.npz"
+
 #: Name of the errors with nothing given, beside those named by the number given.
 _ALL = "all"
 
@@ -109,11 +112,19 @@ def read_plan(path: Path) -> AblationPlan:
         raise UsageError(f"is no plan ({error!r})", source=str(path), remedy="Give title, images, variants.") from error
     for variant in plan.variants:
         base.replaced(dict(variant.settings), source=f"{path}: {variant.name}")
+    if len({_run_name(variant.name) for variant in variants}) < len(variants):
+        raise UsageError("two variants have the same name", source=str(path), remedy="Name them apart.")
     return plan
 
 
 def _variant(name: str, entry: Mapping[str, Any]) -> Variant:
     return Variant(name, entry.get("set", {}), **{key: value for key, value in entry.items() if key != "set"})
+
+
+def measured_outcomes(plan: AblationPlan, output: Path) -> list[Outcome]:
+    """What is measured so far, seed by seed."""
+    runs = [(v.name, seed, _place(output, v.name, seed)) for seed in plan.seeds for v in plan.variants]
+    return [read_outcome(place, name, seed) for name, seed, place in runs if (place / _ERRORS).exists()]
 
 
 def run_ablation(
@@ -124,29 +135,27 @@ def run_ablation(
     output: Path,
     say: Callable[[str], None] = logger.info,
 ) -> list[Outcome]:
-    """Train and measure what is not measured yet; all outcomes, seed by seed.
+    """Train and measure what is not measured yet; then all outcomes, seed by seed.
 
     Args:
         labels: label maps to learn from; data: folder with ``heads.csv``, for variants that learn from real heads.
         slices: what is measured on.
     """
     bench = _Bench(plan, labels, data, output, slices)
-    outcomes = []
     for seed in plan.seeds:
         for variant in plan.variants:
-            place = output / "runs" / f"{_slug(variant.name)}-{seed}"
-            if not (place / "errors.npz").exists():
+            place = _place(output, variant.name, seed)
+            if not (place / _ERRORS).exists():
                 say(f"{variant.name}, seed {seed}")
                 bench.run(variant, seed, place)
-            outcomes.append(read_outcome(place, variant.name, seed))
-    return outcomes
+    return measured_outcomes(plan, output)
 
 
 def read_outcome(place: Path, variant: str, seed: int) -> Outcome:
     """A measured run; InputError where its files are damaged."""
     try:
         facts = json.loads((place / "outcome.json").read_text(encoding="utf-8"))
-        with np.load(place / "errors.npz", allow_pickle=False) as arrays:
+        with np.load(place / _ERRORS, allow_pickle=False) as arrays:
             given = {int(key): arrays[key] for key in arrays.files if key != _ALL}
             return Outcome(variant, seed, arrays[_ALL], given, facts["parameters"], facts["seconds"])
     except (OSError, ValueError, KeyError) as error:
@@ -187,7 +196,7 @@ class _Bench:
         parameters = sum(parameter.numel() for parameter in network.parameters())
         seconds = json.loads(folder.log.read_text(encoding="utf-8").splitlines()[-1])["seconds"]
         write_text(place / "outcome.json", json_text({"parameters": parameters, "seconds": seconds}))
-        with replacing(place / "errors.npz") as temporary, open(temporary, "wb") as file:
+        with replacing(place / _ERRORS) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **errors)
 
     def _source(self, variant: Variant) -> SliceSource:
@@ -213,5 +222,11 @@ class _Bench:
             yield simulate_batch(heads, self.mirror, count, (self.plan.base.seed, start), SliceSettings())
 
 
-def _slug(name: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-")
+def _place(output: Path, variant: str, seed: int) -> Path:
+    return output / "runs" / f"{_run_name(variant)}-{seed}"
+
+
+def _run_name(variant: str) -> str:
+    """A folder's name for a variant, another one for each that differs in more than punctuation."""
+    plain = "".join(c if c.isalnum() else "-" for c in variant.lower().replace("+", "p"))
+    return "-".join(part for part in plain.split("-") if part)

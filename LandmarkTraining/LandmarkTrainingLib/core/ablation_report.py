@@ -23,8 +23,11 @@ _TIMED_SLICES, _ROUNDS = 15, 5
 
 
 def report(plan: AblationPlan, outcomes: Sequence[Outcome], slices: RealSlices, landmarks: int) -> str:
-    """Markdown; the first variant is the one that the others are tested against."""
-    by_variant = {v.name: [o for o in outcomes if o.variant == v.name] for v in plan.variants}
+    """Markdown about the variants that are measured; the first of them is the one the others are tested against."""
+    measured = {v.name: [o for o in outcomes if o.variant == v.name] for v in plan.variants}
+    by_variant = {name: found for name, found in measured.items() if found}
+    if not by_variant:
+        return f"# {plan.title}\n\nNothing is measured yet.\n"
     rows = {name: pooled([o.errors_mm for o in found], slices.subjects) for name, found in by_variant.items()}
     counted = len(next(iter(rows.values()))[0])
     heads = (
@@ -63,7 +66,7 @@ def _difference_table(rows: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
 
 
 def _cost_table(plan: AblationPlan, by_variant: dict[str, list[Outcome]], landmarks: int) -> str:
-    times = _milliseconds_per_slice(plan, landmarks)
+    times = _milliseconds_per_slice(plan, [v for v in plan.variants if v.name in by_variant], landmarks)
     table = [
         [
             name,
@@ -89,13 +92,13 @@ def _given_table(by_variant: dict[str, list[Outcome]], subjects: Sequence[str]) 
     return markdown_table(["median of the others, mm", *(f"{given} given" for given in GIVEN)], table)
 
 
-def _milliseconds_per_slice(plan: AblationPlan, landmarks: int) -> dict[str, float]:
+def _milliseconds_per_slice(plan: AblationPlan, variants: Sequence[Variant], landmarks: int) -> dict[str, float]:
     """Each network's time as it is used, on one thread, all in turn several times over."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     matrix = SliceSettings().matrix
     image = torch.zeros(_TIMED_SLICES, IN_CHANNELS, matrix, matrix).contiguous(memory_format=torch.channels_last)
-    networks = {variant.name: _ready(plan, variant, landmarks) for variant in plan.variants}
+    networks = {variant.name: _ready(plan, variant, landmarks) for variant in variants}
     best = dict.fromkeys(networks, float("inf"))
     with torch.inference_mode():
         for _ in range(_ROUNDS):

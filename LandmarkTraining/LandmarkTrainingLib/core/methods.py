@@ -116,12 +116,14 @@ def registration_method(protocol: Protocol, template: Template, box: str | None 
     return _from_landmarks(lambda stacks: register_template(stacks, template), protocol, box)
 
 
-def see_slices(stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel) -> list[Sight]:
-    """The peaks of every slice that reach the model's threshold, in space."""
+def see_slices(
+    stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel, given: Sequence[Landmark] = ()
+) -> list[Sight]:
+    """The peaks of every slice that reach the model's threshold, in space; a sequential model may be ``given`` some."""
     from AutoVolumeCalibrationLib.core.localisation import locate
 
     sights = []
-    for stack_index, seen in enumerate(locate(stacks, protocol, model).detections):
+    for stack_index, seen in enumerate(locate(stacks, protocol, model, given=given).detections):
         for slice_index, offset_mm in enumerate(seen.positions_mm):
             places = seen.points_mm[slice_index] @ seen.axes[:2] + offset_mm * seen.axes[2]
             found = zip(model.names, places, seen.heights[slice_index], strict=True)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
@@ -97,7 +98,8 @@ class RunProcess:
         if self._process is None:
             return self._outcome_of_files()
         code = self._process.poll()
-        if code is None:
+        # PythonSlicer only launches another process, which may outlive it.
+        if code is None or is_running(self.folder):
             return Outcome.RUNNING
         if code == 0:
             return Outcome.FINISHED
@@ -117,8 +119,13 @@ class RunProcess:
     def kill(self) -> None:
         """End it at once: what came after the last checkpoint is lost. Only one that was started here."""
         self._asked_to_stop = True
-        if self._process is not None:
+        if self._process is None:
+            return
+        if os.name == "nt":
             self._process.kill()
+            return
+        with suppress(ProcessLookupError):  # over meanwhile
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     @property
     def can_kill(self) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LOG_FILE, PICTURES = "log.jsonl", "pictures"
+#: Of a run's folder, see ``run_folder``, which brings torch with it.
+LOG_FILE, PICTURES, CONFIG_FILE, CHECKPOINT_FILE = "log.jsonl", "pictures", "config.json", "checkpoint.pt"
 
 #: Columns of the log that the window shows.
 STEP, STEPS, LOSS, ERROR, SECONDS_LEFT = "step", "steps", "loss", "check_median_mm", "seconds_left"

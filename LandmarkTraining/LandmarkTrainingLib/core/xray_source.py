@@ -152,7 +152,12 @@ def _on_grid(image: LabelledImage, matrix: int) -> tuple[np.ndarray, np.ndarray,
     spacing = np.array(image.spacing_mm or (1.0, 1.0))
     relative = spacing * matrix / (spacing * image.pixels.shape).max()
     upright = ScoutSlice(
-        image.pixels[::-1], np.zeros(3), np.array([1.0, 0, 0]), np.array([0, 0, 1.0]), tuple(relative), source=image.name
+        image.pixels[::-1],
+        np.zeros(3),
+        np.array([1.0, 0, 0]),
+        np.array([0, 0, 1.0]),
+        tuple(relative),
+        source=image.name,
     )
     prepared = to_network_grid(upright, 1.0, matrix)
     (rows, columns), last_row = prepared.image.shape, image.pixels.shape[0] - 1

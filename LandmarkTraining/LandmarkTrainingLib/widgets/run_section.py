@@ -15,7 +15,7 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 from ..core.recipes import STUDIES
 from ..core.run_process import ERRORS_FILE, Outcome
 from ..core.run_request import RunRequest, resume_arguments
-from ..core.run_watch import Progress
+from ..core.run_watch import CHECKPOINT_FILE, CONFIG_FILE, Progress
 from ..mrml.curve_nodes import show_curves
 from . import dependencies
 from .availability import allow
@@ -27,9 +27,8 @@ from .messages import errors_shown, show_error
 from .plot_view import show_chart
 from .recipe_section import RecipeSection
 
-#: Largest height of the picture of predictions, in screen pixels.
-PICTURE_HEIGHT = 150
-CONFIG_FILE, CHECKPOINT_FILE = "config.json", "checkpoint.pt"
+#: Largest height of the picture of predictions while a run is watched, and beside its result; screen pixels.
+WATCHED_HEIGHT, SMALL_HEIGHT = 280, 150
 
 
 class RunSection:
@@ -47,7 +46,7 @@ class RunSection:
         self._ui, self._choices, self._engine = ui, choices, engine
         self._run, self._data, self._recipe = run, data, recipe
         self._drawn: tuple[Path | None, int] = (None, 0)
-        self._picture: Path | None = None
+        self._picture: tuple[Path | None, int] = (None, 0)
         self._failure_told = True
         ui.startButton.connect("clicked()", self._on_start)
         ui.stopButton.connect("clicked()", self._on_stop)
@@ -207,21 +206,23 @@ class RunSection:
         state = (self._run.folder, len(watch.rows) if watch else 0)
         if state != self._drawn and state[1]:
             chart = show_curves(slicer.mrmlScene, watch.rows)
-            if self._drawn[0] != self._run.folder and self._run.running:
+            first = self._drawn[0] != self._run.folder or not self._drawn[1]
+            if first and self._run.running:  # later the layout is the person's
                 show_chart(chart)
         self._drawn = state
 
     def _show_picture(self) -> None:
         path = self._run.watch.newest_picture() if self._run.watch else None
+        shown = (path, WATCHED_HEIGHT if self._run.running else SMALL_HEIGHT)
         label = self._ui.pictureLabel
-        if path != self._picture:
+        if shown != self._picture:
             picture = qt.QPixmap(str(path)) if path else qt.QPixmap()
             if picture.isNull() and path:
                 return  # not written to its end yet
-            self._picture = path
-            label.setPixmap(_fitted(picture, self._ui.runSection.width))
-            label.toolTip = _("Predictions on slices kept back: {name}").format(name=path.stem) if path else ""
-        label.visible = self._picture is not None
+            self._picture = shown
+            label.setPixmap(_fitted(picture, self._ui.runSection.width, shown[1]))
+            label.toolTip = _("Predictions on slices kept back: {path}").format(path=path) if path else ""
+        label.visible = self._picture[0] is not None
 
     def _tell_failure(self) -> None:
         """Once, and never of what a person stopped."""
@@ -258,7 +259,7 @@ def duration_text(seconds: float) -> str:
     return _("{n} min").format(n=minutes) if minutes < 120 else _("{n} h").format(n=round(minutes / 60))
 
 
-def _fitted(picture: qt.QPixmap, width: int) -> qt.QPixmap:
+def _fitted(picture: qt.QPixmap, width: int, height: int) -> qt.QPixmap:
     if picture.isNull():
         return picture
-    return picture.scaled(max(100, width - 20), PICTURE_HEIGHT, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
+    return picture.scaled(max(100, width - 20), height, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)

@@ -1,0 +1,44 @@
+"""``autovolume crossvalidate``: what a training is worth on people that it has not seen."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .run_arguments import SETTINGS, add_run_arguments
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = commands.add_parser("crossvalidate", help="train without some people and measure on them, in turn")
+    parser.add_argument(
+        "--output", required=True, type=Path, metavar="DIR", help="folds (resumed), crossvalidation.json and report.md"
+    )
+    folds = parser.add_mutually_exclusive_group()
+    folds.add_argument("--folds", type=int, metavar="K", help="groups of people (default: 5, or as many as people)")
+    folds.add_argument("--leave-one-out", action="store_true", help="a fold for each person")
+    add_run_arguments(parser, "dataset", "labels", "model", *SETTINGS)
+    parser.set_defaults(run=run_cross_validation)
+
+
+def run_cross_validation(arguments: argparse.Namespace) -> int:
+    """``autovolume crossvalidate``: one that was interrupted goes on with the same command."""
+    from LandmarkTrainingLib.core.cross_validation import CrossValidationPlan, cross_validate
+    from LandmarkTrainingLib.core.cross_validation_report import REPORT_FILE, write_cross_validation
+    from LandmarkTrainingLib.core.search_trial import base_configuration
+
+    config = base_configuration(arguments.model, arguments.config, arguments.set)
+    plan = CrossValidationPlan(
+        config, tuple(arguments.dataset), arguments.labels, arguments.folds, arguments.leave_one_out
+    )
+    folds = cross_validate(plan, arguments.output, progress=_say)
+    print(write_cross_validation(arguments.output, folds, config.base))
+    print(f"written {arguments.output / REPORT_FILE}")
+    return 0
+
+
+def _say(fold: int, folds: int, step: int, steps: int, line: Mapping[str, Any]) -> None:
+    left = line["seconds_left"] / 60
+    print(f"fold {fold} of {folds}, step {step} of {steps}: loss {line['loss']:.3f}, {left:.0f} min left", flush=True)

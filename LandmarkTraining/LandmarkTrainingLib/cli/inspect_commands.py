@@ -1,0 +1,61 @@
+"""``autovolume inspect``: pictures of what is inside a model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from LandmarkTrainingLib.core.bundle_inspection import InspectedModel
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = commands.add_parser("inspect", help="pictures of a model's kernels, feature maps and heatmaps")
+    parser.add_argument("model", metavar="MODEL", help="name or bundle folder")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="for the pictures")
+    parser.add_argument("--scouts", nargs="+", metavar="SCOUT", help="DICOM folder or file, or image file")
+    parser.add_argument("--plane", default="sagittal", choices=("sagittal", "coronal", "axial"), help="of the slice")
+    parser.add_argument("--slice", type=int, metavar="N", help="number of the slice from 1 (default: the middle one)")
+    parser.add_argument(
+        "--layer", action="append", default=[], metavar="NAME", help="feature maps to draw of it (repeatable)"
+    )
+    parser.set_defaults(run=run_inspect)
+
+
+def run_inspect(arguments: argparse.Namespace) -> int:
+    """``autovolume inspect``: kernels always, feature maps and heatmaps with scouts."""
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+    from LandmarkTrainingLib.core.bundle_inspection import open_model
+    from LandmarkTrainingLib.core.pictures import kernel_picture
+
+    if arguments.layer and not arguments.scouts:
+        raise UsageError("feature maps are those of a slice", remedy="Give --scouts.")
+    model = open_model(arguments.model)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    written = [arguments.output / "kernels.png"]
+    kernel_picture(model.network, written[0])
+    if arguments.scouts:
+        written += _draw_slice(model, arguments)
+    for path in written:
+        print(f"written {path}")
+    print(f"layers: {', '.join(model.layers())}")
+    return 0
+
+
+def _draw_slice(model: InspectedModel, arguments: argparse.Namespace) -> list[Path]:
+    from AutoVolumeCalibrationLib.core.readers import read_scouts
+    from LandmarkTrainingLib.core.bundle_inspection import slice_as_seen
+    from LandmarkTrainingLib.core.heatmap_picture import heatmap_picture
+    from LandmarkTrainingLib.core.pictures import feature_picture
+
+    stacks = read_scouts(arguments.scouts, force=True)
+    image = slice_as_seen(model, stacks, arguments.plane, arguments.slice)
+    heatmaps = arguments.output / f"heatmaps_{arguments.plane}.png"
+    title = f"{arguments.model}: heatmaps of a {arguments.plane} slice, peak heights"
+    heatmap_picture(model.network, image, model.targets, model.names, heatmaps, threshold=model.threshold, title=title)
+    maps = {name: arguments.output / f"features_{arguments.plane}_{name}.png" for name in arguments.layer}
+    for name, path in maps.items():
+        feature_picture(model.network, image, name, path)
+    return [heatmaps, *maps.values()]

@@ -1,0 +1,39 @@
+"""``autovolume find-rate``: at which learning rate a training's loss falls the fastest."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .run_arguments import DATA, SETTINGS, add_run_arguments, named_folders
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = commands.add_parser("find-rate", help="suggest a learning rate: the range test on a training's data")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="range.png and range.json")
+    add_run_arguments(parser, "model", *DATA, *SETTINGS)
+    parser.add_argument("--lowest", type=float, default=1e-6, metavar="RATE", help="first rate (default: 1e-6)")
+    parser.add_argument("--highest", type=float, default=1.0, metavar="RATE", help="last rate (default: 1)")
+    parser.add_argument("--steps", type=int, default=100, help="batches, each at a higher rate (default: 100)")
+    parser.set_defaults(run=run_find_rate)
+
+
+def run_find_rate(arguments: argparse.Namespace) -> int:
+    """``autovolume find-rate``: nothing but the picture and the numbers is kept."""
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+    from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from LandmarkTrainingLib.core.rate_test import try_rates, write_range
+    from LandmarkTrainingLib.core.search_trial import base_configuration
+    from LandmarkTrainingLib.core.training_data import DataFolders, load_training_data
+
+    folders = named_folders(arguments)
+    if folders == DataFolders():
+        raise UsageError("there is nothing to learn from", remedy="Give --dataset, --labels or --volumes.")
+    config = base_configuration(arguments.model, arguments.config, arguments.set)
+    data = load_training_data(folders, config, load_protocol(config.protocol).constellation)
+    test = try_rates(config, data, lowest=arguments.lowest, highest=arguments.highest, steps=arguments.steps)
+    picture, _ = write_range(arguments.output, test, config)
+    print(f"the loss falls the fastest at {test.suggestion:.1e}: train with --set learning_rate={test.suggestion:.1e}")
+    print(f"written {picture}")
+    return 0

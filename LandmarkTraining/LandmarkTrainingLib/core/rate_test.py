@@ -1,0 +1,86 @@
+"""The learning rate range test on a run's own network, data, losses and optimiser."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from AutoVolumeCalibrationLib.core.json_files import json_text
+from AutoVolumeCalibrationLib.core.whole_files import write_text
+
+from .batches import Batches, TrainingData
+from .config import TrainingConfig
+from .freezing import hold_frozen_norms
+from .learner import Learner
+from .learning_rate_finder import RangeTest, find_learning_rate, range_picture
+from .optimisation import l1_penalty
+from .simulator.render import SliceBatch, SliceSettings
+from .starting_point import starting_network
+from .targets import target_settings
+from .trainer import choose_training_device
+
+PICTURE_FILE, JSON_FILE = "range.png", "range.json"
+
+
+class RangeLearner(Learner):
+    """A learner whose steps are taken by somebody else."""
+
+    def loss_of(self, batch: SliceBatch, number: int) -> torch.Tensor:
+        """Loss of a batch as ``learn`` has it, with its gradient; the same randomness for the same ``number``."""
+        seed = (self.config.seed, number)
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
+        image, targets = self._prepare(batch, seed)
+        hold_frozen_norms(self.network.train())
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+            outputs = self._answer(image, targets, seed)
+        loss = self.loss(outputs, targets)
+        return loss + self.config.l1 * l1_penalty(self.network.parameters()) if self.config.l1 else loss
+
+
+def try_rates(
+    config: TrainingConfig,
+    data: TrainingData,
+    *,
+    lowest: float,
+    highest: float,
+    steps: int,
+    slices: SliceSettings | None = None,
+) -> RangeTest:
+    """The range test of a run with these settings; every batch is a step, whatever its ``accumulation``.
+
+    Args:
+        slices: grid of the slices, the simulator's own when None.
+
+    Raises:
+        ModelError: there is no such starting model, or it is damaged.
+        UsageError: a setting does not fit, or the loss falls at no rate.
+    """
+    torch.set_num_threads(config.threads)
+    device = choose_training_device(config.device)
+    targets = target_settings(config, slices or SliceSettings())
+    network, _ = starting_network(config, data.names, targets)
+    learner, batches = RangeLearner(network, config, targets, device), Batches(data.source, config)
+    return find_learning_rate(
+        learner.network,
+        learner.optimizer,
+        lambda number: learner.loss_of(batches[number], number),
+        lowest=lowest,
+        highest=highest,
+        steps=steps,
+        gradient_clip=config.gradient_clip,
+    )
+
+
+def write_range(folder: Path, test: RangeTest, config: TrainingConfig) -> Sequence[Path]:
+    """Curve and numbers in ``folder``; gives the files. UsageError where they cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = json.loads(json.dumps(dataclasses.asdict(config)))
+    numbers = {"suggestion": test.suggestion, "rates": list(test.rates), "losses": list(test.losses)}
+    write_text(folder / JSON_FILE, json_text({**numbers, "settings": settings}))
+    range_picture(test, folder / PICTURE_FILE)
+    return folder / PICTURE_FILE, folder / JSON_FILE

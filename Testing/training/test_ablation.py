@@ -1,0 +1,190 @@
+"""Fair comparisons: the same slices for all, measured on the same real slices, taken up where they were left."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from LandmarkTrainingLib.core import ablation
+from LandmarkTrainingLib.core.ablation import measured_outcomes, read_plan, run_ablation
+from LandmarkTrainingLib.core.ablation_report import report
+from LandmarkTrainingLib.core.brain_extremes import NORMAL_AXIS
+from LandmarkTrainingLib.core.simulator.label_heads import LabelHeads
+from LandmarkTrainingLib.core.simulator.render import SliceSettings, simulate_batch
+from LandmarkTrainingLib.core.slice_measurement import GIVEN, REACH_MM, RealSlices, pooled, slice_errors_mm
+from LandmarkTrainingLib.core.targets import TargetSettings, make_targets
+from toy_heads import toy_heads
+
+CONSTELLATION = load_protocol("BrainAcPc").constellation
+NAMES, MIRROR = CONSTELLATION.names, CONSTELLATION.mirror_indices
+TARGETS = TargetSettings(sigma_mm=8.0, tau_mm=12.0, stem=4, pixel_mm=2.0)
+SMALL = {"features": [4] * 6, "stem": 4}
+PLAN = {
+    "title": "Two small networks",
+    "images": 12,
+    "seeds": [0, 1],
+    "base": {
+        "architecture": "unet",
+        "options": SMALL,
+        "sigma_mm": 8.0,
+        "steps": 2,
+        "checkpoint_steps": 1,
+        "batch_size": 2,
+        "workers": 0,
+        "bf16": False,
+        "device": "cpu",
+    },
+    "variants": {
+        "U-Net": {},
+        "U-Net again": {},
+        "iterative": {
+            "set": {
+                "architecture": "iterative",
+                "options": {"inner": "unet", "inner_options": {"features": [4] * 6}, "stem": 4, "group_size": 45},
+                "known_fraction": 0.5,
+            },
+            "images": 4,
+            "augment": True,
+        },
+    },
+}
+
+
+def brain_heads():
+    """Toy heads with the brain's landmarks."""
+    toy = toy_heads(4.0)
+    places = torch.tensor([mark.reference_mm for mark in CONSTELLATION.landmarks]).float()
+    return LabelHeads(toy.tissues, toy.voxel_from_head, places[None], NAMES)
+
+
+@pytest.fixture(scope="module")
+def slices():
+    batch = simulate_batch(brain_heads(), MIRROR, 12, (5,), SliceSettings(profile_samples=1))
+    counted = batch.visible & (batch.depths_mm.abs() <= REACH_MM)
+    return RealSlices(batch, tuple("abcdef"[i // 2] for i in range(12)), counted)
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation, "load_label_heads", lambda *_: brain_heads())
+    monkeypatch.setattr(ablation, "CHECK_SLICES", 4)
+
+    def write(**changes):
+        path = tmp_path / "plan.json"
+        path.write_text(json.dumps({**PLAN, **changes}), encoding="utf-8")
+        return read_plan(path)
+
+    return write
+
+
+class Oracle(torch.nn.Module):
+    """Answers with the targets moved by so many heatmap columns, whatever the image."""
+
+    def __init__(self, slices, columns=0):
+        super().__init__()
+        self.answers = make_targets(slices.batch, TARGETS).heatmaps.roll(columns, -1)
+        self.start, self.told = 0, []
+
+    def forward(self, image, known=None):
+        self.told.append(known)
+        part = self.answers[self.start : self.start + len(image)]
+        self.start += len(image)
+        return part
+
+
+def test_the_error_is_how_far_the_peaks_lie_from_the_points(slices):
+    exact = slice_errors_mm(Oracle(slices), slices, TARGETS, torch.device("cpu"))
+    moved = slice_errors_mm(Oracle(slices, 1), slices, TARGETS, torch.device("cpu"))
+    counted = slices.counted.numpy()
+    assert (np.isfinite(exact) == counted).all() and (np.isfinite(moved) == counted).all()
+    inside = counted & (np.abs(slices.batch.points.numpy() - 63.5) < 50).all(axis=-1)
+    assert inside.sum() > 20
+    assert np.nanmax(exact[inside]) < 0.5 and moved[inside] == pytest.approx(8.0, abs=0.5)
+
+
+def test_landmarks_that_may_be_given_are_never_measured(slices):
+    measured, given_counts = [], []
+    for given in GIVEN:
+        oracle = Oracle(slices)
+        errors = slice_errors_mm(oracle, slices, TARGETS, torch.device("cpu"), given=given)
+        measured.append(np.isfinite(errors))
+        told = torch.cat(oracle.told).flatten(2).amax(-1) > 0
+        given_counts.append(told.sum(1).tolist())
+        assert not (told.numpy() & measured[-1]).any()
+    assert all((one == measured[0]).all() for one in measured)
+    several = slices.counted.sum(1) >= max(GIVEN)
+    for given, counts in zip(GIVEN, given_counts, strict=True):
+        assert all(count == given for count, enough in zip(counts, several, strict=True) if enough)
+
+
+def test_each_seed_counts_the_same_and_extremes_are_known_to_be_ill_defined(slices):
+    errors, owners = pooled([np.array([[1.0, np.nan], [3.0, 5.0]]), np.array([[3.0, np.nan], [5.0, 7.0]])], ["a", "b"])
+    assert errors.tolist() == [2.0, 4.0, 6.0] and owners.tolist() == ["a", "b", "b"]
+    assert set(NORMAL_AXIS) & set(NAMES)
+
+
+def test_a_comparison_trains_measures_and_reports_every_variant_and_seed(plan, slices, tmp_path):
+    said = []
+    outcomes = run_ablation(plan(), tmp_path, tmp_path, slices, tmp_path / "out", say=said.append)
+    assert [(o.variant, o.seed) for o in outcomes] == [(v, seed) for seed in (0, 1) for v in PLAN["variants"]]
+    assert len(said) == 6 and set(outcomes[2].given_errors_mm) == set(GIVEN) and not outcomes[0].given_errors_mm
+    text = report(plan(), outcomes, slices, len(NAMES))
+    (difference,) = (line for line in text.splitlines() if line.startswith("| U-Net again") and "+" in line)
+    assert "+0.00 [+0.00, +0.00]" in difference  # the same network on the same slices
+    assert f"{outcomes[0].parameters / 1e6:.2f}" in text and "4 given" in text
+
+
+def test_the_same_settings_give_the_same_errors(plan, slices, tmp_path):
+    outcomes = run_ablation(plan(seeds=[3]), tmp_path, tmp_path, slices, tmp_path / "out")
+    first, again = outcomes[0].errors_mm, outcomes[1].errors_mm
+    assert np.array_equal(first, again, equal_nan=True)
+
+
+def test_what_is_measured_is_not_trained_again(plan, slices, tmp_path, monkeypatch):
+    chosen = plan(seeds=[0])
+    first = run_ablation(chosen, tmp_path, tmp_path, slices, tmp_path / "out")
+
+    def never(*_args, **_more):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(ablation, "train", never)
+    second = run_ablation(chosen, tmp_path, tmp_path, slices, tmp_path / "out")
+    assert all(np.array_equal(a.errors_mm, b.errors_mm, equal_nan=True) for a, b in zip(first, second, strict=True))
+
+
+def test_a_report_of_a_comparison_under_way_tells_what_is_there(plan, slices, tmp_path):
+    chosen = plan(seeds=[0])
+    assert "Nothing is measured yet" in report(chosen, measured_outcomes(chosen, tmp_path / "out"), slices, len(NAMES))
+
+    def stop_after_two(text):
+        if text.startswith("iterative"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_ablation(chosen, tmp_path, tmp_path, slices, tmp_path / "out", say=stop_after_two)
+    text = report(chosen, measured_outcomes(chosen, tmp_path / "out"), slices, len(NAMES))
+    assert "U-Net again" in text and "iterative" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"variants": {"U-Net": {}, "u net!": {}}}, "same name"),
+        ({"variants": {"U-Net": {"set": {"stepz": 1}}}}, "U-Net: unknown setting stepz"),
+        ({"variants": {"U-Net": {"pictures": 3}}}, "is no plan"),
+        ({"variants": [1]}, "is no plan"),
+        ({"base": {"steps": "many"}}, "base: steps"),
+        ({"title": "x", "images": None}, "is no plan"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused_with_its_place(plan, changes, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        plan(**changes)
+    assert "plan.json" in str(caught.value)
+
+
+def test_networks_that_differ_by_a_plus_are_kept_apart(plan):
+    assert len(plan(variants={"U-Net": {}, "U-Net++": {}}).variants) == 2
