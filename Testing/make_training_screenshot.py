@@ -33,10 +33,10 @@ PICTURE = ROOT / "Resources" / "Screenshots" / "training.png"
 SCOUTS = ROOT / "Resources" / "SampleData" / "ColinScouts" / "dicom"
 
 #: A column for each state, as wide as Slicer's module panel.
-PANEL_WIDTH, HEIGHT, GAP = 432, 650, 6
+PANEL_WIDTH, HEIGHT, GAP = 432, 752, 6
 BACKGROUND = "#20242a"
 SETTINGS = "checkpoint_steps=5\npicture_steps=5\nbatch_size=2\nworkers=0"
-STEPS, SHOWN_STEP = 30, 15
+STEPS, SHOWN_STEP = 20, 10
 
 
 def main() -> None:
@@ -63,13 +63,18 @@ def _go_through(window: TrainingWindow) -> list:
     window.wait(lambda: not window.panel.data.checking, timeout_s=60)
     columns = [_grab(window)]
     window.start()
-    window.wait(lambda: window.run.watch.rows and window.run.watch.rows[-1]["step"] >= SHOWN_STEP, timeout_s=600)
+    window.wait(lambda: not window.run.running or _step(window) >= SHOWN_STEP, timeout_s=300)
     columns.append(_grab(window))
-    window.wait(lambda: not window.run.running, timeout_s=600)
+    window.wait(lambda: not window.run.running, timeout_s=300)
     window.click(window.ui.compareButton)
     window.wait(lambda: not window.panel.comparing.running, timeout_s=300)
     columns.append(_grab(window))
     return columns
+
+
+def _step(window: TrainingWindow) -> int:
+    progress = window.run.watch.progress
+    return progress.step if progress else 0
 
 
 def _make_data(folder: Path) -> None:

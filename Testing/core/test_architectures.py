@@ -18,6 +18,7 @@ from architecture_checks import (
     shapes,
 )
 from AutoVolumeCalibrationLib.core.architectures.deeplabv3 import Bottleneck
+from AutoVolumeCalibrationLib.core.errors import ModelError
 
 #: The widths and depths of the papers, and the parameters that 4 channels to 3 landmarks then need.
 PUBLISHED = {
@@ -174,14 +175,26 @@ def test_the_scn_local_appearance_goes_down_by_means_and_adds_what_comes_up_to_t
 
 
 def test_the_flat_net_has_five_branches_side_by_side_and_never_pools():
-    network = narrow("flat_net", width=4, stem=1)
+    whole = narrow("flat_net", width=4, stem=1)
+    (network,) = whole.networks
     assert [shapes(branch) for branch in network.branches] == [
         [(4, 4, 9, 1, rate), (4, 8, 9, 1, rate)] for rate in (1, 2, 3, 4, 5)
     ]
     assert shapes(network.joined) == [(40, 32, 5, 1, 1), (32, 16, 1, 1, 1), (16, 8, 1, 1, 1), (8, 3, 1, 1, 1)]
     assert isinstance(network.joined[-1], torch.nn.Tanh)
-    kinds = {type(layer).__name__ for layer in network.modules() if not list(layer.children())}
+    kinds = {type(layer).__name__ for layer in whole.modules() if not list(layer.children())}
     assert kinds == {"PixelUnshuffle", "Conv2d", "ReLU", "Tanh"}
+
+
+def test_landmarks_are_dealt_over_several_flat_nets_that_share_nothing():
+    several = narrow("flat_net", networks=5, out_channels=21)
+    assert [net.joined[-2].out_channels for net in several.networks] == [5, 4, 4, 4, 4]
+    several(torch.randn(1, 4, 16, 16))[:, :5].sum().backward()
+    learnt = [all(p.grad is not None for p in net.parameters()) for net in several.networks]
+    untouched = [all(p.grad is None or not p.grad.any() for p in net.parameters()) for net in several.networks]
+    assert learnt[0] and not untouched[0] and all(untouched[1:])
+    with pytest.raises(ModelError, match="4 networks for 3 landmarks"):
+        narrow("flat_net", networks=4)
 
 
 @pytest.mark.parametrize(("rates", "across"), [([1, 2, 3, 4, 5], 85), ([1, 1, 1, 1, 2], 37)])

@@ -12,7 +12,7 @@ import pytest
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
 from AutoVolumeCalibrationLib.core.errors import InputError  # noqa: E402
-from LandmarkTrainingLib.core.datasets.findings import Finding  # noqa: E402
+from LandmarkTrainingLib.core.datasets.findings import Finding, report  # noqa: E402
 from LandmarkTrainingLib.core.run_process import is_running  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,7 +128,7 @@ def test_the_window_lives_while_the_data_are_checked(window):
     window.engine.gate.set()
     window.wait(lambda: not window.panel.data.checking)
     assert window.choices.now.seed == 4
-    assert "0 errors" in window.ui.reportBrowser.plainText
+    assert window.ui.reportBrowser.plainText.strip() == report([], 6).strip()
 
 
 def test_other_data_want_another_check(window):
@@ -275,6 +275,26 @@ def test_the_curves_are_nodes_of_the_scene(window):
     assert len(slicer.util.getNodesByClass("vtkMRMLPlotChartNode")) == 1
 
 
+def test_a_layout_with_a_plot_view_is_shown_where_there_is_a_window(window, monkeypatch):
+    from types import SimpleNamespace
+
+    logic, scene = slicer.vtkSlicerPlotsLogic(), window.app.scene
+    logic.SetMRMLApplicationLogic(window.app.application_logic)
+    logic.SetMRMLScene(scene)
+    layout = scene.AddNewNodeByClass("vtkMRMLLayoutNode")
+    monkeypatch.setattr(slicer.app, "layoutManager", object)
+    monkeypatch.setattr(slicer.modules, "plots", SimpleNamespace(logic=lambda: logic), raising=False)
+    window.add_dataset()
+    window.engine.slow = True
+    window.start()
+    window.wait_for_numbers()
+    window.click(window.ui.stopButton)
+    window.wait_for_end()
+    assert layout.GetViewArrangement() == logic.GetLayoutWithPlot(layout.GetViewArrangement())
+    (chart,) = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
+    assert scene.GetNodeByID("vtkMRMLSelectionNodeSingleton").GetActivePlotChartID() == chart.GetID()
+
+
 def test_what_a_person_stops_is_no_error(window, caplog):
     window.add_dataset()
     window.engine.slow = True
@@ -284,6 +304,19 @@ def test_what_a_person_stops_is_no_error(window, caplog):
     assert window.ui.stopButton.text == "Stop at once" or not window.run.running
     window.wait_for_end()
     assert caplog.text == ""
+
+
+def test_stopping_twice_ends_a_training_at_once(window):
+    window.add_dataset()
+    window.engine.slow = True
+    window.start()
+    window.wait_for_numbers()
+    window.panel.run.stop()
+    if window.run.running:
+        assert window.ui.stopButton.text == "Stop at once"
+        window.click(window.ui.stopButton)
+    window.wait_for_end()
+    assert window.ui.runLabel.text.startswith("Stopped")
 
 
 def test_a_failed_training_tells_its_last_error_once(window, caplog):
@@ -422,6 +455,31 @@ def test_another_training_has_a_comparison_of_its_own(window):
     window.train()
     assert window.panel.result.comparison is None
     assert not window.ui.resultTable.visible
+    assert not window.ui.promoteButton.enabled
+
+
+def test_a_comparison_can_be_stopped_and_is_no_error(window, caplog):
+    window.add_dataset()
+    window.set_validation()
+    window.train()
+    window.engine.slow = True
+    window.click(window.ui.compareButton)
+    assert "Comparing" in window.next
+    assert not window.ui.compareButton.visible
+    window.click(window.ui.stopCompareButton)
+    window.wait(lambda: not window.panel.comparing.running)
+    assert window.ui.compareButton.enabled
+    assert "compare the new model" in window.next
+    assert caplog.text == ""
+
+
+def test_a_comparison_that_fails_tells_why(window, caplog):
+    window.add_dataset()
+    window.set_validation()
+    window.train()
+    window.ui.extraText.plainText = "protocol=Knee"
+    window.compare()
+    assert "The comparison failed: the protocol Knee does not fit the model" in caplog.text
     assert not window.ui.promoteButton.enabled
 
 

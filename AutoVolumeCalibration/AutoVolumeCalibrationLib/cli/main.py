@@ -112,7 +112,7 @@ def _missing_package(error: ModuleNotFoundError) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     from AutoVolumeCalibrationLib import __version__
-    from AutoVolumeCalibrationLib.cli import batch_command, listing_commands, planning_commands
+    from AutoVolumeCalibrationLib.cli import batch_command, listing_commands, planning_commands, refit_command
 
     parser = _Parser(
         prog="autovolume", description="From three-plane MRI scouts to an oriented scan box. Research use only."
@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"autovolume {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     planning_commands.register(commands)
+    refit_command.register(commands)
     batch_command.register(commands)
     listing_commands.register(commands)
     _register_training(commands)

@@ -80,19 +80,16 @@ def _repredicted(
 ) -> Calibration:
     """The plan with all points that no person placed as a guided model finds them by the placed ones."""
     from AutoVolumeCalibrationLib.core.bundles import load_model
-    from AutoVolumeCalibrationLib.core.guided_models import load_guided_model
+    from AutoVolumeCalibrationLib.core.guided_models import choose_guided_model
     from AutoVolumeCalibrationLib.core.landmarks import CORRECTED
     from AutoVolumeCalibrationLib.core.pipeline import repredict
 
-    device = arguments.device or "auto"
     with ProgressLine() as progress, naming(str(arguments.folder)):
         started = time.perf_counter()
         progress("loading model")
-        if arguments.model:
-            model = load_model(arguments.model, device)
-        else:
-            given = [mark.name for mark in corrections if mark.status == CORRECTED]
-            model = load_guided_model(given, calibration.protocol.constellation.names, device=device)
+        given = [mark.name for mark in corrections if mark.status == CORRECTED]
+        wanted = calibration.protocol.constellation.names
+        model = load_model(arguments.model or choose_guided_model(given, wanted), arguments.device or "auto")
         timings = {"read": calibration.timings_s["read"], "load": time.perf_counter() - started}
         with device_failures(model):
             result = repredict(calibration, corrections, model, progress=telling(progress))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .bundles import LandmarkModel, load_model, read_metadata
+from .bundles import LandmarkModel, read_metadata
 from .errors import ModelError
 from .networks import find_architecture
 from .user_models import model_folder, model_folders
@@ -40,19 +40,17 @@ def find_guided_model(
     return max(able, key=lambda folder: len(known[folder].intersection(wanted)), default=None)
 
 
-def load_guided_model(
-    given: Collection[str], wanted: Collection[str], preferred: str | Path | None = None, device: str = "auto"
-) -> LandmarkModel:
-    """The model that ``find_guided_model`` finds, ready to run.
-
-    Raises:
-        ModelError: there is none, or it cannot be loaded.
-        UsageError: the device is not there.
-    """
+def choose_guided_model(given: Collection[str], wanted: Collection[str], preferred: str | Path | None = None) -> Path:
+    """As ``find_guided_model``; ModelError where there is none."""
     folder = find_guided_model(given, wanted, preferred)
     if folder is None:
-        raise ModelError(f"no model here predicts the rest from {', '.join(given) or 'points'}", remedy=_HOW_TO_GET_ONE)
-    return load_model(folder, device)
+        raise no_guided_model(given)
+    return folder
+
+
+def no_guided_model(given: Collection[str]) -> ModelError:
+    """The error that there is no model that can be given these landmarks."""
+    return ModelError(f"no model here finds the rest by {', '.join(given) or 'given points'}", remedy=_HOW_TO_GET_ONE)
 
 
 def require_guided(model: LandmarkModel, given: Collection[str]) -> None:

@@ -154,8 +154,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         divisor=_sixteen_stems,
     ),
     "flat_net": Architecture(
-        build=_class("flat_net", "FlatNet"),
-        options={**_EVERY, "width": _count, "rates": _counts(5, LARGEST_RATE)},
+        build=_class("flat_net", "FlatNets"),
+        options={**_EVERY, "width": _count, "rates": _counts(5, LARGEST_RATE), "networks": _at_most(64)},
         divisor=lambda options: options["stem"],
     ),
     "deeplabv3": Architecture(

@@ -13,6 +13,7 @@ from ..core import pipeline
 from ..core.bundles import load_model
 from ..core.calibration import Calibration
 from ..core.errors import AutoVolumeError, InputError
+from ..core.guided_models import choose_guided_model
 from ..core.landmarks import CORRECTED, MISSING, Landmark
 from ..core.prescription import prescribe
 from ..core.protocols import box_rule, load_protocol
@@ -172,6 +173,36 @@ class CalibrationEngine:
         with _naming(study):
             result = pipeline.refit(calibration, self._landmarks(study, calibration), box=box)
         self._write(study, result, dragging=dragging)
+        return result
+
+    def repredict(
+        self,
+        study: Study,
+        *,
+        model: str | Path | None = None,
+        device: str = "auto",
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Calibration:
+        """Find all points anew that no person placed, by those that a person did, and plan again.
+
+        Args:
+            model: name of a guided model or its bundle's folder; the first one that suits when None.
+            device, progress, cancelled: as in ``calibrate``.
+
+        Raises:
+            ModelError: there is no guided model, or the named one is none.
+            InputError: nothing was calibrated yet, or too few landmarks are found; the plan stays as it was.
+        """
+        calibration = self._require_calibration(study)
+        corrections = self.corrections(study)
+        if model is None:
+            given = [mark.name for mark in corrections if mark.status == CORRECTED]
+            model = choose_guided_model(given, calibration.protocol.constellation.names)
+        network = load_model(model, device)
+        with _naming(study):
+            result = pipeline.repredict(calibration, corrections, network, progress=progress, cancelled=cancelled)
+        self._write(study, result)
         return result
 
     def restore(self, study: Study, name: str | None = None) -> Calibration:

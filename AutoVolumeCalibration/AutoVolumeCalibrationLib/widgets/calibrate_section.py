@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 from slicer.i18n import tr as _
 
-from ..core import pipeline
 from ..core.calibration import Calibration
-from ..core.landmarks import CORRECTED, MISSING, Landmark
+from ..core.landmarks import MISSING, Landmark
 from ..core.typical_head import plan_by_hand
 from ..mrml.scouts_from_nodes import stacks_from_volume_nodes
 from ..mrml.study_nodes import Study
@@ -70,14 +68,9 @@ class CalibrateSection:
             )
 
     def _on_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
-        if self._current.study is None or self._current.study.node is not study.node:
-            self._current.select(study)
-        now = self._current.engine.corrections(study)
-        if not _same(now, corrections):  # a person went on correcting meanwhile
-            calibration = pipeline.refit(calibration, now)
-        self._current.show(calibration)
+        self._current.show_found(study, calibration, corrections)
         show_current(self._current)
-        self._work.say(_found_text(calibration))
+        self._work.say(_found_text(self._current.calibration))
 
     def _on_by_hand(self) -> None:
         with errors_shown():
@@ -96,10 +89,3 @@ def _found_text(calibration: Calibration) -> str:
     seconds = calibration.timings_s.get("total", 0.0)
     text = _("{found} of {all} landmarks in {seconds:.1f} s. Drag points that are off.")
     return text.format(found=len(found), all=len(calibration.landmarks), seconds=seconds)
-
-
-def _same(a: Sequence[Landmark], b: Sequence[Landmark]) -> bool:
-    def places(marks: Sequence[Landmark]) -> dict[str, tuple | None]:
-        return {m.name: tuple(np.ravel(m.position_mm)) if m.status == CORRECTED else None for m in marks}
-
-    return places(a) == places(b)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import vtk
 
-from ..core import box_margins, typical_head
+from ..core import box_margins, pipeline, typical_head
 from ..core.boxes import OrientedBox
 from ..core.calibration import Calibration
 from ..core.errors import AutoVolumeError
-from ..core.landmarks import CORRECTED, MISSING
-from ..core.pipeline import plan_from_landmarks
+from ..core.landmarks import CORRECTED, MISSING, Landmark
 from ..core.protocols import Protocol
 from ..mrml.box_node import box_from_node
 from ..mrml.correction_observer import CorrectionObserver, Schedule
@@ -25,9 +23,7 @@ from ..mrml.protocol_file import with_protocol_file
 from ..mrml.study_nodes import Study
 from .box_observer import BoxObserver
 from .history import History
-
-#: A box that a person moved lies or turns by more than this off the planned one (mm, direction cosines).
-DRAWN_MM, DRAWN_AXES = 1e-3, 1e-6
+from .plan_changes import boxes_differ, moved, same_corrections
 
 
 class CurrentStudy:
@@ -109,6 +105,16 @@ class CurrentStudy:
         self._history.add(calibration)
         self._tell()
 
+    def show_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
+        """The plan that work in the background made for ``study`` when ``corrections`` held, as a step.
+
+        What a person went on to correct meanwhile holds.
+        """
+        if self.study is None or self.study.node is not study.node:
+            self.select(study)
+        now = self.engine.corrections(study)
+        self.show(calibration if same_corrections(now, corrections) else pipeline.refit(calibration, now))
+
     def undo(self) -> None:
         """Back to the plan before the last step."""
         self._write(self._history.undo())
@@ -155,7 +161,7 @@ class CurrentStudy:
         """A plan by ``protocol`` from the landmarks as they are."""
         now = self.calibration
         decided = [mark for mark in now.landmarks if mark.status in (CORRECTED, MISSING)]
-        return plan_from_landmarks(
+        return pipeline.plan_from_landmarks(
             now.stacks,
             protocol,
             decided,
@@ -235,9 +241,9 @@ class CurrentStudy:
         calibration = self.calibration
         try:
             drawn = replace(box_from_node(self.study.scan_box), name=calibration.box.name)
-            if dragging and _differ(drawn, calibration.box):
+            if dragging and boxes_differ(drawn, calibration.box):
                 self._record(self.engine.adopt_box(self.study))
-            elif not dragging and (self._gesture is not None or _differ(drawn, calibration.box)):
+            elif not dragging and (self._gesture is not None or boxes_differ(drawn, calibration.box)):
                 self._take_over(drawn)
         except AutoVolumeError as error:
             self._on_error(error)
@@ -254,7 +260,7 @@ class CurrentStudy:
 
     def _record(self, calibration: Calibration) -> None:
         """Part of the step that is being made, or a step of its own."""
-        if self._gesture or (self.calibration is not None and not _moved(self.calibration, calibration)):
+        if self._gesture or (self.calibration is not None and not moved(self.calibration, calibration)):
             self._history.replace(calibration)
             return
         self._history.add(calibration)
@@ -269,20 +275,3 @@ class CurrentStudy:
     def _tell(self) -> None:
         for listener in self.listeners:
             listener()
-
-
-def _moved(before: Calibration, after: Calibration) -> bool:
-    """Whether a landmark or the box lies elsewhere."""
-    places = {mark.name: mark.position_mm for mark in before.landmarks}
-    for mark in after.landmarks:
-        place = places.get(mark.name)
-        if (place is None) is not (mark.position_mm is None):
-            return True
-        if place is not None and not np.array_equal(place, mark.position_mm):
-            return True
-    return _differ(before.box, after.box)
-
-
-def _differ(a: OrientedBox, b: OrientedBox) -> bool:
-    far = max(np.abs(a.center_mm - b.center_mm).max(), np.abs(a.size_mm - b.size_mm).max()) > DRAWN_MM
-    return bool(far or np.abs(a.axes - b.axes).max() > DRAWN_AXES)

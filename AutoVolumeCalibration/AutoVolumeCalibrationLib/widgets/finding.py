@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..core.calibration import Calibration
 from ..core.errors import ModelError
@@ -11,6 +13,9 @@ from ..core.landmarks import Landmark
 from ..core.protocols import Protocol
 from ..core.scouts import ScoutStack
 from .background import IsCancelled, Progress
+
+if TYPE_CHECKING:
+    from ..core.bundles import LandmarkModel
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ def find_landmarks(
     from ..core.pipeline import calibrate
 
     model = load_model(settings.model, settings.device)
-    try:
+    with _device_failures(model):
         return calibrate(
             stacks,
             protocol,
@@ -53,7 +58,35 @@ def find_landmarks(
             progress=progress,
             cancelled=cancelled,
         )
-    except RuntimeError as error:  # torch's own: no memory left on the device, or nothing there for an operation
+
+
+def predict_the_rest(
+    calibration: Calibration,
+    settings: Settings,
+    corrections: Sequence[Landmark],
+    progress: Progress,
+    cancelled: IsCancelled,
+) -> Calibration:
+    """Load the guided model of ``settings`` and find by ``corrections`` where the other landmarks are.
+
+    Raises:
+        AutoVolumeError: one line for the user.
+        Cancelled: where ``cancelled`` says so.
+    """
+    from ..core.bundles import load_model
+    from ..core.pipeline import repredict
+
+    model = load_model(settings.model, settings.device)
+    with _device_failures(model):
+        return repredict(calibration, corrections, model, progress=progress, cancelled=cancelled)
+
+
+@contextmanager
+def _device_failures(model: LandmarkModel) -> Iterator[None]:
+    """Torch's own errors as ours: no memory left on the device, or nothing there for an operation."""
+    try:
+        yield
+    except RuntimeError as error:
         raise ModelError(
             f"failed on device {model.device} ({str(error).partition(chr(10))[0][:200]})",
             source=model.name,

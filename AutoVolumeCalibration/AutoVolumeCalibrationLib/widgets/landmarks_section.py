@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import qt
 from slicer.i18n import tr as _
 
 from ..core.calibration import Calibration
-from ..core.landmarks import CORRECTED, MISSING, Landmark
+from ..core.guided_models import find_guided_model, no_guided_model
+from ..core.landmarks import CORRECTED, MISSING, PREDICTED, Landmark
 from ..core.overview_style import CORRECTED_MARK, GREY, OUTLIER, confidence_colour
 from ..core.typical_head import is_by_hand
 from ..mrml.landmark_nodes import DOUBTFUL_CONFIDENCE
-from . import slice_views
+from ..mrml.study_nodes import Study
+from . import dependencies, slice_views
+from .advanced_section import AdvancedSection
 from .availability import allow
 from .current_study import CurrentStudy
+from .finding import predict_the_rest
 from .messages import errors_shown
 from .work import Work
 
@@ -37,10 +43,17 @@ class Row:
 
 
 class LandmarksSection:
-    """The table of landmarks and the buttons for the selected one."""
+    """The table of landmarks and the buttons for the selected one.
 
-    def __init__(self, ui, current: CurrentStudy, work: Work) -> None:
-        self._ui, self._current, self._work = ui, current, work
+    Attributes:
+        predict: what is run in the thread, see ``finding.predict_the_rest``; another one in tests.
+    """
+
+    def __init__(self, ui, current: CurrentStudy, work: Work, advanced: AdvancedSection) -> None:
+        self._ui, self._current, self._work, self._advanced = ui, current, work, advanced
+        self.predict: Callable[..., Calibration] = predict_the_rest
+        self._asked: tuple | None = None
+        self._has_guide = False
         self._rows: list[Row] = []
         table = ui.landmarksTable
         table.setColumnCount(3)
@@ -55,7 +68,7 @@ class LandmarksSection:
         ui.placeButton.connect("clicked()", self._on_place)
         ui.restoreButton.connect("clicked()", lambda: self._change(self._current.restore, self.selected()))
         ui.restoreAllButton.connect("clicked()", lambda: self._change(self._current.restore))
-        ui.followButton.connect("clicked()", lambda: self._change(self._current.follow))
+        ui.followButton.connect("clicked()", self._on_follow)
         ui.undoButton.connect("clicked()", lambda: self._change(self._current.undo))
         ui.redoButton.connect("clicked()", lambda: self._change(self._current.redo))
         ui.lockButton.connect("clicked()", self._on_lock)
@@ -67,6 +80,10 @@ class LandmarksSection:
         row = self._ui.landmarksTable.currentRow()
         chosen = self._ui.landmarksTable.selectedItems()
         return self._rows[row].name if chosen and 0 <= row < len(self._rows) else ""
+
+    def fill(self) -> None:
+        """Look again for guided models the next time: some may have come or gone."""
+        self._asked = None
 
     def update(self) -> None:
         """Show the landmarks of the current plan and allow what can be done with them."""
@@ -122,16 +139,62 @@ class LandmarksSection:
         ui.lockButton.text = _("Unlock") if not (unchosen or placeless) and self._is_locked(name) else _("Lock")
         allow(ui.undoButton, _("Undo"), none or ("" if self._current.can_undo else _("There is nothing to undo.")))
         allow(ui.redoButton, _("Redo"), none or ("" if self._current.can_redo else _("There is nothing to redo.")))
-        allow(
-            ui.followButton,
-            _("Move all points that you did not place to where yours let expect them; the box does not change"),
-            none or self._why_not_follow(changed),
-        )
+        self._allow_follow(none)
 
-    def _why_not_follow(self, changed: list[str]) -> str:
-        if not is_by_hand(self._current.calibration):
-            return _("Only when planning by hand: a model's points stay where it saw them. The box uses all together.")
-        return "" if changed else _("Drag a point to its place first.")
+    def _allow_follow(self, none: str) -> None:
+        guided = not none and self._is_guided()
+        if guided:
+            tip = _("Let the model find all points that you did not place anew, by those that you did")
+        else:
+            tip = _("Move all points that you did not place to where yours let expect them; the box does not change")
+        allow(self._ui.followButton, tip, none or self._why_not_follow(guided))
+
+    def _why_not_follow(self, guided: bool) -> str:
+        calibration = self._current.calibration
+        if not guided and not is_by_hand(calibration):
+            return _("Needs a guided model, there is none: points stay where the model saw them. The box uses all.")
+        placed = any(mark.status == CORRECTED for mark in calibration.landmarks)
+        return "" if placed else _("Drag a point to its place first.")
+
+    def _is_guided(self) -> bool:
+        """Whether a model can find the rest; the bundles are only read when the question is a new one."""
+        names, by_hand = self._current.calibration.protocol.constellation.names, is_by_hand(self._current.calibration)
+        asked = (names, by_hand, self._advanced.settings().model)
+        if asked != self._asked:
+            self._asked, self._has_guide = asked, self._find_guide(()) is not None
+        return self._has_guide
+
+    def _find_guide(self, given: Sequence[str]) -> Path | None:
+        """A model that can be given these landmarks; by hand none is needed, and none is installed for it."""
+        calibration = self._current.calibration
+        if is_by_hand(calibration) and dependencies.missing(dependencies.NETWORK):
+            return None
+        return find_guided_model(given, calibration.protocol.constellation.names, self._advanced.settings().model)
+
+    def _on_follow(self) -> None:
+        with errors_shown():
+            study, calibration = self._current.study, self._current.calibration
+            corrections = self._current.engine.corrections(study)
+            given = [mark.name for mark in corrections if mark.status == CORRECTED]
+            guide = self._find_guide(given)
+            if guide is None and is_by_hand(calibration):
+                self._current.follow()
+                return
+            if guide is None:
+                raise no_guided_model(given)
+            dependencies.ensure(dependencies.PLANNING, dependencies.NETWORK)
+            settings = replace(self._advanced.settings(), model=str(guide))
+            self._work.start(
+                _("Finding the rest..."),
+                lambda progress, cancelled: self.predict(calibration, settings, corrections, progress, cancelled),
+                lambda found: self._on_found(study, found, corrections),
+            )
+
+    def _on_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
+        self._current.show_found(study, calibration, corrections)
+        found = sum(mark.status == PREDICTED for mark in self._current.calibration.landmarks)
+        text = _("{found} points were found by those that you placed. Undo takes it back.")
+        self._work.say(text.format(found=found))
 
     def _is_locked(self, name: str) -> bool:
         node = self._current.study.landmarks

@@ -55,7 +55,7 @@ class Panel:
         self.box = BoxSection(self.ui, self.current, self.work)
         self.advanced = AdvancedSection(self.ui, self.current)
         self.calibrate = CalibrateSection(self.ui, self.current, self.work, self.inputs, self.box, self.advanced)
-        self.landmarks = LandmarksSection(self.ui, self.current, self.work)
+        self.landmarks = LandmarksSection(self.ui, self.current, self.work, self.advanced)
         self._sections = [
             self.inputs,
             self.calibrate,
@@ -83,6 +83,7 @@ class Panel:
         """The panel is shown: fill the selectors with what is there."""
         self.inputs.fill()
         self.advanced.fill()
+        self.landmarks.fill()
         self.update()
 
     def close(self) -> None:

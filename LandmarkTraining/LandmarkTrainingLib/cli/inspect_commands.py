@@ -52,10 +52,10 @@ def _draw_slice(model: InspectedModel, arguments: argparse.Namespace) -> list[Pa
 
     stacks = read_scouts(arguments.scouts, force=True)
     image = slice_as_seen(model, stacks, arguments.plane, arguments.slice)
-    heatmaps = arguments.output / f"heatmaps_{arguments.plane}.png"
-    title = f"{arguments.model}: heatmaps of a {arguments.plane} slice, peak heights"
-    heatmap_picture(model.network, image, model.targets, model.names, heatmaps, threshold=model.threshold, title=title)
     maps = {name: arguments.output / f"features_{arguments.plane}_{name}.png" for name in arguments.layer}
     for name, path in maps.items():
         feature_picture(model.network, image, name, path)
+    heatmaps = arguments.output / f"heatmaps_{arguments.plane}.png"
+    title = f"{arguments.model}: heatmaps of a {arguments.plane} slice, and how high they peak"
+    heatmap_picture(model.network, image, model.targets, model.names, heatmaps, threshold=model.threshold, title=title)
     return [heatmaps, *maps.values()]

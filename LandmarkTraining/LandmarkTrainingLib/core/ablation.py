@@ -123,7 +123,7 @@ def _variant(name: str, entry: Mapping[str, Any]) -> Variant:
 
 def measured_outcomes(plan: AblationPlan, output: Path) -> list[Outcome]:
     """What is measured so far, seed by seed."""
-    runs = [(v.name, seed, _place(output, v.name, seed)) for seed in plan.seeds for v in plan.variants]
+    runs = [(v.name, seed, run_place(output, v.name, seed)) for seed in plan.seeds for v in plan.variants]
     return [read_outcome(place, name, seed) for name, seed, place in runs if (place / _ERRORS).exists()]
 
 
@@ -144,7 +144,7 @@ def run_ablation(
     bench = _Bench(plan, labels, data, output, slices)
     for seed in plan.seeds:
         for variant in plan.variants:
-            place = _place(output, variant.name, seed)
+            place = run_place(output, variant.name, seed)
             if not (place / _ERRORS).exists():
                 say(f"{variant.name}, seed {seed}")
                 bench.run(variant, seed, place)
@@ -222,7 +222,8 @@ class _Bench:
             yield simulate_batch(heads, self.mirror, count, (self.plan.base.seed, start), SliceSettings())
 
 
-def _place(output: Path, variant: str, seed: int) -> Path:
+def run_place(output: Path, variant: str, seed: int) -> Path:
+    """The folder of a variant's run in the output folder of its comparison."""
     return output / "runs" / f"{_run_name(variant)}-{seed}"
 
 

@@ -91,7 +91,8 @@ def slice_as_seen(
     stack = next((stack for stack in stacks if stack.plane == plane), None)
     if stack is None:
         planes = ", ".join(sorted({stack.plane for stack in stacks}))
-        raise InputError(f"there are no {plane} slices", remedy=f"Choose of: {planes}.")
+        source = stacks[0].slices[0].source or None
+        raise InputError(f"there are no {plane} slices", source=source, remedy=f"Choose of: {planes}.")
     count = len(stack.slices)
     if number is not None and not 1 <= number <= count:
         raise UsageError(f"there is no {plane} slice {number}", remedy=f"Choose one from 1 to {count}.")

@@ -50,9 +50,12 @@ def heatmap_picture(
     places = to_image_pixels(peaks.positions[0], targets.stem)
     rows = -(-len(names) // _PER_ROW)
     size = (_PER_ROW * _PANEL_INCHES, rows * (_PANEL_INCHES + _TITLE_INCHES / 2) + _TITLE_INCHES)
-    figure = Figure(figsize=size, dpi=_DPI, facecolor=BACKGROUND, layout="constrained")
-    figure.suptitle(title, color=TEXT, family=FONT, fontsize=12, weight="bold")
-    panels = list(figure.subplots(rows, _PER_ROW, squeeze=False).flat)
+    figure = Figure(figsize=size, dpi=_DPI, facecolor=BACKGROUND)
+    style = {"color": TEXT, "family": FONT, "fontsize": 12, "weight": "bold"}
+    figure.text(0.01, 1 - _TITLE_INCHES / 2 / size[1], title, va="center", **style)
+    top = 1 - (_TITLE_INCHES + 0.15) / size[1]
+    place = {"left": 0.005, "right": 0.995, "bottom": 0.005, "top": top, "wspace": 0.03, "hspace": 0.12}
+    panels = list(figure.subplots(rows, _PER_ROW, squeeze=False, gridspec_kw=place).flat)
     for axes in panels:
         axes.set_axis_off()
     # The scale of the input is 2 * image - 1 with the image in 0..1.2.

@@ -137,7 +137,7 @@ _PUBLISHED = (
             "architecture": "hourglass",
             "options": {"width": 24, "depth": 6, "dropout": 0.25, "stem": 4},
             "point_losses": [{"name": "wing", "weight": 1.0, "width": 15.0, "curvature": 3.0}],
-            "mixup": 0.75,
+            "mixup": 1.0,
             "cutout": 0.1,
             "optimizer": "adam",
             "learning_rate": 1e-3,
@@ -166,7 +166,7 @@ _PUBLISHED = (
         settings={
             **_PUBLISHED_RUN,
             "architecture": "flat_net",
-            "options": {"width": 32, "rates": [1, 2, 4, 8, 16], "stem": 2},
+            "options": {"width": 32, "rates": [1, 2, 4, 8, 16], "networks": 5, "stem": 2},
             "losses": [{"name": "mae", "weight": 100.0}],
         },
     ),

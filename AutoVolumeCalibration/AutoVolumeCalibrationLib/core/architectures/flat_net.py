@@ -21,22 +21,12 @@ def _activated(in_channels: int, out_channels: int, kernel: int, rate: int = 1) 
 class FlatNet(torch.nn.Module):
     """No pooling: five branches of two 9x9 convolutions, each at its dilation rate, then 5x5 and three 1x1.
 
-    Args:
-        in_channels: channels of the input image.
-        out_channels: one heatmap per landmark, in -1..1.
-        width: filters n of the first convolutions, the others have 2 n, 8 n, 4 n, 2 n; published: 32.
-        stem: side of the folded blocks; the heatmaps are ``stem`` times coarser than the image. Published: 1.
-        rates: dilation rates of the five branches; a heatmap pixel sees 16 max(rates) + 5 folded pixels across.
-
     Shape:
-        (B, in_channels, H, W), H and W multiples of ``stem`` -> (B, out_channels, H / stem, W / stem).
+        (B, channels, h, w) -> (B, landmarks, h, w) in -1..1.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, width: int, stem: int, rates: Sequence[int] = (1, 2, 3, 4, 5)
-    ) -> None:
+    def __init__(self, channels: int, landmarks: int, width: int, rates: Sequence[int]) -> None:
         super().__init__()
-        self.fold, channels = folding(in_channels, stem)
         self.branches = torch.nn.ModuleList(
             torch.nn.Sequential(*_activated(channels, width, 9, rate), *_activated(width, 2 * width, 9, rate))
             for rate in rates
@@ -45,10 +35,48 @@ class FlatNet(torch.nn.Module):
             *_activated(2 * width * len(rates), 8 * width, 5),
             *_activated(8 * width, 4 * width, 1),
             *_activated(4 * width, 2 * width, 1),
-            torch.nn.Conv2d(2 * width, out_channels, 1),
+            torch.nn.Conv2d(2 * width, landmarks, 1),
             torch.nn.Tanh(),
         )
 
+    def forward(self, folded: torch.Tensor) -> torch.Tensor:
+        return self.joined(torch.cat([branch(folded) for branch in self.branches], dim=1))
+
+
+class FlatNets(torch.nn.Module):
+    """The landmarks, in their order, dealt over several Flat-nets that share nothing but the image.
+
+    Args:
+        in_channels: channels of the input image.
+        out_channels: one heatmap per landmark, in -1..1.
+        width: filters n of the first convolutions, the others have 2 n, 8 n, 4 n, 2 n; published: 32.
+        stem: side of the folded blocks; the heatmaps are ``stem`` times coarser than the image. Published: 1.
+        rates: dilation rates of the five branches; a heatmap pixel sees 16 max(rates) + 5 folded pixels across.
+        networks: how many Flat-nets; published: 5 for 21 landmarks.
+
+    Shape:
+        (B, in_channels, H, W), H and W multiples of ``stem`` -> (B, out_channels, H / stem, W / stem).
+
+    Raises:
+        ValueError: there are more networks than landmarks.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        width: int,
+        stem: int,
+        rates: Sequence[int] = (1, 2, 3, 4, 5),
+        networks: int = 1,
+    ) -> None:
+        super().__init__()
+        if networks > out_channels:
+            raise ValueError(f"{networks} networks for {out_channels} landmarks")
+        self.fold, channels = folding(in_channels, stem)
+        shares = [out_channels // networks + (number < out_channels % networks) for number in range(networks)]
+        self.networks = torch.nn.ModuleList(FlatNet(channels, share, width, rates) for share in shares)
+
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         folded = self.fold(image)
-        return self.joined(torch.cat([branch(folded) for branch in self.branches], dim=1))
+        return torch.cat([network(folded) for network in self.networks], dim=1)

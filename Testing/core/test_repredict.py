@@ -1,0 +1,152 @@
+"""Correct one, the rest follow: a sequential model finds the others by the points that a person placed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError
+from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, CORRECTED_SD_MM, MISSING, PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.pipeline import calibrate, refit, repredict
+from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.results import calibration_to_dict, saved_from_dict
+from AutoVolumeCalibrationLib.core.typical_head import is_by_hand, plan_by_hand
+from fake_models import blank_stacks, fake_model
+from guided_networks import FollowingNetwork
+from posed_landmarks import named
+
+OFFSETS = [-36.0, -18.0, 0.0, 18.0, 36.0]
+
+
+@pytest.fixture(scope="module")
+def protocol():
+    return load_protocol("BrainAcPc")
+
+
+@pytest.fixture(scope="module")
+def truth(protocol):
+    """Name -> place of a straight head."""
+    constellation = protocol.constellation
+    return dict(zip(constellation.names, constellation.reference_mm + [0.0, 18.0, -5.0], strict=True))
+
+
+@pytest.fixture(scope="module")
+def stacks():
+    return blank_stacks(OFFSETS)
+
+
+@pytest.fixture
+def guided(protocol, truth, stacks):
+    """A model that is off by 8 mm until it is told of a point."""
+    constellation = protocol.constellation
+    network = FollowingNetwork(
+        stacks, np.array(list(truth.values())), constellation.mirror_indices, head_axes=np.eye(3)
+    )
+    return fake_model(network, constellation.names, constellation.mirror_indices, sequential=True, name="guided")
+
+
+@pytest.fixture
+def plan(stacks, protocol, guided):
+    return calibrate(stacks, protocol, guided)
+
+
+def placed(truth, *names):
+    return [Landmark(name).corrected(truth[name]) for name in names]
+
+
+def errors_mm(landmarks, truth):
+    return [np.linalg.norm(m.position_mm - truth[m.name]) for m in landmarks if m.status == PREDICTED]
+
+
+def test_the_rest_follows_the_placed_point_and_so_does_the_box(plan, guided, truth):
+    again = repredict(plan, placed(truth, "AC"), guided)
+    assert np.median(errors_mm(plan.landmarks, truth)) > 5
+    assert len(errors_mm(again.landmarks, truth)) == 44 and np.median(errors_mm(again.landmarks, truth)) < 1.5
+    assert np.linalg.norm(again.box.center_mm - plan.box.center_mm) > 5
+    assert np.linalg.norm(refit(plan, placed(truth, "AC")).box.center_mm - again.box.center_mm) > 2
+
+
+def test_placed_points_stay_exactly_where_they_are_and_cleared_ones_away(plan, guided, truth):
+    off = named(plan.landmarks, "PC").corrected(truth["PC"] + [0.0, 3.0, 1.0])
+    again = repredict(plan, [*placed(truth, "AC"), off, Landmark("GENU")], guided)
+    assert named(again.landmarks, "PC") is off
+    assert named(again.landmarks, "AC").covariance_mm2 == pytest.approx(np.eye(3) * CORRECTED_SD_MM**2)
+    assert {m.name for m in again.landmarks if m.status == CORRECTED} == {"AC", "PC"}
+    assert named(again.landmarks, "GENU").status == MISSING and named(again.predicted, "GENU").status == PREDICTED
+
+
+def test_the_new_predictions_replace_the_old_ones_but_for_the_placed_points(plan, guided, truth):
+    again = repredict(plan, placed(truth, "AC"), guided)
+    assert named(again.predicted, "AC") is named(plan.predicted, "AC")
+    restored = refit(again, [])
+    assert named(restored.landmarks, "AC").position_mm == pytest.approx(named(plan.predicted, "AC").position_mm)
+    assert np.median(errors_mm(restored.landmarks, truth)) < 1.5
+    once_more = repredict(again, placed(truth, "PC"), guided)
+    assert np.linalg.norm(named(once_more.predicted, "AC").position_mm - truth["AC"]) < 3
+    assert named(once_more.predicted, "PC") is named(again.predicted, "PC")
+
+
+def test_the_model_s_note_tells_what_it_was_given_and_results_keep_it(plan, guided, truth):
+    again = repredict(plan, placed(truth, "PC", "AC"), guided)
+    assert (again.model.name, again.model.given, plan.model.given) == ("guided", ("PC", "AC"), ())
+    assert saved_from_dict(calibration_to_dict(again), "here").model.given == ("PC", "AC")
+    older = calibration_to_dict(again)
+    del older["model"]["given"]
+    assert saved_from_dict(older, "here").model.given == ()
+
+
+def test_box_and_threshold_that_a_person_chose_hold(plan, guided, truth):
+    rule = replace(plan.protocol.boxes[0], name="Second", tilt_deg=(20.0, 0.0, 0.0))
+    both = replace(plan, protocol=replace(plan.protocol, boxes=(plan.protocol.boxes[0], rule)))
+    chosen = refit(replace(both, model=replace(plan.model, threshold=0.4)), [], box="Second")
+    again = repredict(chosen, placed(truth, "AC"), guided)
+    assert (again.box.name, again.model.threshold) == ("Second", 0.4)
+
+
+def test_a_plan_by_hand_becomes_a_model_s(stacks, protocol, guided, truth):
+    by_hand = plan_by_hand(stacks, protocol)
+    again = repredict(by_hand, placed(truth, "AC"), guided)
+    assert not is_by_hand(again) and "by hand" not in {check.name for check in again.checks}
+    assert np.median(errors_mm(again.landmarks, truth)) < 1.5
+    # A typical head's place is nothing to go back to.
+    assert named(again.predicted, "AC").status == MISSING
+
+
+def test_points_given_to_calibrate_guide_a_sequential_model(stacks, protocol, guided, truth):
+    result = calibrate(stacks, protocol, guided, corrections=[*placed(truth, "AC"), Landmark("PC")])
+    assert np.median(errors_mm(result.landmarks, truth)) < 1.5
+    assert (result.model.given, named(result.predicted, "AC").status) == (("AC",), MISSING)
+    assert named(result.landmarks, "AC").position_mm == pytest.approx(truth["AC"])
+
+
+def test_progress_and_cancel_come_through(plan, guided, truth):
+    steps = []
+    repredict(plan, placed(truth, "AC"), guided, progress=steps.append)
+    assert steps == sorted(steps) and steps[-1] == 1
+    with pytest.raises(Cancelled):
+        repredict(plan, placed(truth, "AC"), guided, cancelled=lambda: True)
+
+
+def test_a_model_that_cannot_be_told_is_refused_before_it_runs(plan, truth):
+    def forbidden(*_):
+        raise AssertionError("the network ran")
+
+    names = plan.protocol.constellation.names
+    with pytest.raises(ModelError, match="fake: cannot be told where landmarks are. "):
+        repredict(plan, placed(truth, "AC"), fake_model(forbidden, names))
+    with pytest.raises(ModelError, match="fake: does not know AC. "):
+        repredict(plan, placed(truth, "AC"), fake_model(forbidden, names[1:], sequential=True))
+
+
+def test_planes_that_disagree_are_still_told_after_a_refit_but_not_of_placed_points(plan, truth):
+    names = [mark.name for mark in plan.landmarks][:9]
+    doubted = replace(plan, disagreeing=tuple(names))
+    findings = {check.name: check.message for check in refit(doubted, placed(truth, names[0])).checks}
+    assert names[1] in findings["planes disagree"] and names[0] not in findings["planes disagree"]
+    settled = refit(doubted, placed(truth, *names))
+    assert "planes disagree" not in {check.name for check in settled.checks}
+    assert "planes disagree" in {check.name for check in refit(settled, []).checks}
+    saved = saved_from_dict(calibration_to_dict(doubted), "here")
+    assert saved.disagreeing == tuple(names)
