@@ -145,6 +145,33 @@ def test_a_terminated_cross_validation_goes_on_and_comes_to_the_same(
     assert read(tmp_path / "crossvalidation.json") == read(finished[1] / "crossvalidation.json")
 
 
+def test_a_killed_cross_validation_goes_on_from_its_last_checkpoint(
+    autovolume, dataset, finished, tmp_path, monkeypatch
+):
+    """A kill leaves what is on the disk after a checkpoint, and nothing is said or tidied up."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill_in_fold_2(fold, folds, step, *rest):
+        if (fold, step) == (2, 2):
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(crossvalidate_commands, "_say", kill_in_fold_2)
+        autovolume(*command(dataset, tmp_path))
+    before = files_and_times(tmp_path / "fold-01")
+    ran = autovolume(*command(dataset, tmp_path))
+    assert ran.code == 0 and "fold 2 of 3, step 2" not in ran.out and "fold 2 of 3, step 3" in ran.out
+    assert files_and_times(tmp_path / "fold-01") == before
+    assert read(tmp_path / "crossvalidation.json") == read(finished[1] / "crossvalidation.json")
+    (tmp_path / "fold-03" / "errors.json").write_text('{"errors": [[1]]}', encoding="utf-8")
+    ran = autovolume(*command(dataset, tmp_path))
+    assert_refused(ran, 2, "fold-03/errors.json: does not hold a fold's errors. Delete the file")
+    (tmp_path / "fold-03" / "errors.json").unlink()
+    assert autovolume(*command(dataset, tmp_path)).out.startswith("# Cross-validation")
+
+
 def opened(path):
     with Image.open(path) as image:
         assert image.format == "PNG"

@@ -61,10 +61,11 @@ def test_each_subject_is_kept_back_once_with_all_of_its_studies():
     assert [len(kept) for kept in deal(studies, leave_one_out=True)] == [1] * 7
 
 
-def test_whom_the_model_knows_already_and_who_tells_nothing_is_never_kept_back():
+def test_whom_the_model_knows_already_and_who_tells_nothing_is_never_kept_back(caplog):
     studies = [brain(i, f"person_{i}") for i in range(4)] + [brain(9, "nobody", {"AC": None})]
     dealt = deal(studies, learnt_before=frozenset({"person_2"}))
     assert frozenset().union(*dealt) == {"person_0", "person_1", "person_3"} and len(dealt) == 3
+    assert "measured in none" in caplog.text and caplog.text.strip().endswith("nobody, person_2")
     with pytest.raises(UsageError, match="1 subjects with landmarks that the starting model has not learnt from"):
         deal(studies[:2], learnt_before=frozenset({"person_0"}))
     with pytest.raises(UsageError, match="3 subjects cannot be dealt into 4 folds"):

@@ -104,16 +104,3 @@ def test_the_newest_picture_is_that_of_the_latest_step(tmp_path):
     for name in ("step_000500.png", "step_001000.png", "step_000020.png", ".step_009000.partial.png", "other.png"):
         (tmp_path / "pictures" / name).touch()
     assert RunWatch(tmp_path).newest_picture().name == "step_001000.png"
-
-
-def test_the_files_are_those_that_a_run_writes(tmp_path):
-    from LandmarkTrainingLib.core import run_process, run_watch
-    from LandmarkTrainingLib.core.run_folder import RunFolder
-
-    folder = RunFolder(tmp_path)
-    assert folder.log == tmp_path / run_watch.LOG_FILE
-    assert folder.picture(5).match(f"{run_watch.PICTURES}/step_*.png")
-    assert folder.stop_request == tmp_path / run_process.STOP_FILE
-    assert folder.bundle == tmp_path / run_process.BUNDLE_FOLDER
-    assert folder.checkpoint == tmp_path / run_watch.CHECKPOINT_FILE
-    assert folder.config == tmp_path / run_watch.CONFIG_FILE

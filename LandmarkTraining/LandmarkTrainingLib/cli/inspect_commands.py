@@ -56,6 +56,6 @@ def _draw_slice(model: InspectedModel, arguments: argparse.Namespace) -> list[Pa
     for name, path in maps.items():
         feature_picture(model.network, image, name, path)
     heatmaps = arguments.output / f"heatmaps_{arguments.plane}.png"
-    title = f"{arguments.model}: heatmaps of a {arguments.plane} slice, and how high they peak"
+    title = f"{arguments.model}, {arguments.plane} slice: heatmaps and the heights of their peaks"
     heatmap_picture(model.network, image, model.targets, model.names, heatmaps, threshold=model.threshold, title=title)
     return [heatmaps, *maps.values()]

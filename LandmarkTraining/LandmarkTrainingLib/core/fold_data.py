@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from .simulator.render import SliceSettings
 from .sources import MixedSource, SliceSource
 from .study_source import StudySource
 from .training_data import DataFolders, load_training_data
+
+logger = logging.getLogger(__name__)
 
 
 def deal_subjects(
@@ -44,6 +47,13 @@ def deal_subjects(
         UsageError: there are fewer subjects than folds, or fewer than two.
     """
     tell = {subject_of(study) for study in studies if placed_landmarks(study, names)} - learnt_before
+    others = {subject_of(study) for study in studies} - tell
+    if others:
+        logger.warning(
+            "learnt from in every fold and measured in none, because the starting model learnt from them or because "
+            "they have no landmark: %s",
+            ", ".join(sorted(others)),
+        )
     dealt = [subject_of(study) for study in studies if subject_of(study) in tell]
     if len(tell) < 2:
         raise UsageError(

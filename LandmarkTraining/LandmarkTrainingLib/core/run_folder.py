@@ -18,8 +18,10 @@ from AutoVolumeCalibrationLib import __version__
 from AutoVolumeCalibrationLib.core.json_files import json_text
 from AutoVolumeCalibrationLib.core.whole_files import write_text
 
-from .checkpoints import load_checkpoint, save_checkpoint
 from .config import TrainingConfig
+
+LOG_FILE, PICTURES, CONFIG_FILE = "log.jsonl", "pictures", "config.json"
+CHECKPOINT_FILE, BUNDLE_FOLDER, STOP_FILE = "checkpoint.pt", "bundle", "stop"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        return self.path / "config.json"
+        return self.path / CONFIG_FILE
 
     @property
     def data(self) -> Path:
@@ -38,11 +40,11 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        return self.path / "log.jsonl"
+        return self.path / LOG_FILE
 
     @property
     def checkpoint(self) -> Path:
-        return self.path / "checkpoint.pt"
+        return self.path / CHECKPOINT_FILE
 
     @property
     def best(self) -> Path:
@@ -50,15 +52,15 @@ class RunFolder:
 
     @property
     def bundle(self) -> Path:
-        return self.path / "bundle"
+        return self.path / BUNDLE_FOLDER
 
     @property
     def stop_request(self) -> Path:
-        return self.path / "stop"
+        return self.path / STOP_FILE
 
     def picture(self, step: int) -> Path:
         """Where the picture of a step belongs."""
-        folder = self.path / "pictures"
+        folder = self.path / PICTURES
         folder.mkdir(exist_ok=True)
         return folder / f"step_{step:06d}.png"
 
@@ -67,7 +69,6 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config, config.to_json())
         write_text(self.path / "versions.json", json_text(_versions()))
-        self.stop_request.unlink(missing_ok=True)
 
     def append_log(self, line: dict[str, Any]) -> None:
         with open(self.log, "a", encoding="utf-8") as log:
@@ -81,16 +82,25 @@ class RunFolder:
         write_text(self.log, "".join(line + "\n" for line in lines))
 
     def save(self, state: dict[str, Any]) -> None:
+        from .checkpoints import save_checkpoint
+
         save_checkpoint(self.checkpoint, state)
 
     def save_best(self, state: dict[str, Any]) -> None:
+        from .checkpoints import save_checkpoint
+
         save_checkpoint(self.best, state)
 
     def load(self) -> dict[str, Any]:
+        """The last checkpoint; ModelError where it cannot be read."""
+        from .checkpoints import load_checkpoint
+
         return load_checkpoint(self.checkpoint)
 
     def best_weights(self) -> dict[str, Any]:
         """``{"average": tensors, "step": n}`` of the best checkpoint; ModelError where it cannot be read."""
+        from .checkpoints import load_checkpoint
+
         return load_checkpoint(self.best)
 
 

@@ -19,9 +19,10 @@ from pathlib import Path
 import AutoVolumeCalibrationLib
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
-#: Files of the run folder: what the process says, what went wrong, and the request to end with a checkpoint.
-OUTPUT_FILE, ERRORS_FILE, STOP_FILE = "output.txt", "errors.txt", "stop"
-BUNDLE_FOLDER = "bundle"
+from .run_folder import BUNDLE_FOLDER, STOP_FILE
+
+#: Files in the run's folder that the process writes to: what it says, and what went wrong.
+OUTPUT_FILE, ERRORS_FILE = "output.txt", "errors.txt"
 
 CANCELLED_CODE = 130
 _PREFIX, _FAULT = "autovolume: ", "this is a fault of the program"

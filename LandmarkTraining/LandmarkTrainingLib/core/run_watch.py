@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: Of a run's folder, see ``run_folder``, which brings torch with it.
-LOG_FILE, PICTURES, CONFIG_FILE, CHECKPOINT_FILE = "log.jsonl", "pictures", "config.json", "checkpoint.pt"
+from .run_folder import LOG_FILE, PICTURES
 
 #: Columns of the log that the window shows.
 STEP, STEPS, LOSS, ERROR, SECONDS_LEFT = "step", "steps", "loss", "check_median_mm", "seconds_left"

@@ -115,6 +115,8 @@ class _Run:
         with self._signals(), self._logging():
             self._trainer(first, last).run()
         if self.stopped:
+            if processes.rank() == 0:
+                self.folder.stop_request.unlink(missing_ok=True)
             raise Cancelled(f"stopped at step {self.learner.step}, go on with --resume")
 
     def _trainer(self, first: int, last: int) -> Any:

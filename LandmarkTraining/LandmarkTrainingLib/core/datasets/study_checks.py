@@ -88,7 +88,7 @@ def check_places(study: str, landmarks: Sequence[Landmark], stacks: Sequence[Sco
     points = points_in(landmarks)
     for (one, first), (other, second) in combinations(points.items(), 2):
         if np.linalg.norm(first - second) < SAME_PLACE_MM:
-            yield Finding(ERROR, study, f"{one} and {other} lie at the same place", "Move or remove one of them.")
+            yield Finding(WARNING, study, f"{one} and {other} lie at the same place", "Move or remove one of them.")
     beyond_mm = dict(zip(points, _beyond_slices_mm(list(points.values()), stacks), strict=True))
     outside = [name for name, distance in beyond_mm.items() if distance > OUTSIDE_MM]
     between = [name for name, distance in beyond_mm.items() if 0 < distance <= OUTSIDE_MM]
