@@ -23,14 +23,15 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 #: The command with a network that takes for ever.
 ENDLESS = """
 import sys, time
+from types import SimpleNamespace
 from AutoVolumeCalibrationLib.cli.main import entry_point
 from AutoVolumeCalibrationLib.core import bundles, pipeline
 
-def locate(stacks, protocol, model, progress, cancelled):
+def locate(stacks, protocol, model, progress, cancelled, *, given):
     print("detecting", flush=True)
     time.sleep(60)
 
-bundles.load_model = lambda name, device: None
+bundles.load_model = lambda name, device: SimpleNamespace(sequential=False)
 pipeline.locate = locate
 entry_point()
 """

@@ -226,7 +226,7 @@ def raising(error):
     return fail
 
 
-def cancelled_half_way(stacks, protocol, model, progress, cancelled):
+def cancelled_half_way(stacks, protocol, model, progress, cancelled, *, given):
     progress(0.5)
     raise KeyboardInterrupt
 

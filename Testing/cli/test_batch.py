@@ -128,11 +128,11 @@ def test_where_every_study_fails_the_table_says_why(autovolume, tmp_path):
 def test_a_cancelled_batch_keeps_what_it_has_done(autovolume, studies, tmp_path, monkeypatch):
     locate, calls = pipeline.locate, []
 
-    def cancelled_at_the_second(*arguments):
+    def cancelled_at_the_second(*arguments, **options):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return locate(*arguments)
+        return locate(*arguments, **options)
 
     monkeypatch.setattr(pipeline, "locate", cancelled_at_the_second)
     ran = autovolume("batch", studies, "--output", tmp_path / "out")

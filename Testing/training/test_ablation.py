@@ -56,7 +56,7 @@ PLAN = {
 def brain_heads():
     """Toy heads with the brain's landmarks."""
     toy = toy_heads(4.0)
-    places = torch.tensor([mark.reference_mm for mark in CONSTELLATION.landmarks]).float()
+    places = torch.tensor(np.array([mark.reference_mm for mark in CONSTELLATION.landmarks])).float()
     return LabelHeads(toy.tissues, toy.voxel_from_head, places[None], NAMES)
 
 

@@ -239,7 +239,7 @@ def test_what_a_model_sees_on_a_slice_is_a_point_on_that_slice_above_the_thresho
     heights = np.array([[0.9, 0.1], [0.5, 0.6]])
     seen = detection.StackDetections("sagittal", axes, np.array([-6.0, 6.0]), peaks, heights, np.ones((2, 2, 2)))
     located = localisation.Located((), (), (seen,))
-    monkeypatch.setattr(localisation, "locate", lambda stacks, protocol, model: located)
+    monkeypatch.setattr(localisation, "locate", lambda stacks, protocol, model, given: located)
     model = SimpleNamespace(names=("AC", "PC"), threshold=0.5)
     left, right = see_slices((), None, model)
     assert (left.stack_index, left.slice_index, right.slice_index) == (0, 0, 1)

@@ -1,13 +1,18 @@
 """From folders to slices: what is learnt from, what is only watched, and that they are of different people."""
 
+import numpy as np
 import pytest
+import torch
 
 from AutoVolumeCalibrationLib.core.dataset import write_dataset
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from labelled_studies import spot_study
+from LandmarkTrainingLib.core import training_data
 from LandmarkTrainingLib.core.config import TrainingConfig
+from LandmarkTrainingLib.core.simulator.volume_heads import VolumeHead
 from LandmarkTrainingLib.core.training_data import DataFolders, load_training_data
+from toy_heads import toy_heads
 
 CONSTELLATION = load_protocol("BrainAcPc").constellation
 PLACES = {mark.name: mark.reference_mm for mark in CONSTELLATION.landmarks}
@@ -75,3 +80,19 @@ def test_an_empty_data_set_is_named(tmp_path):
 def test_shares_beyond_the_whole_are_refused(tmp_path):
     with pytest.raises(UsageError, match="nothing to learn from"):
         load(DataFolders(datasets=(written(tmp_path / "a", "ann"),)), study_fraction=0.0)
+
+
+def test_no_data_at_all_are_refused():
+    with pytest.raises(UsageError, match="nothing to learn from"):
+        load(DataFolders())
+
+
+def test_volumes_alone_are_watched_too_with_a_warning(tmp_path, monkeypatch, caplog):
+    heads = toy_heads(4.0)
+    places = torch.tensor(np.array([mark.reference_mm for mark in CONSTELLATION.landmarks])).float()
+    volume = VolumeHead(heads.tissues[0] / 25.0, heads.voxel_from_head[0], places)
+    monkeypatch.setattr(training_data, "list_heads", lambda *_: [])
+    monkeypatch.setattr(training_data, "load_volume_heads", lambda *_: [volume])
+    monkeypatch.setattr(training_data, "CHECK_SLICES", 3)
+    data = load(DataFolders(volumes=tmp_path), volume_fraction=1.0)
+    assert len(data.check.images) == 3 and "looks too good" in caplog.text

@@ -31,7 +31,7 @@ from .case_log import CaseResult
 from .case_measures import MEASURES, case_measures
 from .dataset_measurement import GEOMETRY
 from .keypoint_metrics import PresenceScores
-from .metrics import markdown_table
+from .metrics import finite_or_none, markdown_table
 from .model_comparison import CONFIDENCE, Comparison, Difference, Measured, ModelResult, Verdict
 from .statistics import Interval
 
@@ -162,11 +162,11 @@ def _model(result: ModelResult) -> dict[str, Any]:
         "cases": result.cases,
         "refused": result.refused,
         "failures": result.failures,
-        "seconds": _known(result.seconds),
+        "seconds": finite_or_none(result.seconds),
         "measures": {name: _measured_as_dict(measured) for name, measured in result.measures.items()},
-        "success": {f"{radius:g}": _known(share) for radius, share in result.success.items()},
-        "similarity": _known(result.similarity),
-        "mean_average_precision": _known(result.mean_average_precision),
+        "success": {f"{radius:g}": finite_or_none(share) for radius, share in result.success.items()},
+        "similarity": finite_or_none(result.similarity),
+        "mean_average_precision": finite_or_none(result.mean_average_precision),
         "presence": _presence(result.presence),
         "differences": {name: _difference_as_dict(difference) for name, difference in result.differences.items()},
         "verdict": _verdict(result.verdict),
@@ -177,7 +177,7 @@ def _measured_as_dict(measured: Measured) -> dict[str, Any]:
     median = measured.median
     numbers = {"median": median.estimate, "low": median.low, "high": median.high}
     counts = {"cases": measured.cases, "without_truth": measured.without_truth}
-    return {**{name: _known(number) for name, number in numbers.items()}, **counts}
+    return {**{name: finite_or_none(number) for name, number in numbers.items()}, **counts}
 
 
 def _difference_as_dict(difference: Difference) -> dict[str, Any]:
@@ -192,11 +192,11 @@ def _difference_as_dict(difference: Difference) -> dict[str, Any]:
         "worst": difference.worst,
     }
     counts = {"subjects": difference.subjects, "cases": difference.cases}
-    return {**{name: _known(number) for name, number in numbers.items()}, **counts}
+    return {**{name: finite_or_none(number) for name, number in numbers.items()}, **counts}
 
 
 def _presence(scores: PresenceScores) -> dict[str, float | None]:
-    return {name: _known(getattr(scores, name)) for name in ("precision", "recall", "f1")}
+    return {name: finite_or_none(getattr(scores, name)) for name in ("precision", "recall", "f1")}
 
 
 def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
@@ -205,10 +205,5 @@ def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
 
 def _case(case: CaseResult, subject: str) -> dict[str, Any]:
     name = case.head if case.geometry == GEOMETRY else f"{case.head}, pose {case.pose}, {case.geometry}"
-    values = {measure: _known(value) for measure, value in case_measures(case).items()}
+    values = {measure: finite_or_none(value) for measure, value in case_measures(case).items()}
     return {"case": name, "subject": subject, "model": case.method, "failure": case.failure, **values}
-
-
-def _known(value: float) -> float | None:
-    """A finite number rounded for reading; None for another."""
-    return round(float(value), 4) if math.isfinite(value) else None

@@ -26,7 +26,7 @@ from AutoVolumeCalibrationLib.core.whole_files import write_text
 
 from .cross_validation import FORMAT, FoldResult
 from .fold_measurement import PointError
-from .metrics import markdown_table, success_rates, summarize
+from .metrics import finite_or_none, markdown_table, success_rates, summarize
 from .statistics import bootstrap_interval, compare_paired
 from .watching import NEAR_MM
 
@@ -90,11 +90,11 @@ def _pooled(points: Sequence[PointError], error_of: Callable[[PointError], float
     return {
         "points": len(errors),
         "subjects": len(set(subjects)),
-        "median": _known(median.estimate),
-        "low": _known(median.low),
-        "high": _known(median.high),
-        "p95": _known(summarize(errors).p95),
-        "success": {f"{radius:g}": _known(share) for radius, share in success_rates(errors).items()},
+        "median": finite_or_none(median.estimate),
+        "low": finite_or_none(median.low),
+        "high": finite_or_none(median.high),
+        "p95": finite_or_none(summarize(errors).p95),
+        "success": {f"{radius:g}": finite_or_none(share) for radius, share in success_rates(errors).items()},
     }
 
 
@@ -105,7 +105,11 @@ def _difference(points: Sequence[PointError]) -> dict[str, Any]:
     )
     mean = found.difference
     numbers = {"mean": mean.estimate, "low": mean.low, "high": mean.high, "p": found.p_value}
-    return {**{key: _known(value) for key, value in numbers.items()}, "subjects": found.subjects, "points": found.cases}
+    return {
+        **{key: finite_or_none(value) for key, value in numbers.items()},
+        "subjects": found.subjects,
+        "points": found.cases,
+    }
 
 
 def _fold(fold: FoldResult) -> dict[str, Any]:
@@ -123,7 +127,7 @@ def _by(
 
 def _part(errors: Sequence[float]) -> dict[str, Any]:
     summary = summarize(errors)
-    return {"points": summary.count, "median": _known(summary.median), "p95": _known(summary.p95)}
+    return {"points": summary.count, "median": finite_or_none(summary.median), "p95": finite_or_none(summary.p95)}
 
 
 def _pooled_table(summary: Mapping[str, Any]) -> str:
@@ -174,8 +178,3 @@ def _with_interval(estimate: float | None, low: float | None, high: float | None
 
 def _number(value: float | None, form: str = "{:.2f}") -> str:
     return "-" if value is None else form.format(value)
-
-
-def _known(value: float) -> float | None:
-    """A finite number rounded for reading; None for another."""
-    return round(float(value), 4) if math.isfinite(value) else None

@@ -69,26 +69,31 @@ class Learner:
     def learn(self, batch: SliceBatch, number: int) -> torch.Tensor:
         """Learn from batch ``number`` of the run; gives its loss (a detached scalar).
 
-        What is random in it (dropout, blending, ...) depends on the run's seed and the number alone. The optimiser
-        steps once the gradients of ``accumulation`` batches are gathered.
+        The optimiser steps once the gradients of ``accumulation`` batches are gathered.
         """
-        seed = (self.config.seed, number)
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
-        image, targets = self._prepare(batch, seed)
         last = self._gathered + 1 == self.config.accumulation
-        hold_frozen_norms(self.network.train())
         # Gradients of several processes are averaged once a step, not once a batch.
         with nullcontext() if last else self._without_exchange():
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
-                outputs = self._answer(image, targets, seed)
-            loss = self.loss(outputs, targets)
-            if self.config.l1:
-                loss = loss + self.config.l1 * l1_penalty(self.network.parameters())
+            loss = self.loss_of(batch, number)
             (loss / self.config.accumulation).backward()
         self._gathered += 1
         if last:
             self._take_step()
         return loss.detach()
+
+    def loss_of(self, batch: SliceBatch, number: int) -> torch.Tensor:
+        """Loss of batch ``number`` of the run, with its gradient.
+
+        What is random in it (dropout, blending, ...) depends on the run's seed and the number alone.
+        """
+        seed = (self.config.seed, number)
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
+        image, targets = self._prepare(batch, seed)
+        hold_frozen_norms(self.network.train())
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+            outputs = self._answer(image, targets, seed)
+        loss = self.loss(outputs, targets)
+        return loss + self.config.l1 * l1_penalty(self.network.parameters()) if self.config.l1 else loss
 
     def checked(self, error: float) -> None:
         """Tell the schedule the error on the check slices."""

@@ -6,6 +6,7 @@ hides cut-off anatomy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -178,6 +179,11 @@ def summarize(values: Iterable[float]) -> Summary:
     if not len(array):
         return Summary(0, *[float("nan")] * 3)
     return Summary(len(array), float(np.median(array)), float(array.mean()), float(np.percentile(array, 95)))
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """A finite number rounded for reading, for JSON; None for another."""
+    return round(float(value), 4) if value is not None and math.isfinite(value) else None
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

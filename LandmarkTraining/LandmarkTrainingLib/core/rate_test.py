@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from AutoVolumeCalibrationLib.core.json_files import json_text
@@ -15,31 +14,14 @@ from AutoVolumeCalibrationLib.core.whole_files import write_text
 
 from .batches import Batches, TrainingData
 from .config import TrainingConfig
-from .freezing import hold_frozen_norms
 from .learner import Learner
 from .learning_rate_finder import RangeTest, find_learning_rate, range_picture
-from .optimisation import l1_penalty
-from .simulator.render import SliceBatch, SliceSettings
+from .simulator.render import SliceSettings
 from .starting_point import starting_network
 from .targets import target_settings
 from .trainer import choose_training_device
 
 PICTURE_FILE, JSON_FILE = "range.png", "range.json"
-
-
-class RangeLearner(Learner):
-    """A learner whose steps are taken by somebody else."""
-
-    def loss_of(self, batch: SliceBatch, number: int) -> torch.Tensor:
-        """Loss of a batch as ``learn`` has it, with its gradient; the same randomness for the same ``number``."""
-        seed = (self.config.seed, number)
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
-        image, targets = self._prepare(batch, seed)
-        hold_frozen_norms(self.network.train())
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
-            outputs = self._answer(image, targets, seed)
-        loss = self.loss(outputs, targets)
-        return loss + self.config.l1 * l1_penalty(self.network.parameters()) if self.config.l1 else loss
 
 
 def try_rates(
@@ -64,7 +46,7 @@ def try_rates(
     device = choose_training_device(config.device)
     targets = target_settings(config, slices or SliceSettings())
     network, _ = starting_network(config, data.names, targets)
-    learner, batches = RangeLearner(network, config, targets, device), Batches(data.source, config)
+    learner, batches = Learner(network, config, targets, device), Batches(data.source, config)
     return find_learning_rate(
         learner.network,
         learner.optimizer,

@@ -94,11 +94,12 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
         "subjects": len({subject_of(study) for study in studies}),
         LEARNT_SUBJECTS: sorted(_learnt_subjects(studies, config)),
     }
+    source = _mixed(parts)
     if not kept_back and not check_heads:
-        logger.warning("no study is kept back: the error is watched on what is learnt from, and looks too good")
+        logger.warning("nothing is kept back: the error is watched on what is learnt from, and looks too good")
         kept_back = studies
-    check = _check_slices(kept_back, check_heads, constellation, slices)
-    return TrainingData(names, mirror, _mixed(parts), check, check_heads, facts)
+    check = _check_slices(kept_back, check_heads, source, constellation, slices)
+    return TrainingData(names, mirror, source, check, check_heads, facts)
 
 
 def _learnt_subjects(studies: Sequence[LabelledStudy], config: TrainingConfig) -> frozenset[str]:
@@ -143,13 +144,16 @@ def _require_apart(studies: Sequence[LabelledStudy], kept_back: Sequence[Labelle
 def _check_slices(
     studies: Sequence[LabelledStudy],
     heads: LabelHeads | None,
+    source: SliceSource,
     constellation: Constellation,
     slices: SliceSettings,
 ) -> SliceBatch:
-    """Slices of studies that are not learnt from; else simulated ones of heads that are not learnt from."""
+    """Slices of the studies; else simulated ones of the heads; where there is neither, some of the source itself."""
     names, mirror = constellation.names, constellation.mirror_indices
     if studies:
         return StudySource(studies, names, mirror, slices, Augmentation.none()).all_slices()
+    if heads is None:
+        return source.batch(CHECK_SLICES, (CHECK_SEED,))
     return simulate_batch(heads, mirror, CHECK_SLICES, (CHECK_SEED,), slices)
 
 

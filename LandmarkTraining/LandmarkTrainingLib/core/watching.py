@@ -22,10 +22,15 @@ def peaks_of_batch(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """In-plane errors (b, k, 2) as (row, column) mm, peak heights (b, k) and moments (b, k, 2, 2) mm^2."""
     network.eval()
-    heatmaps = torch.cat([network(part.to(device)).float().cpu() for part in encode(batch).split(16)])
-    peaks = decode_peaks(heatmaps, targets.sigma_pixels)
-    error = (to_image_pixels(peaks.positions, targets.stem) - batch.points.numpy()) * targets.pixel_mm
-    return error, peaks.heights, peaks.moments * (targets.pixel_mm * targets.stem) ** 2
+    # Part by part: the heatmaps of a whole validation set would fill the memory.
+    parts = [
+        decode_peaks(network(part.to(device)).float().cpu(), targets.sigma_pixels) for part in encode(batch).split(16)
+    ]
+    positions, heights, moments = (
+        np.concatenate([getattr(peaks, name) for peaks in parts]) for name in ("positions", "heights", "moments")
+    )
+    error = (to_image_pixels(positions, targets.stem) - batch.points.numpy()) * targets.pixel_mm
+    return error, heights, moments * (targets.pixel_mm * targets.stem) ** 2
 
 
 def inplane_errors_mm(
