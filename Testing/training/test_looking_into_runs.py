@@ -24,7 +24,7 @@ def test_a_network_in_groups_is_tried_too():
     inner = {"inner": "unet", "inner_options": {"features": [4] * 6}, "stem": 2, "group_size": 2}
     config = SMALL.replaced({"architecture": "iterative", "options": inner, "known_fraction": 0.5})
     data = toy_data(source=SameBatch(one_batch(config)))
-    assert len(try_rates(config, data, lowest=1e-5, highest=1e-2, steps=4, slices=SLICES).losses) <= 4
+    assert try_rates(config, data, lowest=1e-5, highest=1.0, steps=25, slices=SLICES).suggestion > 1e-5
 
 
 def test_the_range_test_of_a_run_suggests_a_rate_at_which_it_learns():
