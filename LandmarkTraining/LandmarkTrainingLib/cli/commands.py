@@ -20,6 +20,8 @@ from LandmarkTrainingLib.cli import (
     xray_commands,
 )
 
+from .run_arguments import at_least
+
 if TYPE_CHECKING:
     from LandmarkTrainingLib.core.baselines import Template
 
@@ -53,9 +55,9 @@ def _register_render(commands: argparse._SubParsersAction) -> None:
     source.add_argument("--volumes", type=Path, metavar="DIR", help="real volumes (heads.csv): random poses")
     render.add_argument("--split", default="train", choices=("train", "validation"), help="of the volumes")
     render.add_argument("--output", required=True, type=Path, metavar="DIR")
-    render.add_argument("--count", type=int, default=10, help="studies (default: 10)")
-    render.add_argument("--slices", type=int, default=5, help="per plane (default: 5)")
-    render.add_argument("--seed", type=int, default=0)
+    render.add_argument("--count", type=at_least(1), default=10, help="studies (default: 10)")
+    render.add_argument("--slices", type=at_least(1), default=5, help="per plane (default: 5)")
+    render.add_argument("--seed", type=at_least(0), default=0)
     render.set_defaults(run=run_render)
 
 
@@ -65,7 +67,7 @@ def _register_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--split", default="validation", choices=("train", "validation"))
     evaluate.add_argument("--model", metavar="NAME|DIR", help="default: the current one")
     evaluate.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE")
-    evaluate.add_argument("--poses", type=int, default=5, help="random poses per head (default: 5)")
+    evaluate.add_argument("--poses", type=at_least(1), default=5, help="random poses per head (default: 5)")
     evaluate.add_argument("--slices", type=int, nargs="+", default=[5, 1], choices=(1, 3, 5), help="per plane")
     evaluate.add_argument("--heads", nargs="+", metavar="ID", help="only these heads")
     evaluate.add_argument("--template", metavar="ID", help="head of split train for the registration baseline")
@@ -114,6 +116,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     """``autovolume evaluate``."""
     from AutoVolumeCalibrationLib.core.bundles import load_model
     from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from AutoVolumeCalibrationLib.core.results import require_place
     from AutoVolumeCalibrationLib.core.whole_files import write_text
     from LandmarkTrainingLib.core import evaluation, methods
     from LandmarkTrainingLib.core.bundle_export import record_measurement
@@ -125,7 +128,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model, arguments.device)
     template = _template(arguments) if arguments.template else None
     chosen = [h for h in list_heads(arguments.data, arguments.split) if h.id in (arguments.heads or [h.id])]
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    require_place(arguments.output, overwrite=True)
     results = evaluation.evaluate(
         methods.standard_methods(model, protocol, template),
         protocol,

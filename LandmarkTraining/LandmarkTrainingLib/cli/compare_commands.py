@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .run_arguments import at_least
+
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.protocols import Protocol
     from LandmarkTrainingLib.core.comparison_run import Contestants
@@ -20,7 +22,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     data.add_argument("--dataset", type=Path, metavar="DIR", help="a data set that no model learnt from")
     data.add_argument("--data", type=Path, metavar="DIR", help="real heads (heads.csv) in random poses, as evaluate")
     compare.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE")
-    compare.add_argument("--poses", type=int, default=2, help="random poses per head of --data (default: 2)")
+    compare.add_argument("--poses", type=at_least(1), default=2, help="random poses per head of --data (default: 2)")
     compare.add_argument(
         "--slices", type=int, nargs="+", default=[5, 1], choices=(1, 3, 5), help="per plane, of --data (default: 5 1)"
     )

@@ -41,4 +41,4 @@ def run_cross_validation(arguments: argparse.Namespace) -> int:
 
 def _say(fold: int, folds: int, step: int, steps: int, line: Mapping[str, Any]) -> None:
     left = line["seconds_left"] / 60
-    print(f"fold {fold} of {folds}, step {step} of {steps}: loss {line['loss']:.3f}, {left:.0f} min left", flush=True)
+    print(f"fold {fold} of {folds}, step {step} of {steps}: loss {line['loss']:.4g}, {left:.0f} min left", flush=True)

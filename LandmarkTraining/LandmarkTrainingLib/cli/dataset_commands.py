@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .run_arguments import at_least
+
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
     from AutoVolumeCalibrationLib.core.protocols import Protocol
@@ -43,9 +45,9 @@ def _register_build(kinds: argparse._SubParsersAction) -> None:
         "--archive", type=Path, metavar="FOLDER", help="DICOM studies: localizers, and the boxes planned on them"
     )
     _add_protocol(build)
-    build.add_argument("--poses", type=int, default=10, metavar="N", help="random poses of a volume (default: 10)")
-    build.add_argument("--slices", type=int, default=5, metavar="N", help="per plane of a volume (default: 5)")
-    build.add_argument("--seed", type=int, default=0, help="of the poses")
+    build.add_argument("--poses", type=at_least(1), default=10, metavar="N", help="random poses a volume (default: 10)")
+    build.add_argument("--slices", type=at_least(1), default=5, metavar="N", help="per plane of a volume (default: 5)")
+    build.add_argument("--seed", type=at_least(0), default=0, help="of the poses")
     build.add_argument(
         "--series",
         default="*",
@@ -60,7 +62,7 @@ def _register_check(kinds: argparse._SubParsersAction) -> None:
     check.add_argument("dataset", type=Path, metavar="DATASET")
     _add_protocol(check)
     check.add_argument("--folds", type=int, metavar="N", help="deal the persons into so many folds and check these too")
-    check.add_argument("--seed", type=int, default=0, help="of the folds")
+    check.add_argument("--seed", type=at_least(0), default=0, help="of the folds")
     check.set_defaults(run=run_check)
 
 
@@ -146,13 +148,10 @@ def run_protocol(arguments: argparse.Namespace) -> int:
 
 
 def _candidates(arguments: argparse.Namespace) -> Iterator[Candidate | Skipped]:
-    from AutoVolumeCalibrationLib.core.errors import UsageError
     from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
     from LandmarkTrainingLib.core.datasets.from_archive import archive_candidates
     from LandmarkTrainingLib.core.datasets.from_files import scout_candidates, volume_candidates
 
-    if min(arguments.poses, arguments.slices) < 1:
-        raise UsageError("--poses and --slices have to be 1 or more", remedy="Give larger numbers.")
     if arguments.scouts:
         return scout_candidates(arguments.scouts)
     if arguments.volumes:

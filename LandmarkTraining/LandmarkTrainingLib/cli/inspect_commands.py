@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from LandmarkTrainingLib.core.bundle_inspection import InspectedModel
 
 
@@ -27,31 +29,36 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run_inspect(arguments: argparse.Namespace) -> int:
     """``autovolume inspect``: kernels always, feature maps and heatmaps with scouts."""
     from AutoVolumeCalibrationLib.core.errors import UsageError
+    from AutoVolumeCalibrationLib.core.results import require_place
     from LandmarkTrainingLib.core.bundle_inspection import open_model
     from LandmarkTrainingLib.core.pictures import kernel_picture
 
     if arguments.layer and not arguments.scouts:
         raise UsageError("feature maps are those of a slice", remedy="Give --scouts.")
     model = open_model(arguments.model)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    written = [arguments.output / "kernels.png"]
-    kernel_picture(model.network, written[0])
-    if arguments.scouts:
-        written += _draw_slice(model, arguments)
+    image = _read_slice(model, arguments) if arguments.scouts else None
+    require_place(arguments.output, overwrite=True)
+    written = [] if image is None else _draw_slice(model, image, arguments)
+    written.append(arguments.output / "kernels.png")
+    kernel_picture(model.network, written[-1])
     for path in written:
         print(f"written {path}")
     print(f"layers: {', '.join(model.layers())}")
     return 0
 
 
-def _draw_slice(model: InspectedModel, arguments: argparse.Namespace) -> list[Path]:
+def _read_slice(model: InspectedModel, arguments: argparse.Namespace) -> torch.Tensor:
     from AutoVolumeCalibrationLib.core.readers import read_scouts
     from LandmarkTrainingLib.core.bundle_inspection import slice_as_seen
+
+    stacks = read_scouts(arguments.scouts, force=True)
+    return slice_as_seen(model, stacks, arguments.plane, arguments.slice)
+
+
+def _draw_slice(model: InspectedModel, image: torch.Tensor, arguments: argparse.Namespace) -> list[Path]:
     from LandmarkTrainingLib.core.heatmap_picture import heatmap_picture
     from LandmarkTrainingLib.core.pictures import feature_picture
 
-    stacks = read_scouts(arguments.scouts, force=True)
-    image = slice_as_seen(model, stacks, arguments.plane, arguments.slice)
     maps = {name: arguments.output / f"features_{arguments.plane}_{name}.png" for name in arguments.layer}
     for name, path in maps.items():
         feature_picture(model.network, image, name, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,21 @@ def add_run_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add the flags of these names (``*DATA``, "model", ``*SETTINGS``), each with the same meaning everywhere."""
     for name in names:
         parser.add_argument(f"--{name}", **_FLAGS[name])
+
+
+def at_least(lowest: int) -> Callable[[str], int]:
+    """Type of a flag that takes a whole number not below ``lowest``."""
+
+    def whole_number(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = lowest - 1
+        if number < lowest:
+            raise argparse.ArgumentTypeError(f"{text} is no whole number of {lowest} or more")
+        return number
+
+    return whole_number
 
 
 def named_folders(arguments: argparse.Namespace) -> DataFolders:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .run_arguments import DATA, SETTINGS, add_run_arguments, named_folders
+from .run_arguments import DATA, SETTINGS, add_run_arguments, at_least, named_folders
 
 if TYPE_CHECKING:
     from LandmarkTrainingLib.core.search import SearchPlan, TrialRecord
@@ -17,9 +17,11 @@ def register(commands: argparse._SubParsersAction) -> None:
     search = commands.add_parser("search", help="search for better settings (Optuna); can be interrupted")
     search.add_argument("--output", required=True, type=Path, metavar="DIR", help="trials (resumed), best.json")
     search.add_argument("--space", type=Path, metavar="FILE", help="JSON: setting -> list or {low, high, log, step}")
-    search.add_argument("--trials", type=int, default=20, help="in all, those of earlier calls included (default: 20)")
+    search.add_argument(
+        "--trials", type=at_least(1), default=20, help="in all, with those of earlier calls (default: 20)"
+    )
     add_run_arguments(search, "model", *DATA, *SETTINGS)
-    search.add_argument("--seed", type=int, default=0, help="of the values drawn (default: 0)")
+    search.add_argument("--seed", type=at_least(0), default=0, help="of the values drawn (default: 0)")
     search.set_defaults(run=run_search)
 
 

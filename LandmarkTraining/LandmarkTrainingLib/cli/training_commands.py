@@ -67,7 +67,7 @@ def _run(arguments: argparse.Namespace, base: str | None) -> int:
 
 def _say(step: int, steps: int, line: Mapping[str, Any]) -> None:
     error, left = line["check_median_mm"], line["seconds_left"]
-    text = f"step {step} of {steps}: loss {line['loss']:.3f}, in-plane error {error:.2f} mm, {left / 60:.0f} min left"
+    text = f"step {step} of {steps}: loss {line['loss']:.4g}, in-plane error {error:.2f} mm, {left / 60:.0f} min left"
     print(text, flush=True)
 
 

@@ -46,5 +46,5 @@ def run_xray(arguments: argparse.Namespace) -> int:
 def _say(step: int, steps: int, line: Mapping[str, Any]) -> None:
     """Lengths in the log are pixels of the grid."""
     error, left = line["check_median_mm"], line["seconds_left"]
-    text = f"step {step} of {steps}: loss {line['loss']:.3f}, error {error:.2f} pixels, {left / 60:.0f} min left"
+    text = f"step {step} of {steps}: loss {line['loss']:.4g}, error {error:.2f} pixels, {left / 60:.0f} min left"
     print(text, flush=True)

@@ -27,6 +27,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.json_files import json_text, read_json
 from AutoVolumeCalibrationLib.core.networks import find_architecture
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.results import require_place
 from AutoVolumeCalibrationLib.core.whole_files import replacing, write_text
 
 from .augmentation import Augmentation
@@ -169,7 +170,7 @@ class _Bench:
         self.plan, self.data, self.slices = plan, data, slices
         self.constellation = load_protocol(plan.base.protocol).constellation
         self.mirror, self.names = self.constellation.mirror_indices, self.constellation.names
-        output.mkdir(parents=True, exist_ok=True)
+        require_place(output, overwrite=True)
         heads = load_label_heads(labels, plan.base.check_heads, self.names)
         self.check = simulate_batch(heads, self.mirror, CHECK_SLICES, (CHECK_SEED,), SliceSettings())
         self.images = self._images(labels, output / f"images-{plan.images}.pt")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +29,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file may fail anywhere in the unpickler
         raise ModelError("is no readable checkpoint", source=str(path), remedy="Start the run anew.") from error
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Where the state of ``path`` is put into a network and the like: ModelError if it does not suit them."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise ModelError(
+            "does not fit the run's settings",
+            source=str(path),
+            remedy="Resume with the network, optimizer, schedule and protocol it began with, or start the run anew.",
+        ) from error

@@ -11,6 +11,7 @@ from AutoVolumeCalibrationLib.core.dataset import LabelledStudy, study_folder, s
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.protocols import Protocol
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
+from AutoVolumeCalibrationLib.core.results import require_place
 from AutoVolumeCalibrationLib.core.user_models import model_folder
 
 from .case_log import CaseResult
@@ -83,7 +84,7 @@ def compare_on_dataset(
         raise UsageError(
             "the models learnt from every subject in it", source=str(folder), remedy="Compare on other cases."
         )
-    output.mkdir(parents=True, exist_ok=True)
+    require_place(output, overwrite=True)
     cases = measure_on_dataset(contestants.methods, protocol, folder, chosen, log=output / LOG_FILE, progress=progress)
     left_out = tuple(name for name in subjects if name not in chosen)
     data = ComparisonData("dataset", str(folder.resolve()), fingerprint, subjects, left_out)
@@ -106,7 +107,7 @@ def compare_on_heads(
     Raises:
         InputError: a head cannot be read, or the output folder keeps cases of other conditions.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    require_place(output, overwrite=True)
     cases: list[CaseResult] = evaluate(
         contestants.methods,
         protocol,

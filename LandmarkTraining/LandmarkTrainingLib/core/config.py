@@ -4,11 +4,63 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
+
+#: What makes sense of a number, in words, and whether one does. Infinity and NaN never do.
+_Range = tuple[str, Callable[[float], bool]]
+_POSITIVE: _Range = ("above 0", lambda value: value > 0)
+_NOT_NEGATIVE: _Range = ("0 or more", lambda value: value >= 0)
+_AT_LEAST_ONE: _Range = ("1 or more", lambda value: value >= 1)
+_SHARE: _Range = ("from 0 to 1", lambda value: 0 <= value <= 1)
+_BELOW_ONE: _Range = ("from 0 to below 1", lambda value: 0 <= value < 1)
+
+_RANGES: Mapping[str, _Range] = {
+    "learning_rate": _POSITIVE,
+    "sigma_mm": _POSITIVE,
+    "tau_mm": _POSITIVE,
+    "gradient_clip": _POSITIVE,
+    "peak_weight": _NOT_NEGATIVE,
+    "weight_decay": _NOT_NEGATIVE,
+    "l1": _NOT_NEGATIVE,
+    "warmup_steps": _NOT_NEGATIVE,
+    "unfreeze_step": _NOT_NEGATIVE,
+    "patience": _NOT_NEGATIVE,
+    "picture_steps": _NOT_NEGATIVE,
+    "workers": _NOT_NEGATIVE,
+    "seed": _NOT_NEGATIVE,
+    "folds": _NOT_NEGATIVE,
+    "fold": _NOT_NEGATIVE,
+    "batch_size": _AT_LEAST_ONE,
+    "steps": _AT_LEAST_ONE,
+    "checkpoint_steps": _AT_LEAST_ONE,
+    "accumulation": _AT_LEAST_ONE,
+    "threads": _AT_LEAST_ONE,
+    "volume_fraction": _SHARE,
+    "study_fraction": _SHARE,
+    "mixup": _SHARE,
+    "known_fraction": _SHARE,
+    "teacher_forcing": _SHARE,
+    "cutout": _BELOW_ONE,
+    "ema_decay": _BELOW_ONE,
+}
+
+#: Kind of what the rows hold.
+_MEMBERS: Mapping[str, type] = {
+    "freeze": str,
+    "train_heads": int,
+    "check_heads": int,
+    "losses": dict,
+    "point_losses": dict,
+    "loggers": str,
+}
+
+_REMEDY = "Give a JSON file with settings, such as the config.json of a run."
 
 
 @dataclass(frozen=True)
@@ -53,6 +105,9 @@ class TrainingConfig:
         threads, workers: processor threads of the network, processes that make batches.
         seed: of everything random.
         training_data: what the network learnt from and under which licence, in words, for the bundle's metadata.
+
+    Raises:
+        UsageError: a setting makes no sense: a number outside of its range, a row with members of another kind.
     """
 
     name: str = "brain-scout"
@@ -106,6 +161,10 @@ class TrainingConfig:
     seed: int = 0
     training_data: str = ""
 
+    def __post_init__(self) -> None:
+        for name in (entry.name for entry in dataclasses.fields(self)):
+            _require_sense(name, getattr(self, name), "setting")
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
@@ -119,21 +178,41 @@ class TrainingConfig:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UsageError(f"is no training configuration ({error})", source=str(path)) from error
+            raise UsageError(f"is no training configuration ({error})", source=str(path), remedy=_REMEDY) from error
         # A bundle's configs/train.json keeps the settings beside what MONAI reads.
         settings = values.get("training", values) if isinstance(values, dict) else None
         if not isinstance(settings, dict):
-            raise UsageError("is no training configuration (not a JSON object)", source=str(path))
+            raise UsageError("is no training configuration (not a JSON object)", source=str(path), remedy=_REMEDY)
         return (base or TrainingConfig()).replaced(settings, source=str(path))
 
     def replaced(self, values: dict[str, Any], source: str = "setting") -> TrainingConfig:
-        """This configuration with some settings changed, each checked against the kind of its default."""
+        """This configuration with some settings changed, each checked against the kind of its default and its range.
+
+        Raises:
+            UsageError: a setting is unknown, of another kind, or makes no sense; with ``source``, where it comes from.
+        """
         defaults = dataclasses.asdict(self)
         unknown = sorted(set(values) - set(defaults))
         if unknown:
             raise UsageError(f"unknown setting {unknown[0]}", source=source, remedy=f"Known: {', '.join(defaults)}.")
         converted = {key: _like(defaults[key], value, f"{source}: {key}") for key, value in values.items()}
+        for key, value in converted.items():
+            _require_sense(key, value, source)
         return dataclasses.replace(self, **converted)
+
+
+def _require_sense(name: str, value: Any, source: str) -> None:
+    """UsageError where the value of a setting, of the right kind, makes no sense."""
+    words, makes_sense = _RANGES.get(name, ("", None))
+    if makes_sense and not (math.isfinite(value) and makes_sense(value)):
+        raise UsageError(f"{name} {value} makes no sense", source=source, remedy=f"Give a number {words}.")
+    kind = _MEMBERS.get(name)
+    if kind and not all(type(member) is kind for member in value):
+        raise UsageError(
+            f"{name} {list(value)} makes no sense", source=source, remedy=f"Give a list of {kind.__name__}."
+        )
+    if name == "name" and not value.strip():
+        raise UsageError("the name is blank", source=source, remedy="Name the bundle that is to come out.")
 
 
 def _like(default: Any, value: Any, source: str) -> Any:
@@ -143,5 +222,9 @@ def _like(default: Any, value: Any, source: str) -> Any:
     if isinstance(default, tuple) and isinstance(value, list):
         return tuple(value)
     if type(default) is not type(value):
-        raise UsageError(f"{value!r} should be a {type(default).__name__}", source=source)
+        raise UsageError(
+            f"{value!r} should be a {type(default).__name__}",
+            source=source,
+            remedy=f"Its default: {json.dumps(default)}.",
+        )
     return value

@@ -23,6 +23,7 @@ from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
 from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
 from AutoVolumeCalibrationLib.core.json_files import json_text, read_json
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.results import require_place
 from AutoVolumeCalibrationLib.core.user_models import model_folder
 from AutoVolumeCalibrationLib.core.whole_files import write_text
 
@@ -186,7 +187,7 @@ def _keep_plan(output: Path, plan: dict[str, Any]) -> None:
         if read_json(path, UsageError, _REMEDY) != json.loads(json_text(plan)):
             raise UsageError("was begun with other data, folds or settings", source=str(path), remedy=_REMEDY)
         return
-    output.mkdir(parents=True, exist_ok=True)
+    require_place(output, overwrite=True)
     write_text(path, json_text(plan))
 
 

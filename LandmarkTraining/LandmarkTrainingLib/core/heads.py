@@ -90,9 +90,13 @@ def list_heads(data_folder: Path | str, split: str) -> list[Head]:
         with open(table, newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.DictReader(file) if row.get("split") == split]
     except OSError as error:
-        raise InputError("the table of heads cannot be read", source=str(table)) from error
+        raise InputError(
+            "the table of heads cannot be read", source=str(table), remedy="Name the folder that holds it."
+        ) from error
     if not rows:
-        raise InputError(f"no head belongs to the split {split!r}", source=str(table))
+        raise InputError(
+            f"no head belongs to the split {split!r}", source=str(table), remedy="Correct its column split."
+        )
     return [_read_head(folder / "heads", row) for row in rows]
 
 
@@ -101,11 +105,11 @@ def _read_head(folder: Path, row: Mapping[str, str]) -> Head:
     points = {name: point for name, point in read_points(path).items() if _is_landmark(name)}
     absent = [name for name in ("AC", "PC") if name not in points]
     if absent:
-        raise InputError(f"has no point {', '.join(absent)}", source=str(path))
+        raise InputError(f"has no point {', '.join(absent)}", source=str(path), remedy="Add it.")
     deviations = read_uncertainties(path)
     unstated = [name for name in points if name not in deviations]
     if unstated:
-        raise InputError(f"has no uncertainty_mm of {', '.join(unstated)}", source=str(path))
+        raise InputError(f"has no uncertainty_mm of {', '.join(unstated)}", source=str(path), remedy="Add it.")
     covariances = {name: np.eye(3) * deviations[name] ** 2 for name in points}
     brain = _read_brain_points(folder, row["id"])
     if brain is not None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 
+from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
 from AutoVolumeCalibrationLib.core.network_input import IN_CHANNELS, encode_slices
-from AutoVolumeCalibrationLib.core.networks import build_network, find_architecture
+from AutoVolumeCalibrationLib.core.networks import ARCHITECTURES, build_network, find_architecture
 
 from .blending import cut_out, mixup_batch
 from .config import TrainingConfig
 from .freezing import freeze, hold_frozen_norms, unfreeze
 from .given_landmarks import given_maps, taught_maps
 from .optimisation import build_optimizer, build_schedule, l1_penalty
+from .options import find_named
 from .processes import in_parallel
 from .simulator.render import SliceBatch, SliceSettings
 from .targets import Targets, TargetSettings, make_targets, target_settings
@@ -28,18 +30,38 @@ def network_options(config: TrainingConfig, landmarks: int, targets: TargetSetti
 
     Args:
         targets: on the simulator's grid when None.
+
+    Raises:
+        UsageError: there is no such network, or an option does not suit it.
     """
+    find_named(ARCHITECTURES, config.architecture, "architecture")
     targets = targets or target_settings(config, SliceSettings())
     options = {**config.options, "in_channels": IN_CHANNELS, "out_channels": landmarks}
-    if "sigma" in find_architecture(config.architecture, options).options:
+    with _settings_at_fault():
+        takes = find_architecture(config.architecture, options).options
+    if "sigma" in takes:
         options["sigma"] = targets.sigma_pixels
     return options
 
 
 def landmark_network(config: TrainingConfig, landmarks: int, targets: TargetSettings | None = None) -> torch.nn.Module:
-    """The run's network for so many landmarks, freshly initialised from the run's seed."""
+    """The run's network for so many landmarks, freshly initialised from the run's seed.
+
+    Raises:
+        UsageError: there is no such network, or an option does not suit it.
+    """
     torch.manual_seed(config.seed)
-    return build_network(config.architecture, network_options(config, landmarks, targets))
+    with _settings_at_fault():
+        return build_network(config.architecture, network_options(config, landmarks, targets))
+
+
+@contextmanager
+def _settings_at_fault() -> Iterator[None]:
+    """A network that cannot be built is no damaged bundle here, but a matter of the run's settings."""
+    try:
+        yield
+    except ModelError as error:
+        raise UsageError(error.what, source="settings", remedy="Correct options.") from error
 
 
 class Learner:
@@ -103,6 +125,7 @@ class Learner:
         """Everything that ``load`` needs to go on exactly here; to be asked for between steps."""
         return {
             "step": self.step,
+            "kinds": self._kinds(),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -110,12 +133,18 @@ class Learner:
         }
 
     def load(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``; an exception of some kind where it is that of another network or optimiser."""
+        if state["kinds"] != self._kinds():  # torch takes one optimiser's state into another, and fails later
+            raise ValueError(f"{state['kinds']} is not {self._kinds()}")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.step = state["step"]
         self._hold_frozen()
+
+    def _kinds(self) -> list[str]:
+        return [self.config.architecture, self.config.optimizer, self.config.schedule]
 
     def _prepare(self, batch: SliceBatch, seed: tuple[int, ...]) -> tuple[torch.Tensor, Targets]:
         config, images, targets = self.config, batch.images, make_targets(batch, self.targets)

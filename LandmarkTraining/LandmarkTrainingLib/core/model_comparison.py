@@ -178,8 +178,9 @@ def judge(result: ModelResult, current: ModelResult) -> Verdict:
             reasons.append(f"{few}, and the mean difference is {difference.mean.estimate:+.2f} mm.")
         if difference.worst > WORSE_MM:
             reasons.append(f"{few}, and one case is worse by {difference.worst:.2f} mm.")
-        passed = f"Median {medians}; no case is worse by more than {WORSE_MM:g} mm, and there are no more failures. "
-        passed += f"That is weak evidence: {difference.subjects} subjects."
+        passed = f"Median {medians}, mean difference {difference.mean.estimate:+.2f} mm; "
+        passed += f"no case is worse by more than {WORSE_MM:g} mm, and there are no more failures. "
+        passed += f"That is weak evidence: {difference.subjects} subject{'s' if difference.subjects > 1 else ''}."
     else:
         stated = f"{difference.mean.estimate:+.2f} mm (90 % interval {difference.mean.low:+.2f} to "
         stated += f"{difference.mean.high:+.2f})"

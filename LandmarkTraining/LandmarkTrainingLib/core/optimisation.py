@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 
-from AutoVolumeCalibrationLib.core.errors import UsageError
-
 from .config import TrainingConfig
 from .options import build_with_options, find_named
 
@@ -181,8 +179,6 @@ def build_schedule(config: TrainingConfig, optimizer: torch.optim.Optimizer) -> 
     """
     course = find_named(COURSES, config.schedule, "schedule")
     built = build_with_options(course, config.schedule_options, f"schedule {config.schedule}")
-    if config.steps < 1:
-        raise UsageError(f"steps {config.steps} should be at least 1")
     return Schedule(optimizer, built, config.steps, config.warmup_steps)
 
 

@@ -44,7 +44,7 @@ def build_with_options(
         raise UsageError(f"{what} has no option {unknown[0]!r}", remedy=f"Its options: {known}.")
     for name, value in options.items():
         if not _is_like(defaults.get(name), value):
-            raise UsageError(f"{what}: {name}={value!r} should be like {defaults[name]!r}")
+            raise UsageError(f"{what}: {name}={value!r} should be like {defaults[name]!r}", remedy="Correct it.")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     try:
         return factory(*positional, **given, **values)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from AutoVolumeCalibrationLib.core.json_files import json_text
+from AutoVolumeCalibrationLib.core.results import require_place
 from AutoVolumeCalibrationLib.core.whole_files import write_text
 
 from .batches import Batches, TrainingData
@@ -60,7 +61,7 @@ def try_rates(
 
 def write_range(folder: Path, test: RangeTest, config: TrainingConfig) -> Sequence[Path]:
     """Curve and numbers in ``folder``; gives the files. UsageError where they cannot be written."""
-    folder.mkdir(parents=True, exist_ok=True)
+    require_place(folder, overwrite=True)
     settings = json.loads(json.dumps(dataclasses.asdict(config)))
     numbers = {"suggestion": test.suggestion, "rates": list(test.rates), "losses": list(test.losses)}
     write_text(folder / JSON_FILE, json_text({**numbers, "settings": settings}))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from AutoVolumeCalibrationLib import __version__
+from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.json_files import json_text
 from AutoVolumeCalibrationLib.core.whole_files import write_text
 
@@ -64,6 +65,11 @@ class RunFolder:
         folder.mkdir(exist_ok=True)
         return folder / f"step_{step:06d}.png"
 
+    def require_new(self) -> None:
+        """UsageError where it holds a run."""
+        if self.checkpoint.exists():
+            raise UsageError("holds a run already", source=str(self.path), remedy="Give --resume or another folder.")
+
     def begin(self, config: TrainingConfig) -> None:
         """Make the folder and keep what the run depends on."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -78,7 +84,8 @@ class RunFolder:
         """Forget the lines after ``last_step``: a run killed between its log and its checkpoint says them again."""
         if not self.log.exists():
             return
-        lines = [line for line in self.log.read_text(encoding="utf-8").splitlines() if _step_of(line) <= last_step]
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in text.splitlines() if _step_of(line) <= last_step]
         write_text(self.log, "".join(line + "\n" for line in lines))
 
     def save(self, state: dict[str, Any]) -> None:
@@ -106,8 +113,8 @@ class RunFolder:
 
 def _step_of(line: str) -> float:
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):  # the last line of a killed run may be half written
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, LookupError):  # the last line of a killed run may be half written
         return float("inf")
 
 

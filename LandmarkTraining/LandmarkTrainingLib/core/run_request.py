@@ -93,7 +93,9 @@ def settings_from_text(text: str) -> dict[str, Any]:
     for line in filter(None, map(str.strip, text.splitlines())):
         name, equals, value = (part.strip() for part in line.partition("="))
         if not name or not equals:
-            raise UsageError(f"{line!r} is not NAME=VALUE", source="settings", remedy="Example: batch_size=4")
+            raise UsageError(
+                f"{line!r} is not NAME=VALUE", source="settings", remedy="Write batch_size=4, for instance."
+            )
         try:
             settings[name] = json.loads(value)
         except ValueError:

@@ -14,9 +14,7 @@ import dataclasses
 import json
 import logging
 import math
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +24,12 @@ import torch
 
 from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError, UsageError
 from AutoVolumeCalibrationLib.core.json_files import json_text, read_json
+from AutoVolumeCalibrationLib.core.results import require_place
 from AutoVolumeCalibrationLib.core.whole_files import write_text
 
 from .config import TrainingConfig
 from .metrics import markdown_table
+from .one_process import alone
 from .search_space import SearchSpace, configured, space_from_dict
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def search(
     _require_optuna()
     plan = _kept_plan(folder, plan)
     space = space_from_dict(plan.space, plan.base, str(folder / "search.json"))
-    with _alone(folder):
+    with alone(folder):
         study = _open_study(folder, plan.base.steps)
         _requeue_stopped(study)
         while len(_records(study, space)) < trials:
@@ -238,7 +238,7 @@ def _kept_plan(folder: Path, plan: SearchPlan | None) -> SearchPlan:
         if plan is None:
             raise UsageError("holds no search to go on with", source=str(folder), remedy="Give --space.")
         space_from_dict(plan.space, plan.base, "space")
-        folder.mkdir(parents=True, exist_ok=True)
+        require_place(folder, overwrite=True)
         write_text(path, json_text(_plan_as_dict(plan)))
         return plan
     kept = read_json(path, UsageError, "Search in another folder.")
@@ -260,26 +260,6 @@ def _plan_as_dict(plan: SearchPlan) -> dict[str, Any]:
         "space": dict(plan.space),
         "base": json.loads(json.dumps(dataclasses.asdict(plan.base))),
     }
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the folder; the operating system lets go of the lock when the process ends."""
-    lock = sqlite3.connect(folder / "search.lock", timeout=0, isolation_level=None)
-    try:
-        _take(lock, folder)
-        yield
-    finally:
-        lock.close()
-
-
-def _take(lock: sqlite3.Connection, folder: Path) -> None:
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        raise UsageError(
-            f"another process is searching in it ({error})", source=str(folder), remedy="Wait for it or stop it."
-        ) from error
 
 
 def _require_optuna() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.results import require_place
 
 from .config import TrainingConfig
 from .run_request import settings_from_text
@@ -65,16 +65,10 @@ def kept_folders(output: Path, folders: DataFolders) -> DataFolders:
         if kept is None:
             raise UsageError("there is nothing to learn from", remedy="Give --dataset, --labels or --volumes.")
         return kept
-    given = _resolved(folders)
+    given = folders.resolved()
     if kept is None:
-        output.mkdir(parents=True, exist_ok=True)
+        require_place(output, overwrite=True)
         given.write(path)
     elif kept != given:
         raise UsageError("was begun with other data", source=str(path), remedy="Search in another folder.")
     return given
-
-
-def _resolved(folders: DataFolders) -> DataFolders:
-    single = {name: getattr(folders, name) for name in ("labels", "volumes", "validation")}
-    resolved = {name: None if path is None else path.resolve() for name, path in single.items()}
-    return dataclasses.replace(folders, **resolved, datasets=tuple(path.resolve() for path in folders.datasets))

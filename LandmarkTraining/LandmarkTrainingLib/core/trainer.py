@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
 
 from . import processes
 from .batches import Batches, Numbers, TrainingData, batch_loader
+from .checkpoints import fitting
 from .config import TrainingConfig
 from .learner import Learner, landmark_network
+from .one_process import alone
 from .pictures import prediction_picture
 from .run_folder import RunFolder
 from .run_logging import SeveralLoggers, open_loggers
@@ -46,6 +48,7 @@ def train(
     network: torch.nn.Module | None = None,
     slices: SliceSettings | None = None,
     resume: bool = False,
+    begun: Callable[[], None] | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> RunFolder:
@@ -55,29 +58,35 @@ def train(
         network: what to train, e.g. with weights of another run; a fresh one of the configuration when None.
         slices: grid of the slices, the simulator's own when None.
         resume: go on from the folder's checkpoint; without it a folder that holds one is refused.
+        begun: called once everything fits, right before the first step: what else the folder is to keep.
         progress: called with (step, steps, line of the log) after each checkpoint.
         cancelled: asked after every step; True ends the run with a checkpoint, like a file ``stop`` in the folder
             and the signals SIGINT and SIGTERM.
 
     Raises:
-        UsageError: the folder holds a run and ``resume`` is False, or the loss is no longer finite.
+        UsageError: the folder holds a run and ``resume`` is False, another process is at work in it, or the loss is no
+            longer finite.
+        ModelError: the checkpoint is damaged, or does not fit the settings.
         Cancelled: the run was stopped; its checkpoint is written.
     """
     folder, slices = RunFolder(run_folder), slices or SliceSettings()
-    if folder.checkpoint.exists() and not resume:
-        raise UsageError("holds a run already", source=str(run_folder), remedy="Give --resume or another folder.")
+    if not resume:
+        folder.require_new()
     torch.set_num_threads(config.threads)
     device = choose_training_device(config.device)
     with processes.process_group(device):
-        if processes.rank() == 0:
-            folder.begin(config)
         targets = target_settings(config, slices)
         network = network or landmark_network(config, len(data.names), targets)
         learner = Learner(network, config, targets, processes.own_device(device))
         run = _Run(learner, data, folder, progress, cancelled)
-        if folder.checkpoint.exists():
-            run.load(folder.load())
-        run.go()
+        with alone(folder.path) if processes.rank() == 0 else nullcontext():
+            if folder.checkpoint.exists():
+                run.load(folder.load())
+            if processes.rank() == 0:
+                folder.begin(config)  # last: a run whose checkpoint does not fit these settings keeps its own
+                if begun:
+                    begun()
+            run.go()
     return folder
 
 
@@ -101,9 +110,12 @@ class _Run:
         self.loggers: SeveralLoggers | None = None
 
     def load(self, state: dict[str, Any]) -> None:
-        self.learner.load(state)
+        with fitting(self.folder.checkpoint):
+            if tuple(state["names"]) != self.data.names:
+                raise ValueError("other landmarks")
+            self.learner.load(state)
+            self.best, self.checks_since_best = state["best"], state["checks_since_best"]
         self.first_step = self.learner.step
-        self.best, self.checks_since_best = state["best"], state["checks_since_best"]
         if processes.rank() == 0:
             self.folder.trim_log(self.first_step)
 
@@ -136,7 +148,7 @@ class _Run:
             loss_function=self.learner.loss,
             iteration_update=lambda engine, batch: self._learn(batch, first + engine.state.iteration - 1),
         )
-        trainer.logger.setLevel(logging.WARNING)
+        trainer.logger.setLevel(logging.CRITICAL)  # it tells of errors that whoever catches them tells again
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_batch)
         return trainer
 
@@ -255,10 +267,11 @@ def best_network(config: TrainingConfig, folder: RunFolder, slices: SliceSetting
     """The averaged weights of a run's best checkpoint, ready to use.
 
     Raises:
-        ModelError: they cannot be read.
+        ModelError: they cannot be read, or are of another network.
     """
     state = folder.best_weights()
     targets = target_settings(config, slices or SliceSettings())
-    network = landmark_network(config, len(state["names"]), targets)
-    network.load_state_dict(state["average"])
+    with fitting(folder.best):
+        network = landmark_network(config, len(state["names"]), targets)
+        network.load_state_dict(state["average"])
     return network.eval()

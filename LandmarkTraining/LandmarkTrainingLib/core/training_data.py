@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 #: Simulated slices that the error is watched on, and their fixed seed.
 CHECK_SLICES, CHECK_SEED = 192, 987654321
 
+#: Fields of DataFolders that name one folder or none.
+_SINGLE = ("labels", "volumes", "validation")
+
 
 @dataclass(frozen=True)
 class DataFolders:
@@ -49,17 +52,23 @@ class DataFolders:
     datasets: tuple[Path, ...] = ()
     validation: Path | None = None
 
+    def resolved(self) -> DataFolders:
+        """The same with absolute paths, which name the same data from anywhere."""
+        single = {name: path and path.resolve() for name in _SINGLE for path in [getattr(self, name)]}
+        return DataFolders(**single, datasets=tuple(folder.resolve() for folder in self.datasets))
+
     def write(self, path: Path) -> None:
         """Keep the folders in a file, so that a run can be resumed from its own folder."""
-        single = {name: _text(getattr(self, name)) for name in ("labels", "volumes", "validation")}
-        write_text(path, json_text({**single, "datasets": [_text(folder) for folder in self.datasets]}))
+        resolved = self.resolved()
+        single = {name: _text(getattr(resolved, name)) for name in _SINGLE}
+        write_text(path, json_text({**single, "datasets": [_text(folder) for folder in resolved.datasets]}))
 
     @staticmethod
     def read(path: Path) -> DataFolders:
         """The folders kept at ``path``; UsageError where the file is damaged."""
         values = read_json(path, UsageError, "Name the data again.")
         try:
-            single = {name: _path(values[name]) for name in ("labels", "volumes", "validation")}
+            single = {name: _path(values[name]) for name in _SINGLE}
             return DataFolders(**single, datasets=tuple(Path(text) for text in values["datasets"]))
         except (KeyError, TypeError) as error:
             raise UsageError("does not name a run's data", source=str(path), remedy="Name the data again.") from error
@@ -158,10 +167,17 @@ def _check_slices(
 
 
 def _mixed(parts: Sequence[tuple[float, SliceSource]]) -> SliceSource:
+    """The parts as the fractions say; a part alone is the whole, whatever its fraction."""
+    if not parts:
+        raise UsageError("there is nothing to learn from", remedy="Give --dataset, --labels or --volumes.")
+    if len(parts) == 1:
+        return parts[0][1]
     used = [(fraction, part) for fraction, part in parts if fraction > 0]
     total = sum(fraction for fraction, _ in used)
     if not used:
-        raise UsageError("there is nothing to learn from", remedy="Give --dataset, --labels or --volumes.")
+        raise UsageError("the settings leave nothing to learn from", remedy="Raise study_fraction or volume_fraction.")
+    if len(used) < len(parts):
+        logger.warning("not all data are learnt from: study_fraction and volume_fraction leave nothing for some")
     if total > 1 + 1e-9:
         raise UsageError("study_fraction and volume_fraction are more than the whole", remedy="Lower one of them.")
     if len(used) == 1:
@@ -170,7 +186,7 @@ def _mixed(parts: Sequence[tuple[float, SliceSource]]) -> SliceSource:
 
 
 def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path.resolve())
+    return None if path is None else str(path)
 
 
 def _path(text: str | None) -> Path | None:

@@ -91,7 +91,9 @@ class _Term(torch.nn.Module):
         """The weighted mean over the outputs; one that is of another kind adds nothing to it."""
         weights = self.output_weights or [1.0] * len(cases)
         if len(weights) != len(cases):
-            raise UsageError(f"loss {self.name}: {len(weights)} output_weights for {len(cases)} outputs")
+            raise UsageError(
+                f"loss {self.name}: {len(weights)} output_weights for {len(cases)} outputs", remedy="Give one for each."
+            )
         parts = [w * self.loss(*case[self.kind]) for w, case in zip(weights, cases, strict=True) if self.kind in case]
         return self.weight * (sum(parts) / sum(weights))
 
@@ -122,7 +124,7 @@ def _resized(heatmaps: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
 
 def _number(value: Any, source: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise UsageError(f"{value!r} should be a number not below 0", source=source)
+        raise UsageError(f"{value!r} should be a number not below 0", source=source, remedy="Correct it.")
     return float(value)
 
 
@@ -131,5 +133,7 @@ def _output_weights(value: Any, source: str) -> list[float] | None:
         return None
     weights = [_number(v, f"{source}: output_weights") for v in value] if isinstance(value, (list, tuple)) else []
     if not sum(weights):
-        raise UsageError(f"output_weights {value!r} should be a list of numbers, not all 0", source=source)
+        raise UsageError(
+            f"output_weights {value!r} should be a list of numbers, not all 0", source=source, remedy="Correct it."
+        )
     return weights

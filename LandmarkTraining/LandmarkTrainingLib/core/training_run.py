@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from .batches import TrainingData
 from .bundle_export import export_bundle
 from .config import TrainingConfig
 from .run_folder import RunFolder
+from .run_request import settings_from_text
 from .simulator.render import SliceSettings
 from .starting_point import finetuning_config, starting_network
 from .study_calibration import calibrate_on_studies
@@ -56,19 +57,23 @@ def run_training(
         Cancelled: the run was stopped; it can be resumed.
     """
     folder = RunFolder(run_folder)
+    if not resume:
+        folder.require_new()
     config = _configuration(folder, base, config_file, settings, resume)
     folders = _data_folders(folder, folders, resume)
     protocol = load_protocol(config.protocol)
     data = load_training_data(folders, config, protocol.constellation)
-    if resume and folder.checkpoint.exists():
-        network = None  # its weights come from the checkpoint
-    else:
+    network = report = None  # of a run that is resumed the weights come from the checkpoint
+    if not folder.checkpoint.exists():
         network, report = starting_network(config, data.names, target_settings(config, SliceSettings()))
+
+    def keep_start() -> None:
+        folders.write(folder.data)
         if report:
             logger.info("%s", report.summary())
-            run_folder.mkdir(parents=True, exist_ok=True)
             write_text(run_folder / "transfer.txt", report.summary() + "\n")
-    train(config, data, run_folder, network=network, resume=resume, progress=progress)
+
+    train(config, data, run_folder, network=network, resume=resume, begun=keep_start, progress=progress)
     if processes.started_rank() == 0:
         export_run(folder, config, data, protocol)
     return folder.bundle
@@ -138,25 +143,19 @@ def _configuration(
         config = TrainingConfig()
     if config_file:
         config = TrainingConfig.from_json(config_file, config)
-    return config.replaced(dict(_setting(text) for text in settings), source="--set")
+    return config.replaced(settings_from_text("\n".join(settings)), source="--set")
 
 
 def _data_folders(folder: RunFolder, folders: DataFolders | None, resume: bool) -> DataFolders:
     if folders is None:
         if not (resume and folder.data.exists()):
-            raise UsageError("there is nothing to learn from", remedy="Give --dataset, --labels or --volumes.")
+            raise UsageError(
+                "there is nothing to learn from",
+                source=str(folder.path) if resume else None,
+                remedy="Give --dataset, --labels or --volumes.",
+            )
         return DataFolders.read(folder.data)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folders.write(folder.data)
+    with suppress(UsageError):  # a damaged file is mended by naming the data again
+        if resume and folder.data.exists() and DataFolders.read(folder.data) != folders.resolved():
+            logger.warning("the run goes on with other data than it began with")
     return folders
-
-
-def _setting(text: str) -> tuple[str, object]:
-    """NAME=VALUE with the value as JSON; a word that is no JSON stands for itself."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"--set {text} is not NAME=VALUE")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

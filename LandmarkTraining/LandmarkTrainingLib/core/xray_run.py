@@ -81,21 +81,30 @@ def run_xray(
         Cancelled: the run was stopped; it can be resumed.
     """
     folder, benchmark = RunFolder(run_folder), BENCHMARKS[benchmark_name]
-    if folder.checkpoint.exists() and not resume:
-        raise UsageError("holds a run already", source=str(run_folder), remedy="Give --resume or another folder.")
+    if not resume:
+        folder.require_new()
     data = _data(folder, benchmark, images, matrix, annotator, resume)
     config = _configuration(folder, benchmark, method, config_file, settings, resume)
     _require_fitting(config, data.matrix)
     # All are read before the training: what is missing should not show after hours.
     read = {part: _images(data, benchmark, part) for part in (TRAINING, VALIDATION, *benchmark.tests)}
     training = _training_data(read[TRAINING], read[VALIDATION], config)
-    run_folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder.data, json_text(asdict(data)))
     slices = grid(data.matrix)
     network = None  # its weights come from the checkpoint
     if not folder.checkpoint.exists():
         network, _ = starting_network(config, training.names, target_settings(config, slices))
-    train(config, training, run_folder, network=network, slices=slices, resume=resume, progress=progress)
+
+    def keep_data() -> None:
+        write_text(folder.data, json_text(asdict(data)))
+
+    train(
+        *(config, training, run_folder),
+        network=network,
+        slices=slices,
+        resume=resume,
+        begun=keep_data,
+        progress=progress,
+    )
     if processes.started_rank() != 0:
         return ""
     measured = _measured(folder, config, data, {split: read[split] for split in benchmark.tests})

@@ -53,9 +53,11 @@ def check_dataset(folder: Path | str, protocol: Protocol, folds: Mapping[str, in
         folds: name of the study -> number of its fold, where folds were dealt.
 
     Raises:
-        InputError: ``dataset.json`` itself is damaged.
+        InputError: there is no such folder, or ``dataset.json`` itself is damaged.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError("is no folder", source=str(folder), remedy="Choose the folder of a data set.")
     names = study_names(folder)
     findings: list[Finding] = []
     if not names:

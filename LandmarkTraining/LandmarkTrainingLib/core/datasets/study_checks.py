@@ -70,17 +70,23 @@ def check_scouts(study: str, stacks: Sequence[ScoutStack]) -> Iterator[Finding]:
 def check_names(study: str, landmarks: Sequence[Landmark], protocol: Protocol) -> Iterator[Finding]:
     """Names that the protocol does not know: perhaps misspelt, then the point would be lost."""
     known = protocol.constellation.names
-    for mark in landmarks:
-        if mark.name in known:
-            continue
-        by_upper = {name.upper(): name for name in known}
-        near = difflib.get_close_matches(mark.name.upper(), by_upper, n=1, cutoff=NEAR_NAME)
+    by_upper = {name.upper(): name for name in known}
+    unknown = []
+    for name in (mark.name for mark in landmarks if mark.name not in known):
+        near = difflib.get_close_matches(name.upper(), by_upper, n=1, cutoff=NEAR_NAME)
         if near:
             remedy = f"Rename it to {by_upper[near[0]]}, or remove it."
-            yield Finding(ERROR, study, f"{mark.name} is no landmark of {protocol.name}", remedy)
+            yield Finding(ERROR, study, f"{name} is no landmark of {protocol.name}", remedy)
         else:
-            remedy = f"Remove it, or train with a protocol that has it. {protocol.name} has: {', '.join(known)}."
-            yield Finding(WARNING, study, f"{mark.name} is no landmark of {protocol.name} and is not learnt", remedy)
+            unknown.append(name)
+    if unknown:
+        are = "are no landmarks" if len(unknown) > 1 else "is no landmark"
+        yield Finding(
+            WARNING,
+            study,
+            f"{_some(unknown)} {are} of {protocol.name}, nothing is learnt of them",
+            f"Remove them, or train with a protocol that has them. {protocol.name} has: {', '.join(known)}.",
+        )
 
 
 def check_places(study: str, landmarks: Sequence[Landmark], stacks: Sequence[ScoutStack]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from AutoVolumeCalibrationLib.core.coordinates import unit
-from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 
 from ..label_landmarks import hippocampus_ends, read_label_map
 from ..point_files import read_points
@@ -58,7 +58,10 @@ def load_label_heads(folder: Path, heads: Sequence[int], names: Sequence[str]) -
 
     Raises:
         InputError: a file is missing or cannot be read, or the label maps differ in matrix.
+        UsageError: ``heads`` is empty.
     """
+    if not heads:
+        raise UsageError("no head of it is named", source=str(folder), remedy="Set train_heads and check_heads.")
     tissues, matrices, landmarks = [], [], []
     lookup = tissue_lookup()
     for number in heads:
