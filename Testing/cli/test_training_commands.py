@@ -65,6 +65,16 @@ def test_finetuning_starts_from_the_model_in_use_and_ends_with_a_bundle(autovolu
     assert model.uncertainty.base_mm == pytest.approx(base.uncertainty.base_mm)
 
 
+def test_a_bundle_tells_no_folder_of_this_computer(autovolume, dataset, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert autovolume("train", "--dataset", dataset, "--output", first, *settings(**SMALL)).code == 0
+    chosen = ("finetune", "--dataset", dataset, "--output", second, "--model", first / "bundle")
+    assert autovolume(*chosen, *settings(**QUICK)).code == 0
+    for path in (second / "bundle" / "configs").iterdir():
+        assert str(tmp_path) not in path.read_text(encoding="utf-8"), path.name
+    assert json.loads((second / "bundle" / "configs" / "train.json").read_text())["training"]["base"] == "small"
+
+
 def test_training_needs_no_more_words_to_go_on(autovolume, dataset, tmp_path):
     run = tmp_path / "run"
     assert autovolume("train", "--dataset", dataset, "--output", run, *settings(**SMALL)).code == 0
@@ -89,7 +99,7 @@ def test_a_validation_set_is_watched_and_its_people_may_not_be_learnt_from(autov
         (["--dataset", "nowhere"], 3, "nowhere"),
         (["--labels", "nowhere"], 3, "nowhere"),
         (["--dataset", "DATA", "--set", "stepz=3"], 2, "unknown setting stepz"),
-        (["--dataset", "DATA", "--set", 'architecture="magic"'], 4, "magic"),
+        (["--dataset", "DATA", "--set", 'architecture="magic"'], 2, "magic"),
         (["--dataset", "DATA", "--set", 'optimizer="magic"'], 2, "magic"),
         (["--dataset", "DATA", "--set", 'losses=[{"name": "magic"}]'], 2, "magic"),
         (["--dataset", "DATA", "--set", 'augmentation={"magic": 1}'], 2, "magic"),

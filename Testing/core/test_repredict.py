@@ -1,4 +1,4 @@
-"""Correct one, the rest follow: a sequential model finds the others by the points that a person placed."""
+"""Correct one, the rest follow: a model looks again, told by placed points how the head lies."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError
+from AutoVolumeCalibrationLib.core import localisation, pipeline
+from AutoVolumeCalibrationLib.core.bundles import is_guided, load_model, model_used_before, read_metadata
+from AutoVolumeCalibrationLib.core.errors import Cancelled
 from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, CORRECTED_SD_MM, MISSING, PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.pipeline import calibrate, refit, repredict
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from AutoVolumeCalibrationLib.core.results import calibration_to_dict, saved_from_dict
 from AutoVolumeCalibrationLib.core.typical_head import is_by_hand, plan_by_hand
-from fake_models import blank_stacks, fake_model
-from guided_networks import FollowingNetwork
+from AutoVolumeCalibrationLib.core.uncertainty import default_uncertainty
+from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, shipped_models
+from fake_models import KnowingNetwork, blank_stacks, fake_model
+from guided_networks import FollowingNetwork, guided_bundle
 from posed_landmarks import named
 
 OFFSETS = [-36.0, -18.0, 0.0, 18.0, 36.0]
@@ -129,15 +134,70 @@ def test_progress_and_cancel_come_through(plan, guided, truth):
         repredict(plan, placed(truth, "AC"), guided, cancelled=lambda: True)
 
 
-def test_a_model_that_cannot_be_told_is_refused_before_it_runs(plan, truth):
-    def forbidden(*_):
-        raise AssertionError("the network ran")
+@pytest.fixture
+def plain(protocol, truth, stacks):
+    """A model that takes the image alone."""
+    constellation = protocol.constellation
+    network = KnowingNetwork(stacks, np.array(list(truth.values())), constellation.mirror_indices, head_axes=np.eye(3))
+    return fake_model(network, constellation.names, constellation.mirror_indices, name="plain")
 
-    names = plan.protocol.constellation.names
-    with pytest.raises(ModelError, match="fake: cannot be told where landmarks are. "):
-        repredict(plan, placed(truth, "AC"), fake_model(forbidden, names))
-    with pytest.raises(ModelError, match="fake: does not know AC. "):
-        repredict(plan, placed(truth, "AC"), fake_model(forbidden, names[1:], sequential=True))
+
+def test_a_plain_model_looks_again_too_and_sees_even_the_placed_points(plan, plain, truth):
+    off = named(plan.landmarks, "PC").corrected(truth["PC"] + [0.0, 3.0, 1.0])
+    again = repredict(plan, [*placed(truth, "AC"), off], plain)
+    assert (again.model.name, again.model.given) == ("plain", ("AC", "PC"))
+    assert len(errors_mm(again.landmarks, truth)) == 43 and np.median(errors_mm(again.landmarks, truth)) < 1.5
+    assert named(again.landmarks, "PC") is off
+    assert named(refit(again, []).landmarks, "PC").position_mm == pytest.approx(truth["PC"], abs=1.5)
+
+
+def test_the_search_is_told_where_the_placed_points_lie(plan, plain, truth, monkeypatch):
+    told = []
+
+    def locate(*arguments, given):
+        told.append({mark.name: tuple(mark.position_mm) for mark in given})
+        return localisation.locate(*arguments, given=given)
+
+    monkeypatch.setattr(pipeline, "locate", locate)
+    repredict(plan, [*placed(truth, "AC"), Landmark("GENU")], plain)
+    assert told == [{"AC": tuple(truth["AC"])}]
+
+
+@pytest.mark.parametrize("kind", ["guided", "plain"])
+def test_a_placed_point_that_the_model_does_not_know_counts_in_the_plan(plan, truth, kind, request):
+    model = request.getfixturevalue(kind)
+    name, others, mirror = model.names[0], model.names[1:], model.mirror[1:] - 1
+    network, uncertainty = _Without(model.network, 0), default_uncertainty(len(others))
+    unknown = replace(model, network=network, names=others, mirror=mirror, uncertainty=uncertainty)
+    again = repredict(plan, placed(truth, name), unknown)
+    assert again.model.given == () and name not in again.frame.outliers
+    assert named(again.landmarks, name).position_mm == pytest.approx(truth[name])
+    assert len(errors_mm(again.landmarks, truth)) == 44
+
+
+class _Without(torch.nn.Module):
+    """A network without one of its landmarks."""
+
+    def __init__(self, network, index: int) -> None:
+        super().__init__()
+        self.network, self.index = network, index
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        heatmaps = self.network(batch)
+        return torch.cat([heatmaps[:, : self.index], heatmaps[:, self.index + 1 :]], dim=1)
+
+
+def test_a_study_s_own_model_is_found_by_its_name_where_it_is_installed(plan, stacks, protocol):
+    assert model_used_before(replace(plan.model, name=DEFAULT_MODEL)) == DEFAULT_MODEL
+    assert model_used_before(plan.model) is None
+    assert model_used_before(plan_by_hand(stacks, protocol).model) is None
+    assert model_used_before(None) is None
+
+
+def test_a_bundle_with_a_sequential_network_is_guided(tmp_path):
+    made = guided_bundle(tmp_path / "guide")
+    assert is_guided(read_metadata(made)) and not is_guided(read_metadata(shipped_models()[DEFAULT_MODEL]))
+    assert load_model(made, "cpu").sequential and not load_model(DEFAULT_MODEL, "cpu").sequential
 
 
 def test_planes_that_disagree_are_still_told_after_a_refit_but_not_of_placed_points(plan, truth):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib.core import pipeline
-from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, InputError, ModelError, ProtocolError
+from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, InputError, ProtocolError
 from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, MISSING, PREDICTED
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from AutoVolumeCalibrationLib.core.resources import resource_path
@@ -149,28 +149,23 @@ def test_the_rest_is_predicted_from_what_a_person_placed(engine, scene, study, p
             calibration.stacks, calibration.protocol, corrections, predicted=found, model=info
         )
 
-    monkeypatch.setattr(engine_module, "choose_guided_model", lambda given, wanted: f"guide for {', '.join(given)}")
     monkeypatch.setattr(engine_module, "load_model", lambda name, device: (name, device))
     monkeypatch.setattr(engine_module.pipeline, "repredict", repredict)
     move(study, "PC", (0.0, 0.0, 6.0))
     study.landmarks.UnsetNthControlPointPosition(study.landmarks.GetControlPointIndexByLabel("CUL"))
     nodes = nodes_in()
     result = engine.repredict(study, device="cpu")
-    assert told == [({"PC": CORRECTED, "CUL": MISSING}, ("guide for PC", "cpu"))]
+    assert told == [({"PC": CORRECTED, "CUL": MISSING}, (None, "cpu"))]  # the study's own is not installed
     engine.repredict(study, model="mine")
     assert told[1][1] == ("mine", "auto")
+    monkeypatch.setattr("AutoVolumeCalibrationLib.core.bundles.model_folders", lambda: {"guide": Path("guide")})
+    engine.repredict(study)
+    assert told[2][1] == ("guide", "auto")
     again = CalibrationEngine(scene).calibration(study)
     assert (again.model.name, again.model.given) == ("guide", ("PC",))
     assert (status(result, "PC"), status(again, "CUL")) == (CORRECTED, MISSING)
     assert nodes_in() == nodes
     assert_box_shown(study, engine.calibration(study))
-
-
-def test_without_a_guided_model_the_engine_says_how_to_get_one(engine, study, monkeypatch):
-    monkeypatch.setattr("AutoVolumeCalibrationLib.core.user_models.shipped_models", dict)
-    move(study, "PC")
-    with pytest.raises(ModelError, match="no model here finds the rest by PC. Install or train a guided model"):
-        engine.repredict(study)
 
 
 def test_a_refit_can_change_the_box_of_the_protocol(engine, plan):

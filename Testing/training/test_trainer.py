@@ -217,6 +217,7 @@ def test_a_run_leaves_its_configuration_log_checkpoint_and_best_weights(data, tm
         "log.jsonl",
         "checkpoint.pt",
         "best.pt",
+        "lock",
     }
 
 

@@ -11,6 +11,7 @@ from labelled_studies import spot_study
 from LandmarkTrainingLib.core import training_data
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.simulator.volume_heads import VolumeHead
+from LandmarkTrainingLib.core.study_source import StudySource
 from LandmarkTrainingLib.core.training_data import DataFolders, load_training_data
 from toy_heads import toy_heads
 
@@ -77,9 +78,9 @@ def test_an_empty_data_set_is_named(tmp_path):
         load(DataFolders(datasets=(tmp_path / "nothing-here",)))
 
 
-def test_shares_beyond_the_whole_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="nothing to learn from"):
-        load(DataFolders(datasets=(written(tmp_path / "a", "ann"),)), study_fraction=0.0)
+def test_what_is_learnt_from_alone_is_the_whole_whatever_its_share(tmp_path):
+    data = load(DataFolders(datasets=(written(tmp_path / "a", "ann"),)), study_fraction=0.0)
+    assert isinstance(data.source, StudySource)
 
 
 def test_no_data_at_all_are_refused():

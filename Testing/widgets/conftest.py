@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core import user_models
 from fake_finding import FakeFinding
 from standin.fixtures import real_views, stand_in
 from training_window import window
@@ -92,14 +91,7 @@ class OpenPanel:
 
 
 @pytest.fixture
-def no_guided_model(monkeypatch) -> None:
-    """Of the shipped models only the default one, which cannot be told where landmarks are."""
-    plain = {user_models.DEFAULT_MODEL: user_models.shipped_models()[user_models.DEFAULT_MODEL]}
-    monkeypatch.setattr(user_models, "shipped_models", lambda: plain)
-
-
-@pytest.fixture
-def panel(stand_in, no_guided_model) -> OpenPanel:
+def panel(stand_in) -> OpenPanel:
     """The panel, empty."""
     return OpenPanel(stand_in)
 

@@ -49,7 +49,7 @@ def test_buttons_wait_for_a_chosen_point_and_say_so(planned):
     assert planned.ui.restoreButton.toolTip == "This point was not corrected."
     assert planned.ui.restoreAllButton.toolTip == "No point was corrected."
     assert planned.ui.undoButton.toolTip == "There is nothing to undo."
-    assert "stay where the model saw them" in planned.ui.followButton.toolTip
+    assert planned.ui.followButton.toolTip == "Drag a point to its place first."
     planned.choose(NOT_FOUND)
     assert planned.ui.lockButton.toolTip == "This point has no place yet."
 

@@ -1,10 +1,9 @@
-"""Re-predict the rest from my points: in the background by a guided model, as one step; without one as before."""
+"""Re-predict the rest from my points: in the background, as one step; by hand without a model or torch."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,6 @@ from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError
 from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
-
-GUIDE = Path("models") / "guide"
 
 
 class FakePredicting:
@@ -42,26 +39,20 @@ class FakePredicting:
 
 
 @pytest.fixture
-def guided(planned, monkeypatch):
-    """The panel with a plan and a guided model for its landmarks."""
-    return with_guide(planned, monkeypatch)
+def guided(planned):
+    """The panel with a plan, and what is asked to look again."""
+    return with_predicting(planned)
 
 
-def with_guide(panel, monkeypatch):
-    known = set(panel.calibration.protocol.constellation.names) - {"CUL"}
-    section = sys.modules["AutoVolumeCalibrationLib.widgets.landmarks_section"]
-    monkeypatch.setattr(
-        section, "find_guided_model", lambda given, wanted, preferred: GUIDE if known.issuperset(given) else None
-    )
+def with_predicting(panel):
     panel.predicting = panel.panel.landmarks.predict = FakePredicting(panel)
-    panel.panel.enter()
     return panel
 
 
 def test_it_waits_for_a_placed_point(guided):
     assert guided.ui.followButton.toolTip == "Drag a point to its place first."
     guided.move("AC", [0, 2, 0])
-    assert guided.ui.followButton.enabled and "anew" in guided.ui.followButton.toolTip
+    assert guided.ui.followButton.enabled and "telling how the head lies" in guided.ui.followButton.toolTip
 
 
 def test_the_rest_is_found_and_the_placed_points_stay(guided):
@@ -70,7 +61,7 @@ def test_the_rest_is_found_and_the_placed_points_stay(guided):
     guided.click(guided.ui.followButton)
     guided.wait()
     (settings, given) = guided.predicting.calls[0]
-    assert (settings.model, given) == (str(GUIDE), ["AC"])
+    assert (settings.model, given) == (None, ["AC"])
     assert guided.place_of("AC") == pytest.approx(placed)
     assert guided.place_of("PC") == pytest.approx(other - [5, 0, 0])
     assert (guided.row("AC").status, guided.row("PC").status) == ("set by you", "found")
@@ -126,37 +117,39 @@ def test_errors_are_shown_and_the_plan_stays(guided, caplog):
     assert guided.ui.statusLabel.text == "guide: weights differ" and guided.calibration is before
 
 
-def test_a_point_that_no_model_can_be_given_is_named(guided, caplog):
-    guided.move("CUL", [0, 2, 0])
+def test_the_chosen_model_and_device_look_again(guided):
+    models, devices = guided.ui.modelComboBox, guided.ui.deviceComboBox
+    models.setCurrentIndex(models.findData("brain-scout"))
+    devices.setCurrentIndex(devices.findData("cpu"))
+    guided.move("AC", [0, 2, 0])
     guided.click(guided.ui.followButton)
-    assert "no model here finds the rest by CUL. Install or train" in caplog.text
-    assert guided.predicting.calls == [] and not guided.panel.work.busy
+    guided.wait()
+    (settings, _given) = guided.predicting.calls[0]
+    assert (settings.model, settings.device) == ("brain-scout", "cpu")
 
 
-def test_a_plan_by_hand_becomes_a_model_s(panel, monkeypatch):
+def test_a_plan_by_hand_becomes_a_model_s(panel):
     panel.load()
     panel.click(panel.ui.byHandButton)
-    with_guide(panel, monkeypatch)
+    with_predicting(panel)
     panel.move("AC", [0, 2, 0])
     panel.click(panel.ui.followButton)
     panel.wait()
     assert len(panel.predicting.calls) == 1 and panel.calibration.model.name == "guide"
 
 
-def test_by_hand_nothing_is_installed_for_it(panel, monkeypatch):
+@pytest.mark.parametrize("lacking", ["torch", "models"])
+def test_by_hand_nothing_is_needed_or_installed_for_it(panel, monkeypatch, lacking):
     panel.load()
     panel.click(panel.ui.byHandButton)
-    with_guide(panel, monkeypatch)
-    monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
-    panel.panel.enter()
+    with_predicting(panel)
+    if lacking == "torch":
+        monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
+    else:
+        section = sys.modules["AutoVolumeCalibrationLib.widgets.landmarks_section"]
+        monkeypatch.setattr(section, "model_folders", dict)
     panel.move("AC", np.array([0, 2.0, 0]))
+    assert "let expect them" in panel.ui.followButton.toolTip
     panel.click(panel.ui.followButton)
     assert panel.predicting.calls == [] and not panel.panel.work.busy
     assert panel.calibration.model.name == "typical head" and panel.ui.undoButton.enabled
-
-
-def test_a_guided_model_that_comes_later_is_seen_when_the_panel_is_entered_again(planned, monkeypatch):
-    planned.move("AC", [0, 2, 0])
-    assert not planned.ui.followButton.enabled and "guided model" in planned.ui.followButton.toolTip
-    with_guide(planned, monkeypatch)
-    assert planned.ui.followButton.enabled

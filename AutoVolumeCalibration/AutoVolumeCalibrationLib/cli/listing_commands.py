@@ -17,14 +17,13 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_models(_arguments: argparse.Namespace) -> int:
     """``autovolume models``."""
-    from AutoVolumeCalibrationLib.core.bundles import list_models
-    from AutoVolumeCalibrationLib.core.guided_models import is_guided
+    from AutoVolumeCalibrationLib.core.bundles import is_guided, list_models
     from AutoVolumeCalibrationLib.core.user_models import default_model_name
 
     default_name = default_model_name()
     for metadata in list_models():
         default = " (default)" if metadata["name"] == default_name else ""
-        guided = ", guided: finds the others by points that are given" if is_guided(metadata) else ""
+        guided = ", guided: is shown the points that you place" if is_guided(metadata) else ""
         say(f"{metadata['name']}{default}: {metadata['title']}, {len(metadata['landmarks'])} landmarks{guided}")
     return 0
 

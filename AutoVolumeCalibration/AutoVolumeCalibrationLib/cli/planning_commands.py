@@ -40,7 +40,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         "--landmarks",
         type=Path,
         metavar="FILE",
-        help="placed points (.mrk.json, .fcsv) that hold; a guided model (see models) finds the others by them",
+        help="placed points (.mrk.json, .fcsv) that hold and tell how the head lies",
     )
     calibrate.add_argument("--scene", action="store_true", help="write scene.mrb for Slicer too")
     calibrate.add_argument("--overwrite", action="store_true", help="replace results in DIR")

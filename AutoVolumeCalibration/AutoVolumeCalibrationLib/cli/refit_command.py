@@ -1,4 +1,4 @@
-"""``refit``: plan again from corrected points, and let a guided model find the others by them where that is wanted."""
+"""``refit``: plan again from corrected points, and look again for the others with their help where that is wanted."""
 
 from __future__ import annotations
 
@@ -23,8 +23,14 @@ def register(commands: argparse._SubParsersAction) -> None:
     refit = commands.add_parser("refit", help="plan again from corrected points")
     refit.add_argument("folder", type=Path, metavar="DIR", help="folder that calibrate wrote")
     refit.add_argument("--landmarks", required=True, type=Path, metavar="FILE", help="the points, some of them moved")
-    refit.add_argument("--repredict", action="store_true", help="let a guided model find the other points by these")
-    refit.add_argument("--model", metavar="NAME|DIR", help="for --repredict (default: a guided one, see models)")
+    refit.add_argument(
+        "--repredict", action="store_true", help="look again, with your points telling how the head lies"
+    )
+    refit.add_argument(
+        "--model",
+        metavar="NAME|DIR",
+        help="for --repredict (default: the one that DIR was planned with, if it is installed, else the current one)",
+    )
     refit.add_argument("--device", choices=DEVICES, help="for --repredict (default: auto)")
     refit.set_defaults(run=run_refit)
 
@@ -78,18 +84,14 @@ def _require_repredict(arguments: argparse.Namespace) -> None:
 def _repredicted(
     calibration: Calibration, corrections: Sequence[Landmark], arguments: argparse.Namespace
 ) -> Calibration:
-    """The plan with all points that no person placed as a guided model finds them by the placed ones."""
-    from AutoVolumeCalibrationLib.core.bundles import load_model
-    from AutoVolumeCalibrationLib.core.guided_models import choose_guided_model
-    from AutoVolumeCalibrationLib.core.landmarks import CORRECTED
+    """The plan with all points that no person placed found anew, the placed ones telling how the head lies."""
+    from AutoVolumeCalibrationLib.core.bundles import load_model, model_used_before
     from AutoVolumeCalibrationLib.core.pipeline import repredict
 
     with ProgressLine() as progress, naming(str(arguments.folder)):
         started = time.perf_counter()
         progress("loading model")
-        given = [mark.name for mark in corrections if mark.status == CORRECTED]
-        wanted = calibration.protocol.constellation.names
-        model = load_model(arguments.model or choose_guided_model(given, wanted), arguments.device or "auto")
+        model = load_model(arguments.model or model_used_before(calibration.model), arguments.device or "auto")
         timings = {"read": calibration.timings_s["read"], "load": time.perf_counter() - started}
         with device_failures(model):
             result = repredict(calibration, corrections, model, progress=telling(progress))

@@ -30,6 +30,8 @@ from .user_models import model_folder, model_folders
 if TYPE_CHECKING:
     import torch
 
+    from .calibration import ModelInfo
+
 #: Larger weight files are refused: nothing this project trains comes near.
 LARGEST_WEIGHTS_BYTES = 2 * 1024**3
 
@@ -81,6 +83,20 @@ class LandmarkModel:
 def list_models() -> list[dict[str, Any]]:
     """Metadata of the user's bundles and the shipped ones; ``name`` is the one to load each by."""
     return [{**read_metadata(folder), "name": name} for name, folder in model_folders().items()]
+
+
+def model_used_before(info: ModelInfo | None) -> str | None:
+    """Name to load the model by that found a study's landmarks; None, the default one, where it is not installed.
+
+    A study planned by hand has none either: no model is called like what stands there.
+    """
+    return info.name if info is not None and info.name in model_folders() else None
+
+
+def is_guided(metadata: Mapping[str, Any]) -> bool:
+    """Whether the model with this metadata is shown points that a person placed; ModelError: unknown network."""
+    network = metadata["network"]
+    return find_architecture(network["architecture"], network["options"]).sequential
 
 
 def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -> LandmarkModel:

@@ -82,7 +82,7 @@ def detect(
     prepared = [to_network_grid(s, model.pixel_mm, model.largest_size) for s in slices]
     size = tuple(max(p.image.shape[i] for p in prepared) for i in range(2))
     size = tuple(-(-n // model.divisor) * model.divisor for n in size)
-    known = known_peaks(given, planes, acquired, slices, prepared, size, model) if given else None
+    known = known_peaks(given, planes, acquired, slices, prepared, size, model) if given and model.sequential else None
     heatmaps = _run_network([_padded(p, size) for p in prepared], planes, known, model, progress, cancelled)
     peaks = decode_peaks(heatmaps, model.sigma_pixels)
     results, start = [], 0

@@ -25,10 +25,11 @@ from .scouts import ScoutStack
 if TYPE_CHECKING:
     from .bundles import LandmarkModel
 
-#: Mean peak height of the landmarks found below which the head may lie otherwise than it seems. Measured with the
-#: shipped model on four heads: upright 0.80-0.85 with five slices per plane, 0.75-0.80 with one; turned by 45 to 180
-#: degrees 0.49-0.78 and 0.41-0.60. A look from all sides that was not needed costs a second.
-DOUBTFUL_HEIGHT = 0.79
+#: Mean peak height of the landmarks found below which the head may lie otherwise than it seems: with at least so many
+#: slices in every stack, and with fewer, where many landmarks are seen from afar. Measured with the shipped model on
+#: four heads: upright 0.80-0.85 with five slices, 0.75-0.80 with one; turned by 45 to 180 degrees 0.49-0.78 and
+#: 0.41-0.60. A look from all sides that was not needed costs a second.
+DOUBTFUL_HEIGHT, MANY_SLICES, DOUBTFUL_HEIGHT_OF_FEW = 0.79, 4, 0.72
 
 #: Clarity (``_clarity``) of a direction that is worth taking: heads from the right side 0.51-0.86, a phantom 0.19.
 CONVINCING = 0.45
@@ -71,11 +72,11 @@ def locate(
     look = _Looking(stacks, protocol, model, cancelled, given)
     first = look.from_axes(None, _part(progress, 0.0))
     frame = look.frame_of(first)
-    aside = look.from_all_sides() if _is_doubtful(first) else None
+    aside = look.from_all_sides() if look.is_doubtful(first) else None
     if frame is None and aside is None:
         return first
     second = look.from_axes((aside or frame).axes, _part(progress, 0.5))
-    if aside is None and not _is_doubtful(second):
+    if aside is None and not look.is_doubtful(second):
         return second
     # The direction came from a head seen askew, or from the middle slices alone: once more, from a better one.
     better = look.frame_of(second)
@@ -130,10 +131,16 @@ class _Looking:
         frame = self.frame_of(located)
         return _Side(_clarity(located, frame), frame)
 
+    def is_doubtful(self, located: Located) -> bool:
+        """Whether so little was seen clearly that the head may lie otherwise."""
+        many = min(len(stack.slices) for stack in self._stacks) >= MANY_SLICES
+        heights = [mark.confidence for mark in located.landmarks if mark.status != MISSING]
+        return not heights or float(np.mean(heights)) < (DOUBTFUL_HEIGHT if many else DOUBTFUL_HEIGHT_OF_FEW)
+
     def frame_of(self, located: Located) -> AnatomicalFrame | None:
-        """The frame of what was found and given; None where that is too little."""
+        """The frame of what was found and of what is given, which goes before; None where that is too little."""
         placed = {mark.name: mark for mark in self._given if mark.position_mm is not None}
-        landmarks = [placed.get(mark.name, mark) for mark in located.landmarks]
+        landmarks = [*placed.values(), *(mark for mark in located.landmarks if mark.name not in placed)]
         try:
             return fit_frame(landmarks, self._protocol, self._model.uncertainty.pose_covariance)
         except InputError:
@@ -155,11 +162,6 @@ class _Looking:
         through_plane_mm = model.uncertainty.through_plane_mm
         fusion = fuse(detections, model.names, model.mirror, model.threshold, model.tau_mm, through_plane_mm)
         return Located(fusion.landmarks, fusion.disagreeing, tuple(detections))
-
-
-def _is_doubtful(located: Located) -> bool:
-    heights = [mark.confidence for mark in located.landmarks if mark.status != MISSING]
-    return not heights or float(np.mean(heights)) < DOUBTFUL_HEIGHT
 
 
 def _clarity(located: Located, frame: AnatomicalFrame | None) -> float:

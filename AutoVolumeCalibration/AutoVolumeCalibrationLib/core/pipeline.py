@@ -11,7 +11,6 @@ from .calibration import ERROR, Calibration, ModelInfo
 from .checks import Evidence, run_checks, scout_checks
 from .errors import InputError, UsageError
 from .frame import fit_frame
-from .guided_models import require_guided
 from .landmarks import CORRECTED, MISSING, PREDICTED, Landmark
 from .localisation import locate
 from .planning import plan_box
@@ -38,8 +37,8 @@ def calibrate(
 
     Args:
         box: name of one of the protocol's boxes, its first when None.
-        corrections: landmarks that a person placed; they replace the predicted ones. A sequential model is told where
-            they are and finds the others by them; for these it makes no prediction of its own.
+        corrections: landmarks that a person placed; they replace the predicted ones and tell how the head lies, so
+            that the model sees it upright. A sequential model is shown them and predicts none of them itself.
         threshold: peak height, 0..1, below which a landmark is not found; the model's own when None.
         progress: called with the fraction of the slices done, 0..1.
         cancelled: asked between batches of slices; True raises Cancelled.
@@ -54,13 +53,14 @@ def calibrate(
     if threshold is not None:
         model = _with_threshold(model, threshold)
     corrections = tuple(corrections)
-    given = [mark for mark in _placed(corrections) if mark.name in model.names] if model.sequential else []
+    given = [mark for mark in corrections if mark.status == CORRECTED and mark.name in model.names]
     told = tuple(mark.name for mark in given)
+    shown = told if model.sequential else ()
     started = time.perf_counter()
     located = locate(stacks, protocol, model, progress, cancelled, given=given)
     detected = time.perf_counter()
-    predicted = in_protocol_order((mark for mark in located.landmarks if mark.name not in told), protocol)
-    disagreeing = [name for name in located.disagreeing if name not in told]
+    predicted = in_protocol_order((mark for mark in located.landmarks if mark.name not in shown), protocol)
+    disagreeing = [name for name in located.disagreeing if name not in shown]
     info = ModelInfo(model.name, model.sha256, model.device, model.uncertainty.pose_covariance, threshold, told)
     try:
         result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, info)
@@ -96,20 +96,19 @@ def repredict(
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Calibration:
-    """Let a sequential model find all other landmarks anew, told where a person placed some, and plan from them.
+    """Look again, the points that a person placed telling how the head lies, and plan from what is found.
 
     ``corrections`` are all that hold now, as in ``refit``; they stay where they are. The model's predictions replace
-    the earlier ones, but for those of the landmarks it was given: these a correction is taken back to.
+    the earlier ones. A sequential model predicts none of the landmarks it is shown: of these the earlier predictions
+    stay, for a correction to be taken back to.
 
     Args:
+        model: any; a placed landmark that it does not know tells how the head lies only once the others are found.
         progress, cancelled: as in ``calibrate``.
 
     Raises:
-        ModelError: the model cannot be given landmarks, or does not know one of them.
         InputError: too few landmarks are found.
     """
-    corrections = tuple(corrections)
-    require_guided(model, [mark.name for mark in _placed(corrections)])
     result = calibrate(
         calibration.stacks,
         calibration.protocol,
@@ -120,6 +119,8 @@ def repredict(
         progress=progress,
         cancelled=cancelled,
     )
+    if not model.sequential:
+        return result
     # Without confidence nobody saw it: a typical head's place is none to go back to once a model has looked.
     kept = {m.name: m for m in calibration.predicted if m.name in result.model.given and m.confidence > 0}
     return replace(result, predicted=tuple(kept.get(mark.name, mark) for mark in result.predicted))
@@ -162,11 +163,6 @@ def with_corrections(predicted: Iterable[Landmark], corrections: Iterable[Landma
     """The predicted landmarks with those replaced that a person placed or marked missing."""
     placed = {mark.name: mark for mark in corrections if mark.status != PREDICTED}
     return tuple(placed.get(mark.name, mark) for mark in predicted)
-
-
-def _placed(corrections: Iterable[Landmark]) -> list[Landmark]:
-    """Those that a person gave a place."""
-    return [mark for mark in corrections if mark.status == CORRECTED]
 
 
 def _with_threshold(model: LandmarkModel, threshold: float) -> LandmarkModel:

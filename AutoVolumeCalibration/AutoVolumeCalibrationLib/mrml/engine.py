@@ -10,10 +10,9 @@ from pathlib import Path
 import slicer
 
 from ..core import pipeline
-from ..core.bundles import load_model
+from ..core.bundles import load_model, model_used_before
 from ..core.calibration import Calibration
 from ..core.errors import AutoVolumeError, InputError
-from ..core.guided_models import choose_guided_model
 from ..core.landmarks import CORRECTED, MISSING, Landmark
 from ..core.prescription import prescribe
 from ..core.protocols import box_rule, load_protocol
@@ -184,24 +183,23 @@ class CalibrationEngine:
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Calibration:
-        """Find all points anew that no person placed, by those that a person did, and plan again.
+        """Look again, the points that a person placed telling how the head lies, and plan from what is found.
 
         Args:
-            model: name of a guided model or its bundle's folder; the first one that suits when None.
+            model: name of a model or a bundle's folder; when None the study's own where it is installed, else the
+                default one.
             device, progress, cancelled: as in ``calibrate``.
 
         Raises:
-            ModelError: there is no guided model, or the named one is none.
+            ModelError: there is no such model.
             InputError: nothing was calibrated yet, or too few landmarks are found; the plan stays as it was.
         """
         calibration = self._require_calibration(study)
-        corrections = self.corrections(study)
-        if model is None:
-            given = [mark.name for mark in corrections if mark.status == CORRECTED]
-            model = choose_guided_model(given, calibration.protocol.constellation.names)
-        network = load_model(model, device)
+        network = load_model(model or model_used_before(calibration.model), device)
         with _naming(study):
-            result = pipeline.repredict(calibration, corrections, network, progress=progress, cancelled=cancelled)
+            result = pipeline.repredict(
+                calibration, self.corrections(study), network, progress=progress, cancelled=cancelled
+            )
         self._write(study, result)
         return result
 

@@ -67,7 +67,7 @@ def predict_the_rest(
     progress: Progress,
     cancelled: IsCancelled,
 ) -> Calibration:
-    """Load the guided model of ``settings`` and find by ``corrections`` where the other landmarks are.
+    """Load the model and look again, the points that a person placed telling how the head lies.
 
     Raises:
         AutoVolumeError: one line for the user.

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import qt
 from slicer.i18n import tr as _
 
 from ..core.calibration import Calibration
-from ..core.guided_models import find_guided_model, no_guided_model
 from ..core.landmarks import CORRECTED, MISSING, PREDICTED, Landmark
 from ..core.overview_style import CORRECTED_MARK, GREY, OUTLIER, confidence_colour
 from ..core.typical_head import is_by_hand
+from ..core.user_models import model_folders
 from ..mrml.landmark_nodes import DOUBTFUL_CONFIDENCE
 from ..mrml.study_nodes import Study
 from . import dependencies, slice_views
@@ -52,8 +51,6 @@ class LandmarksSection:
     def __init__(self, ui, current: CurrentStudy, work: Work, advanced: AdvancedSection) -> None:
         self._ui, self._current, self._work, self._advanced = ui, current, work, advanced
         self.predict: Callable[..., Calibration] = predict_the_rest
-        self._asked: tuple | None = None
-        self._has_guide = False
         self._rows: list[Row] = []
         table = ui.landmarksTable
         table.setColumnCount(3)
@@ -80,10 +77,6 @@ class LandmarksSection:
         row = self._ui.landmarksTable.currentRow()
         chosen = self._ui.landmarksTable.selectedItems()
         return self._rows[row].name if chosen and 0 <= row < len(self._rows) else ""
-
-    def fill(self) -> None:
-        """Look again for guided models the next time: some may have come or gone."""
-        self._asked = None
 
     def update(self) -> None:
         """Show the landmarks of the current plan and allow what can be done with them."""
@@ -142,50 +135,34 @@ class LandmarksSection:
         self._allow_follow(none)
 
     def _allow_follow(self, none: str) -> None:
-        guided = not none and self._is_guided()
-        if guided:
-            tip = _("Let the model find all points that you did not place anew, by those that you did")
+        reason = none or self._why_not_follow()
+        if reason or self._looks_again():
+            tip = _("Look again for all points that you did not place, with yours telling how the head lies")
         else:
             tip = _("Move all points that you did not place to where yours let expect them; the box does not change")
-        allow(self._ui.followButton, tip, none or self._why_not_follow(guided))
+        allow(self._ui.followButton, tip, reason)
 
-    def _why_not_follow(self, guided: bool) -> str:
-        calibration = self._current.calibration
-        if not guided and not is_by_hand(calibration):
-            return _("Needs a guided model, there is none: points stay where the model saw them. The box uses all.")
-        placed = any(mark.status == CORRECTED for mark in calibration.landmarks)
+    def _why_not_follow(self) -> str:
+        placed = any(mark.status == CORRECTED for mark in self._current.calibration.landmarks)
         return "" if placed else _("Drag a point to its place first.")
 
-    def _is_guided(self) -> bool:
-        """Whether a model can find the rest; the bundles are only read when the question is a new one."""
-        names, by_hand = self._current.calibration.protocol.constellation.names, is_by_hand(self._current.calibration)
-        asked = (names, by_hand, self._advanced.settings().model)
-        if asked != self._asked:
-            self._asked, self._has_guide = asked, self._find_guide(()) is not None
-        return self._has_guide
-
-    def _find_guide(self, given: Sequence[str]) -> Path | None:
-        """A model that can be given these landmarks; by hand none is needed, and none is installed for it."""
-        calibration = self._current.calibration
-        if is_by_hand(calibration) and dependencies.missing(dependencies.NETWORK):
-            return None
-        return find_guided_model(given, calibration.protocol.constellation.names, self._advanced.settings().model)
+    def _looks_again(self) -> bool:
+        """Whether a model is asked: by hand none is needed, and nothing is installed for it."""
+        if not is_by_hand(self._current.calibration):
+            return True
+        has_model = self._advanced.settings().model or model_folders()
+        return bool(has_model) and not dependencies.missing(dependencies.NETWORK)
 
     def _on_follow(self) -> None:
         with errors_shown():
-            study, calibration = self._current.study, self._current.calibration
-            corrections = self._current.engine.corrections(study)
-            given = [mark.name for mark in corrections if mark.status == CORRECTED]
-            guide = self._find_guide(given)
-            if guide is None and is_by_hand(calibration):
+            if not self._looks_again():
                 self._current.follow()
                 return
-            if guide is None:
-                raise no_guided_model(given)
             dependencies.ensure(dependencies.PLANNING, dependencies.NETWORK)
-            settings = replace(self._advanced.settings(), model=str(guide))
+            study, calibration = self._current.study, self._current.calibration
+            settings, corrections = self._advanced.settings(), self._current.engine.corrections(study)
             self._work.start(
-                _("Finding the rest..."),
+                _("Looking again..."),
                 lambda progress, cancelled: self.predict(calibration, settings, corrections, progress, cancelled),
                 lambda found: self._on_found(study, found, corrections),
             )
@@ -193,7 +170,7 @@ class LandmarksSection:
     def _on_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
         self._current.show_found(study, calibration, corrections)
         found = sum(mark.status == PREDICTED for mark in self._current.calibration.landmarks)
-        text = _("{found} points were found by those that you placed. Undo takes it back.")
+        text = _("{found} points were found, with yours telling how the head lies. Undo takes it back.")
         self._work.say(text.format(found=found))
 
     def _is_locked(self, name: str) -> bool:

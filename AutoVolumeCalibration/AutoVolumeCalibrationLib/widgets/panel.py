@@ -83,7 +83,6 @@ class Panel:
         """The panel is shown: fill the selectors with what is there."""
         self.inputs.fill()
         self.advanced.fill()
-        self.landmarks.fill()
         self.update()
 
     def close(self) -> None:

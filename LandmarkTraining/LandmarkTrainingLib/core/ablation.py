@@ -109,8 +109,12 @@ def read_plan(path: Path) -> AblationPlan:
         base = TrainingConfig().replaced(values.get("base", {}), source=f"{path}: base")
         variants = tuple(_variant(name, entry) for name, entry in values["variants"].items())
         plan = AblationPlan(values["title"], base, tuple(values.get("seeds", [0])), int(values["images"]), variants)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"is no plan ({error!r})", source=str(path), remedy="Give title, images, variants.") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"is no plan ({error})", source=str(path), remedy="Give title, images, variants.") from error
+    seeds_fit = plan.seeds and all(type(seed) is int and seed >= 0 for seed in plan.seeds)
+    if not (plan.variants and seeds_fit and plan.images > 0):
+        remedy = "Give 1 image, variant and seed or more, seeds as whole numbers."
+        raise UsageError("is no plan that could be run", source=str(path), remedy=remedy)
     for variant in plan.variants:
         base.replaced(dict(variant.settings), source=f"{path}: {variant.name}")
     if len({_run_name(variant.name) for variant in variants}) < len(variants):

@@ -134,8 +134,9 @@ class Learner:
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from ``state``; an exception of some kind where it is that of another network or optimiser."""
-        if state["kinds"] != self._kinds():  # torch takes one optimiser's state into another, and fails later
-            raise ValueError(f"{state['kinds']} is not {self._kinds()}")
+        kinds = state.get("kinds", self._kinds())  # earlier checkpoints do not tell
+        if kinds != self._kinds():  # torch takes one optimiser's state into another, and fails later
+            raise ValueError(f"{kinds} is not {self._kinds()}")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,10 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
     """
     network, targets = best_network(config, folder), target_settings(config, SliceSettings())
     facts = {"training": _facts(folder, config, data)}
+    told = _without_paths(config)
 
     def export(uncertainty: PeakUncertainty) -> None:
-        export_bundle(folder.bundle, network, config, protocol.constellation, uncertainty, facts, overwrite=True)
+        export_bundle(folder.bundle, network, told, protocol.constellation, uncertainty, facts, overwrite=True)
 
     if data.check_heads is None:
         export(_stated_uncertainty(config, data.names))
@@ -100,6 +102,13 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
     network.cpu()
     export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol))
     return folder.bundle
+
+
+def _without_paths(config: TrainingConfig) -> TrainingConfig:
+    """The settings as a bundle tells them to others: models and files by their names, no folder of this computer."""
+    base = _base_facts(config)
+    weights = Path(config.encoder_weights).name
+    return replace(config, base=base["name"] if base else "", encoder_weights=weights)
 
 
 def _stated_uncertainty(config: TrainingConfig, names: Sequence[str]) -> PeakUncertainty:
