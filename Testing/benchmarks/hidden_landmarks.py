@@ -1,7 +1,7 @@
 """What given landmarks are worth where part of the image is missing: a model that takes known landmarks, on real heads.
 
 Run: ``python Testing/benchmarks/hidden_landmarks.py DATA [--model NAME|DIR] [--per-head N]`` with DATA holding
-``heads.csv``. Slices of the validation heads are cut in random poses; from each a square of 30 % of its pixels is blanked.
+``heads.csv``. Slices of the validation heads are cut in random poses, and a square of 30 % of their pixels is blanked.
 Each row gives 0, 1, 2 and 4 true landmarks of the slice and measures the in-plane error of the same other ones.
 """
 

@@ -15,7 +15,6 @@ sys.path[:0] = [str(ROOT / "AutoVolumeCalibration"), str(ROOT / "LandmarkTrainin
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from AutoVolumeCalibrationLib.core.architectures.cascade import CoarseToFine  # noqa: E402
 from AutoVolumeCalibrationLib.core.networks import build_network  # noqa: E402
 from LandmarkTrainingLib.core.metrics import markdown_table  # noqa: E402
 
@@ -88,7 +87,7 @@ NETWORKS = {
     "cascade": (
         "cascade",
         {"features": [32, 32, 64, 128, 256, 32], "width": 32, "coarse": 4, "crop": 32},
-        {"features": [4] * 6, "width": 4, "coarse": 4, "crop": 16},
+        None,
     ),
     "T2DL": ("t2dl", {"width": 32, "stage": 2, "sigma": 1.0}, {"width": 4, "stage": 2, "sigma": 1.0}),
 }
@@ -102,20 +101,24 @@ def main() -> None:
         with torch.device("meta"):
             network = build_network(architecture, {**CHANNELS, "stem": 1, **published})
         millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
-        across = seen_across(build_network(architecture, {**CHANNELS, "stem": 1, **narrow}).eval())
-        rows.append([name, f"{millions:.1f}", "the whole image" if across >= SIDE - 1 else f"{across} pixels"])
+        rows.append([name, f"{millions:.1f}", field(architecture, narrow)])
     print(markdown_table(["network", "parameters, M", "one heatmap pixel sees"], rows))
+
+
+def field(architecture: str, narrow: dict | None) -> str:
+    """What one heatmap pixel sees, in words."""
+    if narrow is None:  # a cascade: no gradient runs through the choice of its crops
+        return "a crop, chosen on the whole image"
+    across = seen_across(build_network(architecture, {**CHANNELS, "stem": 1, **narrow}).eval())
+    return "the whole image" if across >= SIDE - 1 else f"{across} pixels"
 
 
 def seen_across(network: torch.nn.Module) -> int:
     """Pixels across that the middle heatmap pixel of the first landmark depends on."""
     image = torch.randn(1, 4, SIDE, SIDE, requires_grad=True)
     heatmaps = network(image)
-    rows, columns = heatmaps.shape[-2:]
-    # Where a cascade refines is where it expects the landmark.
-    highest = divmod(int(heatmaps[0, 0].argmax()), columns)
-    row, column = highest if isinstance(network, CoarseToFine) else (rows // 2, columns // 2)
-    heatmaps[0, 0, row, column].backward()
+    middle = heatmaps.shape[-1] // 2
+    heatmaps[0, 0, middle, middle].backward()
     reached = np.flatnonzero((image.grad[0].abs().sum(0) > 0).any(0).numpy())
     return int(reached[-1] - reached[0] + 1) if len(reached) else 0
 

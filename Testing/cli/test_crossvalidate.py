@@ -93,7 +93,7 @@ def test_what_is_fine_tuned_is_compared_with_the_model_that_it_started_from(auto
     changes = {"steps": 1, "checkpoint_steps": 1, "batch_size": 2, "workers": 0, "bf16": False, "device": "cpu"}
     ran = autovolume(
         *("crossvalidate", "--dataset", dataset, "--output", tmp_path, "--folds", 2, "--model", "brain-scout"),
-        *settings(**changes, learning_rate=0.0, ema_decay=0.0),
+        *settings(**changes, learning_rate=1e-12, ema_decay=0.0),
     )
     assert ran.code == 0, ran.err
     summary = read(tmp_path / "crossvalidation.json")
@@ -195,7 +195,7 @@ def test_a_learning_rate_is_suggested_with_its_curve(autovolume, dataset, tmp_pa
         ([], 2, "nothing to learn from"),
         (["--dataset", "DATA", "--steps", "3"], 2, "no range test of 3 steps"),
         (["--dataset", "DATA", "--lowest", "2"], 2, "from 2 to 1"),
-        (["--dataset", "DATA", "--set", 'architecture="magic"'], 4, "magic"),
+        (["--dataset", "DATA", "--set", 'architecture="magic"'], 2, "magic"),
     ],
 )
 def test_a_range_that_cannot_be_tested_is_refused_in_one_line(autovolume, dataset, tmp_path, arguments, code, said):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -125,6 +127,25 @@ def test_going_on_with_other_data_is_told(autovolume, dataset, run, tmp_path, ca
     other = shutil.copytree(dataset, tmp_path / "other")
     ran = autovolume("train", "--output", run, "--resume", "--dataset", other, "--set", "steps=3")
     assert ran.code == 0 and "other data than it began with" in caplog.text
+
+
+def test_a_full_disk_is_told_and_the_last_checkpoint_stays(autovolume, run, monkeypatch):
+    before = (run / "checkpoint.pt").read_bytes()
+    monkeypatch.setattr(Path, "write_bytes", full_for_checkpoints(Path.write_bytes))
+    assert_refused(autovolume("train", "--output", run, "--resume", "--set", "steps=4"), 2, "checkpoint.pt")
+    assert (run / "checkpoint.pt").read_bytes() == before and not list(run.glob(".*"))
+
+
+def full_for_checkpoints(write):
+    """Writing as it was, on a disk that has no room for checkpoints."""
+
+    def write_bytes(path, data):
+        if path.suffix != ".pt" or "checkpoint" not in path.name:
+            return write(path, data)
+        write(path, data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    return write_bytes
 
 
 def test_resuming_what_never_began_names_the_folder(autovolume, tmp_path):

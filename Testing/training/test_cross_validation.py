@@ -110,7 +110,7 @@ def test_label_maps_are_mixed_in_and_watched(monkeypatch):
     assert len(data.source.batch(8, (0,)).images) == 8
     watched = load_fold_data(studies, "labels", TrainingConfig(folds=2), CONSTELLATION)
     assert len(watched.check.images) == 3
-    with pytest.raises(UsageError, match="study_fraction is 1.5. Give a part"):
+    with pytest.raises(UsageError, match="study_fraction 1.5 makes no sense"):
         load_fold_data(studies, "labels", TrainingConfig(study_fraction=1.5), CONSTELLATION)
 
 

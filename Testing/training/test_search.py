@@ -211,7 +211,7 @@ def test_a_folder_without_a_search_cannot_be_gone_on_with(tmp_path):
 
 def test_two_searches_in_one_folder_at_once_are_refused(tmp_path):
     def search_again(config, folder, report):
-        with pytest.raises(UsageError, match="another process is searching"):
+        with pytest.raises(UsageError, match="another process is at work"):
             search(tmp_path, FakeTraining(), 1)
         return 1.0
 

@@ -2,13 +2,13 @@ import json
 import pickle
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError, UsageError
-from LandmarkTrainingLib.core import checkpoints
 from LandmarkTrainingLib.core.checkpoints import load_checkpoint, save_checkpoint
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.learner import warmed_average
@@ -321,11 +321,13 @@ def test_a_checkpoint_is_replaced_whole(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, {"step": 1, "weights": torch.ones(3)})
 
-    def half_written(state, file):
-        file.write_bytes(b"half")
+    write = Path.write_bytes
+
+    def half_written(file, data):
+        write(file, data[:100])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints.torch, "save", half_written)
+    monkeypatch.setattr(Path, "write_bytes", half_written)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(path, {"step": 2})
     assert load_checkpoint(path)["step"] == 1

@@ -12,6 +12,8 @@ from AutoVolumeCalibrationLib.core.user_models import CurrentModel, write_curren
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
+SHIPPED = ["brain-scout", "brain-scout-guided"]
+
 
 def threshold_used(panel) -> float | None:
     return panel.finding.calls[-1][1].threshold
@@ -71,7 +73,7 @@ def names_offered(panel) -> list[str]:
 
 def test_the_current_model_runs_unless_another_one_is_chosen(planned):
     assert planned.finding.calls[-1][1].model is None
-    assert names_offered(planned) == ["current (brain-scout)", "brain-scout"]
+    assert names_offered(planned) == ["current (brain-scout)", *SHIPPED]
     planned.ui.modelComboBox.setCurrentIndex(1)
     planned.calibrate()
     assert planned.finding.calls[-1][1].model == "brain-scout"
@@ -83,7 +85,7 @@ def test_a_model_promoted_meanwhile_is_offered_and_a_choice_stays(panel, tmp_pat
     shutil.copytree(resource_path("Models", "brain-scout"), tmp_path / "mine-1")
     write_current(CurrentModel("mine-1"))
     panel.widget.enter()
-    assert names_offered(panel) == ["current (mine-1)", "mine-1", "brain-scout"]
+    assert names_offered(panel) == ["current (mine-1)", "mine-1", *SHIPPED]
     assert panel.ui.modelComboBox.currentIndex == 2
 
 
@@ -93,6 +95,6 @@ def test_a_damaged_choice_of_model_lets_the_panel_open_and_is_told_by_calibrate(
     from AutoVolumeCalibrationLib.widgets.finding import find_landmarks
 
     panel.widget.enter()
-    assert names_offered(panel) == ["current (?)", "brain-scout"]
+    assert names_offered(panel) == ["current (?)", *SHIPPED]
     with pytest.raises(ModelError, match=r"current\.json"):
         find_landmarks((), None, panel.panel.advanced.settings(), (), lambda part: None, lambda: False)

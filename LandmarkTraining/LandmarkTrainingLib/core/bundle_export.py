@@ -17,8 +17,9 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.json_files import json_text
 from AutoVolumeCalibrationLib.core.network_input import IN_CHANNELS, LARGEST_SIZE
 from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty
-from AutoVolumeCalibrationLib.core.whole_files import replacing, write_text
+from AutoVolumeCalibrationLib.core.whole_files import write_text
 
+from .checkpoints import save_checkpoint
 from .config import TrainingConfig
 from .learner import network_options
 from .simulator.render import SliceSettings
@@ -54,8 +55,7 @@ def export_bundle(
     for name in ("configs", "models", "docs"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     weights = folder / "models" / "model.pt"
-    with replacing(weights) as temporary:
-        torch.save({key: value.contiguous() for key, value in network.state_dict().items()}, temporary)
+    save_checkpoint(weights, {key: value.contiguous() for key, value in network.state_dict().items()})
     metadata = _metadata(config, constellation, uncertainty, facts, sha256_of(weights))
     write_text(folder / "configs" / "inference.json", json_text(_inference(metadata)))
     write_text(folder / "configs" / "train.json", json_text(_training(config)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,19 @@ from typing import Any
 import torch
 
 from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.whole_files import replacing
+from AutoVolumeCalibrationLib.core.whole_files import write_bytes
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint at ``path`` by ``state`` in one step: a kill leaves the old or the new one."""
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    """Replace the checkpoint at ``path`` by ``state`` in one step: a kill leaves the old or the new one.
+
+    Raises:
+        UsageError: the place cannot be written, or the disk is full.
+    """
+    # torch, writing a file itself, tells of a full disk as of a fault of its own, and puts the file's name into it.
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_bytes(path, content.getvalue())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -55,8 +55,6 @@ _MEMBERS: Mapping[str, type] = {
     "freeze": str,
     "train_heads": int,
     "check_heads": int,
-    "losses": dict,
-    "point_losses": dict,
     "loggers": str,
 }
 

@@ -80,7 +80,6 @@ def load_fold_data(
 
     Raises:
         InputError: nobody has any of the landmarks, or the label maps cannot be read.
-        UsageError: ``study_fraction`` is no part.
     """
     names, mirror, slices = constellation.names, constellation.mirror_indices, SliceSettings()
     beside = load_training_data(DataFolders(labels=labels), config, constellation) if labels else None
@@ -88,8 +87,6 @@ def load_fold_data(
     augmentation = Augmentation.from_dict(config.augmentation)
     source: SliceSource = StudySource(learnt, names, mirror, slices, augmentation)
     if beside:
-        if not 0 <= config.study_fraction <= 1:
-            raise UsageError(f"study_fraction is {config.study_fraction:g}", remedy="Give a part from 0 to 1.")
         source = MixedSource([source, beside.source], [config.study_fraction, 1 - config.study_fraction])
     if beside and not watched:
         return TrainingData(names, mirror, source, beside.check)

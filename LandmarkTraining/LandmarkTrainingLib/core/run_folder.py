@@ -2,8 +2,9 @@
 
 ``config.json`` settings, ``data.json`` where the data lie, ``versions.json`` what it ran with, ``log.jsonl`` one line
 per checkpoint, ``checkpoint.pt`` all that is needed to go on, ``best.pt`` the averaged weights of the lowest error,
-``pictures/`` predictions, ``bundle/`` what comes out, ``lock`` held while a process is at work (``one_process``). A file named ``stop`` asks a run to end with a checkpoint: a way
-that works on every system, between any two programs.
+``pictures/`` predictions, ``bundle/`` what comes out, ``lock`` held while a process is at work
+(``one_process``). A file named ``stop`` asks a run to end with a checkpoint: a way that works on every system, between
+any two programs.
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ from slicer.i18n import tr as _
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
 from ..core.recipes import STUDIES
+from ..core.run_folder import CHECKPOINT_FILE, CONFIG_FILE
 from ..core.run_process import ERRORS_FILE, Outcome
 from ..core.run_request import RunRequest, resume_arguments
-from ..core.run_watch import CHECKPOINT_FILE, CONFIG_FILE, Progress
+from ..core.run_watch import Progress
 from ..mrml.curve_nodes import show_curves
 from . import dependencies
 from .availability import allow
