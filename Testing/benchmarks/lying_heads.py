@@ -1,6 +1,6 @@
 """Plans of real heads that lie in the scanner as no network was trained for: on the side, face down, far askew.
 
-Run: ``python Testing/benchmarks/lying_heads.py DATA [--heads ID ...]`` with DATA holding ``heads.csv``. Each head is put
+Run: ``python Testing/benchmarks/lying_heads.py DATA [--heads ID ...]``, DATA holding ``heads.csv``. Each head is put
 into the scanner in a random pose (+-15 deg), turned by each of TURNS, and planned with 5 and with 1 slice per plane.
 """
 
