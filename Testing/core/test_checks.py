@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.boxes import FACES
 from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
@@ -232,3 +233,14 @@ def test_a_point_placed_far_from_where_the_others_expect_it_is_named(protocol, s
     far = replaced(marks, ac.corrected(ac.position_mm + [0.0, 0.0, 12.0]))
     assert "placed points" not in findings(protocol, stacks, near)
     assert findings(protocol, stacks, far)["placed points"] == WARNING
+
+
+@pytest.mark.parametrize(
+    ("angle_deg", "told"), [(0, False), (28, False), (33, True), (57, True), (62, False), (90, False)]
+)
+def test_slices_that_cut_the_head_askew_are_told(protocol, stacks, angle_deg, told):
+    """About one axis two of three stacks are askew; beyond 60 degrees they lie along other planes of the head."""
+    turn = Rotation.from_euler("y", angle_deg, degrees=True).as_matrix()
+    frame = evidence(protocol, stacks).frame
+    found = findings(protocol, stacks, frame=replace(frame, axes=frame.axes @ turn))
+    assert ("askew" in found) == told

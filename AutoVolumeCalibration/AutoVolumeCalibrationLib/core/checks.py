@@ -29,6 +29,9 @@ USUAL_SCALE, POSSIBLE_SCALE = (0.82, 1.18), (0.65, 1.35)
 TILT_SD_DEG = (2.5, 5.0)
 FACE_SD_MM = (5.0, 10.0)
 
+#: A slice this far from all planes of the head is unlike those that the shipped network learnt from, degrees.
+ASKEW_DEG = 30.0
+
 #: Part of the found landmarks that contradict the others.
 OUTLIER_FRACTION = (0.12, 0.34)
 
@@ -66,7 +69,7 @@ class Evidence:
 def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     """All findings, worst first; a single "ok" when there is none."""
     findings = [*scout_checks(evidence.stacks)]
-    for look in (_head, _found, _confidence, _outliers, _placed, _planes_agree, _size, _tilt, _faces, _cut_off):
+    for look in (_head, _found, _confidence, _outliers, _placed, _planes_agree, _size, _tilt, _askew, _faces, _cut_off):
         finding = look(evidence)
         if finding:
             findings.append(finding)
@@ -199,6 +202,16 @@ def _tilt(e: Evidence) -> Check | None:
     if level:
         axis = ("pitch", "roll", "yaw")[int(sd.argmax())]
         return Check("tilt", level, f"The {axis} is only known to {sd.max():.1f} deg: add slices or place more points.")
+    return None
+
+
+def _askew(e: Evidence) -> Check | None:
+    """Slices that no network was trained on: the image can be turned upright, the slice itself stays oblique."""
+    nearest = [np.abs(e.frame.axes @ stack.normal).max() for stack in e.stacks]
+    angle = float(np.rad2deg(np.arccos(min(1.0, min(nearest)))))
+    if angle > ASKEW_DEG:
+        remedy = "check the tilt, or repeat the scouts along the head"
+        return Check("askew", WARNING, f"A scout cuts the head {angle:.0f} deg askew: {remedy}.")
     return None
 
 
