@@ -91,6 +91,15 @@ def test_a_validation_set_is_watched_and_its_people_may_not_be_learnt_from(autov
     assert_refused(ran, 3, "person_0 is learnt from too")
 
 
+def test_what_the_check_of_the_data_finds_is_told_before_it_is_learnt(autovolume, tmp_path, caplog):
+    constellation = load_protocol("BrainAcPc").constellation
+    places = {mark.name: mark.reference_mm for mark in constellation.landmarks}
+    swapped = {**places, "LSLMS": places["RSLMS"], "RSLMS": places["LSLMS"], "AC": [0.0, 400.0, 0.0]}
+    write_dataset(tmp_path / "set", [spot_study("case", places=swapped)], constellation)
+    ran = autovolume("train", "--dataset", tmp_path / "set", "--output", tmp_path / "run", *settings(**SMALL))
+    assert ran.code == 0 and "errors, such as case: " in caplog.text and "dataset check" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

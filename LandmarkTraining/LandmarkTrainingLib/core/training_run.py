@@ -24,6 +24,8 @@ from . import processes
 from .batches import TrainingData
 from .bundle_export import export_bundle
 from .config import TrainingConfig
+from .datasets.check import check_dataset
+from .datasets.findings import ERROR
 from .run_folder import RunFolder
 from .run_request import settings_from_text
 from .simulator.render import SliceSettings
@@ -64,6 +66,8 @@ def run_training(
     folders = _data_folders(folder, folders, resume)
     protocol = load_protocol(config.protocol)
     data = load_training_data(folders, config, protocol.constellation)
+    if not folder.checkpoint.exists():
+        _tell_errors_of(folders, protocol)
     network = report = None  # of a run that is resumed the weights come from the checkpoint
     if not folder.checkpoint.exists():
         network, report = starting_network(config, data.names, target_settings(config, SliceSettings()))
@@ -102,6 +106,15 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
     network.cpu()
     export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol))
     return folder.bundle
+
+
+def _tell_errors_of(folders: DataFolders, protocol: Protocol) -> None:
+    """Say what ``dataset check`` calls an error: a network learns it as it is."""
+    for folder in folders.datasets:
+        errors = [finding for finding in check_dataset(folder, protocol) if finding.level == ERROR]
+        if errors:
+            first = f"{errors[0].study}: {errors[0].message}"
+            logger.warning("%s: %d errors, such as %s. See autovolume dataset check.", folder, len(errors), first)
 
 
 def _without_paths(config: TrainingConfig) -> TrainingConfig:
