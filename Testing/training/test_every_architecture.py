@@ -51,7 +51,7 @@ LEARNERS = {
     "gu2net": ({"features": [8] * 5, "width": 8, "stem": 2}, {"steps": 150}),
     "hourglass": ({"width": 4, "depth": 3, "stem": 2, "dropout": 0.0}, {"steps": 120}),
     "stacked_hourglass": ({"width": 16, "depth": 3, "stacks": 2, "stem": 2}, {"steps": 140}),
-    "cascade": ({"features": [8] * 6, "width": 8, "coarse": 2, "crop": 16, "stem": 2}, {}),
+    "cascade": ({"features": [8] * 6, "width": 8, "coarse": 2, "crop": 16, "stem": 2}, {"steps": 400}),
     "t2dl": ({"width": 8, "stage": 2, "stem": 2}, {}),
 }
 #: The same field of view for DeepLabV3, whose grid is eight times coarser than the image.
