@@ -117,12 +117,12 @@ class _Looking:
         """
         from scipy.spatial.transform import Rotation
 
-        sides = [self._middle_from(axes) for axes in Rotation.create_group("O").as_matrix()]
+        own, turns = self._middle_from(np.eye(3)), Rotation.create_group("O")
+        sides = [own, *map(self._middle_from, turns[turns.magnitude() > 1e-6].as_matrix())]
         for _ in range(REFINEMENTS):
             best = sorted(sides, key=lambda side: -side.clarity)[:FOLLOWED]
             sides += [self._middle_from(side.frame.axes) for side in best if side.frame is not None]
         clearest = max(sides, key=lambda side: side.clarity)
-        own = self._middle_from(np.eye(3))
         return clearest.frame if clearest.clarity > max(CONVINCING, own.clarity + CLEARER_BY) else None
 
     def _middle_from(self, head_axes: np.ndarray) -> _Side:
