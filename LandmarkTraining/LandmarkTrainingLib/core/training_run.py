@@ -66,10 +66,9 @@ def run_training(
     folders = _data_folders(folder, folders, resume)
     protocol = load_protocol(config.protocol)
     data = load_training_data(folders, config, protocol.constellation)
-    if not folder.checkpoint.exists():
-        _tell_errors_of(folders, protocol)
     network = report = None  # of a run that is resumed the weights come from the checkpoint
     if not folder.checkpoint.exists():
+        _tell_errors_of(folders, protocol)
         network, report = starting_network(config, data.names, target_settings(config, SliceSettings()))
 
     def keep_start() -> None:
