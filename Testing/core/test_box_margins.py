@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.box_margins import coverage_text, margins_mm, with_box, with_margins
+from AutoVolumeCalibrationLib.core.box_margins import (
+    coverage_text,
+    margins_mm,
+    plan_coverage,
+    proposed_margins_mm,
+    with_box,
+    with_margins,
+)
+from AutoVolumeCalibrationLib.core.boxes import FACES
+from AutoVolumeCalibrationLib.core.calibration import ModelInfo
+from AutoVolumeCalibrationLib.core.coverage import coverage_of
 from AutoVolumeCalibrationLib.core.errors import ProtocolError
 from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
@@ -41,22 +51,34 @@ def test_margins_are_those_of_the_rule_and_what_whole_slices_add(plan):
 
 
 @pytest.mark.parametrize(
-    ("margin_mm", "sd_mm", "text"),
+    ("margin_mm", "reach_mm", "measured", "text"),
     [
-        (5, 2, "covered, 1.7 mm to spare (95 %)"),
-        (5, 4, "anatomy up to 1.6 mm beyond (95 %)"),
-        (-2, 0, "anatomy up to 2.0 mm beyond (95 %)"),
+        (5, 3.3, True, "covered, 1.7 mm to spare (95 %)"),
+        (5, 6.6, True, "anatomy up to 1.6 mm beyond (95 %)"),
+        (-2, 0, False, "anatomy up to 2.0 mm beyond (about 95 %)"),
     ],
 )
-def test_a_margin_and_its_uncertainty_become_a_promise(margin_mm, sd_mm, text):
-    assert coverage_text(margin_mm, sd_mm) == text
+def test_a_margin_and_its_uncertainty_become_a_promise(margin_mm, reach_mm, measured, text):
+    assert coverage_text(margin_mm, reach_mm, measured) == text
 
 
-def test_the_promise_holds_for_19_of_20_heads():
-    rng = np.random.default_rng(0)
-    beyond = rng.normal(-5, 4, 20000)
-    promised = float(coverage_text(5, 4).split()[3])
-    assert np.mean(beyond <= promised) == pytest.approx(0.95, abs=0.005)
+def test_proposed_margins_are_safe_ones_rounded_up_to_half_a_millimetre(plan):
+    safe = plan_coverage(plan).safe_margins_mm(plan.box.face_sd_mm)
+    proposed = proposed_margins_mm(plan)
+    assert set(proposed) == set(safe)
+    for face, margin in proposed.items():
+        assert 0 <= margin - safe[face] < 0.5 and margin * 2 == round(margin * 2)
+
+
+def test_measured_factors_are_used_for_the_box_they_were_measured_for(plan):
+    rule = plan.protocol.boxes[0]
+    known = replace(coverage_of(rule, ()), offset_mm=dict.fromkeys(FACES, 1.0), joint_factor=3.0, heads=20, cases=60)
+    measured = replace(plan, model=ModelInfo("m", "0" * 64, "cpu", coverage=(known,)))
+    tilted = replace(rule, tilt_deg=(10.0, 0.0, 0.0))
+    assert plan_coverage(measured).measured and not plan_coverage(plan).measured
+    assert not coverage_of(tilted, (known,)).measured
+    sd = plan.box.face_sd_mm["left"]
+    assert plan_coverage(measured).safe_margins_mm(plan.box.face_sd_mm)["left"] == pytest.approx(1 + 3 * sd)
 
 
 def test_another_margin_moves_only_its_face(plan, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from AutoVolumeCalibrationLib import __version__
 from AutoVolumeCalibrationLib.core.boxes import FACES, OrientedBox
 from AutoVolumeCalibrationLib.core.calibration import WARNING, AnatomicalFrame, Calibration, Check, ModelInfo
+from AutoVolumeCalibrationLib.core.coverage import coverage_of
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.json_files import require_schema
 from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
@@ -29,7 +30,7 @@ A_MODEL = ModelInfo("brain", "ab" * 32, "cpu")
 def a_calibration(protocol="BrainAcPc", model: ModelInfo | None = A_MODEL) -> Calibration:
     plan = load_protocol(protocol)
     found = Landmark("AC", np.array([1.0, 2.0, 3.0]), np.diag([1.0, 2.0, 3.0]), 0.8, PREDICTED, ("axial", "sagittal"))
-    box = OrientedBox("Axial", np.zeros(3), np.eye(3), np.array([140.0, 180, 141]), dict.fromkeys(FACES, 1.5))
+    box = OrientedBox("AxialWholeBrain", np.zeros(3), np.eye(3), np.array([140.0, 180, 141]), dict.fromkeys(FACES, 1.5))
     return Calibration(
         stacks=(),
         protocol=plan,
@@ -120,7 +121,7 @@ def test_results_are_not_overwritten_unasked(tmp_path):
         write_results(a_calibration(), tmp_path, overwrite=False)
     assert [path.name for path in tmp_path.iterdir()] == ["scanbox.mrk.json"]
     write_results(a_calibration(), tmp_path, overwrite=True)
-    assert read_scan_box(tmp_path / "scanbox.mrk.json").name == "Axial"
+    assert read_scan_box(tmp_path / "scanbox.mrk.json").name == "AxialWholeBrain"
 
 
 def test_a_picture_that_cannot_be_drawn_leaves_the_old_results(tmp_path):
@@ -183,3 +184,15 @@ def test_a_placed_landmark_needs_a_place(tmp_path):
     (tmp_path / "calibration.json").write_text(json.dumps(data))
     with pytest.raises(InputError, match=r"landmarks\[0\]\.position_mm"):
         read_results(tmp_path)
+
+
+def test_what_the_uncertainty_promises_is_written_and_the_factors_are_read_back(tmp_path):
+    rule = load_protocol("BrainAcPc").boxes[0]
+    measured = replace(coverage_of(rule, ()), joint_factor=3.0, heads=15, cases=90)
+    calibration = a_calibration(model=replace(A_MODEL, coverage=(measured,)))
+    data = calibration_to_dict(calibration)
+    require_schema(data, "calibration", "x", InputError, "")
+    assert data["coverage"]["measured"] and data["coverage"]["safe_margins_mm"]["left"] == pytest.approx(3 * 1.5)
+    write_results(calibration, tmp_path / "out", overwrite=False)
+    (read,) = read_results(tmp_path / "out").model.coverage
+    assert read.to_dict() == measured.to_dict()

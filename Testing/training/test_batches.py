@@ -24,7 +24,7 @@ def labels():
 @pytest.fixture(scope="module")
 def volumes():
     heads = toy_heads(4.0)
-    volume = VolumeHead(heads.tissues[0] / 25.0, heads.voxel_from_head[0], heads.landmarks_mm[0])
+    volume = VolumeHead("A", heads.tissues[0] / 25.0, heads.voxel_from_head[0], heads.landmarks_mm[0])
     return VolumeSource([volume], MIRROR, SLICES)
 
 

@@ -91,7 +91,7 @@ def test_no_data_at_all_are_refused():
 def test_volumes_alone_are_watched_too_with_a_warning(tmp_path, monkeypatch, caplog):
     heads = toy_heads(4.0)
     places = torch.tensor(np.array([mark.reference_mm for mark in CONSTELLATION.landmarks])).float()
-    volume = VolumeHead(heads.tissues[0] / 25.0, heads.voxel_from_head[0], places)
+    volume = VolumeHead("A", heads.tissues[0] / 25.0, heads.voxel_from_head[0], places)
     monkeypatch.setattr(training_data, "list_heads", lambda *_: [])
     monkeypatch.setattr(training_data, "load_volume_heads", lambda *_: [volume])
     monkeypatch.setattr(training_data, "CHECK_SLICES", 3)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .boxes import FACES, OrientedBox
 from .calibration import AnatomicalFrame, Calibration
+from .coverage import Coverage, coverage_of
 from .errors import ProtocolError
 from .json_files import json_text, read_json
 from .protocol_by_example import constellation_to_dict, save_by_example
-from .protocols import Protocol, load_protocol, shipped_anatomy
+from .protocols import Protocol, box_rule, load_protocol, shipped_anatomy
 from .whole_files import write_text
 
-#: One-sided 95 % of a normal distribution, in standard deviations.
-Z_95 = 1.645
+#: Margins are proposed in steps of so many mm, rounded up.
+MARGIN_STEP_MM = 0.5
 
 #: What a protocol's name ends with once a person has changed its box for one study.
 ADJUSTED = "Adjusted"
@@ -37,12 +39,29 @@ def margins_mm(box: OrientedBox, frame: AnatomicalFrame, protocol: Protocol) -> 
     return margins
 
 
-def coverage_text(margin_mm: float, sd_mm: float) -> str:
-    """What margin and standard deviation of a face together promise, in words."""
-    beyond_mm = Z_95 * sd_mm - margin_mm
+def coverage_text(margin_mm: float, reach_mm: float, measured: bool) -> str:
+    """What a margin promises, in words: the anatomy reaches at most ``reach_mm`` beyond the landmarks, with 95 %.
+
+    Args:
+        measured: whether that was measured for such a box, or assumed.
+    """
+    level = "95 %" if measured else "about 95 %"
+    beyond_mm = reach_mm - margin_mm
     if beyond_mm < 0.05:
-        return f"covered, {-beyond_mm:.1f} mm to spare (95 %)"
-    return f"anatomy up to {beyond_mm:.1f} mm beyond (95 %)"
+        return f"covered, {-beyond_mm:.1f} mm to spare ({level})"
+    return f"anatomy up to {beyond_mm:.1f} mm beyond ({level})"
+
+
+def plan_coverage(calibration: Calibration) -> Coverage:
+    """What the stated uncertainty of a plan's box is worth."""
+    rule = box_rule(calibration.protocol, calibration.box.name)
+    return coverage_of(rule, calibration.model.coverage if calibration.model else ())
+
+
+def proposed_margins_mm(calibration: Calibration) -> dict[str, float]:
+    """Face -> margin in steps of MARGIN_STEP_MM; with all of them together 95 % of heads lie fully inside the box."""
+    safe = plan_coverage(calibration).safe_margins_mm(calibration.box.face_sd_mm)
+    return {face: math.ceil(margin / MARGIN_STEP_MM - 1e-6) * MARGIN_STEP_MM for face, margin in safe.items()}
 
 
 def with_margins(protocol: Protocol, box: str, margins: Mapping[str, float], folder: Path) -> Protocol:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .coverage import Coverage, coverages_from_list
 from .errors import ModelError, UsageError
 from .inference_speed import prepare_for_inference
 from .json_files import read_json, require_schema
@@ -56,6 +57,7 @@ class LandmarkModel:
         uncertainty: how far off a peak is.
         sequential: the network may be given landmarks: ``network(image, known)``, with heatmaps (n, k, h, w) of those
             that are known and zeros for the others.
+        coverage: what the stated uncertainty of some boxes is worth.
     """
 
     name: str
@@ -73,6 +75,7 @@ class LandmarkModel:
     threshold: float
     uncertainty: PeakUncertainty
     sequential: bool = False
+    coverage: tuple[Coverage, ...] = ()
 
     @property
     def sigma_pixels(self) -> float:
@@ -140,7 +143,15 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -
         threshold=float(metadata["threshold"]),
         uncertainty=uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder)),
         sequential=architecture.sequential,
+        coverage=_coverage(metadata, folder),
     )
+
+
+def _coverage(metadata: Mapping[str, Any], folder: Path) -> tuple[Coverage, ...]:
+    try:
+        return coverages_from_list(metadata.get("coverage", ()))
+    except ValueError as error:
+        raise ModelError(str(error), source=str(folder), remedy=_REMEDY) from error
 
 
 def _share_processors() -> None:

@@ -12,6 +12,7 @@ from .boxes import OrientedBox
 from .landmarks import Landmark
 
 if TYPE_CHECKING:
+    from .coverage import Coverage
     from .prescription import Prescription
     from .protocols import Protocol
     from .scouts import ScoutStack
@@ -65,7 +66,8 @@ class ModelInfo:
 
     ``pose_covariance`` is (7, 7) as ``frame.fit_frame`` takes it, None where it was not measured. ``threshold`` is
     a person's choice of the peak height below which a landmark is not found, None for the model's own. ``given`` are
-    the landmarks whose places the model was told before it looked for the others.
+    the landmarks whose places the model was told before it looked for the others. ``coverage`` tells what the stated
+    uncertainty of some boxes is worth.
     """
 
     name: str
@@ -74,6 +76,7 @@ class ModelInfo:
     pose_covariance: np.ndarray | None = None
     threshold: float | None = None
     given: tuple[str, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

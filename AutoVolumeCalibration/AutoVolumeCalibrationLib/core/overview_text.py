@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .box_margins import plan_coverage, proposed_margins_mm
 from .boxes import FACES
 from .calibration import ERROR, OK, WARNING, Calibration
 from .coordinates import rotation_angles_deg
@@ -84,17 +85,20 @@ def _section(title: str, rows: list[str]) -> list[Line]:
 def _frame(calibration: Calibration) -> list[str]:
     frame = calibration.frame
     angles = rotation_angles_deg(np.eye(3), frame.axes)
-    sd = np.rad2deg(np.sqrt(np.diag(frame.covariance)[:3]))
-    turned = [f"{name} {a:+.1f} ± {s:.1f}°" for name, a, s in zip(("pitch", "roll", "yaw"), angles, sd, strict=True)]
-    return ["   ".join(turned), f"origin {_place(frame.origin_mm)} mm   size {100 * frame.scale:.0f} % of typical"]
+    most = plan_coverage(calibration).angles_deg(frame.covariance)
+    turned = [f"{name} {a:+.1f} ± {m:.1f}°" for name, a, m in zip(("pitch", "roll", "yaw"), angles, most, strict=True)]
+    where = f"origin {_place(frame.origin_mm)} mm   size {100 * frame.scale:.0f} % of typical"
+    return ["   ".join(turned) + "   (95 %)", where]
 
 
 def _box(calibration: Calibration) -> list[str]:
     box = calibration.box
     size = " × ".join(f"{edge:.0f}" for edge in box.size_mm)
     rows = [f"size {size} mm (right-left × front-back × head-foot)"]
-    known = [f"{face}\N{NO-BREAK SPACE}{box.face_sd_mm[face]:.1f}" for face in FACES if face in box.face_sd_mm]
-    return rows + textwrap.wrap(f"faces ± mm (1 sd): {', '.join(known)}", _WIDTH) if known else rows
+    margins = proposed_margins_mm(calibration)
+    safe = [f"{face}\N{NO-BREAK SPACE}{margins[face]:g}" for face in FACES if face in margins]
+    text = f"margins, mm, for 95 % of heads fully inside: {', '.join(safe)}"
+    return rows + textwrap.wrap(text, _WIDTH) if safe else rows
 
 
 def _place(point_mm: np.ndarray) -> str:

@@ -61,7 +61,8 @@ def calibrate(
     detected = time.perf_counter()
     predicted = in_protocol_order((mark for mark in located.landmarks if mark.name not in shown), protocol)
     disagreeing = [name for name in located.disagreeing if name not in shown]
-    info = ModelInfo(model.name, model.sha256, model.device, model.uncertainty.pose_covariance, threshold, told)
+    shared = model.uncertainty.pose_covariance
+    info = ModelInfo(model.name, model.sha256, model.device, shared, threshold, told, model.coverage)
     try:
         result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, info)
     except InputError as error:

@@ -19,10 +19,10 @@ def plan_box(frame: AnatomicalFrame, protocol: Protocol, rule: BoxRule) -> Orien
     its landmarks' expected places. Then the box is made thicker to hold whole slices, if the rule says so.
     """
     axes = tilted_axes(line_axes(frame.axes, rule.line, frame.expected_mm), rule.tilt_deg)
-    decisive = [_decisive_landmark(frame, rule.faces[face].landmarks, _outward(axes, face)) for face in FACES]
+    decisive = [_decisive_landmark(frame, rule.faces[face].landmarks, outward_axis(axes, face)) for face in FACES]
     reach = np.array(
         [
-            frame.expected_mm[name] @ _outward(axes, face) + rule.faces[face].margin_mm
+            frame.expected_mm[name] @ outward_axis(axes, face) + rule.faces[face].margin_mm
             for face, name in zip(FACES, decisive, strict=True)
         ]
     )
@@ -40,11 +40,11 @@ def plan_box(frame: AnatomicalFrame, protocol: Protocol, rule: BoxRule) -> Orien
 def face_center_mm(box: OrientedBox, face: str) -> np.ndarray:
     """(3,) RAS middle of a face."""
     axis = FACES.index(face) // 2
-    return box.center_mm + _outward(box.axes, face) * box.size_mm[axis] / 2
+    return box.center_mm + outward_axis(box.axes, face) * box.size_mm[axis] / 2
 
 
-def _outward(axes: np.ndarray, face: str) -> np.ndarray:
-    """Unit vector out of the box through ``face``."""
+def outward_axis(axes: np.ndarray, face: str) -> np.ndarray:
+    """(3,) unit vector out of a box with ``axes`` (3, 3), in rows, through ``face``."""
     number = FACES.index(face)
     return axes[number // 2] * (1 if number % 2 else -1)
 
@@ -62,7 +62,7 @@ def _face_sd(
     expected points, whose joint covariance the frame carries.
     """
     names = list(frame.expected_mm)
-    outward = _outward(box.axes, face)
+    outward = outward_axis(box.axes, face)
     # Turning: a rotation vector w moves the normal n by w x n, hence the face's middle, which lies at -v from the
     # landmark, by w . (n x v) along n.
     lever = np.cross(outward, frame.expected_mm[landmark] - face_center_mm(box, face))

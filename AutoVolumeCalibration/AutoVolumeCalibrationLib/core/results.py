@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from .box_margins import plan_coverage
 from .boxes import FACES, OrientedBox
 from .calibration import AnatomicalFrame, Calibration, Check, ModelInfo
+from .coverage import LEVEL, coverages_from_list
 from .errors import InputError, UsageError
 from .json_files import json_text, read_json, require_schema
 from .landmarks import Landmark
@@ -142,6 +144,7 @@ def calibration_to_dict(
         "predicted": [_landmark_to_dict(landmark) for landmark in calibration.predicted],
         "frame": _frame_to_dict(calibration.frame),
         "box": box_to_dict(calibration.box),
+        "coverage": _coverage_to_dict(calibration),
         "prescription": calibration.prescription.to_dict(),
         "checks": [{"name": c.name, "level": c.level, "message": c.message} for c in calibration.checks],
         "timings_s": {name: float(seconds) for name, seconds in calibration.timings_s.items()},
@@ -169,7 +172,7 @@ def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibra
         box=box_from_dict(data["box"]),
         prescription=prescription_from_dict(data["prescription"]),
         checks=tuple(Check(**entry) for entry in data["checks"]),
-        model=_model(data["model"]) if data["model"] else None,
+        model=_model(data["model"], source) if data["model"] else None,
         sources=tuple(data["sources"]),
         study=data["study"],
         timings_s=data["timings_s"],
@@ -185,14 +188,32 @@ def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
         "pose_covariance": _list(model.pose_covariance),
         "threshold": model.threshold,
         "given": list(model.given),
+        "coverage": [coverage.to_dict() for coverage in model.coverage],
     }
 
 
-def _model(entry: Mapping[str, Any]) -> ModelInfo:
+def _model(entry: Mapping[str, Any], source: Path | str) -> ModelInfo:
     shared = entry.get("pose_covariance")
     covariance = None if shared is None else np.array(shared, dtype=float)
     given = tuple(entry.get("given", ()))
-    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance, entry.get("threshold"), given)
+    try:
+        coverage = coverages_from_list(entry.get("coverage", ()))
+    except ValueError as error:
+        raise InputError(str(error), source=str(source), remedy=_REMEDY) from error
+    threshold = entry.get("threshold")
+    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance, threshold, given, coverage)
+
+
+def _coverage_to_dict(calibration: Calibration) -> dict[str, Any]:
+    """What the stated uncertainty promises for this plan, see ``coverage.Coverage``."""
+    coverage, sd_mm = plan_coverage(calibration), calibration.box.face_sd_mm
+    return {
+        "level": LEVEL,
+        "measured": coverage.measured,
+        "reach_mm": coverage.reach_mm(sd_mm),
+        "safe_margins_mm": coverage.safe_margins_mm(sd_mm),
+        "angles_deg": _list(coverage.angles_deg(calibration.frame.covariance)),
+    }
 
 
 def _landmark_to_dict(landmark: Landmark) -> dict[str, Any]:

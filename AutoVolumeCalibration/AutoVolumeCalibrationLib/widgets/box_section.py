@@ -8,7 +8,7 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
-from ..core.box_margins import ADJUSTED, coverage_text, margins_mm
+from ..core.box_margins import ADJUSTED, coverage_text, margins_mm, plan_coverage, proposed_margins_mm
 from ..core.boxes import FACES
 from ..core.calibration import Calibration
 from ..core.coordinates import rotation_angles_deg
@@ -40,6 +40,7 @@ class BoxSection:
         ui.protocolComboBox.connect("activated(int)", self._on_protocol)
         ui.protocolFileButton.connect("clicked()", self._on_protocol_file)
         ui.boxComboBox.connect("activated(int)", self._on_box)
+        ui.safeMarginsButton.connect("clicked()", self._on_safe_margins)
         ui.resetBoxButton.connect("clicked()", self._on_reset)
         ui.saveProtocolButton.connect("clicked()", self._on_save)
         for face in FACES:
@@ -71,6 +72,7 @@ class BoxSection:
         allow(ui.protocolComboBox, _("What is planned, and along which line"), busy)
         allow(ui.protocolFileButton, _("Open a protocol file (.json)"), busy)
         allow(ui.boxComboBox, _("One of the protocol's boxes"), none)
+        allow(ui.safeMarginsButton, _("Margins with which 95 % of heads lie fully inside the box"), none)
         unadjusted = "" if self._base() else _("The box follows its protocol already.")
         allow(ui.resetBoxButton, _("Back to the margins and angles of the protocol"), none or unadjusted)
         allow(ui.saveProtocolButton, _("Save this box, relative to the anatomy, as a protocol"), none)
@@ -113,10 +115,12 @@ class BoxSection:
     def _show_margins(self, calibration: Calibration | None) -> None:
         rules = box_rule(calibration.protocol, calibration.box.name).faces if calibration else {}
         actual = margins_mm(calibration.box, calibration.frame, calibration.protocol) if calibration else {}
+        coverage = plan_coverage(calibration) if calibration else None
+        reach = coverage.reach_mm(calibration.box.face_sd_mm) if coverage else {}
         for face in FACES:
             spin_box, label = getattr(self._ui, f"{face}Margin"), getattr(self._ui, f"{face}Coverage")
-            known = face in rules and face in calibration.box.face_sd_mm
-            label.text = coverage_text(actual[face], calibration.box.face_sd_mm[face]) if known else ""
+            known = face in rules and face in reach
+            label.text = coverage_text(actual[face], reach[face], coverage.measured) if known else ""
             if face in rules:
                 spin_box.setValue(rules[face].margin_mm)
 
@@ -148,7 +152,11 @@ class BoxSection:
     def _on_margin(self, face: str, value_mm: float) -> None:
         if not self._showing and self._current.calibration is not None:
             with errors_shown():
-                self._current.set_margin(face, value_mm)
+                self._current.set_margins({face: value_mm})
+
+    def _on_safe_margins(self) -> None:
+        with errors_shown():
+            self._current.set_margins(proposed_margins_mm(self._current.calibration))
 
     def _on_reset(self) -> None:
         with errors_shown():

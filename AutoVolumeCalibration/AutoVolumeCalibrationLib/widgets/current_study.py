@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,10 +147,10 @@ class CurrentStudy:
         """Plan by another protocol from the landmarks that were found; too few in common is an InputError."""
         self.show(self._planned(protocol, None))
 
-    def set_margin(self, face: str, margin_mm: float) -> None:
-        """Another margin of one face, in a protocol of this study's own."""
+    def set_margins(self, margins_mm: Mapping[str, float]) -> None:
+        """Other margins of some faces, in a protocol of this study's own."""
         box = self.calibration.box.name
-        protocol = box_margins.with_margins(self.calibration.protocol, box, {face: margin_mm}, self._new_folder())
+        protocol = box_margins.with_margins(self.calibration.protocol, box, margins_mm, self._new_folder())
         self.show(self._planned(protocol, box))
 
     def follow(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from LandmarkTrainingLib.cli import (
     compare_commands,
+    coverage_commands,
     crossvalidate_commands,
     dataset_commands,
     inspect_commands,
@@ -32,6 +33,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     training_commands.register(commands)
     dataset_commands.register(commands)
     _register_evaluate(commands)
+    coverage_commands.register(commands)
     compare_commands.register(commands)
     search_commands.register(commands)
     crossvalidate_commands.register(commands)

@@ -72,6 +72,9 @@ EXTREMES = (
 #: Name of an extreme -> index of the anatomical axis that it is known along.
 NORMAL_AXIS = {extreme.name: extreme.axis for extreme in EXTREMES}
 
+#: Name of an extreme -> how far beyond the outermost surface points the brain reaches there, mm.
+OUTWARD_MM = {extreme.name: extreme.outward_mm for extreme in EXTREMES}
+
 
 def acpc_axes(points_mm: Mapping[str, np.ndarray]) -> np.ndarray:
     """The AC-PC frame of a head: rows are right, anterior, superior (unit, RAS), det +1.

@@ -13,6 +13,7 @@ import torch
 from AutoVolumeCalibrationLib import __version__
 from AutoVolumeCalibrationLib.core.anatomy import Constellation
 from AutoVolumeCalibrationLib.core.bundles import read_metadata, sha256_of
+from AutoVolumeCalibrationLib.core.coverage import Coverage
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.json_files import json_text
 from AutoVolumeCalibrationLib.core.network_input import IN_CHANNELS, LARGEST_SIZE
@@ -69,6 +70,18 @@ def record_measurement(folder: Path, measured: Mapping[str, Any]) -> None:
         ModelError: the folder holds no bundle.
     """
     metadata = {**read_metadata(folder), "measured": dict(measured)}
+    write_text(folder / "configs" / "metadata.json", json_text(metadata))
+
+
+def record_coverage(folder: Path, measured: Coverage) -> None:
+    """Put the factors of one box into a bundle's metadata, in place of earlier ones for such a box.
+
+    Raises:
+        ModelError: the folder holds no bundle.
+    """
+    metadata = read_metadata(folder)
+    others = [entry for entry in metadata.get("coverage", ()) if entry["rule"] != measured.rule]
+    metadata = {**metadata, "coverage": [*others, measured.to_dict()]}
     write_text(folder / "configs" / "metadata.json", json_text(metadata))
 
 

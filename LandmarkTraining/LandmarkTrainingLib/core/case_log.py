@@ -34,6 +34,8 @@ class CaseResult:
         acpc_pitch_deg: pitch of the found frame against the true AC-PC line itself.
         box: errors of the box.
         covered: share of the brain's surface points inside the box.
+        needed_mm: margins (6,), order FACES, that the found box would have needed to hold the whole brain.
+        angles_sd_deg, face_sd_mm: standard deviations that the plan states, of (pitch, roll, yaw) and the faces (6,).
         level: worst check, "ok", "warning" or "error"; None where the method does not judge itself.
         findings: names of the checks that are not ok.
         timings_s: seconds per step.
@@ -53,6 +55,9 @@ class CaseResult:
     acpc_pitch_deg: float | None = None
     box: BoxErrors | None = None
     covered: float | None = None
+    needed_mm: Sequence[float] = ()
+    angles_sd_deg: Sequence[float] = ()
+    face_sd_mm: Sequence[float] = ()
     level: str | None = None
     findings: Sequence[str] = ()
     timings_s: Mapping[str, float] = field(default_factory=dict)

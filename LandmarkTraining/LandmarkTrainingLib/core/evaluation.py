@@ -11,23 +11,24 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
+from AutoVolumeCalibrationLib.core.box_margins import margins_mm
+from AutoVolumeCalibrationLib.core.boxes import FACES, OrientedBox
 from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING, AnatomicalFrame
 from AutoVolumeCalibrationLib.core.coordinates import rotation_angles_deg
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
 from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, Landmark
-from AutoVolumeCalibrationLib.core.planning import plan_box
+from AutoVolumeCalibrationLib.core.planning import face_center_mm, outward_axis, plan_box
 from AutoVolumeCalibrationLib.core.protocols import Protocol, box_rule
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes
 from AutoVolumeCalibrationLib.core.scouts import ScoutStack
 
-from .brain_extremes import NORMAL_AXIS, acpc_axes
+from .brain_extremes import NORMAL_AXIS, OUTWARD_MM, ROBUST_RANK, acpc_axes
 from .case_log import CaseKey, CaseResult, append_case, open_case_log
 from .heads import Head
 from .methods import Method, Plan, Sight
@@ -72,6 +73,7 @@ class Truth:
         brain_points: (n, 3) mm on the surface of the brain.
         frame, box: planned from the points; None where these do not tell them.
         absent: names of the landmarks that are known not to be in the scouts.
+        unseen_mm: name of an extreme -> how far the brain reaches beyond ``brain_points`` there.
     """
 
     points: Mapping[str, np.ndarray]
@@ -79,6 +81,7 @@ class Truth:
     frame: AnatomicalFrame | None
     box: OrientedBox | None
     absent: frozenset[str] = frozenset()
+    unseen_mm: Mapping[str, float] = field(default_factory=lambda: OUTWARD_MM)
 
 
 def evaluate(
@@ -179,6 +182,9 @@ def measure(key: CaseKey, plan: Plan, truth: Truth, stacks: Sequence[ScoutStack]
         acpc_pitch_deg=_acpc_pitch_deg(truth, plan.frame),
         box=None if truth.box is None else box_errors(plan.box, truth.box),
         covered=None if truth.brain_points is None else covered_fraction(plan.box, truth.brain_points),
+        needed_mm=[] if truth.brain_points is None else needed_margins_mm(plan, truth, protocol),
+        angles_sd_deg=[float(sd) for sd in np.rad2deg(np.sqrt(np.diagonal(plan.frame.covariance)[:3]))],
+        face_sd_mm=[float(plan.box.face_sd_mm[face]) for face in FACES],
         level=level,
         findings=findings,
         timings_s={step: float(seconds) for step, seconds in plan.timings_s.items()},
@@ -205,6 +211,18 @@ def in_plane_errors_mm(
             distance = None if seen is None else float(np.linalg.norm(seen - place))
             errors.setdefault(stack.plane, {}).setdefault(name, []).append(distance)
     return errors
+
+
+def needed_margins_mm(plan: Plan, truth: Truth, protocol: Protocol) -> list[float]:
+    """Margins (6,), order FACES, with which the plan's box would hold the whole brain; a truth with brain points."""
+    rule = box_rule(protocol, plan.box.name)
+    margins = margins_mm(plan.box, plan.frame, protocol)
+    needed = []
+    for face in FACES:
+        beyond = (truth.brain_points - face_center_mm(plan.box, face)) @ outward_axis(plan.box.axes, face)
+        unseen = max(truth.unseen_mm.get(name, 0.0) for name in rule.faces[face].landmarks)
+        needed.append(float(margins[face] + np.sort(beyond)[-ROBUST_RANK] + unseen))
+    return needed
 
 
 def _acpc_pitch_deg(truth: Truth, frame: AnatomicalFrame) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
 
 if TYPE_CHECKING:
     from .simulator.label_heads import LabelHeads
-    from .simulator.render import SliceSettings
+    from .simulator.render import SimulatedStudy, SliceSettings
 
 
 def studies_of_labels(
@@ -43,6 +44,14 @@ def simulated_study(
     from .simulator.render import simulate_study
 
     study = simulate_study(heads, constellation.mirror_indices, geometry, seed, settings)
+    scouts = scouts_of(study, constellation, geometry, settings)
+    return replace(scouts, name=f"simulated_{seed[-1]:05d}", provenance={"kind": "simulated", "seed": list(seed)})
+
+
+def scouts_of(
+    study: SimulatedStudy, constellation: Constellation, geometry: ScoutGeometry, settings: SliceSettings
+) -> LabelledStudy:
+    """The simulated slices as three stacks, with the landmarks."""
     images = study.images.cpu().numpy()
     planes = study.planes
     corners = [t.double().cpu().numpy() for t in (planes.center, planes.column_axis, planes.row_axis)]
@@ -58,7 +67,7 @@ def simulated_study(
     )
     places = study.landmarks_mm.double().cpu().numpy()
     landmarks = _landmarks(dict(zip(constellation.names, places, strict=True)))
-    return LabelledStudy(f"simulated_{seed[-1]:05d}", stacks, landmarks, {"kind": "simulated", "seed": list(seed)})
+    return LabelledStudy("simulated", stacks, landmarks, {})
 
 
 def studies_of_volumes(

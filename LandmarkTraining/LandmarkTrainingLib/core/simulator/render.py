@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,13 +22,19 @@ SLICE_RANGE_MM = np.array([55.0, 75.0, 62.0])
 
 @dataclass(frozen=True)
 class SliceSettings:
-    """What simulated slices look like: ``matrix`` pixels of ``pixel_mm`` per side, slice thickness range in mm."""
+    """What simulated slices look like: ``matrix`` pixels of ``pixel_mm`` per side, slice thickness range in mm.
+
+    In ``upright_share`` of the slices the head stands upright, up to ``upright_sd_deg``, as the second look at a study
+    shows it (``core.upright``): there only its tilt out of the plane remains.
+    """
 
     matrix: int = 128
     pixel_mm: float = 2.0
     thickness_mm: tuple[float, float] = (3.0, 9.0)
     profile_samples: int = 5
     center_jitter_mm: float = 15.0
+    upright_share: float = 0.5
+    upright_sd_deg: float = 4.0
     limits: PoseLimits = field(default_factory=PoseLimits)
 
 
@@ -76,15 +82,41 @@ class SlicePlanes:
         return self.center[:, None] + flat @ torch.stack([self.row_axis, self.column_axis], dim=1)
 
 
-def random_planes(rng: np.random.Generator, count: int, settings: SliceSettings, device: torch.device) -> SlicePlanes:
-    """Slices of random plane, position and thickness; 60 % near the middle of the head."""
+def random_planes(rng: np.random.Generator, poses: HeadPose, settings: SliceSettings) -> SlicePlanes:
+    """A slice of random plane, position and thickness for each pose; 60 % near the middle of the head."""
+    count, device = len(poses.linear), poses.linear.device
     planes = rng.integers(0, 3, count)
     position = np.where(
         rng.random(count) < 0.6, rng.normal(0, 20, count), rng.uniform(-1, 1, count) * SLICE_RANGE_MM[planes]
     )
     position += rng.uniform(-1, 1, count) * settings.limits.shift_mm * rng.random(count)
     jitter = rng.uniform(-1, 1, (2, count, 1)) * settings.center_jitter_mm
-    return _planes_at(planes, position, jitter, rng.uniform(*settings.thickness_mm, count), device)
+    slices = _planes_at(planes, position, jitter, rng.uniform(*settings.thickness_mm, count), device)
+    upright = rng.random(count) < settings.upright_share
+    tilt = np.deg2rad(rng.normal(0, settings.upright_sd_deg, count))
+    angle = np.where(upright, _upright_angles(slices, poses) + tilt, 0.0)
+    return _turned(slices, torch.from_numpy(angle).float().to(device))
+
+
+def _upright_angles(slices: SlicePlanes, poses: HeadPose) -> np.ndarray:
+    """(b,) rad from the column axes towards the row axes by which the heads are turned in their slices.
+
+    The formula is that of ``core.upright.in_plane_angle``.
+    """
+    head_axes = torch.linalg.inv(poses.linear).transpose(1, 2)  # rows: the head's own directions in scanner space
+    along = torch.tensor([IN_PLANE_AXES[PLANES[p]] for p in slices.planes], device=head_axes.device)
+    number = torch.arange(len(along), device=along.device)
+    along_column, along_row = (head_axes[number, along[:, i]] for i in range(2))
+    sine = (slices.row_axis * along_column).sum(1) - (slices.column_axis * along_row).sum(1)
+    cosine = (slices.column_axis * along_column).sum(1) + (slices.row_axis * along_row).sum(1)
+    return torch.atan2(sine, cosine).cpu().numpy()
+
+
+def _turned(slices: SlicePlanes, angle: torch.Tensor) -> SlicePlanes:
+    """The slices with their in-plane axes turned by ``angle`` (b,) rad, from the column axis towards the row axis."""
+    cos, sin = torch.cos(angle)[:, None], torch.sin(angle)[:, None]
+    column, row = slices.column_axis, slices.row_axis
+    return replace(slices, column_axis=cos * column + sin * row, row_axis=cos * row - sin * column)
 
 
 def _planes_at(
@@ -113,7 +145,7 @@ def simulate_batch(
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, len(heads.tissues), count)
     poses = random_poses(rng, count, settings.limits, device)
-    planes = random_planes(rng, count, settings, device)
+    planes = random_planes(rng, poses, settings)
     contrasts = [random_contrast(rng) for _ in range(count)]
     images, seen, points = _acquire(heads, mirror, chosen, poses, planes, contrasts, rng, settings)
     return project_landmarks(images, seen, planes, points, mirror, settings)
@@ -121,11 +153,13 @@ def simulate_batch(
 
 @dataclass(frozen=True, eq=False)
 class SimulatedStudy:
-    """Three-plane scouts of one head in one pose: images (s, H, W) on ``planes``, landmarks (k, 3) in RAS mm."""
+    """Three-plane scouts of head number ``head`` in one ``pose``: images (s, H, W), landmarks (k, 3) in RAS mm."""
 
     images: torch.Tensor
     planes: SlicePlanes
     landmarks_mm: torch.Tensor
+    head: int
+    pose: HeadPose
 
 
 def simulate_study(
@@ -137,10 +171,10 @@ def simulate_study(
     planes = study_planes(geometry, device)
     count = len(planes.planes)
     chosen = np.full(count, rng.integers(0, len(heads.tissues)))
-    poses = random_poses(rng, 1, settings.limits, device).repeated(count)
+    pose = random_poses(rng, 1, settings.limits, device)
     contrasts = [random_contrast(rng)] * count
-    images, _, points = _acquire(heads, mirror, chosen, poses, planes, contrasts, rng, settings)
-    return SimulatedStudy(images, planes, points[0])
+    images, _, points = _acquire(heads, mirror, chosen, pose.repeated(count), planes, contrasts, rng, settings)
+    return SimulatedStudy(images, planes, points[0], int(chosen[0]), pose)
 
 
 def study_planes(geometry: ScoutGeometry, device: torch.device) -> SlicePlanes:

@@ -1,4 +1,5 @@
-"""Real volumes with landmarks, cut into random thick slices like the label maps, with their own tissue contrast."""
+"""Real volumes with landmarks, cut into random thick slices like the label maps, with their own tissue contrast or
+with one that no scanner gave: grey values redrawn by a random curve."""
 
 from __future__ import annotations
 
@@ -13,11 +14,16 @@ from .pose import HeadPose, random_poses
 from .render import SliceBatch, SlicePlanes, SliceSettings, flipped_landmarks, project_landmarks, random_planes
 from .scanner_effects import add_scanner_effects
 
+#: Share of the slices whose greys are redrawn, and the knots of the curve.
+REDRAWN_SHARE, CURVE_KNOTS = 0.4, 6
+
 
 @dataclass(frozen=True, eq=False)
 class VolumeHead:
-    """One volume: ``intensities`` (I, J, K), about 0..1; ``voxel_from_head`` (3, 4); ``landmarks_mm`` (k, 3) or NaN."""
+    """One volume of a ``subject``: ``intensities`` (I, J, K), about 0..1; ``voxel_from_head`` (3, 4); ``landmarks_mm``
+    (k, 3) or NaN."""
 
+    subject: str
     intensities: torch.Tensor
     voxel_from_head: torch.Tensor
     landmarks_mm: torch.Tensor
@@ -36,26 +42,56 @@ def _load(head: Head, names: Sequence[str]) -> VolumeHead:
     to_voxel = np.column_stack([inverse[:3, :3] @ head.axes.T, inverse[:3, :3] @ head.origin_mm + inverse[:3, 3]])
     unknown = np.full(3, np.nan)
     places = [(head.points[n] - head.origin_mm) @ head.axes.T if n in head.points else unknown for n in names]
-    return VolumeHead(
-        torch.from_numpy(array), torch.from_numpy(to_voxel).float(), torch.from_numpy(np.array(places)).float()
-    )
+    tensors = (torch.from_numpy(values).float() for values in (array, to_voxel, np.array(places)))
+    return VolumeHead(head.subject, *tensors)
 
 
 def simulate_volume_batch(
     heads: Sequence[VolumeHead], mirror: np.ndarray, count: int, seed: tuple[int, ...], settings: SliceSettings
 ) -> SliceBatch:
-    """``count`` independent slices of the volumes, reproducible from ``seed``; arguments as in ``simulate_batch``."""
+    """``count`` independent slices of the volumes, reproducible from ``seed``; arguments as in ``simulate_batch``.
+
+    Every subject is drawn equally often, however many volumes there are of it.
+    """
     device = heads[0].intensities.device
     rng = np.random.default_rng(seed)
     noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
-    chosen = [heads[i] for i in rng.integers(0, len(heads), count)]
+    chosen = _one_per_slice(heads, count, rng)
     poses = random_poses(rng, count, settings.limits, device)
-    planes = random_planes(rng, count, settings, device)
-    signal = _cut(chosen, poses, planes, settings)
+    planes = random_planes(rng, poses, settings)
+    signal = redrawn(_cut(chosen, poses, planes, settings), rng)
     images, seen = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
     landmarks = torch.stack([head.landmarks_mm for head in chosen])
     points = poses.to_scanner(flipped_landmarks(landmarks, poses.flip, mirror))
     return project_landmarks(images, seen, planes, points, mirror, settings)
+
+
+def _one_per_slice(heads: Sequence[VolumeHead], count: int, rng: np.random.Generator) -> list[VolumeHead]:
+    """First a subject, then one of its volumes."""
+    subjects: dict[str, list[VolumeHead]] = {}
+    for head in heads:
+        subjects.setdefault(head.subject, []).append(head)
+    groups = list(subjects.values())
+    chosen = [groups[i] for i in rng.integers(0, len(groups), count)]
+    return [group[int(rng.integers(len(group)))] for group in chosen]
+
+
+def redrawn(signal: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Images (b, H, W) with grey values about 0..1; a random curve redraws those of REDRAWN_SHARE of them.
+
+    The curve is piecewise linear through CURVE_KNOTS greys, the darkest of which (air) stays as it is.
+    """
+    knots = torch.linspace(0, 1, CURVE_KNOTS, device=signal.device)
+    curves = rng.uniform(0, 1, (len(signal), CURVE_KNOTS))
+    curves[:, 0] = 0
+    own = rng.random(len(signal)) >= REDRAWN_SHARE
+    curves[own] = np.linspace(0, 1, CURVE_KNOTS)
+    curve = torch.from_numpy(curves).float().to(signal.device)
+    grey = signal.clamp(0, 1).flatten(1)
+    lower = (grey * (CURVE_KNOTS - 1)).long().clamp_max(CURVE_KNOTS - 2)
+    left, right = curve.gather(1, lower), curve.gather(1, lower + 1)
+    value = left + (right - left) * (grey - knots[lower]) * (CURVE_KNOTS - 1)
+    return torch.where(torch.from_numpy(own).to(signal.device)[:, None, None], signal, value.view(signal.shape))
 
 
 def _cut(chosen: Sequence[VolumeHead], poses: HeadPose, planes: SlicePlanes, settings: SliceSettings) -> torch.Tensor:

@@ -1,0 +1,59 @@
+"""``autovolume coverage``: measure what a model's stated uncertainty is worth."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .run_arguments import at_least
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    coverage = commands.add_parser("coverage", help="measure what a model's stated uncertainty is worth")
+    coverage.add_argument("--cases", required=True, type=Path, metavar="FILE", help="cases.jsonl of an evaluation")
+    coverage.add_argument("--data", required=True, type=Path, metavar="DIR", help="heads.csv: who the heads are of")
+    coverage.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to simulate heads from")
+    coverage.add_argument("--heads", type=int, nargs="+", default=[19, 20], metavar="NN", help="which, not learnt from")
+    coverage.add_argument("--studies", type=at_least(1), default=240, help="simulated studies (default: 240)")
+    coverage.add_argument("--split", default="validation", choices=("train", "validation"))
+    coverage.add_argument("--model", metavar="NAME|DIR", help="default: the current one")
+    coverage.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE")
+    coverage.add_argument("--box", metavar="NAME", help="one of the protocol's boxes, default: its first")
+    coverage.add_argument("--output", required=True, type=Path, metavar="DIR", help="coverage.md and coverage.png")
+    coverage.add_argument("--record", type=Path, metavar="BUNDLE", help="write the factors into this bundle's metadata")
+    coverage.set_defaults(run=run_coverage)
+
+
+def run_coverage(arguments: argparse.Namespace) -> int:
+    """``autovolume coverage``."""
+    from AutoVolumeCalibrationLib.core.bundles import load_model
+    from AutoVolumeCalibrationLib.core.coverage import coverage_of
+    from AutoVolumeCalibrationLib.core.protocols import box_rule, load_protocol
+    from AutoVolumeCalibrationLib.core.results import require_place
+    from AutoVolumeCalibrationLib.core.whole_files import write_text
+    from LandmarkTrainingLib.core import coverage_calibration, coverage_report
+    from LandmarkTrainingLib.core.bundle_export import record_coverage
+    from LandmarkTrainingLib.core.case_log import read_case_log
+    from LandmarkTrainingLib.core.coverage_studies import simulated_cases
+    from LandmarkTrainingLib.core.heads import list_heads
+    from LandmarkTrainingLib.core.methods import model_name
+    from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads
+
+    protocol, model = load_protocol(arguments.protocol), load_model(arguments.model)
+    rule = box_rule(protocol, arguments.box)
+    subjects = {head.id: head.subject for head in list_heads(arguments.data, arguments.split)}
+    cases = [case for case in read_case_log(arguments.cases) if case.method == model_name(model)]
+    real = coverage_calibration.scores_of(cases, subjects)
+    label_heads = load_label_heads(arguments.labels, arguments.heads, protocol.constellation.names)
+    studies = list(simulated_cases(model, label_heads, protocol, rule, studies=arguments.studies))
+    simulated = [coverage_calibration.scores_of(studies, {case.head: case.head for case in studies})]
+    measured = coverage_calibration.measure_coverage([real, *simulated], rule)
+    require_place(arguments.output, overwrite=True)
+    text = coverage_report.coverage_report(real, simulated, rule, measured, coverage_of(rule, ()))
+    write_text(arguments.output / "coverage.md", text)
+    coverage_report.draw_coverage(real, simulated, rule, arguments.output / "coverage.png")
+    if arguments.record:
+        record_coverage(arguments.record, measured)
+    print(text)
+    return 0
