@@ -13,7 +13,15 @@ from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from AutoVolumeCalibrationLib.core.reslice import Volume
 from AutoVolumeCalibrationLib.core.resources import resource_path
-from LandmarkTrainingLib.core.constellation import measure_shape, read_heads, update_anatomy
+from LandmarkTrainingLib.core.constellation import (
+    EXTREME_SD_MM,
+    LOG_SIZE_SD,
+    MeasuredShape,
+    measure_shape,
+    read_heads,
+    update_anatomy,
+    widened,
+)
 from LandmarkTrainingLib.core.label_landmarks import hippocampus_ends, read_label_map
 from LandmarkTrainingLib.core.point_files import read_points, read_uncertainties
 
@@ -145,6 +153,19 @@ def test_the_ends_of_the_hippocampi_are_found():
 def test_head_and_tail_follow_the_direction_that_is_called_anterior():
     plain, turned = hippocampus_ends(hippocampi()), hippocampus_ends(hippocampi(), anterior=(0, -1, 0))
     assert turned["HIPPOCAMPUS_HEAD_L"] == pytest.approx(plain["HIPPOCAMPUS_TAIL_L"])
+
+
+def test_heads_beyond_the_measured_ones_differ_more_at_their_extremes_and_in_their_proportions():
+    reference = np.array([[0.0, 0.0, 0.0], [-10.0, 64.0, 7.0]])
+    measured = MeasuredShape(reference, np.full((2, 3), 1.5), np.zeros((1, 6)))
+    shape = widened(measured, ("AC", "FRONTAL_L"))
+    assert shape.reference_mm is reference and len(shape.modes_mm) == 1 + 3
+    assert shape.sd_mm[0] == pytest.approx([1.5] * 3)
+    own = LOG_SIZE_SD**2 * 2 / 3 * reference[1] ** 2
+    assert shape.sd_mm[1] == pytest.approx(np.sqrt(1.5**2 + EXTREME_SD_MM**2 + own))
+    longer = shape.modes_mm[2].reshape(2, 3)
+    assert longer[1, 1] == pytest.approx(LOG_SIZE_SD * 64 * 2 / 3) and not longer[0].any()
+    assert shape.modes_mm.sum(axis=0) == pytest.approx(np.zeros(6)), "the size of the head itself is no shape"
 
 
 def test_a_damaged_hippocampus_is_left_out():
