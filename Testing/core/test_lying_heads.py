@@ -61,6 +61,18 @@ def test_a_head_that_is_seen_clearly_is_not_looked_at_from_all_sides(scouts, mod
     calibrate(scouts, PROTOCOL, model)
 
 
+@pytest.mark.parametrize("axis", "xyz")
+def test_a_head_seen_clearly_the_wrong_way_round_is_found_out(scouts, model, upright, monkeypatch, axis):
+    """Prone heads show peaks nearly as high as usual: no doubt arises from their height alone."""
+    from AutoVolumeCalibrationLib.core import localisation
+
+    monkeypatch.setattr(localisation._Looking, "is_doubtful", lambda self, located: False)
+    rotation = Rotation.from_euler(axis, 180, degrees=True).as_matrix()
+    found = calibrate(turned_by(scouts, rotation), PROTOCOL, model)
+    apart = Rotation.from_matrix(found.frame.axes @ rotation @ upright.frame.axes.T).magnitude()
+    assert np.degrees(apart) < 4
+
+
 def test_looking_from_all_sides_can_be_cancelled(scouts, model):
     asked = iter([False] * 8 + [True] * 1000)
     with pytest.raises(Cancelled):

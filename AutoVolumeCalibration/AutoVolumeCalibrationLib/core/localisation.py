@@ -2,6 +2,7 @@
 
 A head that lies in a way the network never saw, on its side or upside down, gives faint and contradictory peaks at
 first. Then the middle slices are looked at from all directions, and the one from which most is seen clearly is taken.
+Where the peaks are high, they are still looked at the other way round: prone and supine heads look alike.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ CONVINCING = 0.45
 
 #: How much clearer another direction must be.
 CLEARER_BY = 0.05
+
+#: Half turns about the head's right, anterior and superior axis.
+HALF_TURNS = tuple(np.diag(signs).astype(float) for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1)))
 
 #: So many of the clearest directions are improved so many times: a head may lie 60 degrees from all quarter turns.
 FOLLOWED, REFINEMENTS = 3, 2
@@ -72,7 +76,7 @@ def locate(
     look = _Looking(stacks, protocol, model, cancelled, given)
     first = look.from_axes(None, _part(progress, 0.0))
     frame = look.frame_of(first)
-    aside = look.from_all_sides() if look.is_doubtful(first) else None
+    aside = look.from_all_sides() if frame is None or look.is_doubtful(first) else look.other_way_round(frame)
     if frame is None and aside is None:
         return first
     second = look.from_axes((aside or frame).axes, _part(progress, 0.5))
@@ -124,6 +128,16 @@ class _Looking:
             sides += [self._middle_from(side.frame.axes) for side in best if side.frame is not None]
         clearest = max(sides, key=lambda side: side.clarity)
         return clearest.frame if clearest.clarity > max(CONVINCING, own.clarity + CLEARER_BY) else None
+
+    def other_way_round(self, frame: AnatomicalFrame) -> AnatomicalFrame | None:
+        """The frame seen from the other end, where the middle slices are clearer from there; else None.
+
+        A head looks much the same back to front or upside down: heads that lie prone were seen with peaks nearly as
+        high as usual, and planned back to front.
+        """
+        own = self._middle_from(frame.axes)
+        clearest = max((self._middle_from(turn @ frame.axes) for turn in HALF_TURNS), key=lambda side: side.clarity)
+        return clearest.frame if clearest.clarity > max(CONVINCING, own.clarity) else None
 
     def _middle_from(self, head_axes: np.ndarray) -> _Side:
         middle = [replace(stack, slices=stack.slices[len(stack.slices) // 2 :][:1]) for stack in self._stacks]

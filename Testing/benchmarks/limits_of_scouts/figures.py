@@ -1,0 +1,198 @@
+"""Pictures of the results: errors by condition, flags by condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.overview_style import BACKGROUND, FONT, GREY, LEVEL_COLOURS, PANEL, TEXT
+from AutoVolumeCalibrationLib.core.whole_files import replacing
+from LandmarkTrainingLib.core.case_log import CaseResult
+from LandmarkTrainingLib.core.case_measures import case_measures
+from LandmarkTrainingLib.core.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong
+
+from .report import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_DPI = 100
+_WIDTH_IN, _ROW_IN, _AROUND_IN = 15.0, 0.24, 1.35
+_LABELS_IN, _GAP_IN = 2.1, 0.3
+_SPREAD, _MEDIAN = "#7fb2ff", TEXT
+_WRONG = "#ff5a5f"
+
+#: Measure of ``case_measures`` -> title, range of the axis, limit beyond which a plan is wrong.
+_PANELS = {
+    "in_plane_mm": ("landmark in its slice, median of a case, mm", (0.4, 40.0), None),
+    "rotation_deg": ("turn of the box, deg", (0.2, 200.0), WRONG_ROTATION_DEG),
+    "center_mm": ("centre of the box, mm", (0.2, 200.0), WRONG_CENTER_MM),
+    "face_mm": ("worst face of the box, mm", (0.2, 200.0), None),
+}
+
+
+def _is(level: str, wrong: bool) -> Callable[[CaseResult], bool]:
+    return lambda case: case.box is not None and case.level == level and is_wrong(case) == wrong
+
+
+#: What became of a case -> colour and test; every case that is judged is one of these.
+_OUTCOMES: dict[str, tuple[str, Callable[[CaseResult], bool]]] = {
+    "right, no finding": (LEVEL_COLOURS[OK], _is(OK, wrong=False)),
+    "right, warning": ("#c9b458", _is(WARNING, wrong=False)),
+    "right, called error": ("#a8763e", _is(ERROR, wrong=False)),
+    "refused": ("#6e7681", lambda case: case.failure is not None),
+    "wrong, called error": ("#7a4fbf", _is(ERROR, wrong=True)),
+    "wrong, warning": ("#b38cf0", _is(WARNING, wrong=True)),
+    "wrong, not flagged": (_WRONG, _is(OK, wrong=True)),
+}
+
+#: The same of what is no head.
+_FLAGS: dict[str, tuple[str, Callable[[CaseResult], bool]]] = {
+    "refused": ("#6e7681", lambda case: case.failure is not None),
+    "called error": (LEVEL_COLOURS[OK], lambda case: case.level == ERROR),
+    "only a warning": (LEVEL_COLOURS[WARNING], lambda case: case.level == WARNING),
+    "not flagged": (_WRONG, lambda case: case.level == OK),
+}
+
+
+def draw_errors(results: Results, title: str, path: Path) -> None:
+    """Every case as a dot on a log scale, a bar from the 5th to the 95th percentile, a stroke at the median.
+
+    Raises:
+        UsageError: ``path`` cannot be written.
+    """
+    figure, height = _figure(len(results), title)
+    width = (_WIDTH_IN - _LABELS_IN - len(_PANELS) * _GAP_IN) / len(_PANELS)
+    for number, (measure, (label, limits, wrong)) in enumerate(_PANELS.items()):
+        left = _LABELS_IN + number * (width + _GAP_IN)
+        axes = _axes(figure, left, width, height, list(results), labelled=number == 0)
+        axes.set_xscale("log")
+        axes.set_xlim(*limits)
+        ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50, 100) if limits[0] <= t <= limits[1]]
+        axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        axes.set_xticks([], minor=True)
+        axes.grid(axis="x", color=GREY, alpha=0.25, linewidth=0.6)
+        if wrong:
+            axes.axvline(wrong, color=_WRONG, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.set_title(label, color=TEXT, fontsize=9.5, family=FONT, loc="left")
+        for row, cases in enumerate(results.values()):
+            _draw_spread(axes, row, [case_measures(case)[measure] for case in cases if case.box], limits)
+    legend = "dot: a case   ·   bar: 5th to 95th percentile   ·   stroke: median   ·   dashed: wrong beyond"
+    figure.text(_LABELS_IN / _WIDTH_IN, 0.25 / height, legend, color=GREY, fontsize=9, family=FONT)
+    _save(figure, path)
+
+
+def draw_flags(results: Results, flagged: Results, title: str, path: Path) -> None:
+    """What became of the cases of each condition, and of what is no head, in shares.
+
+    Raises:
+        UsageError: ``path`` cannot be written.
+    """
+    flagged = {name: cases for name, cases in flagged.items() if cases}
+    figure, height = _figure(max(len(results), len(flagged) + 3), title)
+    width = (_WIDTH_IN - 2 * _LABELS_IN - 2 * _GAP_IN) / 2
+    sides = ((results, _OUTCOMES, "heads"), (flagged, _FLAGS, "no heads: must be refused or called an error"))
+    for number, (rows, outcomes, label) in enumerate(sides):
+        if not rows:
+            continue
+        left = _LABELS_IN + number * (width + _LABELS_IN + _GAP_IN)
+        axes = _axes(figure, left, width, height, list(rows), labelled=True, top_rows=len(rows))
+        axes.set_xlim(0, 1)
+        axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+        axes.set_title(label, color=TEXT, fontsize=9.5, family=FONT, loc="left")
+        for row, cases in enumerate(rows.values()):
+            _draw_shares(axes, row, cases, outcomes)
+        _legend(figure, axes, outcomes)
+    _save(figure, path)
+
+
+def _draw_spread(axes: Axes, row: int, values: Sequence[float], limits: tuple[float, float]) -> None:
+    values = np.clip([v for v in values if not np.isnan(v)], limits[0] * 1.05, limits[1] / 1.05)
+    if not len(values):
+        return
+    low, median, high = np.percentile(values, (5, 50, 95))
+    axes.plot([low, high], [row, row], color=_SPREAD, linewidth=5, alpha=0.45, solid_capstyle="butt")
+    shift = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else np.zeros(1)
+    axes.scatter(values, row + shift, s=6, color=_SPREAD, alpha=0.8, linewidths=0, zorder=3)
+    axes.plot([median, median], [row - 0.36, row + 0.36], color=_MEDIAN, linewidth=2, zorder=4)
+
+
+def _draw_shares(axes: Axes, row: int, cases: Sequence[CaseResult], outcomes: dict) -> None:
+    left = 0.0
+    for colour, test in outcomes.values():
+        count = sum(map(test, cases))
+        share = count / len(cases)
+        axes.barh(row, share, left=left, height=0.72, color=colour)
+        if count:
+            place = left + share / 2
+            axes.text(
+                place, row, str(count), color=BACKGROUND, fontsize=8, family=FONT, ha="center", va="center_baseline"
+            )
+        left += share
+
+
+def _legend(figure: Figure, axes: Axes, outcomes: dict) -> None:
+    """Below the labels of the axes."""
+    from matplotlib.patches import Patch
+
+    patches = [Patch(color=colour, label=name) for name, (colour, _) in outcomes.items()]
+    figure.legend(
+        handles=patches,
+        loc="upper left",
+        bbox_to_anchor=(axes.get_position().x0, axes.get_position().y0 - 0.28 / figure.get_figheight()),
+        ncols=4,
+        frameon=False,
+        prop={"family": FONT, "size": 8.5},
+        labelcolor=GREY,
+        borderaxespad=0,
+        borderpad=0,
+        columnspacing=1.2,
+        handlelength=1.2,
+    )
+
+
+def _figure(rows: int, title: str) -> tuple[Figure, float]:
+    """A figure and its height in inches."""
+    from matplotlib.figure import Figure
+
+    height = _AROUND_IN + 0.3 + rows * _ROW_IN
+    figure = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI, facecolor=BACKGROUND)
+    figure.text(0.012, 1 - 0.3 / height, title, color=TEXT, fontsize=13, weight="bold", family=FONT)
+    return figure, height
+
+
+def _axes(
+    figure: Figure,
+    left_in: float,
+    width_in: float,
+    height_in: float,
+    rows: Sequence[str],
+    *,
+    labelled: bool,
+    top_rows: int | None = None,
+) -> Axes:
+    """Axes with a row for each name, the first at the top; ``top_rows`` of them instead of the whole height."""
+    inner = height_in - _AROUND_IN
+    tall = inner if top_rows is None else top_rows / max(1, round((inner - 0.3) / _ROW_IN)) * inner
+    tall = min(tall, inner)
+    bottom = height_in - 0.65 - tall
+    axes = figure.add_axes((left_in / _WIDTH_IN, bottom / height_in, width_in / _WIDTH_IN, tall / height_in))
+    axes.set_facecolor(PANEL)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_yticks(range(len(rows)), rows if labelled else [""] * len(rows))
+    axes.tick_params(colors=TEXT, labelsize=8.5, length=0, labelfontfamily=FONT)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return axes
+
+
+def _save(figure: Figure, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with replacing(path) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary)
