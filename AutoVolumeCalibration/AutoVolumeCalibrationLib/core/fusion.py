@@ -27,6 +27,13 @@ LARGEST_SD_MM = 25.0
 #: chi-square per degree of freedom); its covariance then grows by the square.
 DISAGREEMENT = 3.0
 
+#: Two planes whose clearly seen midline landmarks, at least so many, lie apart by more than so many mm in the median
+#: show a head that moved. Four heads of split train at rest: up to 2.5 mm; moved by 5 mm and 5 deg: 2.7 to 5.6 mm.
+FEWEST_COMMON, MOVED_MM = 5, 3.0
+
+#: Peak height of what is seen clearly, and sine of the angle from which on two planes cross.
+CLEAR_HEIGHT, CROSSING = 0.5, 0.5
+
 
 @dataclass(frozen=True, eq=False)
 class StackView:
@@ -40,7 +47,8 @@ class StackView:
 
 @dataclass(frozen=True)
 class Fusion:
-    """Landmarks in the model's order, and the names on which the planes disagree, worst first."""
+    """Landmarks in the model's order, and the names on which the planes disagree: worst first, then those that planes
+    place apart as a whole."""
 
     landmarks: tuple[Landmark, ...]
     disagreeing: tuple[str, ...]
@@ -73,7 +81,37 @@ def fuse(
             for index, (landmark, chi) in zip((k, partner), solved, strict=True):
                 landmarks[index], tension[names[index]] = landmark, chi
     worst = sorted((n for n in names if tension[n] > DISAGREEMENT), key=lambda n: -tension[n])
-    return Fusion(tuple(landmarks), tuple(worst))
+    moved = [names[k] for k in apart_as_a_whole(detections, mirror)]
+    return Fusion(tuple(landmarks), tuple(dict.fromkeys([*worst, *moved])))
+
+
+def apart_as_a_whole(detections: Sequence[StackDetections], mirror: np.ndarray) -> list[int]:
+    """Landmarks that two planes place apart, all alike: the patient moved between them.
+
+    Two planes share one direction. What both see clearly on midline landmarks is compared along it; single landmarks
+    differ by some millimetres, but the median of them hardly does unless the head was elsewhere.
+    """
+    apart: list[int] = []
+    for number, first in enumerate(detections):
+        for second in detections[number + 1 :]:
+            shared = np.cross(first.axes[2], second.axes[2])
+            length = np.linalg.norm(shared)
+            if length < CROSSING:
+                continue
+            common = [k for k in np.flatnonzero(mirror == np.arange(len(mirror))) if _both_see(first, second, k)]
+            differences = [(_clearest(first, k) - _clearest(second, k)) @ shared / length for k in common]
+            if len(common) >= FEWEST_COMMON and abs(np.median(differences)) > MOVED_MM:
+                apart += [k for k in common if k not in apart]
+    return apart
+
+
+def _both_see(first: StackDetections, second: StackDetections, k: int) -> bool:
+    return min(first.heights[:, k].max(), second.heights[:, k].max()) >= CLEAR_HEIGHT
+
+
+def _clearest(stack: StackDetections, k: int) -> np.ndarray:
+    """(3,) in-plane place of landmark k on the slice that shows it best; the part along the normal is left out."""
+    return stack.points_mm[int(np.argmax(stack.heights[:, k])), k] @ stack.axes[:2]
 
 
 def _view(stack: StackDetections, k: int, threshold: float, tau_mm: float, through_plane_mm: float) -> StackView | None:
