@@ -126,3 +126,13 @@ def test_the_amplitude_falls_with_the_distance_on_both_sides():
     assert amplitude(0, 12) == 1
     assert amplitude(np.array([-12.0, 12.0]), 12) == pytest.approx([np.exp(-0.5)] * 2)
     assert (np.diff(amplitude(np.arange(40), 12)) < 0).all()
+
+
+def test_what_is_negative_counts_as_nothing():
+    rng = np.random.default_rng(2)
+    noisy = rendered(rng.uniform([1, 1], [38, 54], (50, 2))) + torch.from_numpy(rng.normal(0, 0.1, (1, 50, 40, 56)))
+    plain, cut = decode_peaks(noisy, SIGMA), decode_peaks(noisy.clamp_min(0), SIGMA)
+    for name in ("positions", "heights", "moments"):
+        assert np.array_equal(getattr(plain, name), getattr(cut, name)), name
+    assert decode_peaks(noisy - 9, SIGMA).heights.max() == 0
+    assert noisy.min() < 0

@@ -150,3 +150,16 @@ def test_the_network_sees_the_image_around_zero_and_the_plane():
     assert encoded[0, 0].flatten().tolist() == pytest.approx([-1, 1, 0, 2 * CAP - 1])
     assert encoded[0, 1:].mean(dim=(1, 2)).tolist() == [0, 0, 1]
     assert encoded[1, 1:].mean(dim=(1, 2)).tolist() == [1, 0, 0]
+
+
+def test_the_heads_of_the_nested_network_stay_in_float32_where_the_rest_is_rounded():
+    torch.manual_seed(0)
+    network = build_network("unet_plus_plus", SMALL).eval()
+    images = torch.randn(1, 4, 64, 64)
+    with torch.inference_mode():
+        exact = network(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = network(images)
+    assert network.float32_heads and rounded.dtype == torch.float32
+    assert not torch.equal(rounded, rounded.bfloat16().float())
+    assert 0 < (rounded - exact).abs().max() < 0.05 * exact.abs().max()

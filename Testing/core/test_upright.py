@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.coordinates import PLANES
@@ -56,3 +57,13 @@ def test_detections_of_turned_slices_give_the_same_point_in_space():
         assert not np.allclose(plain.axes[:2], upright.axes[:2])
         before, after = (seen.points_mm[0, 0] @ seen.axes[:2] for seen in (plain, upright))
         assert after == pytest.approx(before, abs=0.4)
+
+
+@pytest.mark.parametrize(("spacing", "smallest"), [((1.1, 0.9), 0.5), ((0.4, 0.6), 1.0)])
+def test_every_pixel_of_a_turned_slice_is_what_the_slice_shows_there(spacing, smallest):
+    """Against a look at each pixel's own place in space."""
+    original = spot_slice("coronal", POINT, shape=(60, 90), spacing_mm=spacing)
+    result = turned(original, 0.4, smallest)
+    index = np.moveaxis(np.indices(result.pixels.shape), 0, -1)
+    places = np.moveaxis(original.to_pixel(result.to_world(index)), -1, 0)
+    assert result.pixels == pytest.approx(map_coordinates(original.pixels.astype(float), places, order=1), abs=1e-3)

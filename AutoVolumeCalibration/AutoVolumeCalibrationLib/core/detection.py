@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .arithmetic import quick_arithmetic
 from .coordinates import PLANES
 from .errors import Cancelled
 from .heatmaps import decode_peaks, to_image_pixels
@@ -177,7 +178,7 @@ def _run_network(
     import torch
 
     heatmaps = []
-    with torch.inference_mode():
+    with torch.inference_mode(), quick_arithmetic(model.network, model.device):
         batch = encode_slices(torch.from_numpy(np.stack(images)), torch.tensor(planes))
         for part in batch.split(BATCH):
             if cancelled and cancelled():

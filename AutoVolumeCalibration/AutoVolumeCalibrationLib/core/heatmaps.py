@@ -83,10 +83,9 @@ def decode_peaks(heatmaps: torch.Tensor, sigma_pixels: float) -> Peaks:
     import torch
 
     n, k, height, width = heatmaps.shape
-    maps = heatmaps.float().clamp_min(0).reshape(n * k, height, width)
-    best = maps.flatten(1).argmax(dim=1)
-    index = torch.arange(n * k, device=maps.device)
-    peak = maps.flatten(1)[index, best]
+    maps = heatmaps.float().reshape(n * k, height, width)
+    best = _places_of_maxima(maps.flatten(1))
+    peak = maps.flatten(1).gather(1, best[:, None])[:, 0].clamp_min(0)
     row, column = best // width, best % width
     patch = _patches(maps, row, column, 1)
     sub_row, sub_column = _log_vertex(patch.sum(dim=2)), _log_vertex(patch.sum(dim=1))
@@ -102,14 +101,26 @@ def decode_peaks(heatmaps: torch.Tensor, sigma_pixels: float) -> Peaks:
     )
 
 
-def _patches(maps: torch.Tensor, row: torch.Tensor, column: torch.Tensor, radius: int) -> torch.Tensor:
-    """(m, 2r+1, 2r+1) neighbourhoods of (row, column) in maps (m, h, w); zero beyond the border."""
+def _places_of_maxima(maps: torch.Tensor) -> torch.Tensor:
+    """(m,) index of the first maximum in each row of ``maps`` (m, p)."""
     import torch
 
-    padded = torch.nn.functional.pad(maps, [radius] * 4)
-    steps = torch.arange(2 * radius + 1, device=maps.device)
-    rows, columns = row[:, None, None] + steps[:, None], column[:, None, None] + steps
-    return padded[torch.arange(len(maps), device=maps.device)[:, None, None], rows, columns]
+    if maps.device.type == "cpu":
+        return torch.from_numpy(maps.numpy().argmax(axis=1))  # ten times as fast as torch's
+    return maps.argmax(dim=1)
+
+
+def _patches(maps: torch.Tensor, row: torch.Tensor, column: torch.Tensor, radius: int) -> torch.Tensor:
+    """(m, 2r+1, 2r+1) what is positive around (row, column) in maps (m, h, w); zero elsewhere and beyond the border."""
+    import torch
+
+    height, width = maps.shape[1:]
+    steps = torch.arange(-radius, radius + 1, device=maps.device)
+    rows, columns = row[:, None] + steps, column[:, None] + steps
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    places = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
+    values = maps.flatten(1).gather(1, places.flatten(1)).view(inside.shape)
+    return values.clamp_min(0) * inside
 
 
 def _log_vertex(triples: torch.Tensor) -> torch.Tensor:

@@ -32,7 +32,7 @@ def turned(scout_slice: ScoutSlice, angle: float, smallest_pixel_mm: float) -> S
 
     Pixels become square, as small as the smaller of the slice's, but not below ``smallest_pixel_mm``.
     """
-    from scipy.ndimage import map_coordinates
+    from scipy.ndimage import affine_transform
 
     cos, sin = np.cos(angle), np.sin(angle)
     column = cos * scout_slice.column_axis + sin * scout_slice.row_axis
@@ -41,6 +41,8 @@ def turned(scout_slice: ScoutSlice, angle: float, smallest_pixel_mm: float) -> S
     rows, columns = (max(1, round(mm / pixel)) for mm in scout_slice.extent_mm)
     origin = scout_slice.center_mm - ((rows - 1) / 2 * row + (columns - 1) / 2 * column) * pixel
     grid = replace(scout_slice, origin_mm=origin, column_axis=column, row_axis=row, spacing_mm=(pixel, pixel))
-    index = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), axis=-1)
-    source = np.moveaxis(scout_slice.to_pixel(grid.to_world(index)), -1, 0)
-    return replace(grid, pixels=map_coordinates(scout_slice.pixels, source, order=1, output=np.float32))
+    # Where its first pixel lies in the slice, and how far there a step to the next row and to the next column leads.
+    first, next_row, next_column = scout_slice.to_pixel(grid.to_world(np.array([[0, 0], [1, 0], [0, 1]])))
+    steps = np.stack([next_row - first, next_column - first], axis=1)
+    shape, pixels = (rows, columns), scout_slice.pixels
+    return replace(grid, pixels=affine_transform(pixels, steps, first, shape, np.float32, order=1))

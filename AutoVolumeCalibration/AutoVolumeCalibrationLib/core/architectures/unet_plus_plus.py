@@ -10,6 +10,14 @@ from monai.networks.nets import BasicUNetPlusPlus
 from .stem import folding
 
 
+class Float32Head(torch.nn.Conv2d):
+    """A convolution in float32 whatever the rest computes in: rounded heatmaps tell a peak's place badly."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(features.device.type, enabled=False):
+            return super().forward(features.float())
+
+
 class StemUNetPlusPlus(torch.nn.Module):
     """MONAI's ``BasicUNetPlusPlus`` on images folded by ``stem``.
 
@@ -28,6 +36,9 @@ class StemUNetPlusPlus(torch.nn.Module):
         (B, in_channels, H, W), H and W multiples of 16 * ``stem`` -> (B, out_channels, H / stem, W / stem);
         with deep supervision, in training mode, a list of them from the shallowest to the deepest.
     """
+
+    #: Under autocast too, see ``arithmetic.quick_arithmetic``.
+    float32_heads = True
 
     def __init__(
         self,
@@ -50,6 +61,11 @@ class StemUNetPlusPlus(torch.nn.Module):
             dropout=dropout,
             deep_supervision=deep_supervision,
         )
+        for name, layer in list(self.nested.named_children()):
+            if name.startswith("final_conv"):
+                head = Float32Head(layer.in_channels, out_channels, 1)
+                head.load_state_dict(layer.state_dict())
+                setattr(self.nested, name, head)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         heatmaps = self.nested(self.fold(image))
