@@ -61,7 +61,7 @@ class LandmarkTrainingLogic(ScriptedLoadableModuleLogic):
 
     Example::
 
-        from LandmarkTrainingLib.core.run_process import RunProcess
+        from LandmarkTrainingLib.core.runs.run_process import RunProcess
 
         engine = slicer.util.getModuleLogic("LandmarkTraining").engine
         command = engine.command(["finetune", "--dataset", "/path/to/set", "--output", "/path/to/run"])

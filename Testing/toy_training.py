@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
-from LandmarkTrainingLib.core.batches import TrainingData
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.learner import landmark_network
+from LandmarkTrainingLib.core.learning.learner import landmark_network
+from LandmarkTrainingLib.core.learning.watching import inplane_errors_mm
 from LandmarkTrainingLib.core.simulator.render import SliceBatch, SliceSettings, simulate_batch
-from LandmarkTrainingLib.core.sources import LabelSource, SliceSource
-from LandmarkTrainingLib.core.targets import target_settings
-from LandmarkTrainingLib.core.watching import inplane_errors_mm
+from LandmarkTrainingLib.core.slices.batches import TrainingData
+from LandmarkTrainingLib.core.slices.sources import LabelSource, SliceSource
+from LandmarkTrainingLib.core.slices.targets import target_settings
 from toy_heads import MIRROR, NAMES, RIGID, toy_heads
 
 SLICES = SliceSettings(matrix=64, pixel_mm=4.0, profile_samples=1, limits=RIGID)

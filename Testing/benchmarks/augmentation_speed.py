@@ -26,9 +26,9 @@ from AutoVolumeCalibrationLib.core.dataset import LabelledStudy  # noqa: E402
 from AutoVolumeCalibrationLib.core.landmarks import Landmark  # noqa: E402
 from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes  # noqa: E402
-from LandmarkTrainingLib.core.augmentation import Augmentation  # noqa: E402
 from LandmarkTrainingLib.core.simulator.render import SliceSettings  # noqa: E402
-from LandmarkTrainingLib.core.study_source import StudySource  # noqa: E402
+from LandmarkTrainingLib.core.slices.augmentation import Augmentation  # noqa: E402
+from LandmarkTrainingLib.core.slices.study_source import StudySource  # noqa: E402
 
 LOOK = ("artefacts", "noise", "gamma", "gain")
 

@@ -21,7 +21,7 @@ from AutoVolumeCalibrationLib.core.protocols import Protocol, load_protocol
 from AutoVolumeCalibrationLib.core.readers import read_scouts
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes
 from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from LandmarkTrainingLib.core.rendering import studies_of_volumes
+from LandmarkTrainingLib.core.known_heads.rendering import studies_of_volumes
 
 FIVE, ONE = ScoutGeometry(5, 12.0, 6.0), ScoutGeometry(1, 0.0, 6.0)
 

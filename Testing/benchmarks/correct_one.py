@@ -24,9 +24,12 @@ from AutoVolumeCalibrationLib.core.pipeline import calibrate, refit, repredict
 from AutoVolumeCalibrationLib.core.protocols import Protocol, load_protocol
 from AutoVolumeCalibrationLib.core.reslice import cut_three_planes
 from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from LandmarkTrainingLib.core.brain_extremes import NORMAL_AXIS
-from LandmarkTrainingLib.core.case_log import CaseResult
-from LandmarkTrainingLib.core.evaluation import (
+from LandmarkTrainingLib.core.comparing.statistics import bootstrap_interval, compare_paired
+from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
+from LandmarkTrainingLib.core.known_heads.heads import Head, list_heads
+from LandmarkTrainingLib.core.known_heads.poses import head_to_scanner, posed_volume
+from LandmarkTrainingLib.core.measuring.case_log import CaseResult
+from LandmarkTrainingLib.core.measuring.evaluation import (
     GEOMETRIES,
     Conditions,
     Truth,
@@ -35,10 +38,7 @@ from LandmarkTrainingLib.core.evaluation import (
     measure,
     true_plan,
 )
-from LandmarkTrainingLib.core.heads import Head, list_heads
-from LandmarkTrainingLib.core.methods import Plan, Sight, see_slices
-from LandmarkTrainingLib.core.poses import head_to_scanner, posed_volume
-from LandmarkTrainingLib.core.statistics import bootstrap_interval, compare_paired
+from LandmarkTrainingLib.core.measuring.methods import Plan, Sight, see_slices
 
 NUMBERS = (1, 2, 4)
 AGAIN, REFIT = "re-predicted", "refit"

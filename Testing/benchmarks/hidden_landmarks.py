@@ -20,17 +20,11 @@ import torch  # noqa: E402
 
 from AutoVolumeCalibrationLib.core.bundles import load_model  # noqa: E402
 from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
-from LandmarkTrainingLib.core.blending import cut_out  # noqa: E402
-from LandmarkTrainingLib.core.metrics import markdown_table  # noqa: E402
-from LandmarkTrainingLib.core.slice_measurement import (  # noqa: E402
-    GIVEN,
-    RealSlices,
-    pooled,
-    real_slices,
-    slice_errors_mm,
-)
-from LandmarkTrainingLib.core.statistics import bootstrap_interval  # noqa: E402
-from LandmarkTrainingLib.core.targets import TargetSettings  # noqa: E402
+from LandmarkTrainingLib.core.comparing.statistics import bootstrap_interval  # noqa: E402
+from LandmarkTrainingLib.core.measuring.metrics import markdown_table  # noqa: E402
+from LandmarkTrainingLib.core.measuring.slice_measurement import GIVEN, RealSlices, pooled, real_slices, slice_errors_mm  # noqa: E402
+from LandmarkTrainingLib.core.slices.blending import cut_out  # noqa: E402
+from LandmarkTrainingLib.core.slices.targets import TargetSettings  # noqa: E402
 
 BLANKED = 0.3
 

@@ -44,9 +44,9 @@ from benchmarks.limits_of_scouts.gallery import draw_least_flagged, draw_worst, 
 from benchmarks.limits_of_scouts.label_heads import painted_heads  # noqa: E402
 from benchmarks.limits_of_scouts.report import Results, report  # noqa: E402
 from LandmarkTrainingLib.cli.run_arguments import at_least  # noqa: E402
-from LandmarkTrainingLib.core.case_log import CaseResult  # noqa: E402
-from LandmarkTrainingLib.core.heads import Head, list_heads  # noqa: E402
-from LandmarkTrainingLib.core.methods import Sight, model_method, model_name  # noqa: E402
+from LandmarkTrainingLib.core.known_heads.heads import Head, list_heads  # noqa: E402
+from LandmarkTrainingLib.core.measuring.case_log import CaseResult  # noqa: E402
+from LandmarkTrainingLib.core.measuring.methods import Sight, model_method, model_name  # noqa: E402
 
 #: Kind of the inputs that must be flagged, and how many heads are looked at below.
 NO_HEADS, NECKS = "no-heads", 10

@@ -32,7 +32,7 @@ from AutoVolumeCalibrationLib.core.detection import BATCH, StackDetections, dete
 from AutoVolumeCalibrationLib.core.networks import build_network  # noqa: E402
 from AutoVolumeCalibrationLib.core.readers import read_scouts  # noqa: E402
 from AutoVolumeCalibrationLib.core.user_models import model_folder  # noqa: E402
-from LandmarkTrainingLib.core.metrics import markdown_table  # noqa: E402
+from LandmarkTrainingLib.core.measuring.metrics import markdown_table  # noqa: E402
 
 SAMPLE = ROOT / "Resources" / "SampleData" / "ColinScouts" / "dicom"
 

@@ -22,11 +22,11 @@ from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.readers import read_scouts  # noqa: E402
 from AutoVolumeCalibrationLib.core.resources import resource_path  # noqa: E402
 from AutoVolumeCalibrationLib.core.uncertainty import default_uncertainty  # noqa: E402
-from LandmarkTrainingLib.core.ablation import AblationPlan, Variant, read_plan, run_place  # noqa: E402
-from LandmarkTrainingLib.core.bundle_export import export_bundle  # noqa: E402
-from LandmarkTrainingLib.core.learner import landmark_network  # noqa: E402
-from LandmarkTrainingLib.core.metrics import box_errors, markdown_table  # noqa: E402
-from LandmarkTrainingLib.core.run_folder import RunFolder  # noqa: E402
+from LandmarkTrainingLib.core.comparing.ablation import AblationPlan, Variant, read_plan, run_place  # noqa: E402
+from LandmarkTrainingLib.core.learning.learner import landmark_network  # noqa: E402
+from LandmarkTrainingLib.core.measuring.metrics import box_errors, markdown_table  # noqa: E402
+from LandmarkTrainingLib.core.runs.bundle_export import export_bundle  # noqa: E402
+from LandmarkTrainingLib.core.runs.run_folder import RunFolder  # noqa: E402
 
 
 def main() -> None:

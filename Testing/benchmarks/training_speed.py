@@ -30,17 +30,17 @@ from AutoVolumeCalibrationLib.core.network_input import encode_slices  # noqa: E
 from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.readers import read_scouts  # noqa: E402
 from AutoVolumeCalibrationLib.core.resources import resource_path  # noqa: E402
-from LandmarkTrainingLib.core.augmentation import Augmentation  # noqa: E402
-from LandmarkTrainingLib.core.batches import TrainingData  # noqa: E402
 from LandmarkTrainingLib.core.config import TrainingConfig  # noqa: E402
-from LandmarkTrainingLib.core.learner import landmark_network  # noqa: E402
+from LandmarkTrainingLib.core.learning.learner import landmark_network  # noqa: E402
+from LandmarkTrainingLib.core.learning.trainer import train  # noqa: E402
+from LandmarkTrainingLib.core.learning.training_loss import TrainingLoss  # noqa: E402
 from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads  # noqa: E402
 from LandmarkTrainingLib.core.simulator.render import SliceSettings  # noqa: E402
-from LandmarkTrainingLib.core.sources import FixedSlices, LabelSource, SliceSource, part_of  # noqa: E402
-from LandmarkTrainingLib.core.study_source import StudySource  # noqa: E402
-from LandmarkTrainingLib.core.targets import make_targets, target_settings  # noqa: E402
-from LandmarkTrainingLib.core.trainer import train  # noqa: E402
-from LandmarkTrainingLib.core.training_loss import TrainingLoss  # noqa: E402
+from LandmarkTrainingLib.core.slices.augmentation import Augmentation  # noqa: E402
+from LandmarkTrainingLib.core.slices.batches import TrainingData  # noqa: E402
+from LandmarkTrainingLib.core.slices.sources import FixedSlices, LabelSource, SliceSource, part_of  # noqa: E402
+from LandmarkTrainingLib.core.slices.study_source import StudySource  # noqa: E402
+from LandmarkTrainingLib.core.slices.targets import make_targets, target_settings  # noqa: E402
 
 
 def main() -> None:

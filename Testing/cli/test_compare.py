@@ -9,9 +9,9 @@ import pytest
 from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, default_model_name, shipped_models
 from command_line import assert_refused
 from compared_bundles import bundle, comparison
-from LandmarkTrainingLib.core import comparison_run
-from LandmarkTrainingLib.core.case_log import CaseResult
-from LandmarkTrainingLib.core.model_comparison import ComparedModel, ComparisonData, compare_models
+from LandmarkTrainingLib.core.comparing import comparison_run
+from LandmarkTrainingLib.core.comparing.model_comparison import ComparedModel, ComparisonData, compare_models
+from LandmarkTrainingLib.core.measuring.case_log import CaseResult
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_models_are_compared_on_a_data_set(autovolume, measured, tmp_path):
 
 def test_models_are_compared_on_real_heads(autovolume, measured, tmp_path, monkeypatch):
     from head_phantom import phantom_head
-    from LandmarkTrainingLib.core import heads
+    from LandmarkTrainingLib.core.known_heads import heads
 
     made = [phantom_head(load_brain(), name) for name in ("h1", "h2")]
     monkeypatch.setattr(heads, "list_heads", lambda folder, split: made)

@@ -17,7 +17,7 @@ from AutoVolumeCalibrationLib.core.dataset import write_dataset
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from command_line import assert_refused
 from labelled_studies import spot_study
-from LandmarkTrainingLib.core.checkpoints import load_checkpoint
+from LandmarkTrainingLib.core.learning.checkpoints import load_checkpoint
 
 QUICK = {
     "steps": 4,

@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.dataset import write_dataset
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from command_line import assert_refused, files_in
 from labelled_studies import spot_study
-from LandmarkTrainingLib.core.one_process import alone
+from LandmarkTrainingLib.core.runs.one_process import alone
 
 SMALL = {
     "steps": 2,

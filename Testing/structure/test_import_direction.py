@@ -156,9 +156,9 @@ def test_a_module_file_imports_only_slicer_at_file_scope(module):
         ("AutoVolumeCalibrationLib.cli.main", "from LandmarkTrainingLib.cli import commands", False),
         ("AutoVolumeCalibrationLib.cli.main", "def f():\n    from LandmarkTrainingLib.core import loss", False),
         ("AutoVolumeCalibrationLib.cli.other", "def f():\n    from LandmarkTrainingLib.cli import commands", False),
-        ("LandmarkTrainingLib.core.losses", "import torch", True),
+        ("LandmarkTrainingLib.core.learning.losses", "import torch", True),
         ("LandmarkTrainingLib.cli.train", "import torch", False),
-        ("LandmarkTrainingLib.core.losses", "from AutoVolumeCalibrationLib.core import heatmaps", True),
+        ("LandmarkTrainingLib.core.learning.losses", "from AutoVolumeCalibrationLib.core import heatmaps", True),
         ("LandmarkTrainingLib.cli.train", "from AutoVolumeCalibrationLib.cli import main", False),
     ],
 )

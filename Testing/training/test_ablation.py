@@ -8,14 +8,14 @@ import torch
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from LandmarkTrainingLib.core import ablation
-from LandmarkTrainingLib.core.ablation import measured_outcomes, read_plan, run_ablation
-from LandmarkTrainingLib.core.ablation_report import report
-from LandmarkTrainingLib.core.brain_extremes import NORMAL_AXIS
+from LandmarkTrainingLib.core.comparing import ablation
+from LandmarkTrainingLib.core.comparing.ablation import measured_outcomes, read_plan, run_ablation
+from LandmarkTrainingLib.core.comparing.ablation_report import report
+from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
+from LandmarkTrainingLib.core.measuring.slice_measurement import GIVEN, REACH_MM, RealSlices, pooled, slice_errors_mm
 from LandmarkTrainingLib.core.simulator.label_heads import LabelHeads
 from LandmarkTrainingLib.core.simulator.render import SliceSettings, simulate_batch
-from LandmarkTrainingLib.core.slice_measurement import GIVEN, REACH_MM, RealSlices, pooled, slice_errors_mm
-from LandmarkTrainingLib.core.targets import TargetSettings, make_targets
+from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets
 from toy_heads import toy_heads
 
 CONSTELLATION = load_protocol("BrainAcPc").constellation

@@ -25,7 +25,7 @@ from LandmarkTrainingLib.core.datasets.building import Skipped, build_dataset
 from LandmarkTrainingLib.core.datasets.from_archive import archive_candidates, box_of_stack
 from LandmarkTrainingLib.core.datasets.reading import read_dataset, subject_of
 from LandmarkTrainingLib.core.datasets.site_protocol import site_protocol
-from LandmarkTrainingLib.core.truth import true_frame
+from LandmarkTrainingLib.core.known_heads.truth import true_frame
 from posed_landmarks import landmarks_at, random_placement
 from scout_files import tiny_stacks
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from LandmarkTrainingLib.core.augmentation import Augmentation, augmented
-from LandmarkTrainingLib.core.in_plane_poses import LARGEST_ELASTIC_MM, random_in_plane_poses
 from LandmarkTrainingLib.core.simulator.render import SliceSettings
-from LandmarkTrainingLib.core.study_slices import StudySlices
+from LandmarkTrainingLib.core.slices.augmentation import Augmentation, augmented
+from LandmarkTrainingLib.core.slices.in_plane_poses import LARGEST_ELASTIC_MM, random_in_plane_poses
+from LandmarkTrainingLib.core.slices.study_slices import StudySlices
 
 GRID = SliceSettings(matrix=64, pixel_mm=4.0)
 MIRROR = np.array([0, 2, 1])

@@ -7,9 +7,14 @@ from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes
 from head_phantom import phantom_head, phantom_volume
-from LandmarkTrainingLib.core.baselines import Template, mean_constellation, register_template, scouts_center_mm
-from LandmarkTrainingLib.core.brain_extremes import acpc_axes
-from LandmarkTrainingLib.core.poses import HEAD_CENTER_MM, Pose, head_to_scanner, move_named, posed_volume
+from LandmarkTrainingLib.core.known_heads.brain_extremes import acpc_axes
+from LandmarkTrainingLib.core.known_heads.poses import HEAD_CENTER_MM, Pose, head_to_scanner, move_named, posed_volume
+from LandmarkTrainingLib.core.measuring.baselines import (
+    Template,
+    mean_constellation,
+    register_template,
+    scouts_center_mm,
+)
 
 GEOMETRY = ScoutGeometry(slices=3, gap_mm=30.0, thickness_mm=6.0, pixel_mm=2.5, matrix=96)
 CENTER = np.array([3.0, -5.0, 12.0])

@@ -3,13 +3,13 @@ import pytest
 import torch
 
 from AutoVolumeCalibrationLib.core.heatmaps import decode_peaks, to_image_pixels
-from LandmarkTrainingLib.core.augmentation import Augmentation
-from LandmarkTrainingLib.core.batches import Batches, Numbers, batch_loader, encode
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.simulator.render import SliceBatch, SliceSettings
 from LandmarkTrainingLib.core.simulator.volume_heads import VolumeHead
-from LandmarkTrainingLib.core.sources import FixedSlices, LabelSource, MixedSource, VolumeSource, joined, part_of
-from LandmarkTrainingLib.core.targets import TargetSettings, make_targets, target_settings
+from LandmarkTrainingLib.core.slices.augmentation import Augmentation
+from LandmarkTrainingLib.core.slices.batches import Batches, Numbers, batch_loader, encode
+from LandmarkTrainingLib.core.slices.sources import FixedSlices, LabelSource, MixedSource, VolumeSource, joined, part_of
+from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets, target_settings
 from toy_heads import MIRROR, NAMES, toy_heads
 
 SLICES = SliceSettings(matrix=48, pixel_mm=4.0, profile_samples=1)

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from AutoVolumeCalibrationLib.core.heatmaps import render_targets
-from LandmarkTrainingLib.core.blending import cut_out, mixup_batch
-from LandmarkTrainingLib.core.targets import Targets
+from LandmarkTrainingLib.core.slices.blending import cut_out, mixup_batch
+from LandmarkTrainingLib.core.slices.targets import Targets
 
 PLANES = torch.tensor([0, 1, 0, 2, 1, 0])
 

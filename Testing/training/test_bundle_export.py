@@ -14,10 +14,10 @@ from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from AutoVolumeCalibrationLib.core.resources import resource_path
 from AutoVolumeCalibrationLib.core.results import read_results
 from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty
-from LandmarkTrainingLib.core import bundle_export
-from LandmarkTrainingLib.core.bundle_export import export_bundle, record_measurement
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.learner import landmark_network
+from LandmarkTrainingLib.core.learning.learner import landmark_network
+from LandmarkTrainingLib.core.runs import bundle_export
+from LandmarkTrainingLib.core.runs.bundle_export import export_bundle, record_measurement
 
 CONFIG = TrainingConfig(name="tiny", options={"features": [8] * 6, "stem": 2}, sigma_mm=5.0, tau_mm=10.0)
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def test_what_inference_needs_is_in_the_bundle(exported, constellation, uncertai
 def test_a_landmark_is_detected_the_way_it_was_trained(exported):
     """Pixel size and heatmap width of training and of the loaded model are one and the same."""
     from LandmarkTrainingLib.core.simulator.render import SliceSettings
-    from LandmarkTrainingLib.core.targets import target_settings
+    from LandmarkTrainingLib.core.slices.targets import target_settings
 
     model, targets = load_model(exported, "cpu"), target_settings(CONFIG, SliceSettings())
     assert model.pixel_mm == targets.pixel_mm and model.sigma_pixels == targets.sigma_pixels

@@ -11,8 +11,8 @@ from AutoVolumeCalibrationLib.core.boxes import FACES
 from AutoVolumeCalibrationLib.core.coverage import coverage_of
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from LandmarkTrainingLib.core.case_log import CaseResult
-from LandmarkTrainingLib.core.coverage_calibration import (
+from LandmarkTrainingLib.core.measuring.case_log import CaseResult
+from LandmarkTrainingLib.core.measuring.coverage_calibration import (
     Scores,
     conformal_quantile,
     covered_by,
@@ -21,8 +21,8 @@ from LandmarkTrainingLib.core.coverage_calibration import (
     person_of,
     scores_of,
 )
-from LandmarkTrainingLib.core.coverage_report import coverage_report, draw_coverage
-from LandmarkTrainingLib.core.metrics import BoxErrors
+from LandmarkTrainingLib.core.measuring.coverage_report import coverage_report, draw_coverage
+from LandmarkTrainingLib.core.measuring.metrics import BoxErrors
 
 RULE = load_protocol("BrainAcPc").boxes[0]
 

@@ -12,9 +12,9 @@ from AutoVolumeCalibrationLib.core.boxes import FACES
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from fake_models import fake_model
-from LandmarkTrainingLib.core import coverage_studies
-from LandmarkTrainingLib.core.coverage_studies import brain_surface_mm, simulated_cases
-from LandmarkTrainingLib.core.methods import Plan
+from LandmarkTrainingLib.core.measuring import coverage_studies
+from LandmarkTrainingLib.core.measuring.coverage_studies import brain_surface_mm, simulated_cases
+from LandmarkTrainingLib.core.measuring.methods import Plan
 from toy_heads import RIGID, toy_heads
 
 PROTOCOL = load_protocol("BrainAcPc")

@@ -12,16 +12,16 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from fake_models import fake_model, spot_stack
 from labelled_studies import spot_study
-from LandmarkTrainingLib.core import fold_data, fold_measurement
-from LandmarkTrainingLib.core.augmentation import Augmentation
+from LandmarkTrainingLib.core.comparing import fold_data, fold_measurement
+from LandmarkTrainingLib.core.comparing.cross_validation import FoldResult
+from LandmarkTrainingLib.core.comparing.cross_validation_report import report, summarise_folds
+from LandmarkTrainingLib.core.comparing.fold_data import deal_subjects, load_fold_data
+from LandmarkTrainingLib.core.comparing.fold_measurement import PointError, point_errors
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.cross_validation import FoldResult
-from LandmarkTrainingLib.core.cross_validation_report import report, summarise_folds
-from LandmarkTrainingLib.core.fold_data import deal_subjects, load_fold_data
-from LandmarkTrainingLib.core.fold_measurement import PointError, point_errors
 from LandmarkTrainingLib.core.simulator.render import SliceSettings
-from LandmarkTrainingLib.core.study_source import StudySource
-from LandmarkTrainingLib.core.targets import make_targets, target_settings
+from LandmarkTrainingLib.core.slices.augmentation import Augmentation
+from LandmarkTrainingLib.core.slices.study_source import StudySource
+from LandmarkTrainingLib.core.slices.targets import make_targets, target_settings
 
 CONSTELLATION = load_protocol("BrainAcPc").constellation
 NAMES = CONSTELLATION.names

@@ -14,12 +14,12 @@ from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.planning import plan_box
 from AutoVolumeCalibrationLib.core.protocols import box_rule
 from data_sets import PROTOCOL, brain_study, with_points, write_set
-from LandmarkTrainingLib.core.brain_extremes import NORMAL_AXIS
-from LandmarkTrainingLib.core.comparison_run import Contestants, compare_on_dataset
-from LandmarkTrainingLib.core.dataset_measurement import measure_on_dataset, true_plan_of_study
-from LandmarkTrainingLib.core.frozen_data import dataset_fingerprint
-from LandmarkTrainingLib.core.methods import Plan, Sight
-from LandmarkTrainingLib.core.model_comparison import ComparedModel
+from LandmarkTrainingLib.core.comparing.comparison_run import Contestants, compare_on_dataset
+from LandmarkTrainingLib.core.comparing.frozen_data import dataset_fingerprint
+from LandmarkTrainingLib.core.comparing.model_comparison import ComparedModel
+from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
+from LandmarkTrainingLib.core.measuring.dataset_measurement import measure_on_dataset, true_plan_of_study
+from LandmarkTrainingLib.core.measuring.methods import Plan, Sight
 
 STUDIES = [brain_study("one", 1), brain_study("two", 2), brain_study("three", 3, subject="two")]
 

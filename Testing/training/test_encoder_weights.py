@@ -12,8 +12,8 @@ from monai.networks.nets import EfficientNetBN
 from AutoVolumeCalibrationLib.core.architectures.encoders import build_encoder
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
 from AutoVolumeCalibrationLib.core.networks import ENCODERS, build_network
-from LandmarkTrainingLib.core import encoder_weights
-from LandmarkTrainingLib.core.encoder_weights import (
+from LandmarkTrainingLib.core.learning import encoder_weights
+from LandmarkTrainingLib.core.learning.encoder_weights import (
     ENCODER_URLS,
     PUBLIC,
     download_encoder_weights,

@@ -15,12 +15,12 @@ from AutoVolumeCalibrationLib.core.prescription import prescribe
 from AutoVolumeCalibrationLib.core.protocols import box_rule, load_protocol
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
 from head_phantom import phantom_head
-from LandmarkTrainingLib.core.case_log import CaseResult, read_case_log
-from LandmarkTrainingLib.core.evaluation import Conditions, add_noise, case_pose, evaluate, true_plan
-from LandmarkTrainingLib.core.evaluation_report import is_wrong, report
-from LandmarkTrainingLib.core.methods import Sight, constellation_method, model_method, see_slices
-from LandmarkTrainingLib.core.metrics import BoxErrors
-from LandmarkTrainingLib.core.poses import head_to_scanner, move_named
+from LandmarkTrainingLib.core.known_heads.poses import head_to_scanner, move_named
+from LandmarkTrainingLib.core.measuring.case_log import CaseResult, read_case_log
+from LandmarkTrainingLib.core.measuring.evaluation import Conditions, add_noise, case_pose, evaluate, true_plan
+from LandmarkTrainingLib.core.measuring.evaluation_report import is_wrong, report
+from LandmarkTrainingLib.core.measuring.methods import Sight, constellation_method, model_method, see_slices
+from LandmarkTrainingLib.core.measuring.metrics import BoxErrors
 
 GEOMETRIES = {"P1": ScoutGeometry(1, 0.0, 6.0, 4.0, 64), "P3": ScoutGeometry(3, 15.0, 6.0, 4.0, 64)}
 CONDITIONS = Conditions(seed=3)

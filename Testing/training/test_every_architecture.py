@@ -8,10 +8,10 @@ from AutoVolumeCalibrationLib.core.bundles import load_model
 from AutoVolumeCalibrationLib.core.networks import ARCHITECTURES
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty
-from LandmarkTrainingLib.core.bundle_export import export_bundle
-from LandmarkTrainingLib.core.learner import landmark_network
+from LandmarkTrainingLib.core.learning.learner import landmark_network
+from LandmarkTrainingLib.core.learning.trainer import train
+from LandmarkTrainingLib.core.runs.bundle_export import export_bundle
 from LandmarkTrainingLib.core.simulator.render import SliceSettings
-from LandmarkTrainingLib.core.trainer import train
 from toy_heads import RIGID
 from toy_training import SLICES as COARSE
 from toy_training import TINY as TOY
@@ -43,7 +43,10 @@ LEARNERS = {
     "flat_net": ({"width": 4, "stem": 2}, {"steps": 150, "learning_rate": 5e-3}),
     # Its maxima lie on nodes of a 16 mm grid: only peaks as broad as that, looked at coarsely, tell what is between.
     "deeplabv3": ({"width": 4, "blocks": [1, 1, 1], "output_stride": 8, "stem": 4}, {"sigma_mm": 20.0}),
-    "iterative": ({"inner": "unet", "inner_options": {"features": [8] * 6}, "stem": 2, "group_size": 2}, {}),
+    "iterative": (
+        {"inner": "unet", "inner_options": {"features": [8] * 6}, "stem": 2, "group_size": 2},
+        {"steps": 400},
+    ),
     "ntm_unet": (
         {"features": [8] * 5, "stem": 2, "where": "skip", "levels": [0, 2], "group_size": 2, **MACHINE},
         {},

@@ -13,9 +13,9 @@ from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, shipped_mod
 from compared_bundles import bundle
 from data_sets import brain_study, write_set
 from head_phantom import phantom_head
+from LandmarkTrainingLib.core.comparing.frozen_data import LEARNT_SUBJECTS, heads_fingerprint, learnt_subjects
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.frozen_data import LEARNT_SUBJECTS, heads_fingerprint, learnt_subjects
-from LandmarkTrainingLib.core.training_data import DataFolders, load_training_data
+from LandmarkTrainingLib.core.runs.training_data import DataFolders, load_training_data
 
 
 def with_training_facts(folder, facts):

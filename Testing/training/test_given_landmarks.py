@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from LandmarkTrainingLib.core.given_landmarks import given_maps, taught_maps
-from LandmarkTrainingLib.core.targets import Targets
+from LandmarkTrainingLib.core.slices.given_landmarks import given_maps, taught_maps
+from LandmarkTrainingLib.core.slices.targets import Targets
 
 
 def targets(slices=200, landmarks=20):

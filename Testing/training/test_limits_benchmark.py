@@ -31,9 +31,9 @@ from benchmarks.limits_of_scouts.gallery import draw_worst, worst_by_kind
 from benchmarks.limits_of_scouts.label_heads import brain_surface
 from benchmarks.limits_of_scouts.report import report
 from head_phantom import phantom_head, phantom_volume
-from LandmarkTrainingLib.core.case_log import CaseResult
-from LandmarkTrainingLib.core.methods import constellation_method
-from LandmarkTrainingLib.core.metrics import BoxErrors
+from LandmarkTrainingLib.core.measuring.case_log import CaseResult
+from LandmarkTrainingLib.core.measuring.methods import constellation_method
+from LandmarkTrainingLib.core.measuring.metrics import BoxErrors
 
 SMALL = ScoutGeometry(3, 15.0, 6.0, 4.0, 64)
 CLEAN = np.random.default_rng(0)

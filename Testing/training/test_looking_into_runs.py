@@ -11,9 +11,9 @@ from AutoVolumeCalibrationLib.core.bundles import load_model
 from AutoVolumeCalibrationLib.core.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from fake_models import spot_stack
-from LandmarkTrainingLib.core.bundle_inspection import open_model, slice_as_seen
-from LandmarkTrainingLib.core.heatmap_picture import heatmap_picture
-from LandmarkTrainingLib.core.rate_test import try_rates
+from LandmarkTrainingLib.core.learning.rate_test import try_rates
+from LandmarkTrainingLib.core.measuring.heatmap_picture import heatmap_picture
+from LandmarkTrainingLib.core.runs.bundle_inspection import open_model, slice_as_seen
 from toy_training import SLICES, TINY, SameBatch, one_batch, toy_data
 
 SMALL = TINY.replaced({"architecture": "unet", "options": {"features": [4] * 6, "stem": 2}})

@@ -9,11 +9,19 @@ from hypothesis import strategies as st
 from AutoVolumeCalibrationLib.core.architectures.outputs import DisplacementOutput, PointOutput
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.heatmaps import render_targets
-from LandmarkTrainingLib.core import losses
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.losses import LOSSES, PeakWeightedMse, adaptive_wing, bce, register_loss, smooth_l1, wing
-from LandmarkTrainingLib.core.targets import Targets
-from LandmarkTrainingLib.core.training_loss import TrainingLoss
+from LandmarkTrainingLib.core.learning import losses
+from LandmarkTrainingLib.core.learning.losses import (
+    LOSSES,
+    PeakWeightedMse,
+    adaptive_wing,
+    bce,
+    register_loss,
+    smooth_l1,
+    wing,
+)
+from LandmarkTrainingLib.core.learning.training_loss import TrainingLoss
+from LandmarkTrainingLib.core.slices.targets import Targets
 
 HEATMAP_LOSSES = [name for name, entry in LOSSES.items() if entry.kind == losses.HEATMAP]
 POINT_LOSSES = [name for name, entry in LOSSES.items() if entry.kind == losses.POINTS]

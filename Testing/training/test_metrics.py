@@ -5,7 +5,7 @@ from scipy.spatial.transform import Rotation
 from AutoVolumeCalibrationLib.core.boxes import OrientedBox
 from AutoVolumeCalibrationLib.core.landmarks import Landmark
 from AutoVolumeCalibrationLib.core.scouts import ScoutSlice
-from LandmarkTrainingLib.core.metrics import (
+from LandmarkTrainingLib.core.measuring.metrics import (
     box_errors,
     covered_fraction,
     face_errors_mm,

@@ -6,7 +6,13 @@ import torch
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.optimisation import COURSES, OPTIMIZERS, build_optimizer, build_schedule, l1_penalty
+from LandmarkTrainingLib.core.learning.optimisation import (
+    COURSES,
+    OPTIMIZERS,
+    build_optimizer,
+    build_schedule,
+    l1_penalty,
+)
 
 
 def config_of(**settings):

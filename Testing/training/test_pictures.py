@@ -14,10 +14,16 @@ from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.networks import build_network
 from AutoVolumeCalibrationLib.core.overview_style import LEVEL_COLOURS
-from LandmarkTrainingLib.core import pictures
-from LandmarkTrainingLib.core.pictures import WIDTH_PX, feature_picture, kernel_picture, montage, prediction_picture
+from LandmarkTrainingLib.core.measuring import pictures
+from LandmarkTrainingLib.core.measuring.pictures import (
+    WIDTH_PX,
+    feature_picture,
+    kernel_picture,
+    montage,
+    prediction_picture,
+)
 from LandmarkTrainingLib.core.simulator.render import SliceBatch, SliceSettings, simulate_batch
-from LandmarkTrainingLib.core.targets import TargetSettings, make_targets
+from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets
 from toy_heads import MIRROR, NAMES, RIGID, toy_heads
 
 SETTINGS = SliceSettings(matrix=64, pixel_mm=4.0, profile_samples=1, limits=RIGID)

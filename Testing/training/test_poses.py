@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.reslice import Volume
-from LandmarkTrainingLib.core.poses import (
+from LandmarkTrainingLib.core.known_heads.poses import (
     HEAD_CENTER_MM,
     STRAIGHT,
     Pose,

@@ -10,11 +10,11 @@ from AutoVolumeCalibrationLib.core.bundles import load_model
 from AutoVolumeCalibrationLib.core.errors import InputError, ModelError, UsageError
 from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, default_model_name, shipped_models
 from compared_bundles import bundle, comparison, sha_of
-from LandmarkTrainingLib.core import promotion
-from LandmarkTrainingLib.core.case_log import CaseResult
-from LandmarkTrainingLib.core.comparison_report import write_comparison
-from LandmarkTrainingLib.core.model_comparison import ComparedModel, ComparisonData, compare_models
-from LandmarkTrainingLib.core.promotion import history, previous_model, promote, roll_back
+from LandmarkTrainingLib.core.comparing import promotion
+from LandmarkTrainingLib.core.comparing.comparison_report import write_comparison
+from LandmarkTrainingLib.core.comparing.model_comparison import ComparedModel, ComparisonData, compare_models
+from LandmarkTrainingLib.core.comparing.promotion import history, previous_model, promote, roll_back
+from LandmarkTrainingLib.core.measuring.case_log import CaseResult
 
 
 @pytest.fixture

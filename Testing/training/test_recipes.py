@@ -9,8 +9,8 @@ import pytest
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.networks import ARCHITECTURES
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.recipes import FINETUNE, LABEL_MAPS, RECIPES, STUDIES, TRAIN, find_recipe
-from LandmarkTrainingLib.core.run_request import (
+from LandmarkTrainingLib.core.runs.recipes import FINETUNE, LABEL_MAPS, RECIPES, STUDIES, TRAIN, find_recipe
+from LandmarkTrainingLib.core.runs.run_request import (
     RunRequest,
     compare_arguments,
     resume_arguments,
@@ -32,12 +32,12 @@ def test_every_recipe_is_a_configuration_whose_parts_are_known(recipe):
     import torch
 
     from AutoVolumeCalibrationLib.core.networks import build_network
-    from LandmarkTrainingLib.core.augmentation import Augmentation
-    from LandmarkTrainingLib.core.learner import network_options
-    from LandmarkTrainingLib.core.optimisation import build_optimizer, build_schedule
+    from LandmarkTrainingLib.core.learning.learner import network_options
+    from LandmarkTrainingLib.core.learning.optimisation import build_optimizer, build_schedule
+    from LandmarkTrainingLib.core.learning.training_loss import TrainingLoss
     from LandmarkTrainingLib.core.simulator.render import SliceSettings
-    from LandmarkTrainingLib.core.targets import target_settings
-    from LandmarkTrainingLib.core.training_loss import TrainingLoss
+    from LandmarkTrainingLib.core.slices.augmentation import Augmentation
+    from LandmarkTrainingLib.core.slices.targets import target_settings
 
     config = recipe.config()
     with torch.device("meta"):  # shapes without memory

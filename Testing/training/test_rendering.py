@@ -18,9 +18,9 @@ from AutoVolumeCalibrationLib.core.scouts import ScoutStack
 from calibrations import scout_stacks
 from fake_models import KnowingNetwork, fake_model
 from head_phantom import phantom_head
-from LandmarkTrainingLib.core import heads as heads_module
-from LandmarkTrainingLib.core.poses import head_to_scanner, move_points, random_pose
-from LandmarkTrainingLib.core.rendering import studies_of_labels, studies_of_volumes
+from LandmarkTrainingLib.core.known_heads import heads as heads_module
+from LandmarkTrainingLib.core.known_heads.poses import head_to_scanner, move_points, random_pose
+from LandmarkTrainingLib.core.known_heads.rendering import studies_of_labels, studies_of_volumes
 
 GEOMETRY = ScoutGeometry(slices=3, gap_mm=15.0, thickness_mm=6.0)
 

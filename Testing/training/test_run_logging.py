@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from LandmarkTrainingLib.core.run_logging import LOGGERS, MlflowLogger, TensorBoardLogger, open_loggers
+from LandmarkTrainingLib.core.runs.run_logging import LOGGERS, MlflowLogger, TensorBoardLogger, open_loggers
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from LandmarkTrainingLib.core.run_process import (
+from LandmarkTrainingLib.core.runs.run_process import (
     ERRORS_FILE,
     OUTPUT_FILE,
     Outcome,
@@ -19,7 +19,7 @@ from LandmarkTrainingLib.core.run_process import (
     command_line,
     is_running,
 )
-from LandmarkTrainingLib.core.run_watch import RunWatch
+from LandmarkTrainingLib.core.runs.run_watch import RunWatch
 
 SCRIPT = Path(__file__).resolve().parents[1] / "fake_training.py"
 
@@ -97,7 +97,7 @@ def test_another_program_sees_a_run_at_work_and_can_stop_it(slow):
 def test_a_run_outlives_the_program_that_started_it(tmp_path):
     folder = tmp_path / "run"
     code = (
-        "import sys; from pathlib import Path; from LandmarkTrainingLib.core.run_process import RunProcess; "
+        "import sys; from pathlib import Path; from LandmarkTrainingLib.core.runs.run_process import RunProcess; "
         "RunProcess.start(Path(sys.argv[2]), [sys.executable, sys.argv[1], 'train', '--slow', '--output', sys.argv[2]])"
     )
     path = os.pathsep.join(sys.path)

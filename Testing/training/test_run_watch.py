@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from LandmarkTrainingLib.core.run_watch import RunWatch
+from LandmarkTrainingLib.core.runs.run_watch import RunWatch
 
 
 def line(step: int, **more) -> str:

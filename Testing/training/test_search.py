@@ -14,8 +14,7 @@ import pytest
 pytest.importorskip("optuna")
 
 from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError, UsageError  # noqa: E402
-from LandmarkTrainingLib.core.config import TrainingConfig  # noqa: E402
-from LandmarkTrainingLib.core.search import (  # noqa: E402
+from LandmarkTrainingLib.core.comparing.search import (  # noqa: E402
     FAILED,
     FINISHED,
     PRUNED,
@@ -25,7 +24,8 @@ from LandmarkTrainingLib.core.search import (  # noqa: E402
     search,
     trials_table,
 )
-from LandmarkTrainingLib.core.search_space import configured, read_space, space_from_dict  # noqa: E402
+from LandmarkTrainingLib.core.comparing.search_space import configured, read_space, space_from_dict  # noqa: E402
+from LandmarkTrainingLib.core.config import TrainingConfig  # noqa: E402
 
 SPACE = {
     "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},
@@ -114,7 +114,7 @@ def test_a_search_whose_process_was_killed_lets_go_of_its_folder(tmp_path):
 import os, signal, sys
 from pathlib import Path
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.search import SearchPlan, search
+from LandmarkTrainingLib.core.comparing.search import SearchPlan, search
 calls = []
 def train(config, folder, report):
     calls.append(folder)

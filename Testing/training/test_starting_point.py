@@ -7,9 +7,9 @@ from AutoVolumeCalibrationLib.core.bundles import load_model, read_metadata
 from AutoVolumeCalibrationLib.core.errors import ModelError
 from AutoVolumeCalibrationLib.core.resources import resource_path
 from LandmarkTrainingLib.core.config import TrainingConfig
+from LandmarkTrainingLib.core.learning.starting_point import finetuning_config, starting_network
 from LandmarkTrainingLib.core.simulator.render import SliceSettings
-from LandmarkTrainingLib.core.starting_point import finetuning_config, starting_network
-from LandmarkTrainingLib.core.targets import target_settings
+from LandmarkTrainingLib.core.slices.targets import target_settings
 
 BUNDLE = resource_path("Models", "brain-scout")
 NAMES = tuple(entry["name"] for entry in read_metadata(BUNDLE)["landmarks"])

@@ -5,10 +5,10 @@ import torch
 
 from AutoVolumeCalibrationLib.core.heatmaps import to_image_pixels
 from AutoVolumeCalibrationLib.core.networks import build_network
-from LandmarkTrainingLib.core.batches import encode
-from LandmarkTrainingLib.core.learner import Learner, landmark_network, network_options
-from LandmarkTrainingLib.core.targets import target_settings
-from LandmarkTrainingLib.core.watching import inplane_errors_mm
+from LandmarkTrainingLib.core.learning.learner import Learner, landmark_network, network_options
+from LandmarkTrainingLib.core.learning.watching import inplane_errors_mm
+from LandmarkTrainingLib.core.slices.batches import encode
+from LandmarkTrainingLib.core.slices.targets import target_settings
 from toy_heads import NAMES
 from toy_training import SLICES, TINY, one_batch
 

@@ -8,11 +8,11 @@ from AutoVolumeCalibrationLib.core.dataset import write_dataset
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.protocols import load_protocol
 from labelled_studies import spot_study
-from LandmarkTrainingLib.core import training_data
 from LandmarkTrainingLib.core.config import TrainingConfig
+from LandmarkTrainingLib.core.runs import training_data
+from LandmarkTrainingLib.core.runs.training_data import DataFolders, load_training_data
 from LandmarkTrainingLib.core.simulator.volume_heads import VolumeHead
-from LandmarkTrainingLib.core.study_source import StudySource
-from LandmarkTrainingLib.core.training_data import DataFolders, load_training_data
+from LandmarkTrainingLib.core.slices.study_source import StudySource
 from toy_heads import toy_heads
 
 CONSTELLATION = load_protocol("BrainAcPc").constellation

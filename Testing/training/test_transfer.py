@@ -5,9 +5,9 @@ import torch
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.networks import build_network
-from LandmarkTrainingLib.core.freezing import freeze, hold_frozen_norms, unfreeze
-from LandmarkTrainingLib.core.landmark_axes import LandmarkAxis, LandmarkChange, landmark_axes
-from LandmarkTrainingLib.core.transfer import transfer_weights
+from LandmarkTrainingLib.core.learning.freezing import freeze, hold_frozen_norms, unfreeze
+from LandmarkTrainingLib.core.learning.landmark_axes import LandmarkAxis, LandmarkChange, landmark_axes
+from LandmarkTrainingLib.core.learning.transfer import transfer_weights
 
 BRAIN, KNEE = ("AC", "PC", "GENU", "VERTEX"), ("TIBIA", "PC", "AC", "PATELLA", "FEMUR")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from LandmarkTrainingLib.core.xray_published import BENCHMARKS, METHODS, settings_of
-from LandmarkTrainingLib.core.xray_report import Part, measures, report, together
+from LandmarkTrainingLib.core.xray.xray_published import BENCHMARKS, METHODS, settings_of
+from LandmarkTrainingLib.core.xray.xray_report import Part, measures, report, together
 
 HEADS, CHESTS = BENCHMARKS["cephalometric"], BENCHMARKS["chest"]
 ERRORS = np.array([[1.0, 2.0], [2.5, 4.5]])

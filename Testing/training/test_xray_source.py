@@ -11,8 +11,8 @@ from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.heatmaps import render_targets
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.datasets.xray_benchmarks import LabelledImage
-from LandmarkTrainingLib.core.targets import target_settings
-from LandmarkTrainingLib.core.xray_source import grid, images_on_grid, radial_errors, random_xrays
+from LandmarkTrainingLib.core.slices.targets import target_settings
+from LandmarkTrainingLib.core.xray.xray_source import grid, images_on_grid, radial_errors, random_xrays
 from xray_sets import spots
 
 MATRIX = 64

@@ -85,7 +85,7 @@ def test_a_comparison_is_shown_with_its_intervals(stand_in):
 
 
 def test_the_short_names_are_those_of_all_measures(stand_in):
-    from LandmarkTrainingLib.core.case_measures import MEASURES
+    from LandmarkTrainingLib.core.measuring.case_measures import MEASURES
     from LandmarkTrainingLib.widgets.core_engine import _TITLES
 
     assert list(_TITLES) == list(MEASURES)

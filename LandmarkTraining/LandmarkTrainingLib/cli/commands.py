@@ -24,7 +24,7 @@ from LandmarkTrainingLib.cli import (
 from .run_arguments import at_least
 
 if TYPE_CHECKING:
-    from LandmarkTrainingLib.core.baselines import Template
+    from LandmarkTrainingLib.core.measuring.baselines import Template
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -85,7 +85,7 @@ def _register_evaluate(commands: argparse._SubParsersAction) -> None:
 
 def run_anatomy(arguments: argparse.Namespace) -> int:
     """``autovolume anatomy``."""
-    from LandmarkTrainingLib.core.constellation import update_anatomy
+    from LandmarkTrainingLib.core.known_heads.constellation import update_anatomy
 
     update_anatomy(arguments.update, arguments.labels)
     print(f"measured {arguments.update}")
@@ -97,7 +97,7 @@ def run_render(arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.dataset import write_dataset
     from AutoVolumeCalibrationLib.core.protocols import load_protocol
     from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
-    from LandmarkTrainingLib.core import rendering
+    from LandmarkTrainingLib.core.known_heads import rendering
 
     constellation = load_protocol("BrainAcPc").constellation
     geometry = ScoutGeometry(slices=arguments.slices)
@@ -120,11 +120,11 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.protocols import load_protocol
     from AutoVolumeCalibrationLib.core.results import require_place
     from AutoVolumeCalibrationLib.core.whole_files import write_text
-    from LandmarkTrainingLib.core import evaluation, methods
-    from LandmarkTrainingLib.core.bundle_export import record_measurement
-    from LandmarkTrainingLib.core.evaluation_report import report
-    from LandmarkTrainingLib.core.evaluation_summary import measured_errors
-    from LandmarkTrainingLib.core.heads import list_heads
+    from LandmarkTrainingLib.core.known_heads.heads import list_heads
+    from LandmarkTrainingLib.core.measuring import evaluation, methods
+    from LandmarkTrainingLib.core.measuring.evaluation_report import report
+    from LandmarkTrainingLib.core.measuring.evaluation_summary import measured_errors
+    from LandmarkTrainingLib.core.runs.bundle_export import record_measurement
 
     protocol = load_protocol(arguments.protocol)
     model = load_model(arguments.model, arguments.device)
@@ -150,8 +150,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
 def _template(arguments: argparse.Namespace) -> Template:
     from AutoVolumeCalibrationLib.core.errors import UsageError
-    from LandmarkTrainingLib.core.baselines import Template
-    from LandmarkTrainingLib.core.heads import list_heads
+    from LandmarkTrainingLib.core.known_heads.heads import list_heads
+    from LandmarkTrainingLib.core.measuring.baselines import Template
 
     heads = {head.id: head for head in list_heads(arguments.data, "train")}
     if arguments.template not in heads:

@@ -10,8 +10,8 @@ from .run_arguments import at_least
 
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.protocols import Protocol
-    from LandmarkTrainingLib.core.comparison_run import Contestants
-    from LandmarkTrainingLib.core.model_comparison import Comparison
+    from LandmarkTrainingLib.core.comparing.comparison_run import Contestants
+    from LandmarkTrainingLib.core.comparing.model_comparison import Comparison
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -45,8 +45,8 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run_compare(arguments: argparse.Namespace) -> int:
     """``autovolume compare``."""
     from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from LandmarkTrainingLib.core.comparison_report import markdown, write_comparison
-    from LandmarkTrainingLib.core.comparison_run import compare_on_dataset, load_contestants
+    from LandmarkTrainingLib.core.comparing.comparison_report import markdown, write_comparison
+    from LandmarkTrainingLib.core.comparing.comparison_run import compare_on_dataset, load_contestants
 
     protocol = load_protocol(arguments.protocol)
     contestants = load_contestants(arguments.models, protocol, arguments.device)
@@ -62,9 +62,9 @@ def run_compare(arguments: argparse.Namespace) -> int:
 
 def _compare_on_heads(contestants: Contestants, protocol: Protocol, arguments: argparse.Namespace) -> Comparison:
     from AutoVolumeCalibrationLib.core.errors import UsageError
-    from LandmarkTrainingLib.core.comparison_run import compare_on_heads
-    from LandmarkTrainingLib.core.evaluation import GEOMETRIES, Conditions
-    from LandmarkTrainingLib.core.heads import list_heads
+    from LandmarkTrainingLib.core.comparing.comparison_run import compare_on_heads
+    from LandmarkTrainingLib.core.known_heads.heads import list_heads
+    from LandmarkTrainingLib.core.measuring.evaluation import GEOMETRIES, Conditions
 
     heads = {head.id: head for head in list_heads(arguments.data, "validation")}
     unknown = sorted(set(arguments.heads or ()) - set(heads))
@@ -84,7 +84,7 @@ def _compare_on_heads(contestants: Contestants, protocol: Protocol, arguments: a
 
 def run_promote(arguments: argparse.Namespace) -> int:
     """``autovolume promote``."""
-    from LandmarkTrainingLib.core.promotion import promote
+    from LandmarkTrainingLib.core.comparing.promotion import promote
 
     folder = promote(arguments.bundle, arguments.comparison)
     print(f"{folder.name} is the default model now: {folder}")
@@ -93,7 +93,7 @@ def run_promote(arguments: argparse.Namespace) -> int:
 
 def run_roll_back(_arguments: argparse.Namespace) -> int:
     """``autovolume roll-back``."""
-    from LandmarkTrainingLib.core.promotion import roll_back
+    from LandmarkTrainingLib.core.comparing.promotion import roll_back
 
     print(f"{roll_back()} is the default model again")
     return 0

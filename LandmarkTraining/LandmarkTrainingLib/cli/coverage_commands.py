@@ -32,12 +32,12 @@ def run_coverage(arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.protocols import box_rule, load_protocol
     from AutoVolumeCalibrationLib.core.results import require_place
     from AutoVolumeCalibrationLib.core.whole_files import write_text
-    from LandmarkTrainingLib.core import coverage_calibration, coverage_report
-    from LandmarkTrainingLib.core.bundle_export import record_coverage
-    from LandmarkTrainingLib.core.case_log import read_case_log
-    from LandmarkTrainingLib.core.coverage_studies import simulated_cases
-    from LandmarkTrainingLib.core.heads import list_heads
-    from LandmarkTrainingLib.core.methods import model_name
+    from LandmarkTrainingLib.core.known_heads.heads import list_heads
+    from LandmarkTrainingLib.core.measuring import coverage_calibration, coverage_report
+    from LandmarkTrainingLib.core.measuring.case_log import read_case_log
+    from LandmarkTrainingLib.core.measuring.coverage_studies import simulated_cases
+    from LandmarkTrainingLib.core.measuring.methods import model_name
+    from LandmarkTrainingLib.core.runs.bundle_export import record_coverage
     from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads
 
     protocol, model = load_protocol(arguments.protocol), load_model(arguments.model)

@@ -23,9 +23,9 @@ def run_find_rate(arguments: argparse.Namespace) -> int:
     """``autovolume find-rate``: nothing but the picture and the numbers is kept."""
     from AutoVolumeCalibrationLib.core.errors import UsageError
     from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from LandmarkTrainingLib.core.rate_test import try_rates, write_range
-    from LandmarkTrainingLib.core.search_trial import base_configuration
-    from LandmarkTrainingLib.core.training_data import DataFolders, load_training_data
+    from LandmarkTrainingLib.core.comparing.search_trial import base_configuration
+    from LandmarkTrainingLib.core.learning.rate_test import try_rates, write_range
+    from LandmarkTrainingLib.core.runs.training_data import DataFolders, load_training_data
 
     folders = named_folders(arguments)
     if folders == DataFolders():

@@ -47,8 +47,8 @@ def run_finetune(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, base: str | None) -> int:
-    from LandmarkTrainingLib.core.training_data import DataFolders
-    from LandmarkTrainingLib.core.training_run import run_training
+    from LandmarkTrainingLib.core.runs.training_data import DataFolders
+    from LandmarkTrainingLib.core.runs.training_run import run_training
 
     folders = named_folders(arguments)
     bundle = run_training(
@@ -75,9 +75,9 @@ def run_ablation(arguments: argparse.Namespace) -> int:
     """``autovolume ablation``."""
     from AutoVolumeCalibrationLib.core.protocols import load_protocol
     from AutoVolumeCalibrationLib.core.whole_files import write_text
-    from LandmarkTrainingLib.core import ablation
-    from LandmarkTrainingLib.core.ablation_report import report
-    from LandmarkTrainingLib.core.slice_measurement import real_slices
+    from LandmarkTrainingLib.core.comparing import ablation
+    from LandmarkTrainingLib.core.comparing.ablation_report import report
+    from LandmarkTrainingLib.core.measuring.slice_measurement import real_slices
 
     plan = ablation.read_plan(arguments.plan)
     constellation = load_protocol(plan.base.protocol).constellation

@@ -25,7 +25,7 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_xray(arguments: argparse.Namespace) -> int:
     """``autovolume xray``: on a finished run with ``--resume`` only measures again."""
-    from LandmarkTrainingLib.core import xray_run
+    from LandmarkTrainingLib.core.xray import xray_run
 
     text = xray_run.run_xray(
         arguments.output,

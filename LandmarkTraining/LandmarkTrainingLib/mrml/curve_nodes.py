@@ -9,7 +9,7 @@ from typing import Any
 import slicer
 import vtk
 
-from ..core.run_watch import ERROR, LOSS, STEP, number
+from ..core.runs.run_watch import ERROR, LOSS, STEP, number
 
 #: Attribute of our nodes, so that they are found again in a loaded scene.
 ROLE = "LandmarkTraining.Curves"

@@ -14,10 +14,10 @@ from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, ModelError
 from AutoVolumeCalibrationLib.core.user_models import default_model_name, model_folders, read_current
 
 from ..core.datasets.findings import Finding
-from ..core.run_process import command_line
+from ..core.runs.run_process import command_line
 from .engine import Comparison, DatasetSize
 
-#: Measures of a comparison by short names; ``core.case_measures`` says what they are.
+#: Measures of a comparison by short names; ``core.measuring.case_measures`` says what they are.
 _TITLES = {
     "in_plane_mm": "In-plane error, mm",
     "landmark_3d_mm": "3D error, mm",
@@ -66,13 +66,13 @@ class CoreEngine:
             return "?"
 
     def comparison(self, folder: Path) -> Comparison:
-        from ..core.comparison_report import JSON_FILE, read_comparison
+        from ..core.comparing.comparison_report import JSON_FILE, read_comparison
 
         return comparison_of(read_comparison(folder / JSON_FILE))
 
     def promote(self, bundle: Path, comparison_folder: Path) -> str:
-        from ..core.comparison_report import JSON_FILE
-        from ..core.promotion import promote
+        from ..core.comparing.comparison_report import JSON_FILE
+        from ..core.comparing.promotion import promote
 
         return promote(bundle, comparison_folder / JSON_FILE).name
 
@@ -84,7 +84,7 @@ class CoreEngine:
         return next((step.before for step in reversed(current.history) if step.model == current.name), "")
 
     def roll_back(self) -> str:
-        from ..core.promotion import roll_back
+        from ..core.comparing.promotion import roll_back
 
         return roll_back()
 

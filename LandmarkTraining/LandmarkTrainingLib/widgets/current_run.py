@@ -7,8 +7,8 @@ from pathlib import Path
 
 import qt
 
-from ..core.run_process import Outcome, RunProcess
-from ..core.run_watch import RunWatch
+from ..core.runs.run_process import Outcome, RunProcess
+from ..core.runs.run_watch import RunWatch
 
 POLL_MS = 1000
 

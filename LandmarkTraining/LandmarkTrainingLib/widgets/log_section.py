@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import qt
 
-from ..core.run_process import ERRORS_FILE, OUTPUT_FILE
+from ..core.runs.run_process import ERRORS_FILE, OUTPUT_FILE
 from .current_run import CurrentRun
 
 LINES = 200

@@ -10,7 +10,7 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from ..core.run_process import Outcome
+from ..core.runs.run_process import Outcome
 from ..mrml.training_choices import TrainingChoices
 from .choices import Choices
 from .current_run import CurrentRun

@@ -12,8 +12,8 @@ from AutoVolumeCalibrationLib.core.bundles import DEVICES
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
 from ..core.config import TrainingConfig
-from ..core.recipes import FINETUNE, RECIPES, Recipe, find_recipe
-from ..core.run_request import settings_from_text
+from ..core.runs.recipes import FINETUNE, RECIPES, Recipe, find_recipe
+from ..core.runs.run_request import settings_from_text
 from .availability import allow
 from .choices import Choices
 from .engine import TrainingEngine

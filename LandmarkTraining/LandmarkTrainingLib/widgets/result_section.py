@@ -9,9 +9,9 @@ from pathlib import Path
 import qt
 from slicer.i18n import tr as _
 
-from ..core.run_folder import BUNDLE_FOLDER
-from ..core.run_process import ERRORS_FILE, Outcome
-from ..core.run_request import compare_arguments
+from ..core.runs.run_folder import BUNDLE_FOLDER
+from ..core.runs.run_process import ERRORS_FILE, Outcome
+from ..core.runs.run_request import compare_arguments
 from . import dependencies
 from .availability import allow
 from .background import BackgroundJob

@@ -12,11 +12,11 @@ from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
-from ..core.recipes import STUDIES
-from ..core.run_folder import CHECKPOINT_FILE, CONFIG_FILE
-from ..core.run_process import ERRORS_FILE, Outcome
-from ..core.run_request import RunRequest, resume_arguments
-from ..core.run_watch import Progress
+from ..core.runs.recipes import STUDIES
+from ..core.runs.run_folder import CHECKPOINT_FILE, CONFIG_FILE
+from ..core.runs.run_process import ERRORS_FILE, Outcome
+from ..core.runs.run_request import RunRequest, resume_arguments
+from ..core.runs.run_watch import Progress
 from ..mrml.curve_nodes import show_curves
 from . import dependencies
 from .availability import allow

@@ -19,11 +19,17 @@ from AutoVolumeCalibrationLib.core.protocols import Protocol
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, cut_three_planes
 from AutoVolumeCalibrationLib.core.scouts import ScoutStack
 from AutoVolumeCalibrationLib.core.whole_files import replacing
-from LandmarkTrainingLib.core.evaluation import GEOMETRIES, IN_PLANE_REACH_MM, Conditions, add_noise, case_pose
-from LandmarkTrainingLib.core.heads import Head, list_heads
-from LandmarkTrainingLib.core.metrics import points_on_slice
-from LandmarkTrainingLib.core.poses import head_to_scanner, move_named, posed_volume
-from LandmarkTrainingLib.core.rendering import simulated_study
+from LandmarkTrainingLib.core.known_heads.heads import Head, list_heads
+from LandmarkTrainingLib.core.known_heads.poses import head_to_scanner, move_named, posed_volume
+from LandmarkTrainingLib.core.known_heads.rendering import simulated_study
+from LandmarkTrainingLib.core.measuring.evaluation import (
+    GEOMETRIES,
+    IN_PLANE_REACH_MM,
+    Conditions,
+    add_noise,
+    case_pose,
+)
+from LandmarkTrainingLib.core.measuring.metrics import points_on_slice
 from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads
 from LandmarkTrainingLib.core.simulator.pose import PoseLimits
 from LandmarkTrainingLib.core.simulator.render import SliceSettings

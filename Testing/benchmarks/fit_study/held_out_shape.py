@@ -15,9 +15,9 @@ import numpy as np
 from AutoVolumeCalibrationLib.core.frame import fit_frame
 from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.protocols import Protocol
-from LandmarkTrainingLib.core.brain_extremes import EXTREMES, NORMAL_AXIS
-from LandmarkTrainingLib.core.constellation import MeasuredShape, measure_shape, read_heads
-from LandmarkTrainingLib.core.metrics import markdown_table
+from LandmarkTrainingLib.core.known_heads.brain_extremes import EXTREMES, NORMAL_AXIS
+from LandmarkTrainingLib.core.known_heads.constellation import MeasuredShape, measure_shape, read_heads
+from LandmarkTrainingLib.core.measuring.metrics import markdown_table
 
 from .shapes import Shape, with_shape
 

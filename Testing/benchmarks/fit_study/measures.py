@@ -15,9 +15,9 @@ from AutoVolumeCalibrationLib.core.fusion import HEIGHT_POWER
 from AutoVolumeCalibrationLib.core.landmarks import MISSING, PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.planning import plan_box
 from AutoVolumeCalibrationLib.core.protocols import Protocol
-from LandmarkTrainingLib.core.brain_extremes import EXTREMES, NORMAL_AXIS
-from LandmarkTrainingLib.core.metrics import face_errors_mm
-from LandmarkTrainingLib.core.truth import true_frame
+from LandmarkTrainingLib.core.known_heads.brain_extremes import EXTREMES, NORMAL_AXIS
+from LandmarkTrainingLib.core.known_heads.truth import true_frame
+from LandmarkTrainingLib.core.measuring.metrics import face_errors_mm
 
 from .cases import Case
 from .variants import Planned, smooth_rule

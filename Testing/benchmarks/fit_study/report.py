@@ -14,8 +14,8 @@ from AutoVolumeCalibrationLib.core.boxes import FACES
 from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.protocols import Protocol
-from LandmarkTrainingLib.core.brain_extremes import EXTREMES
-from LandmarkTrainingLib.core.metrics import markdown_table
+from LandmarkTrainingLib.core.known_heads.brain_extremes import EXTREMES
+from LandmarkTrainingLib.core.measuring.metrics import markdown_table
 
 from .cases import REAL, SIMULATED, Case
 from .held_out_shape import held_out_table

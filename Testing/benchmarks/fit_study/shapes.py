@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.protocols import Protocol
-from LandmarkTrainingLib.core.brain_extremes import NORMAL_AXIS
+from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from AutoVolumeCalibrationLib.core.frame import fit_frame
 from AutoVolumeCalibrationLib.core.landmarks import MISSING, Landmark
 from AutoVolumeCalibrationLib.core.planning import plan_box
 from AutoVolumeCalibrationLib.core.protocols import BoxRule, Protocol, box_rule
-from LandmarkTrainingLib.core.brain_extremes import NORMAL_AXIS
+from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
 
 from .cases import LAST, Case
 from .looks import Detections, averaged

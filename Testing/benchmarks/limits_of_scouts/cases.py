@@ -20,11 +20,11 @@ from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
 from AutoVolumeCalibrationLib.core.protocols import Protocol
 from AutoVolumeCalibrationLib.core.reslice import Volume, cut_three_planes
 from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from LandmarkTrainingLib.core.case_log import CaseKey, CaseResult, append_case, open_case_log, read_case_log
-from LandmarkTrainingLib.core.evaluation import Conditions, Truth, add_noise, case_pose, measure, true_plan
-from LandmarkTrainingLib.core.heads import Head
-from LandmarkTrainingLib.core.methods import Method
-from LandmarkTrainingLib.core.poses import head_to_scanner, posed_volume
+from LandmarkTrainingLib.core.known_heads.heads import Head
+from LandmarkTrainingLib.core.known_heads.poses import head_to_scanner, posed_volume
+from LandmarkTrainingLib.core.measuring.case_log import CaseKey, CaseResult, append_case, open_case_log, read_case_log
+from LandmarkTrainingLib.core.measuring.evaluation import Conditions, Truth, add_noise, case_pose, measure, true_plan
+from LandmarkTrainingLib.core.measuring.methods import Method
 
 from .conditions import Condition
 

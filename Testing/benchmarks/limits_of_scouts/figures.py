@@ -11,9 +11,9 @@ import numpy as np
 from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.overview_style import BACKGROUND, FONT, GREY, LEVEL_COLOURS, PANEL, TEXT
 from AutoVolumeCalibrationLib.core.whole_files import replacing
-from LandmarkTrainingLib.core.case_log import CaseResult
-from LandmarkTrainingLib.core.case_measures import case_measures
-from LandmarkTrainingLib.core.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong
+from LandmarkTrainingLib.core.measuring.case_log import CaseResult
+from LandmarkTrainingLib.core.measuring.case_measures import case_measures
+from LandmarkTrainingLib.core.measuring.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong
 
 from .report import Results
 

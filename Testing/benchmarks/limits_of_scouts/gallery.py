@@ -9,9 +9,9 @@ from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING, Calibr
 from AutoVolumeCalibrationLib.core.overview import draw_overview
 from AutoVolumeCalibrationLib.core.protocols import Protocol
 from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from LandmarkTrainingLib.core.case_log import CaseResult
-from LandmarkTrainingLib.core.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG
-from LandmarkTrainingLib.core.heads import Head
+from LandmarkTrainingLib.core.known_heads.heads import Head
+from LandmarkTrainingLib.core.measuring.case_log import CaseResult
+from LandmarkTrainingLib.core.measuring.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG
 
 from .cases import ScannedHead
 from .conditions import Condition

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.reslice import Volume
-from LandmarkTrainingLib.core.brain_extremes import NORMAL_AXIS, TANGENTIAL_SD_MM
-from LandmarkTrainingLib.core.heads import Head
+from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS, TANGENTIAL_SD_MM
+from LandmarkTrainingLib.core.known_heads.heads import Head
 from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads
 from LandmarkTrainingLib.core.simulator.tissues import CLASSES, T1_LIKE, T1_SD, T2_LIKE, Contrast
 

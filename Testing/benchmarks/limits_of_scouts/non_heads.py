@@ -16,9 +16,9 @@ from scipy.spatial.transform import Rotation
 from AutoVolumeCalibrationLib.core.dicom_reader import read_dicom_frames, stacks_from_frames
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes
 from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
-from LandmarkTrainingLib.core.evaluation import add_noise
-from LandmarkTrainingLib.core.heads import Head
-from LandmarkTrainingLib.core.poses import STRAIGHT, head_to_scanner, posed_volume
+from LandmarkTrainingLib.core.known_heads.heads import Head
+from LandmarkTrainingLib.core.known_heads.poses import STRAIGHT, head_to_scanner, posed_volume
+from LandmarkTrainingLib.core.measuring.evaluation import add_noise
 
 from .conditions import FIVE, ONE
 from .effects import FieldOfView, rayleigh_noise

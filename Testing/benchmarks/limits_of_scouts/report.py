@@ -9,12 +9,12 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.boxes import FACES
 from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
-from LandmarkTrainingLib.core.brain_extremes import NORMAL_AXIS
-from LandmarkTrainingLib.core.case_log import CaseResult
-from LandmarkTrainingLib.core.case_measures import in_plane_errors
-from LandmarkTrainingLib.core.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong
-from LandmarkTrainingLib.core.heads import Head
-from LandmarkTrainingLib.core.metrics import markdown_table, summarize
+from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
+from LandmarkTrainingLib.core.known_heads.heads import Head
+from LandmarkTrainingLib.core.measuring.case_log import CaseResult
+from LandmarkTrainingLib.core.measuring.case_measures import in_plane_errors
+from LandmarkTrainingLib.core.measuring.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong
+from LandmarkTrainingLib.core.measuring.metrics import markdown_table, summarize
 
 from .conditions import Condition
 

@@ -17,7 +17,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.protocols import Protocol
 from AutoVolumeCalibrationLib.core.readers import read_scouts
 
-from ..folds import subject_folds
+from ..comparing.folds import subject_folds
 from .file_pairs import points_in
 from .findings import Finding
 from .from_archive import REFERENCE_BOX

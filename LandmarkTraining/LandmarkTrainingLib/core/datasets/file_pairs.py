@@ -16,7 +16,7 @@ from AutoVolumeCalibrationLib.core.landmarks import Landmark
 from AutoVolumeCalibrationLib.core.markups_json import read_landmarks
 from AutoVolumeCalibrationLib.core.results import BOX_FILE
 
-from ..point_files import read_points
+from ..known_heads.point_files import read_points
 from .building import Skipped
 from .reading import landmarks_of_points
 

@@ -16,7 +16,7 @@ from AutoVolumeCalibrationLib.core.readers import read_scouts
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, cut_three_planes
 from AutoVolumeCalibrationLib.core.volume_scouts import scout_center_mm
 
-from ..poses import head_to_scanner, move_points, posed_volume, random_pose
+from ..known_heads.poses import head_to_scanner, move_points, posed_volume, random_pose
 from .building import Candidate, Skipped
 from .file_pairs import FilePair, find_pairs, points_in, read_point_file
 

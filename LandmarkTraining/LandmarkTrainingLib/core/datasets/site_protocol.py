@@ -21,7 +21,7 @@ from AutoVolumeCalibrationLib.core.protocol_by_example import save_by_example
 from AutoVolumeCalibrationLib.core.protocols import Protocol, box_rule
 from AutoVolumeCalibrationLib.core.results import box_from_dict
 
-from ..truth import true_frame
+from ..known_heads.truth import true_frame
 from .building import Skipped
 from .from_archive import REFERENCE_BOX
 

@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.landmarks import Landmark
 from AutoVolumeCalibrationLib.core.protocols import Protocol
 from AutoVolumeCalibrationLib.core.scouts import ScoutStack
 
-from ..truth import true_frame
+from ..known_heads.truth import true_frame
 from .file_pairs import points_in
 from .findings import Finding
 

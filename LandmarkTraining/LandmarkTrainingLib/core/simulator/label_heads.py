@@ -12,8 +12,8 @@ import torch
 from AutoVolumeCalibrationLib.core.coordinates import unit
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 
-from ..label_landmarks import hippocampus_ends, read_label_map
-from ..point_files import read_points
+from ..known_heads.label_landmarks import hippocampus_ends, read_label_map
+from ..known_heads.point_files import read_points
 from .tissues import tissue_lookup
 
 #: AFIDs pairs whose left-right direction tells the frame's right axis (all lie near the midline's height).

@@ -1,0 +1,256 @@
+"""Recipes: trainings with a name, for people who do not want to choose forty settings.
+
+First what a site needs, then the published methods as they were published, on the slices of this project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config import TrainingConfig
+
+#: Commands of ``autovolume``.
+FINETUNE, TRAIN = "finetune", "train"
+#: What a recipe learns from.
+STUDIES, LABEL_MAPS = "studies", "label maps"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings with a name.
+
+    Attributes:
+        title, description: for people; the description says when to take it.
+        command: ``finetune`` starts from a model, with that model's network and settings that suit few cases
+            (``core.learning.starting_point``); ``train`` starts from random weights and the defaults.
+        learns_from: STUDIES (data sets) or LABEL_MAPS.
+        settings: what differs from those, names of ``TrainingConfig``.
+    """
+
+    name: str
+    title: str
+    description: str
+    command: str = TRAIN
+    learns_from: str = STUDIES
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def config(self) -> TrainingConfig:
+        """The defaults with the recipe's settings; UsageError where one is unknown or of the wrong kind."""
+        return TrainingConfig().replaced(dict(self.settings), source=self.name)
+
+
+#: A checkpoint, with a look at the error, often enough to see a short run live.
+_WATCHED = {"checkpoint_steps": 100, "picture_steps": 200}
+#: Pixels of peaks are few: the weight brings the plain mean over all pixels to the order of one.
+_MSE = [{"name": "mse", "weight": 1000.0}]
+#: The published ones all train as long, so that they can be compared.
+_PUBLISHED_RUN = {**_WATCHED, "steps": 8000}
+
+_SITE = (
+    Recipe(
+        "finetune",
+        "Fine-tune the current model on my cases",
+        "Best with 5 to 100 corrected studies. Starts from what the model knows: few small steps on varied copies of "
+        "your cases, and an end as soon as the error on those kept back stops falling.",
+        FINETUNE,
+    ),
+    Recipe(
+        "scratch",
+        "Train from scratch on my data",
+        "For another anatomy or other landmarks, or with more than about 100 studies. Hours on a graphics card, days "
+        "without one.",
+        settings={**_WATCHED, "steps": 8000, "patience": 20, "warmup_steps": 200, "batch_size": 16},
+    ),
+    Recipe(
+        "labels",
+        "Train on label maps",
+        "Needs no images: scouts of random contrast, pose and shape are simulated from label maps, with exact "
+        "landmarks. This is how the shipped model was made.",
+        learns_from=LABEL_MAPS,
+        settings={"steps": 20000, "checkpoint_steps": 500, "picture_steps": 1000},
+    ),
+)
+
+_PUBLISHED = (
+    Recipe(
+        "unet",
+        "U-Net (Ronneberger 2015)",
+        "Encoder and decoder with skips, heatmaps by mean squared error: the plain baseline.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "unet",
+            "options": {"features": [32, 32, 64, 128, 256, 32], "dropout": 0.0, "stem": 2},
+            "losses": _MSE,
+        },
+    ),
+    Recipe(
+        "attention_unet",
+        "Attention U-Net (Oktay 2018)",
+        "A U-Net whose skips are gated by what the deeper levels look for.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "attention_unet",
+            "options": {"features": [32, 64, 128, 256, 512], "dropout": 0.0, "stem": 2},
+        },
+    ),
+    Recipe(
+        "resnext_unet_plus_plus",
+        "U-Net++ on ResNeXt101 (Zhou 2018)",
+        "The nested decoder with deep supervision over a large encoder, which is best filled with pretrained weights.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "encoder_unet_plus_plus",
+            "options": {
+                "encoder": "resnext101_32x8d",
+                "decoder": [256, 128, 64, 32, 16],
+                "stem": 1,
+                "deep_supervision": True,
+            },
+            "learning_rate": 1e-4,
+        },
+    ),
+    Recipe(
+        "scn",
+        "SpatialConfiguration-Net (Payer 2019)",
+        "Local appearance times spatial configuration; made for few training images. 128 filters, dropout 0.5, "
+        "SGD with Nesterov momentum.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "scn",
+            "options": {"width": 128, "dropout": 0.5, "stem": 2},
+            "losses": _MSE,
+            "optimizer": "sgd",
+            "optimizer_options": {"momentum": 0.99, "nesterov": True},
+            "learning_rate": 1e-3,
+            "weight_decay": 5e-4,
+            "schedule": "constant",
+        },
+    ),
+    Recipe(
+        "hourglass",
+        "Hourglass with wing loss (KNEEL, Tiulpin 2019)",
+        "Answers with coordinates by soft-argmax. Wing loss, mixup and cutout, Adam without weight decay.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "hourglass",
+            "options": {"width": 24, "depth": 6, "dropout": 0.25, "stem": 4},
+            "point_losses": [{"name": "wing", "weight": 1.0, "width": 15.0, "curvature": 3.0}],
+            "mixup": 1.0,
+            "cutout": 0.1,
+            "optimizer": "adam",
+            "learning_rate": 1e-3,
+            "weight_decay": 0.0,
+        },
+    ),
+    Recipe(
+        "stacked_hourglass",
+        "Stacked hourglass (Newell 2016)",
+        "Two hourglasses, of which the second corrects the first; a loss after each.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "stacked_hourglass",
+            "options": {"width": 256, "depth": 4, "stacks": 2, "stem": 4},
+            "losses": _MSE,
+            "optimizer": "rmsprop",
+            "learning_rate": 2.5e-4,
+            "weight_decay": 0.0,
+            "schedule": "constant",
+        },
+    ),
+    Recipe(
+        "flat_net",
+        "Flat-net with mean absolute error (Eslami 2019)",
+        "No pooling: five branches of dilated 9x9 convolutions. Slow, and sharp.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "flat_net",
+            "options": {"width": 32, "rates": [1, 2, 4, 8, 16], "networks": 5, "stem": 2},
+            "losses": [{"name": "mae", "weight": 100.0}],
+        },
+    ),
+    Recipe(
+        "gu2net",
+        "GU2Net with cross-entropy (Zhu 2021)",
+        "A network for several planes and anatomies: what looks for landmarks belongs to each of them, what combines "
+        "it to all; times a global network.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "gu2net",
+            "options": {"features": [32, 64, 128, 256, 512], "width": 128, "stem": 2, "anatomies": 1},
+            "losses": [{"name": "bce", "weight": 100.0}],
+            "optimizer": "adam",
+            "learning_rate": 1e-3,
+        },
+    ),
+    Recipe(
+        "deeplabv3",
+        "DeepLabV3 (Chen 2017)",
+        "Atrous convolutions and image pooling over a dilated encoder.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "deeplabv3",
+            "options": {"width": 32, "blocks": [3, 4, 6], "output_stride": 8, "stem": 1},
+        },
+    ),
+    Recipe(
+        "iterative",
+        "Iterative landmark groups (Baumann 2020)",
+        "Finds the landmarks group by group, each with the earlier ones as input, and learns to use points that are "
+        "given: correct one, and the rest follow.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "iterative",
+            "options": {
+                "inner": "unet",
+                "inner_options": {"features": [24, 32, 64, 128, 128, 32], "dropout": 0.0},
+                "group_size": 5,
+                "stem": 2,
+            },
+            "known_fraction": 0.5,
+            "teacher_forcing": 0.5,
+        },
+    ),
+    Recipe(
+        "ntm_unet",
+        "U-Net with a neural Turing machine (Baumann 2020)",
+        "Group by group as the iterative one, with a memory that goes from group to group.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "ntm_unet",
+            "options": {
+                "features": [24, 32, 64, 128, 128],
+                "where": "skip",
+                "levels": [0, 2],
+                "group_size": 5,
+                "stem": 2,
+            },
+            "known_fraction": 0.5,
+            "teacher_forcing": 0.5,
+        },
+    ),
+    Recipe(
+        "cascade",
+        "Coarse to fine (Yeh 2021)",
+        "A network for the whole image on a coarse grid, and one for crops round what it found.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "cascade",
+            "options": {"features": [24, 32, 64, 128, 128, 32], "width": 32, "coarse": 2, "crop": 32, "stem": 2},
+        },
+    ),
+    Recipe(
+        "t2dl",
+        "T2DL, patches that vote (Zhang 2017)",
+        "Every patch tells where it supposes each landmark; further layers then find all of them jointly.",
+        settings={**_PUBLISHED_RUN, "architecture": "t2dl", "options": {"width": 32, "stage": 2, "stem": 2}},
+    ),
+)
+
+RECIPES: tuple[Recipe, ...] = _SITE + _PUBLISHED
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name; the first one where there is none (a scene from another version)."""
+    return next((recipe for recipe in RECIPES if recipe.name == name), RECIPES[0])

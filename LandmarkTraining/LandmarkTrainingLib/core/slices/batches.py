@@ -1,0 +1,86 @@
+"""Training batches as network inputs, in an order that depends on the seed alone."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from AutoVolumeCalibrationLib.core.network_input import encode_slices
+
+from ..config import TrainingConfig
+from ..simulator.label_heads import LabelHeads
+from ..simulator.render import SliceBatch
+from .sources import SliceSource
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a run learns from and is watched on.
+
+    Attributes:
+        names: the k landmarks in channel order.
+        mirror: (k,) index of each landmark's left/right partner, its own where there is none.
+        source: of the slices to learn from.
+        check: fixed slices that the error is watched on; nothing of them is learnt from.
+        check_heads: label maps to measure the uncertainty on, where there are some.
+        facts: what the data are, in numbers, for the bundle's metadata.
+    """
+
+    names: tuple[str, ...]
+    mirror: np.ndarray
+    source: SliceSource
+    check: SliceBatch
+    check_heads: LabelHeads | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Batches(torch.utils.data.Dataset):
+    """Batch number i of a run; the same i gives the same batch in any process."""
+
+    def __init__(self, source: SliceSource, config: TrainingConfig) -> None:
+        self._source, self._config = source, config
+
+    def __getitem__(self, index: int) -> SliceBatch:
+        return self._source.batch(self._config.batch_size, (self._config.seed, int(index)))
+
+
+class Numbers(torch.utils.data.Sampler):
+    """Every ``step``-th batch number from ``start`` to before ``end``: where a resumed run goes on."""
+
+    def __init__(self, start: int, end: int, step: int = 1) -> None:
+        self._range = range(start, end, step)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._range)
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+
+def batch_loader(batches: Batches, numbers: Numbers, workers: int) -> torch.utils.data.DataLoader:
+    """Loader of the numbered batches, made by ``workers`` processes in order."""
+    return torch.utils.data.DataLoader(
+        batches,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_set_up_worker,
+    )
+
+
+def encode(batch: SliceBatch) -> torch.Tensor:
+    """Network input of a batch."""
+    return encode_slices(batch.images, batch.planes)
+
+
+def _set_up_worker(_worker: int) -> None:
+    """One thread each; a terminal sends its signals to all processes, but only the main one knows when to stop."""
+    torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,62 @@
+"""What a network should answer on a batch of slices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from AutoVolumeCalibrationLib.core.heatmaps import render_targets, to_heatmap_pixels
+
+from ..config import TrainingConfig
+from ..simulator.render import SliceBatch, SliceSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Targets of b slices and k landmarks, on heatmaps of (h, w) pixels.
+
+    Attributes:
+        heatmaps: (b, k, h, w) Gaussians.
+        points: (b, k, 2) their centres, (row, column) heatmap pixels; NaN where unknown.
+        heights: (b, k) their peaks, 0..1; 0 where the landmark is unknown or out of view.
+        known: (b, k) bool: the truth is known (that a landmark is out of view is a truth too).
+    """
+
+    heatmaps: torch.Tensor
+    points: torch.Tensor
+    heights: torch.Tensor
+    known: torch.Tensor
+
+    def to(self, device: torch.device) -> Targets:
+        """The same on a device."""
+        return Targets(*(tensor.to(device) for tensor in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class TargetSettings:
+    """Size and fall-off of the targets, and how much coarser than the image they are."""
+
+    sigma_mm: float
+    tau_mm: float
+    stem: int
+    pixel_mm: float
+
+    @property
+    def sigma_pixels(self) -> float:
+        """Standard deviation in heatmap pixels."""
+        return self.sigma_mm / (self.pixel_mm * self.stem)
+
+
+def target_settings(config: TrainingConfig, slices: SliceSettings) -> TargetSettings:
+    """The targets' settings of a run."""
+    return TargetSettings(config.sigma_mm, config.tau_mm, config.options.get("stem", 1), slices.pixel_mm)
+
+
+def make_targets(batch: SliceBatch, settings: TargetSettings) -> Targets:
+    """The targets of a batch; a heatmap is zero where its landmark is unknown or out of view."""
+    heights = torch.exp(-(batch.depths_mm.nan_to_num(1e4) ** 2) / (2 * settings.tau_mm**2)) * batch.visible
+    size = tuple(n // settings.stem for n in batch.images.shape[-2:])
+    points = to_heatmap_pixels(batch.points, settings.stem)
+    heatmaps = render_targets(points, heights, size, settings.sigma_pixels)
+    return Targets(heatmaps, points, heights, batch.known)

@@ -1,0 +1,1 @@
+"""The published X-ray benchmarks: reading, training, the measures of the papers."""

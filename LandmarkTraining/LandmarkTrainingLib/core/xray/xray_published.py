@@ -1,0 +1,144 @@
+"""What published tables on the X-ray benchmarks are made with: splits, measures, and settings to begin with.
+
+The splits are those of Zhu et al. ("You Only Learn Once", MICCAI 2021, arXiv:2103.04657), which for the head refine the
+challenge's: of its 150 training images the last 20 are watched and not learnt from. Watching the test images instead
+would choose the weights by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from AutoVolumeCalibrationLib.core.errors import UsageError
+
+from ..config import TrainingConfig
+from ..datasets.xray_benchmarks import LabelledImage, read_cephalometric, read_chests, read_hands
+from ..runs.recipes import RECIPES, TRAIN, Recipe
+from .xray_source import STRETCHED_SIDE
+
+TRAINING, VALIDATION = "train", "validation"
+
+#: Last of the challenge's training images of the head that is learnt from.
+_LAST_LEARNT_HEAD = 130
+
+#: Pixels per side of the grid, as in both published set-ups.
+MATRIX = 512
+
+#: Zhu et al. train for so many rounds of the training images, four at once.
+_ROUNDS, _BATCH = 100, 4
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One of the public sets.
+
+    Attributes:
+        title: for people.
+        plane: what networks are told they see; a head from the side is sagittal.
+        unit: of the errors.
+        radii: of the success rates, in this unit.
+        tests: splits that are measured, in the order of the tables.
+        learnt: how many images the published split learns from.
+    """
+
+    name: str
+    title: str
+    plane: str
+    unit: str
+    radii: tuple[float, ...]
+    tests: tuple[str, ...]
+    learnt: int
+
+
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark(
+            "cephalometric",
+            "Cephalometric radiographs (ISBI 2015, 19 points)",
+            "sagittal",
+            "mm",
+            (2.0, 2.5, 3.0, 4.0),
+            ("test1", "test2"),
+            130,
+        ),
+        Benchmark(
+            "hand",
+            "Hand radiographs (Digital Hand Atlas, 37 points; wrist of 50 mm)",
+            "coronal",
+            "mm",
+            (2.0, 4.0, 10.0),
+            ("test",),
+            550,
+        ),
+        Benchmark(
+            "chest",
+            f"Chest radiographs (Shenzhen, 6 points; pixels of {STRETCHED_SIDE} x {STRETCHED_SIDE})",
+            "coronal",
+            "px",
+            (3.0, 6.0, 9.0),
+            ("test",),
+            195,
+        ),
+    )
+}
+
+#: Recipes of published networks, by name.
+METHODS: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in RECIPES if recipe.command == TRAIN and "architecture" in recipe.settings
+}
+
+#: Differences that the grid of 512 pixels makes: full resolution, as published.
+_FINE: dict[str, dict[str, Any]] = {
+    "gu2net": {"options": {**METHODS["gu2net"].settings["options"], "stem": 1}},
+    # SGD heeds the size of the loss: a peak covers a sixteenth of the part of the image that it covers on scouts.
+    "scn": {
+        "options": {**METHODS["scn"].settings["options"], "stem": 1},
+        "losses": [{"name": "mse", "weight": 16000.0}],
+    },
+}
+
+
+def settings_of(method: str, benchmark: Benchmark) -> TrainingConfig:
+    """A published network's settings on a benchmark.
+
+    Raises:
+        UsageError: there is no such method.
+    """
+    if method not in METHODS:
+        raise UsageError(f"there is no recipe {method!r}", remedy=f"Choose one of: {', '.join(METHODS)}.")
+    settings: Mapping[str, Any] = {
+        **METHODS[method].settings,
+        "name": f"{benchmark.name}-{method}",
+        "sigma_mm": 3.0,
+        "batch_size": _BATCH,
+        "steps": _ROUNDS * benchmark.learnt // _BATCH,
+        "checkpoint_steps": 250,
+        "picture_steps": 1000,
+        **_FINE.get(method, {}),
+    }
+    return TrainingConfig().replaced(dict(settings), source=method)
+
+
+def read_split(benchmark: Benchmark, folder: Path, split: str, annotator: str) -> Iterator[LabelledImage]:
+    """The pictures of a split, one by one.
+
+    Args:
+        split: TRAINING, VALIDATION or one of ``benchmark.tests``.
+        annotator: whose points of the heads: "senior", "junior" or "mean".
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    if benchmark.name == "hand":
+        return read_hands(folder, split)
+    if benchmark.name == "chest":
+        return read_chests(folder, split)
+    if split in benchmark.tests:
+        return read_cephalometric(folder, split, annotator)
+    learnt = split == TRAINING
+    images = read_cephalometric(folder, "train", annotator)
+    return (image for image in images if (int(image.name) <= _LAST_LEARNT_HEAD) == learnt)

@@ -1,0 +1,1 @@
+"""The sample study degraded, and what a model makes of it, as pictures."""

@@ -1,0 +1,125 @@
+"""A degraded study in one small picture: three slices, the box that was planned and the one that should have been."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.boxes import OrientedBox
+from AutoVolumeCalibrationLib.core.calibration import OK, Calibration
+from AutoVolumeCalibrationLib.core.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.overview_slices import draw_box, draw_image, draw_landmarks, section_in_picture
+from AutoVolumeCalibrationLib.core.overview_style import BACKGROUND, BOX, FONT, GREY, LEVEL_COLOURS, TEXT
+from AutoVolumeCalibrationLib.core.overview_text import worst_level
+from AutoVolumeCalibrationLib.core.overview_views import nearest_slice, view_slice, window
+from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.whole_files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_REFERENCE = "#4cc9f0"
+_DPI = 100
+#: Pixels: the planes' squares, the room around them, the title's lines above and the legend below.
+_PLANE_PX, _GAP_PX, _TITLE_PX, _LEGEND_PX = 356, 8, 92, 30
+_SIZE_PX = (3 * _PLANE_PX + 4 * _GAP_PX, _TITLE_PX + _PLANE_PX + _LEGEND_PX)
+#: Half the side of what is shown, about the reference box's centre: a head and the box around it.
+_HALF_MM = 125.0
+_FINDINGS_WIDTH = 165
+#: Colours kept in the file: noise hardly compresses otherwise. An octree keeps the few pixels of the lines in theirs.
+_COLOURS = 128
+
+
+def draw_failure(plan: Calibration, reference: OrientedBox, title: str, error: str, path: Path) -> None:
+    """Write the PNG: per plane the slice nearest to the reference's centre, both boxes' outlines, the landmarks.
+
+    Args:
+        reference: box planned on the study as it was before; drawn dashed.
+        title: what was done to the study.
+        error: how far the plan is off, in words.
+
+    Raises:
+        UsageError: ``path`` cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_SIZE_PX[0] / _DPI, _SIZE_PX[1] / _DPI), dpi=_DPI, facecolor=BACKGROUND)
+    for number, plane in enumerate(PLANES):
+        axes = _plane_axes(figure, number)
+        found = nearest_slice(plan.stacks, plane, reference.center_mm)
+        if found is None:
+            axes.text(0.5, 0.5, f"no {plane} scout", color=GREY, family=FONT, ha="center", transform=axes.transAxes)
+            continue
+        _draw_plane(axes, plan, reference, *found)
+    level = worst_level(plan)
+    _write(figure, 20, title, size=13, weight="bold")
+    _write(figure, 43, f"{error}   ·   checks: {level}", size=10.5, color=LEVEL_COLOURS[level])
+    messages = " ".join(check.message for check in plan.checks if check.level != OK)
+    for row, line in enumerate(textwrap.wrap(messages, _FINDINGS_WIDTH, max_lines=2, placeholder=" ...")):
+        _write(figure, 62 + 16 * row, line, size=8.5, color=GREY)
+    _draw_legend(figure)
+    _save(figure, path)
+
+
+def _draw_plane(axes: Axes, plan: Calibration, reference: OrientedBox, stack: ScoutStack, index: int) -> None:
+    view = view_slice(stack, index)
+    draw_image(axes, view, window([s.pixels for s in stack.slices]))
+    middle = view.to_picture(reference.center_mm)
+    axes.set_xlim(middle[0] - _HALF_MM, middle[0] + _HALF_MM)
+    axes.set_ylim(middle[1] - _HALF_MM, middle[1] + _HALF_MM)
+    draw_box(axes, view, plan.box)
+    outline = section_in_picture(view, reference)
+    if len(outline):
+        axes.plot(*np.vstack([outline, outline[:1]]).T, color=_REFERENCE, linewidth=1.4, linestyle=(0, (4, 3)))
+    draw_landmarks(axes, view, plan, mm_per_point=2 * _HALF_MM / (_PLANE_PX * 72 / _DPI))
+    caption = f"{stack.plane} {index + 1} of {len(stack.slices)}"
+    ground = {"facecolor": BACKGROUND, "edgecolor": "none", "pad": 2}
+    style = {"color": GREY, "fontsize": 8.5, "family": FONT, "va": "top", "bbox": ground}
+    axes.text(0.02, 0.98, caption, transform=axes.transAxes, **style)
+
+
+def _plane_axes(figure: Figure, number: int) -> Axes:
+    left = _GAP_PX + number * (_PLANE_PX + _GAP_PX)
+    width, height = _SIZE_PX
+    axes = figure.add_axes(
+        (left / width, _LEGEND_PX / height, _PLANE_PX / width, _PLANE_PX / height), facecolor="black"
+    )
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def _write(figure: Figure, top_px: float, text: str, **options: Any) -> None:
+    style = {"color": TEXT, "family": FONT, "va": "center_baseline"} | options
+    figure.text(_GAP_PX / _SIZE_PX[0], 1 - top_px / _SIZE_PX[1], text, **style)
+
+
+def _draw_legend(figure: Figure) -> None:
+    from matplotlib.lines import Line2D
+
+    lines = (
+        Line2D([], [], color=BOX, linewidth=1.4, label="planned on these scouts (band: 2 sd)"),
+        Line2D(
+            [], [], color=_REFERENCE, linewidth=1.4, linestyle=(0, (4, 3)), label="planned on the scouts as they were"
+        ),
+    )
+    prop = {"family": FONT, "size": 8.5}
+    figure.legend(
+        handles=lines, loc="lower left", ncols=2, frameon=False, prop=prop, labelcolor=GREY, borderaxespad=0.3
+    )
+
+
+def _save(figure: Figure, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    with replacing(path) as temporary:
+        reduced = picture.quantize(_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        reduced.save(temporary, optimize=True)
