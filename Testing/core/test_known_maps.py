@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from AutoVolumeCalibrationLib.core import localisation
 from AutoVolumeCalibrationLib.core.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.detection import BATCH, detect
 from AutoVolumeCalibrationLib.core.heatmaps import amplitude
@@ -100,7 +101,9 @@ def test_without_given_landmarks_the_network_is_asked_as_any_other():
     detect([spot_stack("axial", BRIGHT)], fake_model(BrightestPlace()))
 
 
-def test_both_passes_are_told_and_the_others_follow():
+def test_both_passes_are_told_and_the_others_follow(monkeypatch):
+    # The network answers slice after slice: it is not asked how the head looks the other way round.
+    monkeypatch.setattr(localisation._Looking, "other_way_round", lambda self, frame: None)
     protocol = load_protocol("BrainAcPc")
     constellation = protocol.constellation
     turn = random_placement(3, angle_deg=12.0).turn
