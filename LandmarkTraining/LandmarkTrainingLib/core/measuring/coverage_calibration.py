@@ -82,7 +82,7 @@ def measure_coverage(groups: Sequence[Scores], rule: BoxRule, level: float = LEV
     Groups without cases have no say; at least one has some.
     """
     groups = [group for group in groups if len(group.persons)]
-    offsets = np.max([_person_mean(group.needed_mm, group.persons) for group in groups], axis=0)
+    offsets = np.mean([_person_mean(group.needed_mm, group.persons) for group in groups], axis=0)
     measured = [_factors(group, offsets, level) for group in groups]
     factors, joint, angles = (np.max([m[i] for m in measured], axis=0) for i in range(3))
     return Coverage(
