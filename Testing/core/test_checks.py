@@ -107,6 +107,16 @@ def test_what_is_hardly_recognised_is_no_head(protocol, stacks, confidence, leve
     assert findings(protocol, stacks, confident(protocol, confidence)).get("anatomy") == level
 
 
+@pytest.mark.parametrize(("typical_mm", "level"), [(1.5, None), (4.6, WARNING), (7.0, ERROR)])
+def test_points_that_do_not_lie_as_in_a_head_are_told(protocol, stacks, typical_mm, level):
+    found = evidence(protocol, stacks)
+    frame = replace(found.frame, residuals_mm=dict.fromkeys(protocol.constellation.names, typical_mm))
+    checks = {c.name: c.level for c in run_checks(replace(found, frame=frame))}
+    assert checks.get("shape") == level
+    placed = [found.landmarks[0].corrected(found.landmarks[0].position_mm), *found.landmarks[1:]]
+    assert "shape" not in {c.name for c in run_checks(replace(found, frame=frame, landmarks=placed))}
+
+
 def test_a_person_who_placed_a_point_knows_that_it_is_a_head(protocol, stacks):
     marks = confident(protocol, 0.3)
     marks[0] = marks[0].corrected(marks[0].position_mm)

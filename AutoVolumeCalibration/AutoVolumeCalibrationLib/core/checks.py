@@ -22,6 +22,10 @@ from .scouts import ScoutStack
 #: (heads of split train reach 0.78-0.98, a disc 0.58, a scanner phantom 0.41; `Testing/benchmarks/clarity.py`).
 CLEAR_CONFIDENCE, NO_HEAD_CONFIDENCE = 0.70, 0.60
 
+#: Median distance of the found points from where the others expect them, mm: heads of split train 1.2-1.8 with five
+#: slices per plane, up to 4.5 with one; phantoms, drawn shapes and necks 5.7-17 (the same benchmark).
+SHAPE_MM = (4.0, 5.2)
+
 #: Head size over the reference's: outside the first range unusual, outside the second no head.
 USUAL_SCALE, POSSIBLE_SCALE = (0.82, 1.18), (0.65, 1.35)
 
@@ -69,7 +73,7 @@ class Evidence:
 def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     """All findings, worst first; a single "ok" when there is none."""
     findings = [*scout_checks(evidence.stacks)]
-    for look in (_head, _found, _confidence, _outliers, _placed, _planes_agree, _size, _tilt, _askew, _faces, _cut_off):
+    for look in (_head, _shape, _found, _confidence, _outliers, _placed, _planes_agree, _size, _tilt, _askew, _faces, _cut_off):
         finding = look(evidence)
         if finding:
             findings.append(finding)
@@ -126,6 +130,20 @@ def _head(e: Evidence) -> Check | None:
     if mean < CLEAR_CONFIDENCE:
         return Check(
             "anatomy", WARNING, f"The anatomy is hard to recognise (clarity {mean:.2f} of 1): check every point."
+        )
+    return None
+
+
+def _shape(e: Evidence) -> Check | None:
+    """Do the points lie to each other as in a head?"""
+    if any(mark.status == CORRECTED for mark in e.landmarks) or not e.frame.residuals_mm:
+        return None
+    typical = float(np.median(list(e.frame.residuals_mm.values())))
+    level = _above(typical, SHAPE_MM)
+    if level:
+        anatomy = e.protocol.anatomy or "anatomy"
+        return Check(
+            "shape", level, f"The points lie {typical:.0f} mm from where a {anatomy} has them: wrong region, or motion?"
         )
     return None
 
