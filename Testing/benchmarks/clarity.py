@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from limits_of_scouts.conditions import FIVE, ONE
+from limits_of_scouts.non_heads import below_heads, drawn_shapes, phantoms
 
 from AutoVolumeCalibrationLib.core.bundles import LandmarkModel, load_model
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
@@ -20,8 +22,6 @@ from AutoVolumeCalibrationLib.core.protocols import Protocol, load_protocol
 from AutoVolumeCalibrationLib.core.scouts import ScoutStack
 from LandmarkTrainingLib.core.known_heads.heads import list_heads
 from LandmarkTrainingLib.core.known_heads.rendering import studies_of_volumes
-from limits_of_scouts.conditions import FIVE, ONE
-from limits_of_scouts.non_heads import below_heads, drawn_shapes, phantoms
 
 
 def main() -> None:

@@ -73,7 +73,8 @@ class Evidence:
 def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     """All findings, worst first; a single "ok" when there is none."""
     findings = [*scout_checks(evidence.stacks)]
-    for look in (_head, _shape, _found, _confidence, _outliers, _placed, _planes_agree, _size, _tilt, _askew, _faces, _cut_off):
+    recognised = (_head, _shape, _found, _confidence, _outliers, _placed, _planes_agree)
+    for look in (*recognised, _size, _tilt, _askew, _faces, _cut_off):
         finding = look(evidence)
         if finding:
             findings.append(finding)
