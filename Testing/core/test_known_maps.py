@@ -103,7 +103,7 @@ def test_without_given_landmarks_the_network_is_asked_as_any_other():
 
 def test_both_passes_are_told_and_the_others_follow(monkeypatch):
     # The network answers slice after slice: it is not asked how the head looks the other way round.
-    monkeypatch.setattr(localisation._Looking, "other_way_round", lambda self, frame: None)
+    monkeypatch.setattr(localisation._Looking, "other_way_round", lambda self, located, frame: None)
     protocol = load_protocol("BrainAcPc")
     constellation = protocol.constellation
     turn = random_placement(3, angle_deg=12.0).turn

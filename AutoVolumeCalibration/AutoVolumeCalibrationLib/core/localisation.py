@@ -76,15 +76,14 @@ def locate(
     look = _Looking(stacks, protocol, model, cancelled, given)
     first = look.from_axes(None, _part(progress, 0.0))
     frame = look.frame_of(first)
-    aside = look.from_all_sides() if frame is None or look.is_doubtful(first) else look.other_way_round(frame)
-    if frame is None and aside is None:
-        return first
-    second = look.from_axes((aside or frame).axes, _part(progress, 0.5))
-    if aside is None and not look.is_doubtful(second):
-        return second
-    # The direction came from a head seen askew, or from the middle slices alone: once more, from a better one.
-    better = look.frame_of(second)
-    return second if better is None else look.from_axes(better.axes)
+    if frame is None or look.is_doubtful(first):
+        aside = look.from_all_sides()
+        if frame is None and aside is None:
+            return first
+        second = look.from_axes((aside or frame).axes, _part(progress, 0.5))
+        return look.improved(second) if aside or look.is_doubtful(second) else second
+    second = look.from_axes(frame.axes, _part(progress, 0.5))
+    return look.other_way_round(second, frame) or (look.improved(second) if look.is_doubtful(second) else second)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,15 +128,25 @@ class _Looking:
         clearest = max(sides, key=lambda side: side.clarity)
         return clearest.frame if clearest.clarity > max(CONVINCING, own.clarity + CLEARER_BY) else None
 
-    def other_way_round(self, frame: AnatomicalFrame) -> AnatomicalFrame | None:
-        """The frame seen from the other end, where the middle slices are clearer from there; else None.
+    def improved(self, located: Located) -> Located:
+        """Once more, from the frame that was found: the direction so far came from a head seen askew, or from the
+        middle slices alone."""
+        better = self.frame_of(located)
+        return located if better is None else self.from_axes(better.axes)
+
+    def other_way_round(self, located: Located, frame: AnatomicalFrame) -> Located | None:
+        """What is seen with the head the other way round, where that is clearer than ``located``; else None.
 
         A head looks much the same back to front or upside down: heads that lie prone were seen with peaks nearly as
-        high as usual, and planned back to front.
+        high as usual, and planned back to front. The middle slices raise the suspicion, all slices decide.
         """
         own = self._middle_from(frame.axes)
         clearest = max((self._middle_from(turn @ frame.axes) for turn in HALF_TURNS), key=lambda side: side.clarity)
-        return clearest.frame if clearest.clarity > max(CONVINCING, own.clarity) else None
+        if clearest.clarity <= max(CONVINCING, own.clarity):
+            return None
+        other = self.improved(self.from_axes(clearest.frame.axes))
+        clarity, other_clarity = (_clarity(seen, self.frame_of(seen)) for seen in (located, other))
+        return other if other_clarity > clarity else None
 
     def _middle_from(self, head_axes: np.ndarray) -> _Side:
         middle = [replace(stack, slices=stack.slices[len(stack.slices) // 2 :][:1]) for stack in self._stacks]
