@@ -163,3 +163,15 @@ def test_the_heads_of_the_nested_network_stay_in_float32_where_the_rest_is_round
     assert network.float32_heads and rounded.dtype == torch.float32
     assert not torch.equal(rounded, rounded.bfloat16().float())
     assert 0 < (rounded - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+def test_in_use_the_nested_network_answers_as_monai_s_deepest_head():
+    from monai.networks.nets import BasicUNetPlusPlus
+
+    options = {**SMALL, "features": [8, 12, 16, 20, 24, 10], "stem": 1}
+    network = build_network("unet_plus_plus", options).eval()
+    act = ("LeakyReLU", {"inplace": True, "negative_slope": 0.1})
+    theirs = BasicUNetPlusPlus(2, 4, 3, options["features"], act=act, norm="batch").eval()
+    theirs.load_state_dict(network.nested.state_dict())
+    images = torch.randn(2, 4, 32, 48)
+    assert torch.equal(network(images), theirs(images)[-1])

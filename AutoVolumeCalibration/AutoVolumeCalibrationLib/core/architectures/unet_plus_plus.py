@@ -6,14 +6,22 @@ from collections.abc import Sequence
 
 import torch
 from monai.networks.nets import BasicUNetPlusPlus
+from monai.networks.nets.basic_unet import UpCat
 
 from .stem import folding
 
 
 class Float32Head(torch.nn.Conv2d):
-    """A convolution in float32 whatever the rest computes in: rounded heatmaps tell a peak's place badly."""
+    """A convolution in float32 whatever the rest computes in: rounded heatmaps tell a peak's place badly.
+
+    One that serves only training (``idle``) hands its input on elsewhere: nobody looks at what it would answer.
+    """
+
+    idle = False
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        if self.idle and not self.training:
+            return features
         with torch.autocast(features.device.type, enabled=False):
             return super().forward(features.float())
 
@@ -61,10 +69,14 @@ class StemUNetPlusPlus(torch.nn.Module):
             dropout=dropout,
             deep_supervision=deep_supervision,
         )
+        for layer in self.nested.modules():
+            if isinstance(layer, UpCat):
+                layer.is_pad = False  # nothing is odd here; even padding by nothing would go through float32
         for name, layer in list(self.nested.named_children()):
             if name.startswith("final_conv"):
                 head = Float32Head(layer.in_channels, out_channels, 1)
                 head.load_state_dict(layer.state_dict())
+                head.idle = name != "final_conv_0_4"
                 setattr(self.nested, name, head)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
