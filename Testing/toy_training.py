@@ -9,7 +9,8 @@ import torch
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.learning.learner import landmark_network
 from LandmarkTrainingLib.core.learning.watching import inplane_errors_mm
-from LandmarkTrainingLib.core.simulator.render import SliceBatch, SliceSettings, simulate_batch
+from LandmarkTrainingLib.core.simulator.render import SliceBatch, simulate_batch
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.batches import TrainingData
 from LandmarkTrainingLib.core.slices.sources import LabelSource, SliceSource
 from LandmarkTrainingLib.core.slices.targets import target_settings

@@ -14,7 +14,8 @@ from LandmarkTrainingLib.core.comparing.ablation_report import report
 from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
 from LandmarkTrainingLib.core.measuring.slice_measurement import GIVEN, REACH_MM, RealSlices, pooled, slice_errors_mm
 from LandmarkTrainingLib.core.simulator.label_heads import LabelHeads
-from LandmarkTrainingLib.core.simulator.render import SliceSettings, simulate_batch
+from LandmarkTrainingLib.core.simulator.render import simulate_batch
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets
 from toy_heads import toy_heads
 

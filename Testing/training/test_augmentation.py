@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from LandmarkTrainingLib.core.simulator.render import SliceSettings
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation, augmented
 from LandmarkTrainingLib.core.slices.in_plane_poses import LARGEST_ELASTIC_MM, random_in_plane_poses
 from LandmarkTrainingLib.core.slices.study_slices import StudySlices

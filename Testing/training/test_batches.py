@@ -4,7 +4,8 @@ import torch
 
 from AutoVolumeCalibrationLib.core.heatmaps import decode_peaks, to_image_pixels
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.simulator.render import SliceBatch, SliceSettings
+from LandmarkTrainingLib.core.simulator.render import SliceBatch
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.simulator.volume_heads import VolumeHead
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation
 from LandmarkTrainingLib.core.slices.batches import Batches, Numbers, batch_loader, encode

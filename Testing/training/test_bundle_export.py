@@ -68,7 +68,7 @@ def test_what_inference_needs_is_in_the_bundle(exported, constellation, uncertai
 
 def test_a_landmark_is_detected_the_way_it_was_trained(exported):
     """Pixel size and heatmap width of training and of the loaded model are one and the same."""
-    from LandmarkTrainingLib.core.simulator.render import SliceSettings
+    from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
     from LandmarkTrainingLib.core.slices.targets import target_settings
 
     model, targets = load_model(exported, "cpu"), target_settings(CONFIG, SliceSettings())

@@ -18,7 +18,7 @@ from LandmarkTrainingLib.core.comparing.cross_validation_report import report, s
 from LandmarkTrainingLib.core.comparing.fold_data import deal_subjects, load_fold_data
 from LandmarkTrainingLib.core.comparing.fold_measurement import PointError, point_errors
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.simulator.render import SliceSettings
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation
 from LandmarkTrainingLib.core.slices.study_source import StudySource
 from LandmarkTrainingLib.core.slices.targets import make_targets, target_settings

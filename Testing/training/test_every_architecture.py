@@ -11,7 +11,7 @@ from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty
 from LandmarkTrainingLib.core.learning.learner import landmark_network
 from LandmarkTrainingLib.core.learning.trainer import train
 from LandmarkTrainingLib.core.runs.bundle_export import export_bundle
-from LandmarkTrainingLib.core.simulator.render import SliceSettings
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from toy_heads import RIGID
 from toy_training import SLICES as COARSE
 from toy_training import TINY as TOY

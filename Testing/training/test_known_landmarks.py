@@ -13,7 +13,8 @@ from fake_models import PIXEL_MM, SIGMA_MM, STEM, TAU_MM, fake_model, spot_stack
 from guided_networks import Believer
 from labelled_studies import MIRROR, NAMES, PLACES, spot_study
 from LandmarkTrainingLib.core.known_heads.rendering import simulated_study
-from LandmarkTrainingLib.core.simulator.render import SliceSettings, project_landmarks, simulate_study
+from LandmarkTrainingLib.core.simulator.render import project_landmarks, simulate_study
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation
 from LandmarkTrainingLib.core.slices.study_source import StudySource
 from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets

@@ -22,7 +22,8 @@ from LandmarkTrainingLib.core.measuring.pictures import (
     montage,
     prediction_picture,
 )
-from LandmarkTrainingLib.core.simulator.render import SliceBatch, SliceSettings, simulate_batch
+from LandmarkTrainingLib.core.simulator.render import SliceBatch, simulate_batch
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets
 from toy_heads import MIRROR, NAMES, RIGID, toy_heads
 

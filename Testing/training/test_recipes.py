@@ -35,7 +35,7 @@ def test_every_recipe_is_a_configuration_whose_parts_are_known(recipe):
     from LandmarkTrainingLib.core.learning.learner import network_options
     from LandmarkTrainingLib.core.learning.optimisation import build_optimizer, build_schedule
     from LandmarkTrainingLib.core.learning.training_loss import TrainingLoss
-    from LandmarkTrainingLib.core.simulator.render import SliceSettings
+    from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
     from LandmarkTrainingLib.core.slices.augmentation import Augmentation
     from LandmarkTrainingLib.core.slices.targets import target_settings
 

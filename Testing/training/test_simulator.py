@@ -6,11 +6,12 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
-from LandmarkTrainingLib.core.simulator import render, scanner_effects, volume_heads
+from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES, ScoutGeometry
+from LandmarkTrainingLib.core.simulator import render, scanner_effects, slice_planes, volume_heads
 from LandmarkTrainingLib.core.simulator.label_heads import head_frame
 from LandmarkTrainingLib.core.simulator.pose import BRAIN_CENTER_MM, PoseLimits, random_poses
-from LandmarkTrainingLib.core.simulator.render import SliceSettings, simulate_batch, simulate_study, study_planes
+from LandmarkTrainingLib.core.simulator.render import simulate_batch, simulate_study
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings, study_planes
 from LandmarkTrainingLib.core.simulator.tissues import CLASS_LABELS, CLASSES, random_contrast, tissue_lookup
 from LandmarkTrainingLib.core.simulator.volume_heads import VolumeHead, simulate_volume_batch
 from toy_heads import BALL_CLASS, BALL_MM, MIRROR, NAMES, RIGID, bright, toy_heads
@@ -387,3 +388,38 @@ def test_all_effects_together_change_the_image_and_keep_its_shape():
     seen, field = scanner_effects.add_scanner_effects(image, np.random.default_rng(3), noise, 2.0)
     assert seen.shape == image.shape == field.shape and torch.isfinite(seen).all()
     assert seen.min() >= 0 and seen.max() <= 1.2 + 1e-6
+
+
+def test_half_of_the_slices_show_the_head_upright_as_the_second_look_does():
+    settings = SliceSettings(limits=replace(RIGID, rotation_deg=20.0), upright_share=0.5, upright_sd_deg=3.0)
+    rng = np.random.default_rng(2)
+    poses = random_poses(rng, 4000, settings.limits, CPU)
+    planes = slice_planes.random_planes(rng, poses, settings)
+    angles = np.degrees(slice_planes._upright_angles(planes, poses))
+    turned_axes = torch.eye(3)[[IN_PLANE_AXES[PLANES[p]][0] for p in planes.planes]]
+    as_scanned = ((planes.column_axis - turned_axes).norm(dim=1) < 1e-6).numpy()
+    assert as_scanned.mean() == pytest.approx(0.5, abs=0.03)
+    assert angles[~as_scanned].std() == pytest.approx(3.0, rel=0.1)
+    assert angles[as_scanned].std() > 9
+    basis = torch.stack([planes.column_axis, planes.row_axis, planes.normal], dim=1)
+    assert (basis @ basis.transpose(1, 2)).numpy() == pytest.approx(np.tile(np.eye(3), (4000, 1, 1)), abs=1e-5)
+
+
+def test_redrawn_greys_keep_air_dark_and_alike_tissue_alike():
+    image = torch.zeros(400, 8, 8)
+    image[:, :4], image[:, 4:, :4] = 0.35, 0.8
+    drawn = volume_heads.redrawn(image, np.random.default_rng(0))
+    changed = (drawn != image).flatten(1).any(1)
+    assert changed.float().mean() == pytest.approx(volume_heads.REDRAWN_SHARE, abs=0.06)
+    assert (drawn[:, 4:, 4:] == 0).all()
+    assert (drawn[:, :4].flatten(1).std(1) < 1e-5).all() and (drawn[:, 4:, :4].flatten(1).std(1) < 1e-5).all()
+    order = drawn[changed][:, 0, 0] > drawn[changed][:, 5, 0]
+    assert 0.2 < order.float().mean() < 0.8, "bright and dark are exchanged now and then"
+
+
+def test_every_person_is_drawn_equally_often_however_many_volumes_there_are_of_them():
+    empty = (torch.zeros(2, 2, 2), torch.zeros(3, 4), torch.zeros(0, 3))
+    heads = [VolumeHead(who, *empty) for who in ("A", "B", "B", "B")]
+    drawn = volume_heads._one_per_slice(heads, 2000, np.random.default_rng(1))
+    assert np.mean([head.subject == "A" for head in drawn]) == pytest.approx(0.5, abs=0.04)
+    assert {id(head) for head in drawn} == {id(head) for head in heads}

@@ -8,7 +8,7 @@ from AutoVolumeCalibrationLib.core.errors import ModelError
 from AutoVolumeCalibrationLib.core.resources import resource_path
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.learning.starting_point import finetuning_config, starting_network
-from LandmarkTrainingLib.core.simulator.render import SliceSettings
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import target_settings
 
 BUNDLE = resource_path("Models", "brain-scout")

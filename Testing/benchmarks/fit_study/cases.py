@@ -32,7 +32,7 @@ from LandmarkTrainingLib.core.measuring.evaluation import (
 from LandmarkTrainingLib.core.measuring.metrics import points_on_slice
 from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads
 from LandmarkTrainingLib.core.simulator.pose import PoseLimits
-from LandmarkTrainingLib.core.simulator.render import SliceSettings
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 
 from .looks import Detections, all_looks
 

@@ -38,7 +38,8 @@ from ..measuring.slice_measurement import GIVEN, RealSlices, slice_errors_mm
 from ..runs.run_folder import RunFolder
 from ..runs.training_data import CHECK_SEED, CHECK_SLICES
 from ..simulator.label_heads import load_label_heads
-from ..simulator.render import SliceBatch, SliceSettings, simulate_batch
+from ..simulator.render import SliceBatch, simulate_batch
+from ..simulator.slice_planes import SliceSettings
 from ..simulator.volume_heads import load_volume_heads
 from ..slices.augmentation import Augmentation
 from ..slices.batches import TrainingData

@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.network_input import IN_CHANNELS
 from ..learning.learner import landmark_network
 from ..measuring.metrics import SUCCESS_RADII_MM, markdown_table, success_rates
 from ..measuring.slice_measurement import GIVEN, RealSlices, pooled
-from ..simulator.render import SliceSettings
+from ..simulator.slice_planes import SliceSettings
 from .ablation import AblationPlan, Outcome, Variant
 from .statistics import bootstrap_interval, compare_paired, holm
 

@@ -32,7 +32,7 @@ from ..datasets.reading import read_dataset, subject_of
 from ..learning.starting_point import starting_network
 from ..learning.trainer import best_network, choose_training_device, train
 from ..runs.run_folder import RunFolder
-from ..simulator.render import SliceSettings
+from ..simulator.slice_planes import SliceSettings
 from ..slices.targets import target_settings
 from .fold_data import deal_subjects, load_fold_data
 from .fold_measurement import PointError, point_errors

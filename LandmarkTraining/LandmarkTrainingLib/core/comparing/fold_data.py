@@ -14,7 +14,7 @@ from ..config import TrainingConfig
 from ..datasets.reading import subject_of
 from ..runs.run_request import FOLDS
 from ..runs.training_data import DataFolders, load_training_data
-from ..simulator.render import SliceSettings
+from ..simulator.slice_planes import SliceSettings
 from ..slices.augmentation import Augmentation
 from ..slices.batches import TrainingData
 from ..slices.sources import MixedSource, SliceSource

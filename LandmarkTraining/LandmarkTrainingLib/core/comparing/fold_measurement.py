@@ -16,7 +16,8 @@ from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
 from ..datasets.reading import subject_of
 from ..known_heads.brain_extremes import NORMAL_AXIS
 from ..learning.watching import NEAR_MM, peaks_of_batch
-from ..simulator.render import SliceBatch, SliceSettings
+from ..simulator.render import SliceBatch
+from ..simulator.slice_planes import SliceSettings
 from ..slices.augmentation import Augmentation
 from ..slices.study_source import StudySource
 from ..slices.targets import TargetSettings

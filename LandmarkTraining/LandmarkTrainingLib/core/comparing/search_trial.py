@@ -15,7 +15,7 @@ from ..learning.starting_point import finetuning_config, starting_network
 from ..learning.trainer import train
 from ..runs.run_request import settings_from_text
 from ..runs.training_data import DataFolders, load_training_data
-from ..simulator.render import SliceSettings
+from ..simulator.slice_planes import SliceSettings
 from ..slices.targets import target_settings
 from .search import Report, Train
 

@@ -18,7 +18,8 @@ from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
 
 if TYPE_CHECKING:
     from ..simulator.label_heads import LabelHeads
-    from ..simulator.render import SimulatedStudy, SliceSettings
+    from ..simulator.render import SimulatedStudy
+    from ..simulator.slice_planes import SliceSettings
 
 
 def studies_of_labels(
@@ -26,7 +27,7 @@ def studies_of_labels(
 ) -> Iterator[LabelledStudy]:
     """Simulated studies of the label maps in a folder: random head, pose, shape and contrast each."""
     from ..simulator.label_heads import find_heads, load_label_heads
-    from ..simulator.render import SliceSettings
+    from ..simulator.slice_planes import SliceSettings
 
     heads = load_label_heads(labels, find_heads(labels), constellation.names)
     for number in range(count):

@@ -16,7 +16,8 @@ from AutoVolumeCalibrationLib.core.networks import ARCHITECTURES, build_network,
 from ..config import TrainingConfig
 from ..options import find_named
 from ..runs.processes import in_parallel
-from ..simulator.render import SliceBatch, SliceSettings
+from ..simulator.render import SliceBatch
+from ..simulator.slice_planes import SliceSettings
 from ..slices.blending import cut_out, mixup_batch
 from ..slices.given_landmarks import given_maps, taught_maps
 from ..slices.targets import Targets, TargetSettings, make_targets, target_settings

@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.results import require_place
 from AutoVolumeCalibrationLib.core.whole_files import write_text
 
 from ..config import TrainingConfig
-from ..simulator.render import SliceSettings
+from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import Batches, TrainingData
 from ..slices.targets import target_settings
 from .learner import Learner

@@ -25,7 +25,7 @@ from ..known_heads.rendering import LabelledStudy, simulated_study
 from ..known_heads.truth import true_frame
 from ..simulator.label_heads import LabelHeads
 from ..simulator.pose import PoseLimits
-from ..simulator.render import SliceSettings
+from ..simulator.slice_planes import SliceSettings
 
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.bundles import LandmarkModel

@@ -28,7 +28,8 @@ from ..runs import processes
 from ..runs.one_process import alone
 from ..runs.run_folder import RunFolder
 from ..runs.run_logging import SeveralLoggers, open_loggers
-from ..simulator.render import SliceBatch, SliceSettings
+from ..simulator.render import SliceBatch
+from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import Batches, Numbers, TrainingData, batch_loader
 from ..slices.targets import target_settings
 from .checkpoints import fitting

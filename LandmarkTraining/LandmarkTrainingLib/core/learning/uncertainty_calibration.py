@@ -14,7 +14,8 @@ from AutoVolumeCalibrationLib.core.heatmaps import amplitude
 from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty, default_uncertainty
 
 from ..simulator.label_heads import LabelHeads
-from ..simulator.render import SliceSettings, simulate_batch
+from ..simulator.render import simulate_batch
+from ..simulator.slice_planes import SliceSettings
 from ..slices.targets import TargetSettings
 from .watching import peaks_of_batch
 

@@ -16,7 +16,8 @@ from ..known_heads.rendering import scouts_of
 from ..known_heads.truth import true_frame
 from ..learning.study_calibration import GEOMETRIES, LIMITS
 from ..simulator.label_heads import LabelHeads
-from ..simulator.render import SliceSettings, simulate_study
+from ..simulator.render import simulate_study
+from ..simulator.slice_planes import SliceSettings
 from ..simulator.tissues import CEREBRUM_AND_CEREBELLUM
 from .case_log import CaseResult
 from .evaluation import Truth, measure

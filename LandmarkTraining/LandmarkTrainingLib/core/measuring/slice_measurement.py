@@ -20,7 +20,8 @@ from AutoVolumeCalibrationLib.core.heatmaps import decode_peaks, to_image_pixels
 from ..known_heads.brain_extremes import NORMAL_AXIS
 from ..known_heads.heads import list_heads
 from ..simulator.pose import PoseLimits
-from ..simulator.render import SliceBatch, SliceSettings
+from ..simulator.render import SliceBatch
+from ..simulator.slice_planes import SliceSettings
 from ..simulator.volume_heads import load_volume_heads, simulate_volume_batch
 from ..slices.batches import encode
 from ..slices.sources import joined, part_of

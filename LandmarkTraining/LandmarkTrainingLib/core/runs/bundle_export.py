@@ -23,7 +23,7 @@ from AutoVolumeCalibrationLib.core.whole_files import write_text
 from ..config import TrainingConfig
 from ..learning.checkpoints import save_checkpoint
 from ..learning.learner import network_options
-from ..simulator.render import SliceSettings
+from ..simulator.slice_planes import SliceSettings
 
 #: A lower peak means that the landmark is not there. Of the bundled network's peaks on simulated slices of unseen
 #: heads, 85 % of those more than 30 mm from their landmark stay below, and 99 % of those within 8 mm reach it.

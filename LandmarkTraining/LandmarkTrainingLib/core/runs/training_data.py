@@ -20,7 +20,8 @@ from ..config import TrainingConfig
 from ..datasets.reading import read_dataset, subject_of
 from ..known_heads.heads import list_heads
 from ..simulator.label_heads import LabelHeads, load_label_heads
-from ..simulator.render import SliceBatch, SliceSettings, simulate_batch
+from ..simulator.render import SliceBatch, simulate_batch
+from ..simulator.slice_planes import SliceSettings
 from ..simulator.volume_heads import load_volume_heads
 from ..slices.augmentation import Augmentation
 from ..slices.batches import TrainingData

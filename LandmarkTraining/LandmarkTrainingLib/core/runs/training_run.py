@@ -27,7 +27,7 @@ from ..learning.starting_point import finetuning_config, starting_network
 from ..learning.study_calibration import calibrate_on_studies
 from ..learning.trainer import Progress, best_network, choose_training_device, train
 from ..learning.uncertainty_calibration import calibrate_uncertainty
-from ..simulator.render import SliceSettings
+from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import TrainingData
 from ..slices.targets import target_settings
 from . import processes

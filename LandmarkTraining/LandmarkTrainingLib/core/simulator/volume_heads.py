@@ -11,8 +11,9 @@ import torch
 
 from ..known_heads.heads import Head
 from .pose import HeadPose, random_poses
-from .render import SliceBatch, SlicePlanes, SliceSettings, flipped_landmarks, project_landmarks, random_planes
+from .render import SliceBatch, flipped_landmarks, project_landmarks
 from .scanner_effects import add_scanner_effects
+from .slice_planes import SlicePlanes, SliceSettings, random_planes
 
 #: Share of the slices whose greys are redrawn, and the knots of the curve.
 REDRAWN_SHARE, CURVE_KNOTS = 0.4, 6

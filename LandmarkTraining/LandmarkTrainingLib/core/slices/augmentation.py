@@ -16,8 +16,9 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.network_input import CAP
 
 from ..simulator.pose import HeadPose
-from ..simulator.render import SliceBatch, SliceSettings, flipped_landmarks, in_view
+from ..simulator.render import SliceBatch, flipped_landmarks, in_view
 from ..simulator.scanner_effects import add_rician_noise, add_scanner_effects, normalise
+from ..simulator.slice_planes import SliceSettings
 from .in_plane_poses import LARGEST_ELASTIC_MM, magnification, random_in_plane_poses
 from .study_slices import StudySlices
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from ..simulator.label_heads import LabelHeads
-from ..simulator.render import SliceBatch, SliceSettings, simulate_batch
+from ..simulator.render import SliceBatch, simulate_batch
+from ..simulator.slice_planes import SliceSettings
 from ..simulator.volume_heads import VolumeHead, simulate_volume_batch
 from .augmentation import Augmentation, augmented
 from .study_slices import StudySlices

@@ -15,7 +15,7 @@ from AutoVolumeCalibrationLib.core.network_input import LARGEST_SIZE
 from AutoVolumeCalibrationLib.core.scouts import ScoutSlice
 
 from ..datasets.reading import absent_of
-from ..simulator.render import SliceSettings
+from ..simulator.slice_planes import SliceSettings
 
 
 @dataclass(frozen=True, eq=False)

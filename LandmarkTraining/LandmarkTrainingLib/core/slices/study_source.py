@@ -11,7 +11,8 @@ from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
 from AutoVolumeCalibrationLib.core.errors import InputError
 
 from ..datasets.reading import subject_of
-from ..simulator.render import SliceBatch, SliceSettings, in_view
+from ..simulator.render import SliceBatch, in_view
+from ..simulator.slice_planes import SliceSettings
 from .augmentation import Augmentation, augmented
 from .study_slices import slices_of_studies
 

@@ -9,7 +9,8 @@ import torch
 from AutoVolumeCalibrationLib.core.heatmaps import render_targets, to_heatmap_pixels
 
 from ..config import TrainingConfig
-from ..simulator.render import SliceBatch, SliceSettings
+from ..simulator.render import SliceBatch
+from ..simulator.slice_planes import SliceSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,8 @@ from AutoVolumeCalibrationLib.core.scouts import ScoutSlice
 
 from ..datasets.xray_benchmarks import LabelledImage
 from ..learning.watching import peaks_of_batch
-from ..simulator.render import SliceBatch, SliceSettings, in_view
+from ..simulator.render import SliceBatch, in_view
+from ..simulator.slice_planes import SliceSettings
 from ..slices.augmentation import Augmentation
 from ..slices.sources import FixedSlices, part_of
 from ..slices.targets import TargetSettings
