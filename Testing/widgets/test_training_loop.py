@@ -43,7 +43,8 @@ def test_cases_become_a_model_that_is_used_only_if_it_is_better(real_window, tmp
     window.click(ui.compareButton)
     window.wait(lambda: not window.panel.comparing.running, timeout_s=300)
     assert ui.resultTable.item(0, 0).text() == "In-plane error, mm"
-    assert "mm" in ui.verdictLabel.text
+    # The study is no real head: where a model finds too little on it, the verdict says so instead of a difference.
+    assert "mm" in ui.verdictLabel.text or "no case" in ui.verdictLabel.text
     comparison = window.panel.result.comparison
     assert ui.promoteButton.enabled is comparison.better
     if comparison.better:
