@@ -16,8 +16,8 @@ def quick_arithmetic(network: torch.nn.Module, device: str) -> AbstractContextMa
     """While it is entered, ``network`` on ``device`` computes in bfloat16 where that is quicker and does no harm.
 
     It does none where the heads stay in float32, which a network tells by ``float32_heads``: rounded heatmaps tell
-    a peak's place badly. The shipped network takes 5.1 instead of 8.8 ms per slice on one processor core; the peaks
-    of the sample study move by 0.02 mm (median; 0.09 mm at most where they are higher than 0.5).
+    a peak's place badly. The shipped network takes 5.2 instead of 9.4 ms per slice on one processor core; the peaks
+    of the sample study move by 0.02 mm (median; a faint one by 0.7 mm; ``Testing/benchmarks/network_speed.py``).
     """
     import torch
 

@@ -28,7 +28,8 @@ LARGEST_SD_MM = 25.0
 DISAGREEMENT = 3.0
 
 #: Two planes whose clearly seen midline landmarks, at least so many, lie apart by more than so many mm in the median
-#: show a head that moved. Four heads of split train at rest: up to 2.5 mm; moved by 5 mm and 5 deg: 2.7 to 5.6 mm.
+#: show a head that moved. Chosen on four heads of split train: at rest up to 2.5 mm, moved by 5 mm and 5 deg 2.7 to
+#: 5.6 mm. What it catches: ``Testing/benchmarks/limits.py``, "moved before axial".
 FEWEST_COMMON, MOVED_MM = 5, 3.0
 
 #: Peak height of what is seen clearly, and sine of the angle from which on two planes cross.
