@@ -18,7 +18,9 @@ from .metrics import markdown_table
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 
 
-def coverage_report(real: Scores, simulated: Sequence[Scores], rule: BoxRule, shipped: Coverage, assumed: Coverage):
+def coverage_report(
+    real: Scores, simulated: Sequence[Scores], rule: BoxRule, shipped: Coverage, assumed: Coverage
+) -> str:
     """Markdown: the factors, and how often they hold.
 
     Args:
