@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 REQUIREMENTS := pyproject.toml constraints.txt
 
+# Test processes; each computes on one thread.
+WORKERS ?= auto
+
 SAMPLE := Resources/SampleData/ColinScouts/dicom
 OUTPUT := output/sample
 
@@ -18,7 +21,7 @@ calibrate: $(VENV)/.ready-run  ## Plan the sample scouts; the result lies in out
 	$(BIN)/autovolume calibrate $(SAMPLE) --output $(OUTPUT) --overwrite
 
 test: lint  ## Lint, then all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/.ready-test  ## Style and likely bugs
 	$(BIN)/ruff check .

@@ -17,8 +17,8 @@ from slicer.ScriptedLoadableModule import (
 )
 
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.calibration import Calibration
-    from AutoVolumeCalibrationLib.core.landmarks import Landmark
+    from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+    from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
     from AutoVolumeCalibrationLib.mrml.engine import CalibrationEngine
 
 
@@ -120,17 +120,17 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
         Raises:
             AutoVolumeError: one line for the user: what, which file, what to do.
         """
-        from AutoVolumeCalibrationLib.core.bundles import load_model
-        from AutoVolumeCalibrationLib.core.pipeline import calibrate
-        from AutoVolumeCalibrationLib.core.protocols import load_protocol
-        from AutoVolumeCalibrationLib.core.readers import read_scouts
+        from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+        from AutoVolumeCalibrationLib.core.models.bundle import load_model
+        from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+        from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate
 
         scouts, plan = read_scouts(paths), load_protocol(protocol)
         return calibrate(scouts, plan, load_model(model, device), box=box)
 
     def refit(self, calibration: Calibration, corrections: Iterable[Landmark]) -> Calibration:
         """The plan that follows from all landmarks a person has placed; takes milliseconds, without the network."""
-        from AutoVolumeCalibrationLib.core.pipeline import refit
+        from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 
         return refit(calibration, corrections)
 
@@ -148,9 +148,9 @@ class AutoVolumeCalibrationTest(ScriptedLoadableModuleTest):
     def test_a_moved_point_moves_the_box(self):
         import numpy as np
 
-        from AutoVolumeCalibrationLib.core.protocols import load_protocol
-        from AutoVolumeCalibrationLib.core.resources import resource_path
-        from AutoVolumeCalibrationLib.core.typical_head import plan_by_hand
+        from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+        from AutoVolumeCalibrationLib.core.files.resources import resource_path
+        from AutoVolumeCalibrationLib.core.workflow.manual_planning import plan_by_hand
         from AutoVolumeCalibrationLib.mrml.scouts_from_nodes import stacks_from_volume_nodes
 
         engine = AutoVolumeCalibrationLogic().engine

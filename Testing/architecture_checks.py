@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.networks import build_network, find_architecture
+from AutoVolumeCalibrationLib.core.networks.registry import build_network, find_architecture
 
 #: The image with its plane, to three landmarks.
 CHANNELS = {"in_channels": 4, "out_channels": 3}

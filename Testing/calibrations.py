@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.anatomy import Constellation, LandmarkDefinition
-from AutoVolumeCalibrationLib.core.boxes import FACES, OrientedBox
-from AutoVolumeCalibrationLib.core.calibration import OK, WARNING, AnatomicalFrame, Calibration, Check, ModelInfo
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.landmarks import MISSING, PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.prescription import prescribe
-from AutoVolumeCalibrationLib.core.protocols import BoxRule, FrameRule, Protocol
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation, LandmarkDefinition
+from AutoVolumeCalibrationLib.core.anatomy.landmark import MISSING, PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import BoxRule, FrameRule, Protocol
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, OrientedBox
+from AutoVolumeCalibrationLib.core.planning.checks import OK, WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
+from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration, ModelInfo
 
 #: Landmark name -> RAS mm in the anatomical frame.
 PLACES = {

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from AutoVolumeCalibrationLib.core.bundles import read_metadata, sha256_of
-from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, shipped_models
-from LandmarkTrainingLib.core.comparing.comparison_report import write_comparison
-from LandmarkTrainingLib.core.comparing.model_comparison import ComparedModel, ComparisonData, compare_models
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult
+from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, sha256_of
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, shipped_models
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.experiments.comparison_report import write_comparison
+from LandmarkTrainingLib.core.experiments.model_comparison import ComparedModel, ComparisonData, compare_models
 
 
 def bundle(folder: Path, change: float = 1.0, name: str = "knee model 2") -> Path:

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+# Several test processes share the cores: threads of torch and BLAS that wait by spinning would slow all of them, and
+# sums in another order would make seeded results depend on the machine. Set before anything loads torch; inherited.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def inside_slicer() -> bool:
     """True in the Slicer application (slicer-core alone has no ``slicer.app``)."""

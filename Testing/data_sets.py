@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy, append_study
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, append_study
 from calibrations import scout_stacks
 from posed_landmarks import landmarks_at, random_shape
 

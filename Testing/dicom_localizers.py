@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.coordinates import swap_ras_lps
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
+from AutoVolumeCalibrationLib.core.geometry.coordinates import swap_ras_lps
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice, ScoutStack
 
 if TYPE_CHECKING:
     from pydicom import Dataset

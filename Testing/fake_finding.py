@@ -6,10 +6,10 @@ import threading
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.calibration import Calibration, ModelInfo
+from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.errors import Cancelled
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration, ModelInfo
+from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 
 #: Not found, and found but hardly.
 NOT_FOUND, FAINT = "GENU", "SPLE"

@@ -8,14 +8,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
-from AutoVolumeCalibrationLib.core.coordinates import PLANE_NORMAL_AXIS, PLANES
-from AutoVolumeCalibrationLib.core.detection import standard_orientation
-from AutoVolumeCalibrationLib.core.heatmaps import render_targets, to_heatmap_pixels
-from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
-from AutoVolumeCalibrationLib.core.uncertainty import default_uncertainty
-from AutoVolumeCalibrationLib.core.upright import in_plane_angle, turned
+from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, standard_orientation, turned
+from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets, to_heatmap_pixels
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import default_uncertainty
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANE_NORMAL_AXIS, PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES, ScoutSlice, ScoutStack
 
 SIGMA_MM, TAU_MM, PIXEL_MM, STEM = 6.0, 12.0, 2.0, 2
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from AutoVolumeCalibrationLib.core.architectures.landmark_groups import fill_in, given_landmarks
-from AutoVolumeCalibrationLib.core.bundles import read_metadata, read_weights, sha256_of
-from AutoVolumeCalibrationLib.core.networks import build_network
-from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, shipped_models
+from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, read_weights, sha256_of
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, shipped_models
+from AutoVolumeCalibrationLib.core.networks.architectures.landmark_groups import fill_in, given_landmarks
+from AutoVolumeCalibrationLib.core.networks.registry import build_network
 from fake_models import STEM, KnowingNetwork
 
 

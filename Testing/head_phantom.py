@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.protocols import Protocol
-from AutoVolumeCalibrationLib.core.reslice import Volume
-from LandmarkTrainingLib.core.known_heads.brain_extremes import EXTREMES
-from LandmarkTrainingLib.core.known_heads.heads import Head
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.scouts.volume import Volume
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import EXTREMES
+from LandmarkTrainingLib.core.reference_heads.heads import Head
 
 #: Middle and half axes of the brain in the AC-PC frame, mm.
 BRAIN_CENTER, BRAIN_RADII = np.array([0.0, -20.0, 7.0]), np.array([66.0, 84.0, 64.0])

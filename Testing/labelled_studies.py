@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 from fake_models import spot_stack
 
 #: Landmark -> RAS mm. Left and right differ in height and depth, so that a mix-up shows.

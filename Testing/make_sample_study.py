@@ -19,10 +19,17 @@ ROOT = Path(__file__).resolve().parents[1]
 for _folder in ("AutoVolumeCalibration", "Testing"):
     sys.path.insert(0, str(ROOT / _folder))
 
-from AutoVolumeCalibrationLib.core.coordinates import swap_ras_lps  # noqa: E402
-from AutoVolumeCalibrationLib.core.image_reader import read_volume  # noqa: E402
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes  # noqa: E402
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack  # noqa: E402
+from AutoVolumeCalibrationLib.core.geometry.coordinates import swap_ras_lps  # noqa: E402
+from AutoVolumeCalibrationLib.core.scouts.image_file import read_volume  # noqa: E402
+from AutoVolumeCalibrationLib.core.scouts.stack import (  # noqa: E402
+    ScoutSlice,  # noqa: E402
+    ScoutStack,  # noqa: E402
+)
+from AutoVolumeCalibrationLib.core.scouts.volume import (  # noqa: E402
+    ScoutGeometry,  # noqa: E402
+    Volume,  # noqa: E402
+    cut_three_planes,  # noqa: E402
+)
 from dicom_localizers import write_localizer  # noqa: E402
 
 #: How the head lies in the scanner: turned about right, then anterior, then superior, then moved (RAS mm).

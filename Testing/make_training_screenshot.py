@@ -21,10 +21,10 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "Land
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_QPA_FONTDIR", "/usr/share/fonts/truetype/dejavu")
 
-from AutoVolumeCalibrationLib.core.calibration import Calibration  # noqa: E402
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy  # noqa: E402
-from AutoVolumeCalibrationLib.core.landmarks import Landmark  # noqa: E402
-from AutoVolumeCalibrationLib.core.pipeline import calibrate  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark  # noqa: E402
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy  # noqa: E402
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration  # noqa: E402
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate  # noqa: E402
 from data_sets import PROTOCOL, noisy, write_set  # noqa: E402
 from standin.session import installed  # noqa: E402
 from training_window import TrainingWindow  # noqa: E402
@@ -79,8 +79,8 @@ def _step(window: TrainingWindow) -> int:
 
 def _make_data(folder: Path) -> None:
     """Six people to learn from and two to compare on."""
-    from AutoVolumeCalibrationLib.core.bundles import load_model
-    from AutoVolumeCalibrationLib.core.readers import read_scouts
+    from AutoVolumeCalibrationLib.core.models.bundle import load_model
+    from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
 
     plan = calibrate(read_scouts([SCOUTS]), PROTOCOL, load_model(device="cpu"))
     first = LabelledStudy("case_0", plan.stacks, tuple(_plausible(plan)), {"kind": "files"})

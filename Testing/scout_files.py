@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES, ScoutGeometry, Volume, cut_three_planes
-from AutoVolumeCalibrationLib.core.scouts import PLANES, ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES, PLANES, ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
 
 
 def tiny_stacks(slices: int = 3, matrix: int = 16) -> list[ScoutStack]:

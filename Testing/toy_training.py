@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.learning.learner import landmark_network
-from LandmarkTrainingLib.core.learning.watching import inplane_errors_mm
+from LandmarkTrainingLib.core.evaluation.validation import inplane_errors_mm
 from LandmarkTrainingLib.core.simulator.render import SliceBatch, simulate_batch
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.batches import TrainingData
 from LandmarkTrainingLib.core.slices.sources import LabelSource, SliceSource
 from LandmarkTrainingLib.core.slices.targets import target_settings
+from LandmarkTrainingLib.core.training.learner import landmark_network
 from toy_heads import MIRROR, NAMES, RIGID, toy_heads
 
 SLICES = SliceSettings(matrix=64, pixel_mm=4.0, profile_samples=1, limits=RIGID)

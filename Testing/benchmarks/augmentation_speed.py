@@ -22,10 +22,14 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "Land
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy  # noqa: E402
-from AutoVolumeCalibrationLib.core.landmarks import Landmark  # noqa: E402
-from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
+from AutoVolumeCalibrationLib.core.scouts.volume import (  # noqa: E402
+    ScoutGeometry,  # noqa: E402
+    Volume,  # noqa: E402
+    cut_three_planes,  # noqa: E402
+)
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy  # noqa: E402
 from LandmarkTrainingLib.core.simulator.render import SliceSettings  # noqa: E402
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation  # noqa: E402
 from LandmarkTrainingLib.core.slices.study_source import StudySource  # noqa: E402

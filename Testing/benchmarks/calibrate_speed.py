@@ -40,11 +40,11 @@ def _warm_call(runs: int, threads: int) -> list[dict[str, float]]:
     """Seconds by step of calibrations in this process, the first one left out."""
     import torch
 
-    from AutoVolumeCalibrationLib.core.bundles import load_model
-    from AutoVolumeCalibrationLib.core.overview import draw_overview
-    from AutoVolumeCalibrationLib.core.pipeline import calibrate, refit
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from AutoVolumeCalibrationLib.core.readers import read_scouts
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.models.bundle import load_model
+    from AutoVolumeCalibrationLib.core.report.overview import draw_overview
+    from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+    from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, refit
 
     torch.set_num_threads(threads)
     protocol, model = load_protocol("BrainAcPc"), load_model()
@@ -73,7 +73,7 @@ def _cold_command(runs: int) -> list[float]:
             module = "AutoVolumeCalibrationLib.cli.main"
             command = [sys.executable, "-m", module, "calibrate", str(SAMPLE), "--output", folder]
             started = time.perf_counter()
-            subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+            subprocess.run(command, check=False, stdout=subprocess.DEVNULL, timeout=300)
             seconds.append(time.perf_counter() - started)
     return seconds
 

@@ -1,4 +1,4 @@
-"""How clearly a model recognises heads, and things that are none: what the thresholds of ``core.checks`` rest on.
+"""How clearly a model recognises heads and other objects: the basis of the thresholds of ``core.planning.checks``.
 
 Usage: ``.venv/bin/python Testing/benchmarks/clarity.py --data DATA [--model NAME|DIR]`` with DATA holding ``heads.csv``
 (heads of split train) and ``localizers/`` with scans of phantoms.
@@ -14,14 +14,16 @@ import numpy as np
 from limits_of_scouts.conditions import FIVE, ONE
 from limits_of_scouts.non_heads import below_heads, drawn_shapes, phantoms
 
-from AutoVolumeCalibrationLib.core.bundles import LandmarkModel, load_model
+from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED
-from AutoVolumeCalibrationLib.core.pipeline import calibrate
-from AutoVolumeCalibrationLib.core.protocols import Protocol, load_protocol
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from LandmarkTrainingLib.core.known_heads.heads import list_heads
-from LandmarkTrainingLib.core.known_heads.rendering import studies_of_volumes
+from AutoVolumeCalibrationLib.core.models.bundle import load_model
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate
+from LandmarkTrainingLib.core.reference_heads.heads import list_heads
+from LandmarkTrainingLib.core.simulator.study_rendering import studies_of_volumes
 
 
 def main() -> None:

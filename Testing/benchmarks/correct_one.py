@@ -16,20 +16,18 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.bundles import LandmarkModel, load_model
-from AutoVolumeCalibrationLib.core.calibration import Calibration
+from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.pipeline import calibrate, refit, repredict
-from AutoVolumeCalibrationLib.core.protocols import Protocol, load_protocol
-from AutoVolumeCalibrationLib.core.reslice import cut_three_planes
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from LandmarkTrainingLib.core.comparing.statistics import bootstrap_interval, compare_paired
-from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
-from LandmarkTrainingLib.core.known_heads.heads import Head, list_heads
-from LandmarkTrainingLib.core.known_heads.poses import head_to_scanner, posed_volume
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult
-from LandmarkTrainingLib.core.measuring.evaluation import (
+from AutoVolumeCalibrationLib.core.models.bundle import load_model
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.volume import cut_three_planes
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, refit, repredict
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.evaluation.evaluation import (
     GEOMETRIES,
     Conditions,
     Truth,
@@ -38,7 +36,11 @@ from LandmarkTrainingLib.core.measuring.evaluation import (
     measure,
     true_plan,
 )
-from LandmarkTrainingLib.core.measuring.methods import Plan, Sight, see_slices
+from LandmarkTrainingLib.core.evaluation.methods import Plan, Sight, see_slices
+from LandmarkTrainingLib.core.evaluation.statistics import bootstrap_interval, compare_paired
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
+from LandmarkTrainingLib.core.reference_heads.heads import Head, list_heads
+from LandmarkTrainingLib.core.reference_heads.poses import head_to_scanner, posed_volume
 
 NUMBERS = (1, 2, 4)
 AGAIN, REFIT = "re-predicted", "refit"

@@ -21,21 +21,29 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "LandmarkTraining", "Testing")]
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox  # noqa: E402
-from AutoVolumeCalibrationLib.core.bundles import load_model  # noqa: E402
-from AutoVolumeCalibrationLib.core.calibration import OK, Calibration  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError  # noqa: E402
-from AutoVolumeCalibrationLib.core.overview_text import worst_level  # noqa: E402
-from AutoVolumeCalibrationLib.core.pipeline import calibrate  # noqa: E402
-from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
-from AutoVolumeCalibrationLib.core.readers import read_scouts  # noqa: E402
-from AutoVolumeCalibrationLib.core.resources import resource_path  # noqa: E402
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack  # noqa: E402
+from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa: E402
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox  # noqa: E402
+from AutoVolumeCalibrationLib.core.models.bundle import load_model  # noqa: E402
+from AutoVolumeCalibrationLib.core.planning.checks import OK  # noqa: E402
+from AutoVolumeCalibrationLib.core.report.text import worst_level  # noqa: E402
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts  # noqa: E402
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack  # noqa: E402
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration  # noqa: E402
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate  # noqa: E402
 from benchmarks.limits_of_scouts.effects import Effect  # noqa: E402
 from benchmarks.sample_failures.degradations import DEGRADATIONS  # noqa: E402
 from benchmarks.sample_failures.picture import draw_failure  # noqa: E402
-from LandmarkTrainingLib.core.measuring.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG  # noqa: E402
-from LandmarkTrainingLib.core.measuring.metrics import BoxErrors, box_errors, markdown_table  # noqa: E402
+from LandmarkTrainingLib.core.evaluation.evaluation_report import (  # noqa: E402
+    WRONG_CENTER_MM,  # noqa: E402
+    WRONG_ROTATION_DEG,  # noqa: E402
+)
+from LandmarkTrainingLib.core.evaluation.metrics import (  # noqa: E402
+    BoxErrors,  # noqa: E402
+    box_errors,  # noqa: E402
+    markdown_table,  # noqa: E402
+)
 
 SEED = 0
 MOST_PICTURES = 6

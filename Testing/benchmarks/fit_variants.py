@@ -21,8 +21,8 @@ import torch  # noqa: E402
 from fit_study.cases import cases  # noqa: E402
 from fit_study.report import report  # noqa: E402
 
-from AutoVolumeCalibrationLib.core.bundles import load_model  # noqa: E402
-from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
+from AutoVolumeCalibrationLib.core.models.bundle import load_model  # noqa: E402
 
 
 def main() -> None:

@@ -18,11 +18,17 @@ sys.path[:0] = [str(ROOT / "AutoVolumeCalibration"), str(ROOT / "LandmarkTrainin
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from AutoVolumeCalibrationLib.core.bundles import load_model  # noqa: E402
-from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
-from LandmarkTrainingLib.core.comparing.statistics import bootstrap_interval  # noqa: E402
-from LandmarkTrainingLib.core.measuring.metrics import markdown_table  # noqa: E402
-from LandmarkTrainingLib.core.measuring.slice_measurement import GIVEN, RealSlices, pooled, real_slices, slice_errors_mm  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
+from AutoVolumeCalibrationLib.core.models.bundle import load_model  # noqa: E402
+from LandmarkTrainingLib.core.evaluation.metrics import markdown_table  # noqa: E402
+from LandmarkTrainingLib.core.evaluation.slice_measurement import (  # noqa: E402
+    GIVEN,  # noqa: E402
+    RealSlices,  # noqa: E402
+    pooled,  # noqa: E402
+    real_slices,  # noqa: E402
+    slice_errors_mm,  # noqa: E402
+)
+from LandmarkTrainingLib.core.evaluation.statistics import bootstrap_interval  # noqa: E402
 from LandmarkTrainingLib.core.slices.blending import cut_out  # noqa: E402
 from LandmarkTrainingLib.core.slices.targets import TargetSettings  # noqa: E402
 

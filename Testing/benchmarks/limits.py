@@ -23,13 +23,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "LandmarkTraining", "Testing")]
 
-from AutoVolumeCalibrationLib.core.bundles import LandmarkModel, load_model  # noqa: E402
-from AutoVolumeCalibrationLib.core.calibration import Calibration  # noqa: E402
-from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, UsageError  # noqa: E402
-from AutoVolumeCalibrationLib.core.pipeline import calibrate  # noqa: E402
-from AutoVolumeCalibrationLib.core.protocols import Protocol, load_protocol  # noqa: E402
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack  # noqa: E402
-from AutoVolumeCalibrationLib.core.whole_files import write_text  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel  # noqa: E402
+from AutoVolumeCalibrationLib.core.errors import (  # noqa: E402
+    AutoVolumeError,  # noqa: E402
+    UsageError,  # noqa: E402
+)
+from AutoVolumeCalibrationLib.core.files.atomic_write import write_text  # noqa: E402
+from AutoVolumeCalibrationLib.core.models.bundle import load_model  # noqa: E402
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack  # noqa: E402
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration  # noqa: E402
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate  # noqa: E402
 from benchmarks.limits_of_scouts import non_heads  # noqa: E402
 from benchmarks.limits_of_scouts.cases import (  # noqa: E402
     Measured,
@@ -44,9 +49,16 @@ from benchmarks.limits_of_scouts.gallery import draw_least_flagged, draw_worst, 
 from benchmarks.limits_of_scouts.label_heads import painted_heads  # noqa: E402
 from benchmarks.limits_of_scouts.report import Results, report  # noqa: E402
 from LandmarkTrainingLib.cli.run_arguments import at_least  # noqa: E402
-from LandmarkTrainingLib.core.known_heads.heads import Head, list_heads  # noqa: E402
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult  # noqa: E402
-from LandmarkTrainingLib.core.measuring.methods import Sight, model_method, model_name  # noqa: E402
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult  # noqa: E402
+from LandmarkTrainingLib.core.evaluation.methods import (  # noqa: E402
+    Sight,  # noqa: E402
+    model_method,  # noqa: E402
+    model_name,  # noqa: E402
+)
+from LandmarkTrainingLib.core.reference_heads.heads import (  # noqa: E402
+    Head,  # noqa: E402
+    list_heads,  # noqa: E402
+)
 
 #: Kind of the inputs that must be flagged, and how many heads are looked at below.
 NO_HEADS, NECKS = "no-heads", 10

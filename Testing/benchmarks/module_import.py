@@ -41,7 +41,7 @@ def main() -> None:
         loads, opens, heavy = [], [], set()
         for _ in range(runs):
             command = [sys.executable, "-c", SCRIPT, str(ROOT), module, *HEAVY]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
             load, opened, *names = done.stdout.split()
             loads.append(float(load))
             opens.append(float(opened))

@@ -15,8 +15,8 @@ sys.path[:0] = [str(ROOT / "AutoVolumeCalibration"), str(ROOT / "LandmarkTrainin
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from AutoVolumeCalibrationLib.core.networks import build_network  # noqa: E402
-from LandmarkTrainingLib.core.measuring.metrics import markdown_table  # noqa: E402
+from AutoVolumeCalibrationLib.core.networks.registry import build_network  # noqa: E402
+from LandmarkTrainingLib.core.evaluation.metrics import markdown_table  # noqa: E402
 
 CHANNELS = {"in_channels": 4, "out_channels": 3}
 SIDE = 384

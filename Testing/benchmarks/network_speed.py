@@ -27,12 +27,21 @@ sys.path[:0] = [str(ROOT / "AutoVolumeCalibration"), str(ROOT / "LandmarkTrainin
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from AutoVolumeCalibrationLib.core.bundles import LandmarkModel, load_model, read_metadata, read_weights  # noqa: E402
-from AutoVolumeCalibrationLib.core.detection import BATCH, StackDetections, detect  # noqa: E402
-from AutoVolumeCalibrationLib.core.networks import build_network  # noqa: E402
-from AutoVolumeCalibrationLib.core.readers import read_scouts  # noqa: E402
-from AutoVolumeCalibrationLib.core.user_models import model_folder  # noqa: E402
-from LandmarkTrainingLib.core.measuring.metrics import markdown_table  # noqa: E402
+from AutoVolumeCalibrationLib.core.detection.detector import (  # noqa: E402
+    BATCH,  # noqa: E402
+    StackDetections,  # noqa: E402
+    detect,  # noqa: E402
+)
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel  # noqa: E402
+from AutoVolumeCalibrationLib.core.models.bundle import (  # noqa: E402
+    load_model,  # noqa: E402
+    read_metadata,  # noqa: E402
+    read_weights,  # noqa: E402
+)
+from AutoVolumeCalibrationLib.core.models.store import model_folder  # noqa: E402
+from AutoVolumeCalibrationLib.core.networks.registry import build_network  # noqa: E402
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts  # noqa: E402
+from LandmarkTrainingLib.core.evaluation.metrics import markdown_table  # noqa: E402
 
 SAMPLE = ROOT / "Resources" / "SampleData" / "ColinScouts" / "dicom"
 

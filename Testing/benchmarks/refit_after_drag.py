@@ -20,11 +20,14 @@ sys.path[:0] = [str(ROOT / "AutoVolumeCalibration")]
 
 import numpy as np  # noqa: E402
 
-from AutoVolumeCalibrationLib.core import pipeline  # noqa: E402
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark  # noqa: E402
-from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
-from AutoVolumeCalibrationLib.core.readers import read_scouts  # noqa: E402
-from AutoVolumeCalibrationLib.core.resources import resource_path  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.landmark import (  # noqa: E402
+    PREDICTED,  # noqa: E402
+    Landmark,  # noqa: E402
+)
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
+from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa: E402
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts  # noqa: E402
+from AutoVolumeCalibrationLib.core.workflow import pipeline  # noqa: E402
 from AutoVolumeCalibrationLib.mrml.engine import CalibrationEngine  # noqa: E402
 from AutoVolumeCalibrationLib.mrml.standalone import StandaloneScene  # noqa: E402
 from AutoVolumeCalibrationLib.mrml.study_nodes import write_calibration  # noqa: E402

@@ -14,19 +14,27 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "AutoVolumeCalibration"), str(ROOT / "LandmarkTraining")]
 
-from AutoVolumeCalibrationLib.core.bundles import load_model  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.landmark import MISSING  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import default_uncertainty  # noqa: E402
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError  # noqa: E402
-from AutoVolumeCalibrationLib.core.landmarks import MISSING  # noqa: E402
-from AutoVolumeCalibrationLib.core.pipeline import calibrate  # noqa: E402
-from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
-from AutoVolumeCalibrationLib.core.readers import read_scouts  # noqa: E402
-from AutoVolumeCalibrationLib.core.resources import resource_path  # noqa: E402
-from AutoVolumeCalibrationLib.core.uncertainty import default_uncertainty  # noqa: E402
-from LandmarkTrainingLib.core.comparing.ablation import AblationPlan, Variant, read_plan, run_place  # noqa: E402
-from LandmarkTrainingLib.core.learning.learner import landmark_network  # noqa: E402
-from LandmarkTrainingLib.core.measuring.metrics import box_errors, markdown_table  # noqa: E402
-from LandmarkTrainingLib.core.runs.bundle_export import export_bundle  # noqa: E402
+from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa: E402
+from AutoVolumeCalibrationLib.core.models.bundle import load_model  # noqa: E402
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts  # noqa: E402
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate  # noqa: E402
+from LandmarkTrainingLib.core.evaluation.metrics import (  # noqa: E402
+    box_errors,  # noqa: E402
+    markdown_table,  # noqa: E402
+)
+from LandmarkTrainingLib.core.experiments.ablation import (  # noqa: E402
+    AblationPlan,  # noqa: E402
+    Variant,  # noqa: E402
+    read_plan,  # noqa: E402
+    run_place,  # noqa: E402
+)
 from LandmarkTrainingLib.core.runs.run_folder import RunFolder  # noqa: E402
+from LandmarkTrainingLib.core.training.bundle_export import export_bundle  # noqa: E402
+from LandmarkTrainingLib.core.training.learner import landmark_network  # noqa: E402
 
 
 def main() -> None:

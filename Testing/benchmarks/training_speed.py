@@ -24,23 +24,31 @@ sys.path[:0] = [str(ROOT / "AutoVolumeCalibration"), str(ROOT / "LandmarkTrainin
 
 import torch  # noqa: E402
 
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy  # noqa: E402
-from AutoVolumeCalibrationLib.core.landmarks import Landmark  # noqa: E402
-from AutoVolumeCalibrationLib.core.network_input import encode_slices  # noqa: E402
-from AutoVolumeCalibrationLib.core.protocols import load_protocol  # noqa: E402
-from AutoVolumeCalibrationLib.core.readers import read_scouts  # noqa: E402
-from AutoVolumeCalibrationLib.core.resources import resource_path  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
+from AutoVolumeCalibrationLib.core.detection.network_input import encode_slices  # noqa: E402
+from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa: E402
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts  # noqa: E402
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy  # noqa: E402
 from LandmarkTrainingLib.core.config import TrainingConfig  # noqa: E402
-from LandmarkTrainingLib.core.learning.learner import landmark_network  # noqa: E402
-from LandmarkTrainingLib.core.learning.trainer import train  # noqa: E402
-from LandmarkTrainingLib.core.learning.training_loss import TrainingLoss  # noqa: E402
 from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads  # noqa: E402
 from LandmarkTrainingLib.core.simulator.render import SliceSettings  # noqa: E402
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation  # noqa: E402
 from LandmarkTrainingLib.core.slices.batches import TrainingData  # noqa: E402
-from LandmarkTrainingLib.core.slices.sources import FixedSlices, LabelSource, SliceSource, part_of  # noqa: E402
+from LandmarkTrainingLib.core.slices.sources import (  # noqa: E402
+    FixedSlices,  # noqa: E402
+    LabelSource,  # noqa: E402
+    SliceSource,  # noqa: E402
+    part_of,  # noqa: E402
+)
 from LandmarkTrainingLib.core.slices.study_source import StudySource  # noqa: E402
-from LandmarkTrainingLib.core.slices.targets import make_targets, target_settings  # noqa: E402
+from LandmarkTrainingLib.core.slices.targets import (  # noqa: E402
+    make_targets,  # noqa: E402
+    target_settings,  # noqa: E402
+)
+from LandmarkTrainingLib.core.training.learner import landmark_network  # noqa: E402
+from LandmarkTrainingLib.core.training.trainer import train  # noqa: E402
+from LandmarkTrainingLib.core.training.training_loss import TrainingLoss  # noqa: E402
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from AutoVolumeCalibrationLib.cli.main import main
-from AutoVolumeCalibrationLib.core import overview
+from AutoVolumeCalibrationLib.core.report import overview
 from command_line import NRRD_SCOUTS, SAMPLE, Planned, Ran
 
 

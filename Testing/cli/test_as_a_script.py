@@ -16,6 +16,7 @@ import pytest
 from AutoVolumeCalibrationLib import __version__
 from AutoVolumeCalibrationLib.cli import listing_commands
 from AutoVolumeCalibrationLib.cli import main as main_module
+from child_processes import started
 from command_line import MAIN_FILE, MIDDLE_SLICES, ROOT
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
@@ -25,7 +26,8 @@ ENDLESS = """
 import sys, time
 from types import SimpleNamespace
 from AutoVolumeCalibrationLib.cli.main import entry_point
-from AutoVolumeCalibrationLib.core import bundles, pipeline
+from AutoVolumeCalibrationLib.core.models import bundle as bundles
+from AutoVolumeCalibrationLib.core.workflow import pipeline
 
 def locate(stacks, protocol, model, progress, cancelled, *, given):
     print("detecting", flush=True)
@@ -40,7 +42,8 @@ entry_point()
 def process(*arguments: object, cwd: Path, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
-        **{"cwd": cwd, "env": ENVIRONMENT, "capture_output": True, "text": True, "timeout": 120} | options,
+        timeout=60,
+        **{"cwd": cwd, "env": ENVIRONMENT, "capture_output": True, "text": True} | options,
     )
 
 
@@ -123,7 +126,7 @@ def test_a_signal_during_the_detection_cancels(tmp_path, number):
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # A job in the background is started with SIGINT ignored, and would hand that down.
     heard = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}
-    with subprocess.Popen(arguments, cwd=tmp_path, env=environment, **streams, **heard) as running:
+    with started(arguments, cwd=tmp_path, env=environment, **streams, **heard) as running:
         assert running.stdout.readline() == "detecting\n"
         time.sleep(0.1)
         running.send_signal(number)
@@ -161,7 +164,7 @@ def test_a_process_without_a_terminal_works(closed, capfd, monkeypatch):
 
 def test_a_missing_package_of_ours_is_an_incomplete_installation(monkeypatch, capsys):
     def fail(_arguments):
-        raise ModuleNotFoundError("no", name="AutoVolumeCalibrationLib.core.bundles")
+        raise ModuleNotFoundError("no", name="AutoVolumeCalibrationLib.core.models.bundle")
 
     monkeypatch.setattr(listing_commands, "run_models", fail)
     assert main_module.main(["models"]) == 4

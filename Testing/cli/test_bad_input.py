@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from AutoVolumeCalibrationLib.core import overview, pipeline, readers
 from AutoVolumeCalibrationLib.core.errors import Cancelled
-from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.report import overview
+from AutoVolumeCalibrationLib.core.scouts import reader as readers
+from AutoVolumeCalibrationLib.core.workflow import pipeline
 from bad_inputs import BAD_INPUTS, SECRET_ID, SECRET_NAME
 from command_line import (
     MIDDLE_SLICES,
@@ -60,7 +62,7 @@ def test_scouts_without_anatomy_name_the_scouts_and_what_would_help(autovolume, 
         def forward(self, batch):
             return torch.zeros(len(batch), 1, *(n // 2 for n in batch.shape[-2:]))
 
-    monkeypatch.setattr("AutoVolumeCalibrationLib.core.bundles.load_model", lambda *_: fake_model(Blind()))
+    monkeypatch.setattr("AutoVolumeCalibrationLib.core.models.bundle.load_model", lambda *_: fake_model(Blind()))
     scouts = [write_image(stack, tmp_path / f"{stack.plane}.nrrd") for stack in tiny_stacks()]
     points = write_points(tmp_path / "placed.mrk.json", {"AC": [0, 0, 0]})
     ran = autovolume("calibrate", *scouts, "--output", tmp_path / "out", "--landmarks", points)
@@ -251,13 +253,33 @@ def test_cancelling_while_the_picture_is_drawn_leaves_nothing(autovolume, tmp_pa
 @pytest.mark.parametrize(
     ("step", "error", "code", "named"),
     [
-        ("AutoVolumeCalibrationLib.core.readers.read_scouts", MemoryError(), 3, MIDDLE_SLICES[0]),
-        ("AutoVolumeCalibrationLib.core.pipeline.locate", MemoryError(), 3, MIDDLE_SLICES[0]),
-        ("AutoVolumeCalibrationLib.core.overview.draw_overview", MemoryError(), 3, "memory"),
-        ("AutoVolumeCalibrationLib.core.pipeline.locate", RuntimeError("CUDA error\nat ..."), 4, "brain-scout"),
-        ("AutoVolumeCalibrationLib.core.bundles.load_model", ModuleNotFoundError(name="monai.networks"), 4, "monai"),
-        ("AutoVolumeCalibrationLib.core.overview.draw_overview", ModuleNotFoundError(name="slicer"), 4, "slicer-core"),
-        ("AutoVolumeCalibrationLib.core.readers.read_scouts", PermissionError(13, "denied", "here"), 3, "here: denied"),
+        ("AutoVolumeCalibrationLib.core.scouts.reader.read_scouts", MemoryError(), 3, MIDDLE_SLICES[0]),
+        ("AutoVolumeCalibrationLib.core.workflow.pipeline.locate", MemoryError(), 3, MIDDLE_SLICES[0]),
+        ("AutoVolumeCalibrationLib.core.report.overview.draw_overview", MemoryError(), 3, "memory"),
+        (
+            "AutoVolumeCalibrationLib.core.workflow.pipeline.locate",
+            RuntimeError("CUDA error\nat ..."),
+            4,
+            "brain-scout",
+        ),
+        (
+            "AutoVolumeCalibrationLib.core.models.bundle.load_model",
+            ModuleNotFoundError(name="monai.networks"),
+            4,
+            "monai",
+        ),
+        (
+            "AutoVolumeCalibrationLib.core.report.overview.draw_overview",
+            ModuleNotFoundError(name="slicer"),
+            4,
+            "slicer-core",
+        ),
+        (
+            "AutoVolumeCalibrationLib.core.scouts.reader.read_scouts",
+            PermissionError(13, "denied", "here"),
+            3,
+            "here: denied",
+        ),
     ],
 )
 def test_trouble_on_the_way_is_one_line(autovolume, tmp_path, monkeypatch, step, error, code, named):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from command_line import MIDDLE_SLICES, assert_refused
 
 SHIPPED = resource_path("Models", "brain-scout")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from AutoVolumeCalibrationLib.cli import batch_command
-from AutoVolumeCalibrationLib.core import pipeline
+from AutoVolumeCalibrationLib.core.workflow import pipeline
 from command_line import MIDDLE_SLICES, PLANNED_CODES, RESULT_FILES, assert_refused, files_in
 
 pytestmark = pytest.mark.usefixtures("no_picture")

@@ -7,14 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core import pipeline
-from AutoVolumeCalibrationLib.core.calibration import ERROR, Check
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.json_files import require_schema
-from AutoVolumeCalibrationLib.core.markups_json import read_landmarks, read_scan_box
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.readers import read_scouts
-from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.files.json_files import require_schema
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, Check
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks, read_scan_box
+from AutoVolumeCalibrationLib.core.workflow import pipeline
 from AutoVolumeCalibrationLib.mrml import scene_file
 from bad_inputs import SECRET_ID, SECRET_NAME
 from command_line import (

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, default_model_name, shipped_models
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, default_model_name, shipped_models
 from command_line import assert_refused
 from compared_bundles import bundle, comparison
-from LandmarkTrainingLib.core.comparing import comparison_run
-from LandmarkTrainingLib.core.comparing.model_comparison import ComparedModel, ComparisonData, compare_models
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.experiments import comparison_run
+from LandmarkTrainingLib.core.experiments.model_comparison import ComparedModel, ComparisonData, compare_models
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_models_are_compared_on_a_data_set(autovolume, measured, tmp_path):
 
 def test_models_are_compared_on_real_heads(autovolume, measured, tmp_path, monkeypatch):
     from head_phantom import phantom_head
-    from LandmarkTrainingLib.core.known_heads import heads
+    from LandmarkTrainingLib.core.reference_heads import heads
 
     made = [phantom_head(load_brain(), name) for name in ("h1", "h2")]
     monkeypatch.setattr(heads, "list_heads", lambda folder, split: made)
@@ -59,7 +59,7 @@ def test_models_are_compared_on_real_heads(autovolume, measured, tmp_path, monke
 
 
 def load_brain():
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 
     return load_protocol("BrainAcPc")
 

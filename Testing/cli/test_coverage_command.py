@@ -8,16 +8,16 @@ import shutil
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.bundles import load_model
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from command_line import assert_refused
 from head_phantom import phantom_head
-from LandmarkTrainingLib.core.known_heads import heads
-from LandmarkTrainingLib.core.measuring import coverage_studies
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult, append_case, open_case_log
-from LandmarkTrainingLib.core.measuring.methods import model_name
-from LandmarkTrainingLib.core.measuring.metrics import BoxErrors
+from LandmarkTrainingLib.core.coverage import studies as coverage_studies
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult, append_case, open_case_log
+from LandmarkTrainingLib.core.evaluation.methods import model_name
+from LandmarkTrainingLib.core.evaluation.metrics import BoxErrors
+from LandmarkTrainingLib.core.reference_heads import heads
 from LandmarkTrainingLib.core.simulator import label_heads
 
 

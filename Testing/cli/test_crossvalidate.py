@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from AutoVolumeCalibrationLib.cli.main import main
-from AutoVolumeCalibrationLib.core.dataset import write_dataset
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.storage.dataset import write_dataset
 from command_line import MIDDLE_SLICES, assert_refused
 from labelled_studies import spot_study
 from LandmarkTrainingLib.cli import crossvalidate_commands

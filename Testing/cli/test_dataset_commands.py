@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from AutoVolumeCalibrationLib.core.dataset import study_names, write_scouts
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.results import box_to_dict
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.storage.dataset import study_names, write_scouts
+from AutoVolumeCalibrationLib.core.storage.results import box_to_dict
 from calibrations import calibration
 from command_line import assert_refused, write_points
 from data_sets import brain_study, noisy, swapped, write_set

@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from AutoVolumeCalibrationLib import __version__
-from AutoVolumeCalibrationLib.core.resources import resource_path
-from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, CurrentModel, write_current
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, CurrentModel, write_current
 from command_line import assert_refused
 
 COMMANDS = ("calibrate", "refit", "check", "batch", "models", "protocols")

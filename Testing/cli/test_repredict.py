@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core import user_models
+from AutoVolumeCalibrationLib.core.models import store as user_models
 from command_line import (
     MIDDLE_SLICES,
     PLANNED_CODES,

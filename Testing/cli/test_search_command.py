@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("optuna")
 
 from command_line import assert_refused  # noqa: E402
-from LandmarkTrainingLib.core.comparing import search_trial  # noqa: E402
 from LandmarkTrainingLib.core.config import TrainingConfig  # noqa: E402
+from LandmarkTrainingLib.core.experiments import search_trial  # noqa: E402
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ import time
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.bundles import load_model, read_metadata
-from AutoVolumeCalibrationLib.core.dataset import write_dataset
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
+from AutoVolumeCalibrationLib.core.storage.dataset import write_dataset
+from child_processes import run_to_end, started
 from command_line import assert_refused
 from labelled_studies import spot_study
-from LandmarkTrainingLib.core.learning.checkpoints import load_checkpoint
+from LandmarkTrainingLib.core.runs.checkpoints import load_checkpoint
 
 QUICK = {
     "steps": 4,
@@ -146,19 +147,20 @@ def wait_for(path, seconds=60):
 def test_a_terminated_run_ends_with_a_checkpoint_and_a_killed_one_with_its_last(dataset, tmp_path):
     run = tmp_path / "run"
     arguments = long_run(dataset, run, workers=1, checkpoint_steps=5)
-    with subprocess.Popen(command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True) as process:
+    with started(command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True) as process:
         wait_for(run / "checkpoint.pt")
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and "go on with --resume" in said and "Traceback" not in said
     stopped = load_checkpoint(run / "checkpoint.pt")["step"]
     resumed = command("train", "--output", run, "--resume")
-    with subprocess.Popen(resumed, env=environment(), stderr=subprocess.DEVNULL) as process:
+    with started(resumed, env=environment(), stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while load_checkpoint(run / "checkpoint.pt")["step"] < stopped + 5:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.kill()
+        process.wait(timeout=10)
     assert load_checkpoint(run / "checkpoint.pt")["step"] >= stopped + 5
 
 
@@ -174,11 +176,11 @@ def test_two_processes_learn_what_one_does_from_twice_the_batches(dataset, tmp_p
         "warmup_steps": 0,
     }
     alone = command("train", "--dataset", dataset, "--output", tmp_path / "alone", *settings(**common, accumulation=2))
-    subprocess.run(alone, env=environment(), check=True, stdout=subprocess.DEVNULL, timeout=120)
+    assert run_to_end(alone, env=environment(), stdout=subprocess.DEVNULL, timeout=40) == 0
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     together = ["-m", "AutoVolumeCalibrationLib.cli.main", "train", "--dataset", dataset, "--output", tmp_path / "two"]
     arguments = [*launch, *map(str, together), *settings(**common)]
-    subprocess.run(arguments, env=environment(), check=True, stdout=subprocess.DEVNULL, timeout=240)
+    assert run_to_end(arguments, env=environment(), stdout=subprocess.DEVNULL, timeout=70) == 0
     one, two = (load_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("alone", "two"))
     assert one["step"] == two["step"] == 4 and (tmp_path / "two" / "bundle" / "models" / "model.pt").exists()
     for key, weights in one["network"].items():

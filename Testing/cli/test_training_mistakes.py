@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.dataset import write_dataset
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.storage.dataset import write_dataset
 from command_line import assert_refused, files_in
 from labelled_studies import spot_study
-from LandmarkTrainingLib.core.runs.one_process import alone
+from LandmarkTrainingLib.core.runs.run_lock import alone
 
 SMALL = {
     "steps": 2,

@@ -17,8 +17,8 @@ from architecture_checks import (
     seen_across,
     shapes,
 )
-from AutoVolumeCalibrationLib.core.architectures.deeplabv3 import Bottleneck
 from AutoVolumeCalibrationLib.core.errors import ModelError
+from AutoVolumeCalibrationLib.core.networks.architectures.deeplabv3 import Bottleneck
 
 #: The widths and depths of the papers, and the parameters that 4 channels to 3 landmarks then need.
 PUBLISHED = {

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core import arithmetic
-from AutoVolumeCalibrationLib.core.arithmetic import BFLOAT16_INSTRUCTIONS, processor_has_bfloat16, quick_arithmetic
-from AutoVolumeCalibrationLib.core.bundles import load_model
-from AutoVolumeCalibrationLib.core.detection import detect
-from AutoVolumeCalibrationLib.core.readers import read_scouts
+from AutoVolumeCalibrationLib.core.detection import inference as arithmetic
+from AutoVolumeCalibrationLib.core.detection.detector import detect
+from AutoVolumeCalibrationLib.core.detection.inference import (
+    BFLOAT16_INSTRUCTIONS,
+    processor_has_bfloat16,
+    quick_arithmetic,
+)
+from AutoVolumeCalibrationLib.core.models.bundle import load_model
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
 
 SAMPLE = Path(__file__).resolve().parents[2] / "Resources" / "SampleData" / "ColinScouts" / "dicom"
 

@@ -5,18 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core import bundles
-from AutoVolumeCalibrationLib.core.bundles import (
-    choose_device,
-    list_models,
-    load_model,
-    read_metadata,
-    sha256_of,
-)
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import default_uncertainty
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
-from AutoVolumeCalibrationLib.core.networks import build_network
-from AutoVolumeCalibrationLib.core.uncertainty import default_uncertainty
-from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL
+from AutoVolumeCalibrationLib.core.models import bundle as bundles
+from AutoVolumeCalibrationLib.core.models.bundle import choose_device, list_models, load_model, read_metadata, sha256_of
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL
+from AutoVolumeCalibrationLib.core.networks.registry import build_network
 
 OPTIONS = {"in_channels": 4, "out_channels": 3, "features": [8] * 6, "stem": 2, "dropout": 0.0}
 METADATA = {

@@ -15,8 +15,8 @@ from architecture_checks import (
     reached_by,
     shapes,
 )
-from AutoVolumeCalibrationLib.core.architectures.cascade import CropRefiner
 from AutoVolumeCalibrationLib.core.errors import ModelError
+from AutoVolumeCalibrationLib.core.networks.architectures.cascade import CropRefiner
 
 NARROW = {"features": [4] * 6, "width": 4, "coarse": 2, "crop": 12, "stem": 2}
 

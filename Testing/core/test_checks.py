@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.boxes import FACES
-from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
-from AutoVolumeCalibrationLib.core.checks import Evidence, run_checks, scout_checks
-from AutoVolumeCalibrationLib.core.frame import fit_frame
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.planning import plan_box
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
+from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Evidence, run_checks, scout_checks
+from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from fake_models import blank_stacks, spot_stack
 from posed_landmarks import Placement, landmarks_at, moved, named, random_placement, replaced, without
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.boxes import FACES
-from AutoVolumeCalibrationLib.core.coverage import coverage_of, coverages_from_list, rule_key
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
+from AutoVolumeCalibrationLib.core.planning.face_uncertainty import coverage_of, coverages_from_list, rule_key
 
 RULE = load_protocol("BrainAcPc").boxes[0]
 SD = dict.fromkeys(FACES, 2.0)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib import __version__
-from AutoVolumeCalibrationLib.core import dataset
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.dataset import DATASET_FORMAT, add_study, study_names, write_scouts
+from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, MISSING, Landmark
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, MISSING, Landmark
-from AutoVolumeCalibrationLib.core.markups_json import read_landmarks
-from AutoVolumeCalibrationLib.core.readers import read_scouts
-from AutoVolumeCalibrationLib.core.scouts import is_even
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+from AutoVolumeCalibrationLib.core.scouts.stack import is_even
+from AutoVolumeCalibrationLib.core.storage import dataset
+from AutoVolumeCalibrationLib.core.storage.dataset import DATASET_FORMAT, add_study, study_names, write_scouts
+from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks
 from calibrations import calibration, scout_stacks
 from scout_files import tiny_stacks, write_image
 

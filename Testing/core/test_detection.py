@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.detection import BATCH, detect, standard_orientation
+from AutoVolumeCalibrationLib.core.detection.derotation import standard_orientation
+from AutoVolumeCalibrationLib.core.detection.detector import BATCH, detect
 from AutoVolumeCalibrationLib.core.errors import Cancelled
-from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES
 from fake_models import BrightestPlace, fake_model, spot_slice, spot_stack
 
 POINT = np.array([13.3, -21.7, 31.9])

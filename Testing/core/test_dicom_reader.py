@@ -9,16 +9,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.coordinates import unit
-from AutoVolumeCalibrationLib.core.dicom_reader import (
-    NotAScout,
-    is_dicom,
-    read_dicom_frames,
-    stacks_from_frames,
-)
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.geometry.coordinates import unit
+from AutoVolumeCalibrationLib.core.scouts.dicom import NotAScout, is_dicom, read_dicom_frames, stacks_from_frames
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
 from dicom_localizers import Edit, write_localizer
 from scout_files import tiny_stacks
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from monai.networks.nets import EfficientNetBN
 
-from AutoVolumeCalibrationLib.core.architectures.encoders import ENCODERS, build_encoder
-from AutoVolumeCalibrationLib.core.architectures.resnet import BasicBlock, Bottleneck
+from AutoVolumeCalibrationLib.core.detection.inference import prepare_for_inference
 from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.inference_speed import prepare_for_inference
-from AutoVolumeCalibrationLib.core.networks import ENCODERS as REGISTERED
-from AutoVolumeCalibrationLib.core.networks import build_network, find_architecture
+from AutoVolumeCalibrationLib.core.networks.architectures.encoders import ENCODERS, build_encoder
+from AutoVolumeCalibrationLib.core.networks.architectures.resnet import BasicBlock, Bottleneck
+from AutoVolumeCalibrationLib.core.networks.registry import ENCODERS as REGISTERED
+from AutoVolumeCalibrationLib.core.networks.registry import build_network, find_architecture
 
 NAME = "encoder_unet_plus_plus"
 SMALL = {"in_channels": 4, "out_channels": 3, "encoder": "resnet18", "decoder": [8, 6, 4, 2], "stem": 2}

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.anatomy import Constellation
-from AutoVolumeCalibrationLib.core.coordinates import rotation_angles_deg
+from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, line_axes
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.frame import OUTLIER_WEIGHT, fit_frame, pose_difference, rotation_response
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.protocols import Protocol, line_axes, load_protocol
+from AutoVolumeCalibrationLib.core.geometry.coordinates import rotation_angles_deg
+from AutoVolumeCalibrationLib.core.planning.frame import OUTLIER_WEIGHT, fit_frame, pose_difference, rotation_response
 from posed_landmarks import (
     STRAIGHT,
     Placement,

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANE_NORMAL_AXIS, PLANES
-from AutoVolumeCalibrationLib.core.detection import StackDetections
-from AutoVolumeCalibrationLib.core.fusion import LARGEST_SD_MM, fuse
-from AutoVolumeCalibrationLib.core.landmarks import MISSING, PREDICTED
-from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES
+from AutoVolumeCalibrationLib.core.anatomy.landmark import MISSING, PREDICTED
+from AutoVolumeCalibrationLib.core.detection.detector import StackDetections
+from AutoVolumeCalibrationLib.core.detection.fusion import LARGEST_SD_MM, fuse
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANE_NORMAL_AXIS, PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES
 
 NAMES = ("AC", "LEFT", "RIGHT", "TOP")
 MIRROR = np.array([0, 2, 1, 3])

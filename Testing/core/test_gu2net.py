@@ -14,9 +14,9 @@ from architecture_checks import (
     seen_across,
     shapes,
 )
-from AutoVolumeCalibrationLib.core.architectures.gu2net import SeparableConvolution
+from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets
 from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.heatmaps import render_targets
+from AutoVolumeCalibrationLib.core.networks.architectures.gu2net import SeparableConvolution
 
 OPTIONS = {"features": [4, 4, 6, 6, 6], "width": 6, "stem": 2}
 PUBLISHED = {"features": [64, 128, 256, 512, 512], "width": 128, "stem": 1}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.heatmaps import (
+from AutoVolumeCalibrationLib.core.detection.heatmaps import (
     WINDOW_SIGMAS,
     amplitude,
     decode_peaks,

@@ -18,15 +18,19 @@ from architecture_checks import (
     seen_across,
     shapes,
 )
-from AutoVolumeCalibrationLib.core.architectures.hourglass import BottleneckResidual, Hourglass, MultiScaleResidual
-from AutoVolumeCalibrationLib.core.architectures.outputs import PointOutput
-from AutoVolumeCalibrationLib.core.architectures.point_head import (
+from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks
+from AutoVolumeCalibrationLib.core.networks.architectures.hourglass import (
+    BottleneckResidual,
+    Hourglass,
+    MultiScaleResidual,
+)
+from AutoVolumeCalibrationLib.core.networks.architectures.outputs import PointOutput
+from AutoVolumeCalibrationLib.core.networks.architectures.point_head import (
     PresenceHead,
     pixel_positions,
     spatial_softmax,
     weighted_mean,
 )
-from AutoVolumeCalibrationLib.core.heatmaps import decode_peaks
 
 NARROW = {
     "hourglass": {"width": 4, "depth": 3, "stem": 2, "sigma": 1.5},

@@ -10,8 +10,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.image_reader import read_image_scouts, read_volume
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.image_file import read_image_scouts, read_volume
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from scout_files import tiny_stacks, write_image, write_nrrd
 
 

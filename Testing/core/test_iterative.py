@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from architecture_checks import built, check_evaluation, check_needed, parameter_count
-from AutoVolumeCalibrationLib.core.architectures.iterative import IterativeNetwork
-from AutoVolumeCalibrationLib.core.architectures.landmark_groups import landmark_groups
 from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.networks import ARCHITECTURES, build_network, find_architecture
+from AutoVolumeCalibrationLib.core.networks.architectures.iterative import IterativeNetwork
+from AutoVolumeCalibrationLib.core.networks.architectures.landmark_groups import landmark_groups
+from AutoVolumeCalibrationLib.core.networks.registry import ARCHITECTURES, build_network, find_architecture
 from sequential_checks import (
     FOLDED,
     blobs,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core import localisation
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.detection import BATCH, detect
-from AutoVolumeCalibrationLib.core.heatmaps import amplitude
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.localisation import locate
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.detector import BATCH, detect
+from AutoVolumeCalibrationLib.core.detection.heatmaps import amplitude
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.workflow import localization as localisation
+from AutoVolumeCalibrationLib.core.workflow.localization import locate
 from fake_models import PIXEL_MM, STEM, TAU_MM, BrightestPlace, fake_model, spot_stack
 from guided_networks import Believer, FollowingNetwork
 from posed_landmarks import random_placement

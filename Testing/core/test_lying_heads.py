@@ -4,16 +4,20 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.bundles import load_model
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.detection import detect
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.detector import detect
+from AutoVolumeCalibrationLib.core.detection.reorientation import (
+    back_from_head_space,
+    in_head_space,
+    points_in_head_space,
+)
 from AutoVolumeCalibrationLib.core.errors import Cancelled
-from AutoVolumeCalibrationLib.core.head_space import back_from_head_space, in_head_space, points_in_head_space
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.pipeline import calibrate, repredict
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.readers import read_scouts
-from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.models.bundle import load_model
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, repredict
 from fake_models import BrightestPlace, fake_model, spot_stack
 
 PROTOCOL = load_protocol("BrainAcPc")
@@ -55,7 +59,7 @@ def test_the_box_turns_with_the_head(scouts, model, upright, turn):
 
 
 def test_a_head_that_is_seen_clearly_is_not_looked_at_from_all_sides(scouts, model, monkeypatch):
-    from AutoVolumeCalibrationLib.core import localisation
+    from AutoVolumeCalibrationLib.core.workflow import localization as localisation
 
     monkeypatch.setattr(localisation._Looking, "from_all_sides", lambda self: pytest.fail("looked from all sides"))
     calibrate(scouts, PROTOCOL, model)
@@ -64,7 +68,7 @@ def test_a_head_that_is_seen_clearly_is_not_looked_at_from_all_sides(scouts, mod
 @pytest.mark.parametrize("axis", "xyz")
 def test_a_head_seen_clearly_the_wrong_way_round_is_found_out(scouts, model, upright, monkeypatch, axis):
     """Prone heads show peaks nearly as high as usual: no doubt arises from their height alone."""
-    from AutoVolumeCalibrationLib.core import localisation
+    from AutoVolumeCalibrationLib.core.workflow import localization as localisation
 
     monkeypatch.setattr(localisation._Looking, "is_doubtful", lambda self, located: False)
     rotation = Rotation.from_euler(axis, 180, degrees=True).as_matrix()
@@ -81,7 +85,7 @@ def test_looking_from_all_sides_can_be_cancelled(scouts, model):
 
 def test_a_few_given_points_tell_how_the_head_lies(scouts, model, upright, monkeypatch):
     """Even where looking from all sides does not help: here it is switched off."""
-    from AutoVolumeCalibrationLib.core import localisation
+    from AutoVolumeCalibrationLib.core.workflow import localization as localisation
 
     monkeypatch.setattr(localisation._Looking, "from_all_sides", lambda self: None)
     rotation = np.asarray(TURNS["on its side"], dtype=float)

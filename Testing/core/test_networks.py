@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from AutoVolumeCalibrationLib.core.detection.network_input import CAP, IN_CHANNELS, encode_slices
 from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.network_input import CAP, IN_CHANNELS, encode_slices
-from AutoVolumeCalibrationLib.core.networks import ARCHITECTURES, build_network, find_architecture
+from AutoVolumeCalibrationLib.core.networks.registry import ARCHITECTURES, build_network, find_architecture
 
 OPTIONS = {"in_channels": 4, "out_channels": 45, "features": [24, 32, 64, 128, 128, 32], "stem": 2, "dropout": 0.0}
 SMALL = {"in_channels": 4, "out_channels": 3, "features": [8] * 6, "stem": 2}

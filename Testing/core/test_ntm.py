@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from architecture_checks import built, check_evaluation, check_needed, check_size_of_answer, parameter_count
-from AutoVolumeCalibrationLib.core.architectures.ntm_cell import NtmCell
-from AutoVolumeCalibrationLib.core.architectures.ntm_unet import NtmBlock
 from AutoVolumeCalibrationLib.core.errors import ModelError
+from AutoVolumeCalibrationLib.core.networks.architectures.ntm_cell import NtmCell
+from AutoVolumeCalibrationLib.core.networks.architectures.ntm_unet import NtmBlock
 from sequential_checks import (
     FOLDED,
     blobs,

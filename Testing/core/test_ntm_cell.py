@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.architectures.ntm_cell import (
+from AutoVolumeCalibrationLib.core.networks.architectures.ntm_cell import (
     NtmCell,
     content_weights,
     interpolated,

@@ -9,14 +9,15 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, AnatomicalFrame, Check
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.overview import SIZE_PX, draw_overview
-from AutoVolumeCalibrationLib.core.overview_slices import belongs_to, ellipse_of, section_in_picture, slice_offsets_mm
-from AutoVolumeCalibrationLib.core.overview_style import BOX, OUTLIER
-from AutoVolumeCalibrationLib.core.overview_text import panel_lines
-from AutoVolumeCalibrationLib.core.overview_views import view_slice
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, Check
+from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
+from AutoVolumeCalibrationLib.core.report.overview import SIZE_PX, draw_overview
+from AutoVolumeCalibrationLib.core.report.slices import belongs_to, ellipse_of, section_in_picture, slice_offsets_mm
+from AutoVolumeCalibrationLib.core.report.style import BOX, OUTLIER
+from AutoVolumeCalibrationLib.core.report.text import panel_lines
+from AutoVolumeCalibrationLib.core.report.views import view_slice
 from calibrations import calibration, scout_stacks
 
 

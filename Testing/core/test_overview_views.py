@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.overview_views import content_mm, nearest_slice, side_letter, view_slice, window
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
+from AutoVolumeCalibrationLib.core.report.views import content_mm, nearest_slice, side_letter, view_slice, window
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice, ScoutStack
 from calibrations import scout_stacks
 
 RIGHT, ANTERIOR, SUPERIOR = np.eye(3)

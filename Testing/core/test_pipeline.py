@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core import localisation
-from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
-from AutoVolumeCalibrationLib.core.coordinates import rotation_angles_deg
+from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import Cancelled, InputError, ProtocolError, UsageError
-from AutoVolumeCalibrationLib.core.frame import fit_frame
-from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, MISSING, PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.pipeline import calibrate, in_protocol_order, plan_from_landmarks, refit
-from AutoVolumeCalibrationLib.core.prescription import prescribe
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.geometry.coordinates import rotation_angles_deg
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
+from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
+from AutoVolumeCalibrationLib.core.workflow import localization as localisation
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, in_protocol_order, plan_from_landmarks, refit
 from fake_models import KnowingNetwork, blank_stacks, fake_model
 from posed_landmarks import Placement, landmarks_at, named, random_placement
 
@@ -256,8 +256,8 @@ def test_a_refit_needs_no_torch():
 import sys
 sys.path[:0] = sys.argv[1:]
 import numpy as np
-from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from calibrations import scout_stacks
 from posed_landmarks import landmarks_at
 protocol = load_protocol("BrainAcPc")

@@ -5,19 +5,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.boxes import FACES
-from AutoVolumeCalibrationLib.core.frame import fit_frame
-from AutoVolumeCalibrationLib.core.planning import face_center_mm, plan_box
-from AutoVolumeCalibrationLib.core.protocol_by_example import save_by_example
-from AutoVolumeCalibrationLib.core.protocols import (
-    BOX_AXES,
-    FaceRule,
-    box_rule,
-    line_axes,
-    list_protocols,
-    load_protocol,
-    tilted_axes,
-)
+from AutoVolumeCalibrationLib.core.anatomy.protocol import BOX_AXES, FaceRule, box_rule, line_axes, tilted_axes
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import list_protocols, load_protocol
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, face_center_mm
+from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
+from AutoVolumeCalibrationLib.core.planning.protocol_editing import save_by_example
 from posed_landmarks import (
     known_exactly,
     landmarks_at,

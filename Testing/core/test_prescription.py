@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
-from AutoVolumeCalibrationLib.core.coordinates import swap_ras_lps
-from AutoVolumeCalibrationLib.core.prescription import (
+from AutoVolumeCalibrationLib.core.anatomy.protocol import BOX_AXES, box_rule, tilted_axes
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.geometry.coordinates import swap_ras_lps
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
+from AutoVolumeCalibrationLib.core.planning.prescription import (
     box_from_dicom_geometry,
     box_from_prescription,
     prescribe,
     prescription_from_dict,
 )
-from AutoVolumeCalibrationLib.core.protocols import BOX_AXES, box_rule, load_protocol, tilted_axes
-from AutoVolumeCalibrationLib.core.scanner_terms import (
+from AutoVolumeCalibrationLib.core.planning.scanner_conventions import (
     base_orientation,
     philips_angulation_deg,
     philips_axes,

@@ -8,20 +8,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.anatomy import RESIDUAL_FLOOR_MM
-from AutoVolumeCalibrationLib.core.boxes import FACES, OrientedBox
-from AutoVolumeCalibrationLib.core.calibration import AnatomicalFrame
+from AutoVolumeCalibrationLib.core.anatomy.constellation import RESIDUAL_FLOOR_MM
+from AutoVolumeCalibrationLib.core.anatomy.protocol import box_rule, line_axes, tilted_axes
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import list_protocols, load_protocol
 from AutoVolumeCalibrationLib.core.errors import ProtocolError, UsageError
-from AutoVolumeCalibrationLib.core.planning import plan_box
-from AutoVolumeCalibrationLib.core.protocol_by_example import save_by_example, tilt_between_deg
-from AutoVolumeCalibrationLib.core.protocols import (
-    box_rule,
-    line_axes,
-    list_protocols,
-    load_protocol,
-    tilted_axes,
-)
-from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, OrientedBox
+from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
+from AutoVolumeCalibrationLib.core.planning.protocol_editing import save_by_example, tilt_between_deg
 
 SHIPPED = ["BrainAcPc", "BrainCoronalAcPc", "BrainHippocampus", "BrainSagittal3D", "BrainSubcallosal"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import Cancelled, InputError
-from AutoVolumeCalibrationLib.core.readers import read_scouts
-from AutoVolumeCalibrationLib.core.scouts import PLANES, ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+from AutoVolumeCalibrationLib.core.scouts.stack import PLANES, ScoutStack
 from bad_inputs import BAD_INPUTS, SECRET_ID, SECRET_NAME
 from dicom_localizers import write_localizer
 from scout_files import tiny_stacks, write_image
@@ -127,7 +127,7 @@ def test_dicom_and_image_files_of_the_same_scouts_agree(tmp_path: Path) -> None:
 
 
 def test_a_dense_dicom_series_is_cut_into_three_planes(tmp_path: Path) -> None:
-    from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes
+    from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
 
     z = np.arange(40)[None, None, :]
     ball = (np.linalg.norm(np.indices((40, 40, 40)) - [[[[20]]], [[[22]]], [[[18]]]], axis=0) < 12) * 500.0 + z

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core import localisation, pipeline
-from AutoVolumeCalibrationLib.core.bundles import is_guided, load_model, model_used_before, read_metadata
+from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, CORRECTED_SD_MM, MISSING, PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import default_uncertainty
 from AutoVolumeCalibrationLib.core.errors import Cancelled
-from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, CORRECTED_SD_MM, MISSING, PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.pipeline import calibrate, refit, repredict
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.results import calibration_to_dict, saved_from_dict
-from AutoVolumeCalibrationLib.core.typical_head import is_by_hand, plan_by_hand
-from AutoVolumeCalibrationLib.core.uncertainty import default_uncertainty
-from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, shipped_models
+from AutoVolumeCalibrationLib.core.models.bundle import is_guided, load_model, model_used_before, read_metadata
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, shipped_models
+from AutoVolumeCalibrationLib.core.storage.results import calibration_to_dict, saved_from_dict
+from AutoVolumeCalibrationLib.core.workflow import localization as localisation
+from AutoVolumeCalibrationLib.core.workflow import pipeline
+from AutoVolumeCalibrationLib.core.workflow.manual_planning import is_by_hand, plan_by_hand
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, refit, repredict
 from fake_models import KnowingNetwork, blank_stacks, fake_model
 from guided_networks import FollowingNetwork, guided_bundle
 from posed_landmarks import named

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib import __version__
-from AutoVolumeCalibrationLib.core.boxes import FACES, OrientedBox
-from AutoVolumeCalibrationLib.core.calibration import WARNING, AnatomicalFrame, Calibration, Check, ModelInfo
-from AutoVolumeCalibrationLib.core.coverage import coverage_of
+from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.json_files import require_schema
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.markups_json import read_landmarks, read_scan_box
-from AutoVolumeCalibrationLib.core.prescription import prescribe
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.resources import resource_path
-from AutoVolumeCalibrationLib.core.results import calibration_to_dict, read_results, write_results
+from AutoVolumeCalibrationLib.core.files.json_files import require_schema
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, OrientedBox
+from AutoVolumeCalibrationLib.core.planning.checks import WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.face_uncertainty import coverage_of
+from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
+from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
+from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks, read_scan_box
+from AutoVolumeCalibrationLib.core.storage.results import calibration_to_dict, read_results, write_results
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration, ModelInfo
 
 FILES = {"landmarks.mrk.json", "scanbox.mrk.json", "calibration.json"}
 

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
-from AutoVolumeCalibrationLib.core.sections import box_section_mm, chord, grown
+from AutoVolumeCalibrationLib.core.geometry.cross_sections import box_section_mm, chord, grown
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 
 
 def a_box(rotation_vector=(0.0, 0.0, 0.0), size=(100.0, 120.0, 80.0), center=(3.0, -4.0, 5.0), sd=None):

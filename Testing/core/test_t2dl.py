@@ -16,10 +16,10 @@ from architecture_checks import (
     reached_by,
     shapes,
 )
-from AutoVolumeCalibrationLib.core.architectures.outputs import DisplacementOutput, PointOutput
-from AutoVolumeCalibrationLib.core.architectures.point_head import pixel_positions
-from AutoVolumeCalibrationLib.core.architectures.t2dl import PATCH, STEP, vote_heatmaps
-from AutoVolumeCalibrationLib.core.heatmaps import decode_peaks, render_targets
+from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks, render_targets
+from AutoVolumeCalibrationLib.core.networks.architectures.outputs import DisplacementOutput, PointOutput
+from AutoVolumeCalibrationLib.core.networks.architectures.point_head import pixel_positions
+from AutoVolumeCalibrationLib.core.networks.architectures.t2dl import PATCH, STEP, vote_heatmaps
 
 NARROW = {"width": 4, "stage": 2, "stem": 2, "sigma": 1.5}
 POINTS = torch.tensor([[10.3, 20.8], [25.0, 4.2], [16.6, 16.1]])

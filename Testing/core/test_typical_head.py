@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.pipeline import refit
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.typical_head import (
-    followed,
-    is_by_hand,
-    plan_by_hand,
-    scouts_center_mm,
-)
+from AutoVolumeCalibrationLib.core.workflow.manual_planning import followed, is_by_hand, plan_by_hand, scouts_center_mm
+from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 from calibrations import calibration, scout_stacks
 
 PROTOCOL = load_protocol("BrainAcPc")

@@ -4,13 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.uncertainty import (
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import (
     LARGEST_SPREAD_FACTOR,
     PeakUncertainty,
     default_uncertainty,
     uncertainty_from_dict,
 )
+from AutoVolumeCalibrationLib.core.errors import ModelError
 
 BASE = np.arange(1, 13, dtype=float).reshape(3, 2, 2)
 KNOWN = PeakUncertainty(BASE, np.array([0.2, 0.6, 0.9]), np.array([3.0, 1.0, 0.5]), 4.0, 6.0)

@@ -5,9 +5,9 @@ import pytest
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.detection import detect
-from AutoVolumeCalibrationLib.core.upright import in_plane_angle, turned
+from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, turned
+from AutoVolumeCalibrationLib.core.detection.detector import detect
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from fake_models import BrightestPlace, fake_model, spot_slice, spot_stack
 
 POINT = np.array([12.0, -20.0, 31.0])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from AutoVolumeCalibrationLib.core import user_models
-from AutoVolumeCalibrationLib.core.bundles import list_models, load_model
 from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.user_models import (
+from AutoVolumeCalibrationLib.core.models import store as user_models
+from AutoVolumeCalibrationLib.core.models.bundle import list_models, load_model
+from AutoVolumeCalibrationLib.core.models.store import (
     CURRENT_FILE,
     DEFAULT_MODEL,
     CurrentModel,

@@ -7,8 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes
-from AutoVolumeCalibrationLib.core.volume_scouts import cut_if_volume, cut_volume, is_volume, scout_center_mm
+from AutoVolumeCalibrationLib.core.scouts.volume import (
+    ScoutGeometry,
+    Volume,
+    cut_if_volume,
+    cut_three_planes,
+    cut_volume,
+    is_volume,
+    scout_center_mm,
+)
 
 HEAD_CENTER = np.array([10.0, -5.0, 40.0])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, UsageError
-from AutoVolumeCalibrationLib.core.json_files import json_text
-from AutoVolumeCalibrationLib.core.resources import resource_path, resources_folder
-from AutoVolumeCalibrationLib.core.whole_files import replacing, write_bytes, write_text
+from AutoVolumeCalibrationLib.core.files.atomic_write import replacing, write_bytes, write_text
+from AutoVolumeCalibrationLib.core.files.json_files import json_text
+from AutoVolumeCalibrationLib.core.files.resources import resource_path, resources_folder
 
 
 def test_text_is_written_as_it_is(tmp_path):

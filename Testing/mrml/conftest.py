@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.calibration import Calibration, ModelInfo
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration, ModelInfo
+from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from calibrations import scout_stacks
 
 #: Left out of the predictions, so that one landmark is missing.

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
 from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 
 slicer = pytest.importorskip("slicer")
 vtk = pytest.importorskip("vtk")
 
-from AutoVolumeCalibrationLib.mrml.box_node import box_from_node, write_box  # noqa: E402
+from AutoVolumeCalibrationLib.mrml.box_node import (  # noqa: E402
+    box_from_node,  # noqa: E402
+    write_box,  # noqa: E402
+)
 
 
 def a_box(seed: int = 0) -> OrientedBox:

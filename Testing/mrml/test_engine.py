@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core import pipeline
+from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, MISSING, PREDICTED
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, InputError, ProtocolError
-from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, MISSING, PREDICTED
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.workflow import pipeline
 from calibrations import scout_stacks
 
 slicer = pytest.importorskip("slicer")
@@ -158,7 +158,7 @@ def test_the_rest_is_predicted_from_what_a_person_placed(engine, scene, study, p
     assert told == [({"PC": CORRECTED, "CUL": MISSING}, (None, "cpu"))]  # the study's own is not installed
     engine.repredict(study, model="mine")
     assert told[1][1] == ("mine", "auto")
-    monkeypatch.setattr("AutoVolumeCalibrationLib.core.bundles.model_folders", lambda: {"guide": Path("guide")})
+    monkeypatch.setattr("AutoVolumeCalibrationLib.core.models.bundle.model_folders", lambda: {"guide": Path("guide")})
     engine.repredict(study)
     assert told[2][1] == ("guide", "auto")
     again = CalibrationEngine(scene).calibration(study)

@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, MISSING, PREDICTED
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, MISSING, PREDICTED
-from AutoVolumeCalibrationLib.core.pipeline import refit
+from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 
 pytest.importorskip("slicer")
 
-from AutoVolumeCalibrationLib.mrml.landmark_nodes import (  # noqa: E402
-    landmarks_from_node,
-    make_ready_to_place,
-    moved_points,
-    restore_prediction,
-    wants_refit,
-    write_landmarks,
+from AutoVolumeCalibrationLib.mrml.landmark_nodes import (
+    landmarks_from_node,  # noqa: E402
+    make_ready_to_place,  # noqa: E402
+    moved_points,  # noqa: E402
+    restore_prediction,  # noqa: E402
+    wants_refit,  # noqa: E402
+    write_landmarks,  # noqa: E402
 )
 
 FAINT, NOT_FOUND = "SPLE", "GENU"

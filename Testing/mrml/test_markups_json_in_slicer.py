@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.markups_json import read_landmarks, read_scan_box, write_landmarks, write_scan_box
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
+from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks, read_scan_box, write_landmarks, write_scan_box
 
 slicer = pytest.importorskip("slicer")
 vtk = pytest.importorskip("vtk")

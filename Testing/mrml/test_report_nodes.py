@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Check
 
 pytest.importorskip("slicer")
 
-from AutoVolumeCalibrationLib.mrml.report_nodes import rows_of, write_checks, write_prescription  # noqa: E402
+from AutoVolumeCalibrationLib.mrml.report_nodes import (
+    rows_of,  # noqa: E402
+    write_checks,  # noqa: E402
+    write_prescription,  # noqa: E402
+)
 
 CHECKS = (Check("tilt", ERROR, "only known to 6 deg: add slices"), Check("box", WARNING, "the left face, 7 mm"))
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.pipeline import refit
-from AutoVolumeCalibrationLib.core.results import SCENE_FILE, write_results
+from AutoVolumeCalibrationLib.core.storage.results import SCENE_FILE, write_results
+from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 from calibrations import scout_stacks
 
 slicer = pytest.importorskip("slicer")
@@ -21,7 +21,10 @@ slicer = pytest.importorskip("slicer")
 from AutoVolumeCalibrationLib.mrml.box_node import box_from_node  # noqa: E402
 from AutoVolumeCalibrationLib.mrml.engine import CalibrationEngine  # noqa: E402
 from AutoVolumeCalibrationLib.mrml.report_nodes import rows_of  # noqa: E402
-from AutoVolumeCalibrationLib.mrml.scene_file import load_scene, save_scene  # noqa: E402
+from AutoVolumeCalibrationLib.mrml.scene_file import (  # noqa: E402
+    load_scene,  # noqa: E402
+    save_scene,  # noqa: E402
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 

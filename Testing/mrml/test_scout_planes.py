@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from calibrations import scout_stacks
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)

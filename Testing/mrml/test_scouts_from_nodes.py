@@ -9,17 +9,17 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from AutoVolumeCalibrationLib.core.volume_scouts import VOLUME_SCOUTS
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.volume import VOLUME_SCOUTS
 from calibrations import ellipsoid_head, scout_stacks
 
 slicer = pytest.importorskip("slicer")
 vtk = pytest.importorskip("vtk")
 
 from AutoVolumeCalibrationLib.mrml.scouts_from_nodes import (  # noqa: E402
-    stacks_from_volume_node,
-    stacks_from_volume_nodes,
-    volume_nodes_from_stack,
+    stacks_from_volume_node,  # noqa: E402
+    stacks_from_volume_nodes,  # noqa: E402
+    volume_nodes_from_stack,  # noqa: E402
 )
 
 OBLIQUE = (12.0, -7.0, 20.0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.dataset import append_study
+from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.landmarks import CORRECTED
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.storage.dataset import append_study
 from calibrations import scout_stacks
 from LandmarkTrainingLib.core.datasets.reading import read_study, subject_of
 

@@ -9,7 +9,11 @@ import pytest
 slicer = pytest.importorskip("slicer")
 
 from LandmarkTrainingLib.mrml.curve_nodes import show_curves  # noqa: E402
-from LandmarkTrainingLib.mrml.training_choices import TrainingChoices, read_choices, write_choices  # noqa: E402
+from LandmarkTrainingLib.mrml.training_choices import (  # noqa: E402
+    TrainingChoices,  # noqa: E402
+    read_choices,  # noqa: E402
+    write_choices,  # noqa: E402
+)
 
 ROWS = [
     {"step": 10, "steps": 100, "loss": None, "check_median_mm": 9.0, "note": "first"},

@@ -34,7 +34,7 @@ FORBIDDEN = {
 
 HEAVY = {"torch", "monai", "SimpleITK", "pydicom", "matplotlib", "ignite", "tensorboard"}
 #: Code that is only loaded to train, and network classes, which are only loaded to build a network.
-MAY_IMPORT_TORCH = (f"{TRAINING}.core", f"{PLANNING}.core.architectures")
+MAY_IMPORT_TORCH = (f"{TRAINING}.core", f"{PLANNING}.core.networks.architectures")
 TORCH = {"torch", "monai", "ignite"}
 
 #: The one way back: the command line offers the training commands, and loads them when one is called.
@@ -138,16 +138,20 @@ def test_a_module_file_imports_only_slicer_at_file_scope(module):
 @pytest.mark.parametrize(
     ("importer", "statement", "allowed"),
     [
-        ("AutoVolumeCalibrationLib.core.frame", "from .landmarks import Landmark", True),
-        ("AutoVolumeCalibrationLib.core.frame", "import numpy as np", True),
-        ("AutoVolumeCalibrationLib.core.frame", "import torch", False),
-        ("AutoVolumeCalibrationLib.core.frame", "def f():\n    import torch", True),
-        ("AutoVolumeCalibrationLib.core.frame", "def f():\n    import slicer", False),
-        ("AutoVolumeCalibrationLib.core.frame", "from .architectures import unet_plus_plus", False),
-        ("AutoVolumeCalibrationLib.core.networks", "def f():\n    from .architectures import unet_plus_plus", True),
-        ("AutoVolumeCalibrationLib.core.architectures.scn", "import torch", True),
-        ("AutoVolumeCalibrationLib.core.frame", "from ..mrml import nodes", False),
-        ("AutoVolumeCalibrationLib.core.frame", "from .. import cli", False),
+        ("AutoVolumeCalibrationLib.core.planning.frame", "from .landmarks import Landmark", True),
+        ("AutoVolumeCalibrationLib.core.planning.frame", "import numpy as np", True),
+        ("AutoVolumeCalibrationLib.core.planning.frame", "import torch", False),
+        ("AutoVolumeCalibrationLib.core.planning.frame", "def f():\n    import torch", True),
+        ("AutoVolumeCalibrationLib.core.planning.frame", "def f():\n    import slicer", False),
+        ("AutoVolumeCalibrationLib.core.planning.frame", "from ..networks.architectures import scn", False),
+        (
+            "AutoVolumeCalibrationLib.core.networks.registry",
+            "def f():\n    from .architectures import unet_plus_plus",
+            True,
+        ),
+        ("AutoVolumeCalibrationLib.core.networks.architectures.scn", "import torch", True),
+        ("AutoVolumeCalibrationLib.core.planning.frame", "from ...mrml import nodes", False),
+        ("AutoVolumeCalibrationLib.core.planning.frame", "from ... import cli", False),
         ("AutoVolumeCalibrationLib.mrml.nodes", "import slicer", True),
         ("AutoVolumeCalibrationLib.mrml.nodes", "def f():\n    import qt", False),
         ("AutoVolumeCalibrationLib.mrml.nodes", "from slicer.app import layoutManager", False),
@@ -156,9 +160,9 @@ def test_a_module_file_imports_only_slicer_at_file_scope(module):
         ("AutoVolumeCalibrationLib.cli.main", "from LandmarkTrainingLib.cli import commands", False),
         ("AutoVolumeCalibrationLib.cli.main", "def f():\n    from LandmarkTrainingLib.core import loss", False),
         ("AutoVolumeCalibrationLib.cli.other", "def f():\n    from LandmarkTrainingLib.cli import commands", False),
-        ("LandmarkTrainingLib.core.learning.losses", "import torch", True),
+        ("LandmarkTrainingLib.core.training.losses", "import torch", True),
         ("LandmarkTrainingLib.cli.train", "import torch", False),
-        ("LandmarkTrainingLib.core.learning.losses", "from AutoVolumeCalibrationLib.core import heatmaps", True),
+        ("LandmarkTrainingLib.core.training.losses", "from AutoVolumeCalibrationLib.core import heatmaps", True),
         ("LandmarkTrainingLib.cli.train", "from AutoVolumeCalibrationLib.cli import main", False),
     ],
 )

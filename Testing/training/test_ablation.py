@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from LandmarkTrainingLib.core.comparing import ablation
-from LandmarkTrainingLib.core.comparing.ablation import measured_outcomes, read_plan, run_ablation
-from LandmarkTrainingLib.core.comparing.ablation_report import report
-from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
-from LandmarkTrainingLib.core.measuring.slice_measurement import GIVEN, REACH_MM, RealSlices, pooled, slice_errors_mm
+from LandmarkTrainingLib.core.evaluation.slice_measurement import GIVEN, REACH_MM, RealSlices, pooled, slice_errors_mm
+from LandmarkTrainingLib.core.experiments import ablation
+from LandmarkTrainingLib.core.experiments.ablation import measured_outcomes, read_plan, run_ablation
+from LandmarkTrainingLib.core.experiments.ablation_report import report
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
 from LandmarkTrainingLib.core.simulator.label_heads import LabelHeads
 from LandmarkTrainingLib.core.simulator.render import simulate_batch
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings

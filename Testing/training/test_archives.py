@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.boxes import FACES
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
+from AutoVolumeCalibrationLib.core.anatomy.protocol import FaceRule
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, ProtocolError, UsageError
-from AutoVolumeCalibrationLib.core.planning import plan_box
-from AutoVolumeCalibrationLib.core.protocols import FaceRule, load_protocol
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, cut_three_planes
-from AutoVolumeCalibrationLib.core.results import box_from_dict, box_to_dict
-from AutoVolumeCalibrationLib.core.scouts import group_into_stacks
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
+from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.scouts.stack import group_into_stacks
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
+from AutoVolumeCalibrationLib.core.storage.results import box_from_dict, box_to_dict
 from calibrations import ellipsoid_head
 from data_sets import PROTOCOL
 from dicom_localizers import write_localizer
@@ -25,7 +26,7 @@ from LandmarkTrainingLib.core.datasets.building import Skipped, build_dataset
 from LandmarkTrainingLib.core.datasets.from_archive import archive_candidates, box_of_stack
 from LandmarkTrainingLib.core.datasets.reading import read_dataset, subject_of
 from LandmarkTrainingLib.core.datasets.site_protocol import site_protocol
-from LandmarkTrainingLib.core.known_heads.truth import true_frame
+from LandmarkTrainingLib.core.reference_heads.truth import true_frame
 from posed_landmarks import landmarks_at, random_placement
 from scout_files import tiny_stacks
 

@@ -2,18 +2,24 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.coordinates import rotation_angles_deg
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes
+from AutoVolumeCalibrationLib.core.geometry.coordinates import rotation_angles_deg
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
 from head_phantom import phantom_head, phantom_volume
-from LandmarkTrainingLib.core.known_heads.brain_extremes import acpc_axes
-from LandmarkTrainingLib.core.known_heads.poses import HEAD_CENTER_MM, Pose, head_to_scanner, move_named, posed_volume
-from LandmarkTrainingLib.core.measuring.baselines import (
+from LandmarkTrainingLib.core.evaluation.baselines import (
     Template,
     mean_constellation,
     register_template,
     scouts_center_mm,
+)
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import acpc_axes
+from LandmarkTrainingLib.core.reference_heads.poses import (
+    HEAD_CENTER_MM,
+    Pose,
+    head_to_scanner,
+    move_named,
+    posed_volume,
 )
 
 GEOMETRY = ScoutGeometry(slices=3, gap_mm=30.0, thickness_mm=6.0, pixel_mm=2.5, matrix=96)

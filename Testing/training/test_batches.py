@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.heatmaps import decode_peaks, to_image_pixels
+from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks, to_image_pixels
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.simulator.render import SliceBatch
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings

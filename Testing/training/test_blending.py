@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.heatmaps import render_targets
+from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets
 from LandmarkTrainingLib.core.slices.blending import cut_out, mixup_batch
 from LandmarkTrainingLib.core.slices.targets import Targets
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.coordinates import swap_ras_lps
-from AutoVolumeCalibrationLib.core.dataset import study_folder, study_names, write_scouts
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
+from AutoVolumeCalibrationLib.core.geometry.coordinates import swap_ras_lps
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
+from AutoVolumeCalibrationLib.core.storage.dataset import study_folder, study_names, write_scouts
 from command_line import write_points
 from data_sets import PROTOCOL, noisy
 from dicom_localizers import write_localizer

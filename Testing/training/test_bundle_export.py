@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.bundles import load_model, read_metadata, sha256_of
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncertainty
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.resources import resource_path
-from AutoVolumeCalibrationLib.core.results import read_results
-from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata, sha256_of
+from AutoVolumeCalibrationLib.core.storage.results import read_results
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.learning.learner import landmark_network
-from LandmarkTrainingLib.core.runs import bundle_export
-from LandmarkTrainingLib.core.runs.bundle_export import export_bundle, record_measurement
+from LandmarkTrainingLib.core.training import bundle_export
+from LandmarkTrainingLib.core.training.bundle_export import export_bundle, record_measurement
+from LandmarkTrainingLib.core.training.learner import landmark_network
 
 CONFIG = TrainingConfig(name="tiny", options={"features": [8] * 6, "stem": 2}, sigma_mm=5.0, tau_mm=10.0)
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.uncertainty import default_uncertainty
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import default_uncertainty
 from fake_models import fake_model
-from LandmarkTrainingLib.core.learning.study_calibration import calibrate_on_studies
-from LandmarkTrainingLib.core.learning.uncertainty_calibration import calibrate_uncertainty
+from LandmarkTrainingLib.core.evaluation.study_calibration import calibrate_on_studies
+from LandmarkTrainingLib.core.evaluation.uncertainty_calibration import calibrate_uncertainty
 from LandmarkTrainingLib.core.slices.targets import TargetSettings
 from toy_heads import MIRROR, toy_heads
 
@@ -48,7 +48,7 @@ def test_a_model_that_finds_no_head_tells_nothing_of_its_pose_errors():
 @pytest.mark.parametrize("sd_mm", [1.5, 3.0])
 def test_the_stated_error_is_the_error(monkeypatch, sd_mm):
     """Peaks with Gaussian errors of a known size come out with that size at the height at which they were seen."""
-    from LandmarkTrainingLib.core.learning import uncertainty_calibration as module
+    from LandmarkTrainingLib.core.evaluation import uncertainty_calibration as module
 
     rng = np.random.default_rng(1)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.dataset import study_folder
+from AutoVolumeCalibrationLib.core.storage.dataset import study_folder
 from command_line import at, edit_points
 from data_sets import PROTOCOL, brain_study, swapped, with_points, write_set
 from LandmarkTrainingLib.core.datasets.check import check_dataset, deal_folds

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.reslice import Volume
-from AutoVolumeCalibrationLib.core.resources import resource_path
-from LandmarkTrainingLib.core.known_heads.constellation import (
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.scouts.volume import Volume
+from LandmarkTrainingLib.core.reference_heads.constellation import (
     EXTREME_SD_MM,
     LOG_SIZE_SD,
     MeasuredShape,
@@ -22,8 +22,8 @@ from LandmarkTrainingLib.core.known_heads.constellation import (
     update_anatomy,
     widened,
 )
-from LandmarkTrainingLib.core.known_heads.label_landmarks import hippocampus_ends, read_label_map
-from LandmarkTrainingLib.core.known_heads.point_files import read_points, read_uncertainties
+from LandmarkTrainingLib.core.reference_heads.label_landmarks import hippocampus_ends, read_label_map
+from LandmarkTrainingLib.core.reference_heads.point_files import read_points, read_uncertainties
 
 NAMES = ("AC", "PC", "TOP", "FRONT", "SIDE_L", "SIDE_R", "REYE", "LEYE")
 MIRROR = (0, 1, 2, 3, 5, 4, 7, 6)

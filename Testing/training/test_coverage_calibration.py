@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.boxes import FACES
-from AutoVolumeCalibrationLib.core.coverage import coverage_of
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult
-from LandmarkTrainingLib.core.measuring.coverage_calibration import (
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
+from AutoVolumeCalibrationLib.core.planning.face_uncertainty import coverage_of
+from LandmarkTrainingLib.core.coverage.calibration import (
     Scores,
     conformal_quantile,
     covered_by,
@@ -21,8 +20,9 @@ from LandmarkTrainingLib.core.measuring.coverage_calibration import (
     person_of,
     scores_of,
 )
-from LandmarkTrainingLib.core.measuring.coverage_report import coverage_report, draw_coverage
-from LandmarkTrainingLib.core.measuring.metrics import BoxErrors
+from LandmarkTrainingLib.core.coverage.report import coverage_report, draw_coverage
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.evaluation.metrics import BoxErrors
 
 RULE = load_protocol("BrainAcPc").boxes[0]
 

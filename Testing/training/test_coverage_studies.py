@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.boxes import FACES
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
 from fake_models import fake_model
-from LandmarkTrainingLib.core.measuring import coverage_studies
-from LandmarkTrainingLib.core.measuring.coverage_studies import brain_surface_mm, simulated_cases
-from LandmarkTrainingLib.core.measuring.methods import Plan
+from LandmarkTrainingLib.core.coverage import studies as coverage_studies
+from LandmarkTrainingLib.core.coverage.studies import brain_surface_mm, simulated_cases
+from LandmarkTrainingLib.core.evaluation.methods import Plan
 from toy_heads import RIGID, toy_heads
 
 PROTOCOL = load_protocol("BrainAcPc")

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 from fake_models import fake_model, spot_stack
 from labelled_studies import spot_study
-from LandmarkTrainingLib.core.comparing import fold_data, fold_measurement
-from LandmarkTrainingLib.core.comparing.cross_validation import FoldResult
-from LandmarkTrainingLib.core.comparing.cross_validation_report import report, summarise_folds
-from LandmarkTrainingLib.core.comparing.fold_data import deal_subjects, load_fold_data
-from LandmarkTrainingLib.core.comparing.fold_measurement import PointError, point_errors
 from LandmarkTrainingLib.core.config import TrainingConfig
+from LandmarkTrainingLib.core.experiments import fold_data, fold_measurement
+from LandmarkTrainingLib.core.experiments.cross_validation import FoldResult
+from LandmarkTrainingLib.core.experiments.cross_validation_report import report, summarise_folds
+from LandmarkTrainingLib.core.experiments.fold_data import deal_subjects, load_fold_data
+from LandmarkTrainingLib.core.experiments.fold_measurement import PointError, point_errors
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation
 from LandmarkTrainingLib.core.slices.study_source import StudySource

@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import box_rule
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.frame import fit_frame
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.planning import plan_box
-from AutoVolumeCalibrationLib.core.protocols import box_rule
+from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from data_sets import PROTOCOL, brain_study, with_points, write_set
-from LandmarkTrainingLib.core.comparing.comparison_run import Contestants, compare_on_dataset
-from LandmarkTrainingLib.core.comparing.frozen_data import dataset_fingerprint
-from LandmarkTrainingLib.core.comparing.model_comparison import ComparedModel
-from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
-from LandmarkTrainingLib.core.measuring.dataset_measurement import measure_on_dataset, true_plan_of_study
-from LandmarkTrainingLib.core.measuring.methods import Plan, Sight
+from LandmarkTrainingLib.core.datasets.frozen_set import dataset_fingerprint
+from LandmarkTrainingLib.core.evaluation.dataset_measurement import measure_on_dataset, true_plan_of_study
+from LandmarkTrainingLib.core.evaluation.methods import Plan, Sight
+from LandmarkTrainingLib.core.experiments.comparison_run import Contestants, compare_on_dataset
+from LandmarkTrainingLib.core.experiments.model_comparison import ComparedModel
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
 
 STUDIES = [brain_study("one", 1), brain_study("two", 2), brain_study("three", 3, subject="two")]
 

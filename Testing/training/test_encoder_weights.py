@@ -9,11 +9,11 @@ import pytest
 import torch
 from monai.networks.nets import EfficientNetBN
 
-from AutoVolumeCalibrationLib.core.architectures.encoders import build_encoder
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
-from AutoVolumeCalibrationLib.core.networks import ENCODERS, build_network
-from LandmarkTrainingLib.core.learning import encoder_weights
-from LandmarkTrainingLib.core.learning.encoder_weights import (
+from AutoVolumeCalibrationLib.core.networks.architectures.encoders import build_encoder
+from AutoVolumeCalibrationLib.core.networks.registry import ENCODERS, build_network
+from LandmarkTrainingLib.core.training import encoder_weights
+from LandmarkTrainingLib.core.training.encoder_weights import (
     ENCODER_URLS,
     PUBLIC,
     download_encoder_weights,

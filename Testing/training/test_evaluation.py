@@ -5,22 +5,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
-from AutoVolumeCalibrationLib.core.calibration import Calibration, Check
+from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import box_rule
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.frame import fit_frame
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.planning import plan_box
-from AutoVolumeCalibrationLib.core.prescription import prescribe
-from AutoVolumeCalibrationLib.core.protocols import box_rule, load_protocol
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
+from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.planning.checks import Check
+from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
+from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 from head_phantom import phantom_head
-from LandmarkTrainingLib.core.known_heads.poses import head_to_scanner, move_named
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult, read_case_log
-from LandmarkTrainingLib.core.measuring.evaluation import Conditions, add_noise, case_pose, evaluate, true_plan
-from LandmarkTrainingLib.core.measuring.evaluation_report import is_wrong, report
-from LandmarkTrainingLib.core.measuring.methods import Sight, constellation_method, model_method, see_slices
-from LandmarkTrainingLib.core.measuring.metrics import BoxErrors
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult, read_case_log
+from LandmarkTrainingLib.core.evaluation.evaluation import Conditions, add_noise, case_pose, evaluate, true_plan
+from LandmarkTrainingLib.core.evaluation.evaluation_report import is_wrong, report
+from LandmarkTrainingLib.core.evaluation.methods import Sight, constellation_method, model_method, see_slices
+from LandmarkTrainingLib.core.evaluation.metrics import BoxErrors
+from LandmarkTrainingLib.core.reference_heads.poses import head_to_scanner, move_named
 
 GEOMETRIES = {"P1": ScoutGeometry(1, 0.0, 6.0, 4.0, 64), "P3": ScoutGeometry(3, 15.0, 6.0, 4.0, 64)}
 CONDITIONS = Conditions(seed=3)
@@ -232,7 +234,8 @@ def test_the_worst_check_is_the_level_of_the_case(head, protocol):
 
 
 def test_what_a_model_sees_on_a_slice_is_a_point_on_that_slice_above_the_threshold(monkeypatch):
-    from AutoVolumeCalibrationLib.core import detection, localisation
+    from AutoVolumeCalibrationLib.core.detection import detector as detection
+    from AutoVolumeCalibrationLib.core.workflow import localization as localisation
 
     axes = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # sagittal: anterior, superior, normal right
     peaks = np.array([[[10.0, 20], [1, 2]], [[11.0, 21], [3, 4]]])  # slice, landmark, (column, row)

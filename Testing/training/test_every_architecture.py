@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.bundles import load_model
-from AutoVolumeCalibrationLib.core.networks import ARCHITECTURES
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.uncertainty import PeakUncertainty
-from LandmarkTrainingLib.core.learning.learner import landmark_network
-from LandmarkTrainingLib.core.learning.trainer import train
-from LandmarkTrainingLib.core.runs.bundle_export import export_bundle
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncertainty
+from AutoVolumeCalibrationLib.core.models.bundle import load_model
+from AutoVolumeCalibrationLib.core.networks.registry import ARCHITECTURES
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
+from LandmarkTrainingLib.core.training.bundle_export import export_bundle
+from LandmarkTrainingLib.core.training.learner import landmark_network
+from LandmarkTrainingLib.core.training.trainer import train
 from toy_heads import RIGID
 from toy_training import SLICES as COARSE
 from toy_training import TINY as TOY

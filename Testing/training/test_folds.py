@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from LandmarkTrainingLib.core.comparing.folds import leave_one_subject_out, subject_folds
+from LandmarkTrainingLib.core.datasets.folds import leave_one_subject_out, subject_folds
 
 
 @st.composite

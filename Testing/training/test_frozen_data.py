@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from AutoVolumeCalibrationLib.core.bundles import read_metadata
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, shipped_models
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.models.bundle import read_metadata
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, shipped_models
 from compared_bundles import bundle
 from data_sets import brain_study, write_set
 from head_phantom import phantom_head
-from LandmarkTrainingLib.core.comparing.frozen_data import LEARNT_SUBJECTS, heads_fingerprint, learnt_subjects
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.runs.training_data import DataFolders, load_training_data
+from LandmarkTrainingLib.core.datasets.frozen_set import LEARNT_SUBJECTS, heads_fingerprint, learnt_subjects
+from LandmarkTrainingLib.core.training.training_data import DataFolders, load_training_data
 
 
 def with_training_facts(folder, facts):

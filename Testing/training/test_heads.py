@@ -6,8 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.errors import InputError
 from head_phantom import typical_extreme_points
-from LandmarkTrainingLib.core.known_heads.brain_extremes import EXTREMES, acpc_axes, brain_extremes
-from LandmarkTrainingLib.core.known_heads.heads import list_heads
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import EXTREMES, acpc_axes, brain_extremes
+from LandmarkTrainingLib.core.reference_heads.heads import list_heads
 
 POINTS = {
     "AC": (0, 0, 0), "PC": (0, -26, 0), "GENU": (0, 30, 8), "SPLE": (0, -39, 6), "RLVAC": (16, 0, 20),

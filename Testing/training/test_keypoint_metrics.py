@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from LandmarkTrainingLib.core.measuring.keypoint_metrics import (
+from LandmarkTrainingLib.core.evaluation.keypoint_metrics import (
     OKS_THRESHOLDS,
     PresenceScores,
     average_precision,

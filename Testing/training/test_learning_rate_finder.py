@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from LandmarkTrainingLib.core.learning.learning_rate_finder import (
+from LandmarkTrainingLib.core.training.learning_rate_finder import (
     RangeTest,
     find_learning_rate,
     range_picture,

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING, Check
-from AutoVolumeCalibrationLib.core.checks import scout_checks
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, cut_three_planes
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Check, scout_checks
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
+from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from benchmarks.limits_of_scouts import non_heads
 from benchmarks.limits_of_scouts.cases import (
     Measured,
@@ -31,9 +30,9 @@ from benchmarks.limits_of_scouts.gallery import draw_worst, worst_by_kind
 from benchmarks.limits_of_scouts.label_heads import brain_surface
 from benchmarks.limits_of_scouts.report import report
 from head_phantom import phantom_head, phantom_volume
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult
-from LandmarkTrainingLib.core.measuring.methods import constellation_method
-from LandmarkTrainingLib.core.measuring.metrics import BoxErrors
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.evaluation.methods import constellation_method
+from LandmarkTrainingLib.core.evaluation.metrics import BoxErrors
 
 SMALL = ScoutGeometry(3, 15.0, 6.0, 4.0, 64)
 CLEAN = np.random.default_rng(0)

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from AutoVolumeCalibrationLib.core.bundles import load_model
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from fake_models import spot_stack
-from LandmarkTrainingLib.core.learning.rate_test import try_rates
-from LandmarkTrainingLib.core.measuring.heatmap_picture import heatmap_picture
-from LandmarkTrainingLib.core.runs.bundle_inspection import open_model, slice_as_seen
+from LandmarkTrainingLib.core.evaluation.heatmap_picture import heatmap_picture
+from LandmarkTrainingLib.core.training.bundle_inspection import open_model, slice_as_seen
+from LandmarkTrainingLib.core.training.lr_range_run import try_rates
 from toy_training import SLICES, TINY, SameBatch, one_batch, toy_data
 
 SMALL = TINY.replaced({"architecture": "unet", "options": {"features": [4] * 6, "stem": 2}})

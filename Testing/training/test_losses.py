@@ -6,12 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from AutoVolumeCalibrationLib.core.architectures.outputs import DisplacementOutput, PointOutput
+from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.heatmaps import render_targets
+from AutoVolumeCalibrationLib.core.networks.architectures.outputs import DisplacementOutput, PointOutput
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.learning import losses
-from LandmarkTrainingLib.core.learning.losses import (
+from LandmarkTrainingLib.core.slices.targets import Targets
+from LandmarkTrainingLib.core.training import losses
+from LandmarkTrainingLib.core.training.losses import (
     LOSSES,
     PeakWeightedMse,
     adaptive_wing,
@@ -20,8 +21,7 @@ from LandmarkTrainingLib.core.learning.losses import (
     smooth_l1,
     wing,
 )
-from LandmarkTrainingLib.core.learning.training_loss import TrainingLoss
-from LandmarkTrainingLib.core.slices.targets import Targets
+from LandmarkTrainingLib.core.training.training_loss import TrainingLoss
 
 HEATMAP_LOSSES = [name for name, entry in LOSSES.items() if entry.kind == losses.HEATMAP]
 POINT_LOSSES = [name for name, entry in LOSSES.items() if entry.kind == losses.POINTS]

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice
-from LandmarkTrainingLib.core.measuring.metrics import (
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice
+from LandmarkTrainingLib.core.evaluation.metrics import (
     box_errors,
     covered_fraction,
     face_errors_mm,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import InputError
-from LandmarkTrainingLib.core.comparing.comparison_report import as_dict, markdown, read_comparison, write_comparison
-from LandmarkTrainingLib.core.comparing.model_comparison import ComparedModel, ComparisonData, compare_models
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult
-from LandmarkTrainingLib.core.measuring.case_measures import MEASURES, case_measures, is_failure, similarities
-from LandmarkTrainingLib.core.measuring.metrics import BoxErrors
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.evaluation.case_measures import MEASURES, case_measures, is_failure, similarities
+from LandmarkTrainingLib.core.evaluation.metrics import BoxErrors
+from LandmarkTrainingLib.core.experiments.comparison_report import as_dict, markdown, read_comparison, write_comparison
+from LandmarkTrainingLib.core.experiments.model_comparison import ComparedModel, ComparisonData, compare_models
 
 OLD, NEW = ComparedModel("old", "current", "a" * 64), ComparedModel("new", "run/bundle", "b" * 64)
 

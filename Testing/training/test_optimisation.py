@@ -6,7 +6,7 @@ import torch
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.learning.optimisation import (
+from LandmarkTrainingLib.core.training.optimization import (
     COURSES,
     OPTIMIZERS,
     build_optimizer,

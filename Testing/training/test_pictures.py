@@ -10,12 +10,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.networks import build_network
-from AutoVolumeCalibrationLib.core.overview_style import LEVEL_COLOURS
-from LandmarkTrainingLib.core.measuring import pictures
-from LandmarkTrainingLib.core.measuring.pictures import (
+from AutoVolumeCalibrationLib.core.networks.registry import build_network
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.report.style import LEVEL_COLOURS
+from LandmarkTrainingLib.core.evaluation import pictures
+from LandmarkTrainingLib.core.evaluation.pictures import (
     WIDTH_PX,
     feature_picture,
     kernel_picture,

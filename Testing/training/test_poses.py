@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.reslice import Volume
-from LandmarkTrainingLib.core.known_heads.poses import (
+from AutoVolumeCalibrationLib.core.scouts.volume import Volume
+from LandmarkTrainingLib.core.reference_heads.poses import (
     HEAD_CENTER_MM,
     STRAIGHT,
     Pose,

@@ -6,15 +6,15 @@ import shutil
 
 import pytest
 
-from AutoVolumeCalibrationLib.core.bundles import load_model
 from AutoVolumeCalibrationLib.core.errors import InputError, ModelError, UsageError
-from AutoVolumeCalibrationLib.core.user_models import DEFAULT_MODEL, default_model_name, shipped_models
+from AutoVolumeCalibrationLib.core.models.bundle import load_model
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, default_model_name, shipped_models
 from compared_bundles import bundle, comparison, sha_of
-from LandmarkTrainingLib.core.comparing import promotion
-from LandmarkTrainingLib.core.comparing.comparison_report import write_comparison
-from LandmarkTrainingLib.core.comparing.model_comparison import ComparedModel, ComparisonData, compare_models
-from LandmarkTrainingLib.core.comparing.promotion import history, previous_model, promote, roll_back
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.experiments import promotion
+from LandmarkTrainingLib.core.experiments.comparison_report import write_comparison
+from LandmarkTrainingLib.core.experiments.model_comparison import ComparedModel, ComparisonData, compare_models
+from LandmarkTrainingLib.core.experiments.promotion import history, previous_model, promote, roll_back
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.dataset import add_study, study_folder
+from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, MISSING, PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.markups_json import MarkupPoint, write_landmarks
+from AutoVolumeCalibrationLib.core.storage.dataset import add_study, study_folder
+from AutoVolumeCalibrationLib.core.storage.markups import MarkupPoint, write_landmarks
 from calibrations import calibration
 from command_line import edit_points
 from data_sets import PROTOCOL, brain_study, write_set

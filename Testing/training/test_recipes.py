@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.networks import ARCHITECTURES
+from AutoVolumeCalibrationLib.core.networks.registry import ARCHITECTURES
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.runs.recipes import FINETUNE, LABEL_MAPS, RECIPES, STUDIES, TRAIN, find_recipe
 from LandmarkTrainingLib.core.runs.run_request import (
@@ -31,13 +31,13 @@ def settings_in(arguments: list[str]) -> dict[str, str]:
 def test_every_recipe_is_a_configuration_whose_parts_are_known(recipe):
     import torch
 
-    from AutoVolumeCalibrationLib.core.networks import build_network
-    from LandmarkTrainingLib.core.learning.learner import network_options
-    from LandmarkTrainingLib.core.learning.optimisation import build_optimizer, build_schedule
-    from LandmarkTrainingLib.core.learning.training_loss import TrainingLoss
+    from AutoVolumeCalibrationLib.core.networks.registry import build_network
     from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
     from LandmarkTrainingLib.core.slices.augmentation import Augmentation
     from LandmarkTrainingLib.core.slices.targets import target_settings
+    from LandmarkTrainingLib.core.training.learner import network_options
+    from LandmarkTrainingLib.core.training.optimization import build_optimizer, build_schedule
+    from LandmarkTrainingLib.core.training.training_loss import TrainingLoss
 
     config = recipe.config()
     with torch.device("meta"):  # shapes without memory

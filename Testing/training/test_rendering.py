@@ -3,24 +3,24 @@ import json
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES, swap_ras_lps
-from AutoVolumeCalibrationLib.core.dataset import DATASET_FORMAT, write_dataset, write_stack
-from AutoVolumeCalibrationLib.core.detection import detect
+from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, MISSING
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.detector import detect
+from AutoVolumeCalibrationLib.core.detection.fusion import fuse
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.frame import fit_frame
-from AutoVolumeCalibrationLib.core.fusion import fuse
-from AutoVolumeCalibrationLib.core.landmarks import CORRECTED, MISSING
-from AutoVolumeCalibrationLib.core.markups_json import read_landmarks
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.readers import read_scouts
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, cut_three_planes
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES, swap_ras_lps
+from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
+from AutoVolumeCalibrationLib.core.storage.dataset import DATASET_FORMAT, write_dataset, write_stack
+from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks
 from calibrations import scout_stacks
 from fake_models import KnowingNetwork, fake_model
 from head_phantom import phantom_head
-from LandmarkTrainingLib.core.known_heads import heads as heads_module
-from LandmarkTrainingLib.core.known_heads.poses import head_to_scanner, move_points, random_pose
-from LandmarkTrainingLib.core.known_heads.rendering import studies_of_labels, studies_of_volumes
+from LandmarkTrainingLib.core.reference_heads import heads as heads_module
+from LandmarkTrainingLib.core.reference_heads.poses import head_to_scanner, move_points, random_pose
+from LandmarkTrainingLib.core.simulator.study_rendering import studies_of_labels, studies_of_volumes
 
 GEOMETRY = ScoutGeometry(slices=3, gap_mm=15.0, thickness_mm=6.0)
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
-from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, Check
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, cut_three_planes
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack, require_usable
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, Check
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack, require_usable
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
+from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from benchmarks.failures_of_sample import Outcome
 from benchmarks.sample_failures.degradations import DEGRADATIONS, Moved, with_void, without_left
 from benchmarks.sample_failures.picture import draw_failure
 from head_phantom import phantom_volume
-from LandmarkTrainingLib.core.measuring.metrics import box_errors
+from LandmarkTrainingLib.core.evaluation.metrics import box_errors
 
 FIVE = ScoutGeometry(5, 12.0, 6.0, 4.0, 64)
 CORNERS = np.array([[0, 0], [0, 63], [63, 0], [63, 63]])

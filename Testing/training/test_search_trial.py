@@ -8,9 +8,9 @@ import pytest
 
 from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
 from data_sets import brain_study, write_set
-from LandmarkTrainingLib.core.comparing.search_trial import base_configuration, kept_folders, trial_training
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.runs.training_data import DataFolders
+from LandmarkTrainingLib.core.experiments.search_trial import base_configuration, kept_folders, trial_training
+from LandmarkTrainingLib.core.training.training_data import DataFolders
 
 TINY = TrainingConfig(
     options={"features": [8] * 6, "stem": 4, "dropout": 0.0},

@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES, ScoutGeometry
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 from LandmarkTrainingLib.core.simulator import render, scanner_effects, slice_planes, volume_heads
 from LandmarkTrainingLib.core.simulator.label_heads import head_frame
 from LandmarkTrainingLib.core.simulator.pose import BRAIN_CENTER_MM, PoseLimits, random_poses

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.bundles import load_model, read_metadata
 from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.resources import resource_path
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.learning.starting_point import finetuning_config, starting_network
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import target_settings
+from LandmarkTrainingLib.core.training.starting_point import finetuning_config, starting_network
 
 BUNDLE = resource_path("Models", "brain-scout")
 NAMES = tuple(entry["name"] for entry in read_metadata(BUNDLE)["landmarks"])

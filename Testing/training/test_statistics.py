@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from LandmarkTrainingLib.core.comparing.statistics import bootstrap_interval, compare_paired, holm
+from LandmarkTrainingLib.core.evaluation.statistics import bootstrap_interval, compare_paired, holm
 
 
 def clustered(rng, subjects=15, cases=6, mean=3.0, between=1.0, within=0.5):

@@ -3,19 +3,19 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.anatomy import Constellation, LandmarkDefinition
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.dataset import write_dataset
-from AutoVolumeCalibrationLib.core.detection import detect
+from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation, LandmarkDefinition
+from AutoVolumeCalibrationLib.core.detection.detector import detect
+from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets, to_heatmap_pixels
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.heatmaps import render_targets, to_heatmap_pixels
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
+from AutoVolumeCalibrationLib.core.storage.dataset import write_dataset
 from fake_models import PIXEL_MM, SIGMA_MM, STEM, TAU_MM, fake_model, spot_stack
 from labelled_studies import MIRROR, NAMES, PLACES, spot_study
 from LandmarkTrainingLib.core.datasets.reading import read_dataset
-from LandmarkTrainingLib.core.known_heads.rendering import simulated_study
 from LandmarkTrainingLib.core.simulator.render import project_landmarks, simulate_study
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
+from LandmarkTrainingLib.core.simulator.study_rendering import simulated_study
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation
 from LandmarkTrainingLib.core.slices.study_source import StudySource
 from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets

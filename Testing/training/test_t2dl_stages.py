@@ -3,12 +3,12 @@
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.heatmaps import to_image_pixels
-from AutoVolumeCalibrationLib.core.networks import build_network
-from LandmarkTrainingLib.core.learning.learner import Learner, landmark_network, network_options
-from LandmarkTrainingLib.core.learning.watching import inplane_errors_mm
+from AutoVolumeCalibrationLib.core.detection.heatmaps import to_image_pixels
+from AutoVolumeCalibrationLib.core.networks.registry import build_network
+from LandmarkTrainingLib.core.evaluation.validation import inplane_errors_mm
 from LandmarkTrainingLib.core.slices.batches import encode
 from LandmarkTrainingLib.core.slices.targets import target_settings
+from LandmarkTrainingLib.core.training.learner import Learner, landmark_network, network_options
 from toy_heads import NAMES
 from toy_training import SLICES, TINY, one_batch
 

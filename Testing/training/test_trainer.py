@@ -10,11 +10,11 @@ import torch
 
 from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError, UsageError
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.learning.checkpoints import load_checkpoint, save_checkpoint
-from LandmarkTrainingLib.core.learning.learner import warmed_average
-from LandmarkTrainingLib.core.learning.trainer import best_network, choose_training_device
-from LandmarkTrainingLib.core.learning.trainer import train as train_on_slices
+from LandmarkTrainingLib.core.runs.checkpoints import load_checkpoint, save_checkpoint
 from LandmarkTrainingLib.core.runs.run_folder import RunFolder
+from LandmarkTrainingLib.core.training.learner import warmed_average
+from LandmarkTrainingLib.core.training.trainer import best_network, choose_training_device
+from LandmarkTrainingLib.core.training.trainer import train as train_on_slices
 from toy_heads import NAMES
 from toy_training import SLICES, TINY, SameBatch, errors_of, one_batch, toy_data
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.dataset import write_dataset
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.protocols import load_protocol
+from AutoVolumeCalibrationLib.core.storage.dataset import write_dataset
 from labelled_studies import spot_study
 from LandmarkTrainingLib.core.config import TrainingConfig
-from LandmarkTrainingLib.core.runs import training_data
-from LandmarkTrainingLib.core.runs.training_data import DataFolders, load_training_data
 from LandmarkTrainingLib.core.simulator.volume_heads import VolumeHead
 from LandmarkTrainingLib.core.slices.study_source import StudySource
+from LandmarkTrainingLib.core.training import training_data
+from LandmarkTrainingLib.core.training.training_data import DataFolders, load_training_data
 from toy_heads import toy_heads
 
 CONSTELLATION = load_protocol("BrainAcPc").constellation

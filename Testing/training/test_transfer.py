@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.networks import build_network
-from LandmarkTrainingLib.core.learning.freezing import freeze, hold_frozen_norms, unfreeze
-from LandmarkTrainingLib.core.learning.landmark_axes import LandmarkAxis, LandmarkChange, landmark_axes
-from LandmarkTrainingLib.core.learning.transfer import transfer_weights
+from AutoVolumeCalibrationLib.core.networks.registry import build_network
+from LandmarkTrainingLib.core.training.freezing import freeze, hold_frozen_norms, unfreeze
+from LandmarkTrainingLib.core.training.landmark_axes import LandmarkAxis, LandmarkChange, landmark_axes
+from LandmarkTrainingLib.core.training.transfer import transfer_weights
 
 BRAIN, KNEE = ("AC", "PC", "GENU", "VERTEX"), ("TIBIA", "PC", "AC", "PATELLA", "FEMUR")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.heatmaps import render_targets
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.datasets.xray_benchmarks import LabelledImage
 from LandmarkTrainingLib.core.slices.targets import target_settings

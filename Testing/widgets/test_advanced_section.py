@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.resources import resource_path
-from AutoVolumeCalibrationLib.core.user_models import CurrentModel, write_current
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.models.store import CurrentModel, write_current
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 

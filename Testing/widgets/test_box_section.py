@@ -7,7 +7,7 @@ import pytest
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
-from AutoVolumeCalibrationLib.core.box_margins import proposed_margins_mm  # noqa: E402
+from AutoVolumeCalibrationLib.core.planning.margins import proposed_margins_mm  # noqa: E402
 
 
 def draw_box(panel, *, move_mm=(0, 0, 0), grow_mm=(0, 0, 0)) -> None:
@@ -141,7 +141,7 @@ def test_a_damaged_protocol_file_is_refused_and_the_choice_stays(planned, tmp_pa
 def test_one_of_several_boxes_is_chosen(planned, tmp_path):
     import json
 
-    from AutoVolumeCalibrationLib.core.resources import resource_path
+    from AutoVolumeCalibrationLib.core.files.resources import resource_path
 
     data = json.loads(resource_path("Protocols", "BrainAcPc.json").read_text(encoding="utf-8"))
     second = {**data["boxes"][0], "name": "Thin", "title": "Thin slices", "slice_thickness_mm": 1}

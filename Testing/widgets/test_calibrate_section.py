@@ -156,7 +156,7 @@ def test_by_hand_three_points_place_the_head(panel, monkeypatch):
 
 
 def test_the_bundled_model_runs_in_the_panel(panel):
-    from AutoVolumeCalibrationLib.core.resources import resource_path
+    from AutoVolumeCalibrationLib.core.files.resources import resource_path
     from AutoVolumeCalibrationLib.widgets.finding import find_landmarks
 
     panel.panel.calibrate.find = find_landmarks

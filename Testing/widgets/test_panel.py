@@ -116,7 +116,7 @@ def test_what_the_console_plans_is_shown_and_can_be_undone(planned):
     engine, before = CalibrationEngine(planned.app.scene), planned.calibration
     (study,) = engine.studies()
     moved = [mark.corrected(mark.position_mm + [0, 0, 9]) for mark in before.landmarks if mark.name == "AC"]
-    from AutoVolumeCalibrationLib.core.pipeline import refit
+    from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 
     engine.show(study, refit(before, moved))
     planned.settle()
@@ -128,8 +128,8 @@ def test_what_the_console_plans_is_shown_and_can_be_undone(planned):
 
 
 def test_a_first_plan_from_the_console_is_shown(panel):
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from AutoVolumeCalibrationLib.core.typical_head import plan_by_hand
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.workflow.manual_planning import plan_by_hand
     from calibrations import scout_stacks
 
     panel.load()
@@ -140,7 +140,7 @@ def test_a_first_plan_from_the_console_is_shown(panel):
 
 
 def test_the_console_snippet_of_the_user_guide_runs_and_the_panel_shows_its_plan(panel, capsys):
-    from AutoVolumeCalibrationLib.core.resources import resource_path
+    from AutoVolumeCalibrationLib.core.files.resources import resource_path
 
     guide = (MODULE.parents[1] / "docs" / "user_guide.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
@@ -153,7 +153,7 @@ def test_the_console_snippet_of_the_user_guide_runs_and_the_panel_shows_its_plan
 
 
 def test_the_results_are_exported_as_the_command_line_writes_them(planned, tmp_path):
-    from AutoVolumeCalibrationLib.core.results import read_results
+    from AutoVolumeCalibrationLib.core.storage.results import read_results
 
     folder = tmp_path / "results"
     folder.mkdir()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError
-from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
+from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 

@@ -21,7 +21,7 @@ def real_window(stand_in, tmp_path, monkeypatch):
 
 
 def test_cases_become_a_model_that_is_used_only_if_it_is_better(real_window, tmp_path, caplog):
-    from AutoVolumeCalibrationLib.core.user_models import default_model_name
+    from AutoVolumeCalibrationLib.core.models.store import default_model_name
     from data_sets import brain_study, write_set
 
     window, ui = real_window, real_window.ui
@@ -86,7 +86,7 @@ def test_a_comparison_is_shown_with_its_intervals(stand_in):
 
 
 def test_the_short_names_are_those_of_all_measures(stand_in):
-    from LandmarkTrainingLib.core.measuring.case_measures import MEASURES
+    from LandmarkTrainingLib.core.evaluation.case_measures import MEASURES
     from LandmarkTrainingLib.widgets.core_engine import _TITLES
 
     assert list(_TITLES) == list(MEASURES)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.dataset import study_names
+from AutoVolumeCalibrationLib.core.storage.dataset import study_names
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
@@ -48,7 +48,7 @@ def test_a_corrected_study_is_added_and_told_in_words(planned, tmp_path):
 
 
 def test_the_written_landmarks_are_those_in_the_scene(planned, tmp_path):
-    from AutoVolumeCalibrationLib.core.markups_json import read_landmarks
+    from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks
 
     planned.move("AC", [0, 4, 0])
     add(planned, tmp_path)

@@ -12,7 +12,10 @@ import pytest
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
 from AutoVolumeCalibrationLib.core.errors import InputError  # noqa: E402
-from LandmarkTrainingLib.core.datasets.findings import Finding, report  # noqa: E402
+from LandmarkTrainingLib.core.datasets.findings import (  # noqa: E402
+    Finding,  # noqa: E402
+    report,  # noqa: E402
+)
 from LandmarkTrainingLib.core.runs.run_process import is_running  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]

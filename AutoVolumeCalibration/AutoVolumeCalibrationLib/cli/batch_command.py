@@ -24,7 +24,7 @@ from .planning_commands import (
 )
 
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.calibration import Check
+    from ..core.planning.checks import Check
 
 SUMMARY = "batch.csv"
 
@@ -65,8 +65,8 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_batch(arguments: argparse.Namespace) -> int:
     """``autovolume batch``; 0 where every study was planned, else the lowest code of a study that was not."""
-    from AutoVolumeCalibrationLib.core.errors import Cancelled
-    from AutoVolumeCalibrationLib.core.whole_files import write_text
+    from ..core.errors import Cancelled
+    from ..core.files.atomic_write import write_text
 
     choose_protocol(arguments)
     studies = list_studies(arguments.studies, arguments.output)
@@ -96,7 +96,7 @@ def list_studies(source: Path, output: Path) -> list[Study]:
     Raises:
         InputError: there are none, the manifest cannot be read, or two studies share a name.
     """
-    from AutoVolumeCalibrationLib.core.errors import InputError
+    from ..core.errors import InputError
 
     if source.is_dir():
         folders = [path for path in sorted(source.iterdir()) if path.is_dir() and not path.name.startswith(".")]
@@ -135,8 +135,8 @@ def _earlier_outcomes(studies: Iterable[Study], arguments: argparse.Namespace) -
     Raises:
         UsageError: there are results, and no flag says what to do with them.
     """
-    from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-    from AutoVolumeCalibrationLib.core.results import CALIBRATION_FILE, read_results
+    from ..core.errors import InputError, UsageError
+    from ..core.storage.results import CALIBRATION_FILE, read_results
 
     done = [study.name for study in studies if (arguments.output / study.name / CALIBRATION_FILE).exists()]
     if done and not (arguments.resume or arguments.overwrite):
@@ -166,7 +166,7 @@ def _outcomes_of_workers(studies: Sequence[Study], arguments: argparse.Namespace
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
+    from ..core.errors import AutoVolumeError
 
     workers = min(arguments.workers, len(studies))
     threads = max(1, (os.cpu_count() or 1) // workers)
@@ -190,7 +190,7 @@ def _start_worker(threads: int) -> None:
 
 def _calibrate(study: Study, arguments: argparse.Namespace) -> Outcome:
     """One study; a failure is its outcome and does not end the batch."""
-    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
+    from ..core.errors import AutoVolumeError
 
     folder = arguments.output / study.name
     flags = argparse.Namespace(**{**vars(arguments), "scouts": study.scouts})

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.calibration import Calibration, Check
+    from AutoVolumeCalibrationLib.core.planning.checks import Check
+    from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 
 #: Exit code of a plan in which a check found an error.
 CHECK_ERROR_CODE = 5

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.landmarks import Landmark
-    from AutoVolumeCalibrationLib.core.markups_json import MarkupPoint
-    from AutoVolumeCalibrationLib.core.protocols import Protocol
+    from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+    from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+    from AutoVolumeCalibrationLib.core.storage.markups import MarkupPoint
 
 #: A point of a file that lies further than this from its prediction has been moved.
 MOVED_MM = 0.01
@@ -33,7 +33,7 @@ def placed_points(path: Path, protocol: Protocol) -> Corrections:
     Raises:
         InputError: the file cannot be read, or no point is a landmark of the protocol.
     """
-    from AutoVolumeCalibrationLib.core.landmarks import Landmark
+    from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 
     points, notes = _points_of(path, protocol)
     with_place = [point for point in points if point.position_mm is not None]
@@ -62,7 +62,7 @@ def changed_points(
     Raises:
         InputError: the file cannot be read, or no point is a landmark of the protocol.
     """
-    from AutoVolumeCalibrationLib.core.landmarks import Landmark
+    from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 
     points, notes = _points_of(path, protocol)
     found = {mark.name: mark for mark in predicted}
@@ -76,7 +76,7 @@ def _change(point: MarkupPoint, predicted: Landmark) -> Landmark | None:
     """The correction that ``point`` makes to its prediction, if any."""
     import numpy as np
 
-    from AutoVolumeCalibrationLib.core.landmarks import MISSING, Landmark
+    from AutoVolumeCalibrationLib.core.anatomy.landmark import MISSING, Landmark
 
     if point.position_mm is None:
         return Landmark(point.name) if predicted.status != MISSING else None
@@ -87,7 +87,7 @@ def _change(point: MarkupPoint, predicted: Landmark) -> Landmark | None:
 def _points_of(path: Path, protocol: Protocol) -> tuple[list[MarkupPoint], list[str]]:
     """The points that are landmarks of the protocol, and a note where the file holds others."""
     from AutoVolumeCalibrationLib.core.errors import InputError
-    from AutoVolumeCalibrationLib.core.markups_json import read_landmarks
+    from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks
 
     points = read_landmarks(path)
     names = protocol.constellation.names
@@ -105,7 +105,7 @@ def _points_of(path: Path, protocol: Protocol) -> tuple[list[MarkupPoint], list[
 
 def _is_prediction(point: MarkupPoint) -> bool:
     """Does the point's description, as we write it, call it a prediction?"""
-    from AutoVolumeCalibrationLib.core.landmarks import PREDICTED
+    from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED
 
     return f"[{PREDICTED}" in point.description
 

@@ -17,8 +17,8 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_models(_arguments: argparse.Namespace) -> int:
     """``autovolume models``."""
-    from AutoVolumeCalibrationLib.core.bundles import is_guided, list_models
-    from AutoVolumeCalibrationLib.core.user_models import default_model_name
+    from ..core.models.bundle import is_guided, list_models
+    from ..core.models.store import default_model_name
 
     default_name = default_model_name()
     for metadata in list_models():
@@ -30,7 +30,7 @@ def run_models(_arguments: argparse.Namespace) -> int:
 
 def run_protocols(_arguments: argparse.Namespace) -> int:
     """``autovolume protocols``."""
-    from AutoVolumeCalibrationLib.core.protocols import list_protocols
+    from ..core.anatomy.protocol_file import list_protocols
 
     for protocol in list_protocols():
         say(f"{protocol.name}: {protocol.title}")

@@ -15,15 +15,15 @@ from .console import ProgressLine, print_notes, print_plan
 from .corrections import Corrections, placed_points
 
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
-    from AutoVolumeCalibrationLib.core.calibration import Calibration
-    from AutoVolumeCalibrationLib.core.landmarks import Landmark
-    from AutoVolumeCalibrationLib.core.protocols import Protocol
-    from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+    from ..core.anatomy.landmark import Landmark
+    from ..core.anatomy.protocol import Protocol
+    from ..core.detection.landmark_model import LandmarkModel
+    from ..core.scouts.stack import ScoutStack
+    from ..core.workflow.calibration import Calibration
 
 DEFAULT_PROTOCOL = "BrainAcPc"
 
-#: As ``core.bundles`` has them; the core is imported only once a command runs.
+#: As ``core.models.bundle`` has them; the core is imported only once a command runs.
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 #: File name -> what writes it, given the calibration and a path.
@@ -84,7 +84,8 @@ def run_check(arguments: argparse.Namespace) -> int:
 
 def choose_protocol(arguments: argparse.Namespace) -> Protocol:
     """The protocol that the flags name; ProtocolError where it is damaged or has no such box."""
-    from AutoVolumeCalibrationLib.core.protocols import box_rule, load_protocol
+    from ..core.anatomy.protocol import box_rule
+    from ..core.anatomy.protocol_file import load_protocol
 
     protocol = load_protocol(arguments.protocol)
     box_rule(protocol, arguments.box)
@@ -102,8 +103,8 @@ def plan_scouts(
     Raises:
         AutoVolumeError: naming the scouts or the model.
     """
-    from AutoVolumeCalibrationLib.core.bundles import load_model
-    from AutoVolumeCalibrationLib.core.readers import read_scouts
+    from ..core.models.bundle import load_model
+    from ..core.scouts.reader import read_scouts
 
     scouts = arguments.scouts
     with naming(str(scouts[0]) if len(scouts) == 1 else f"{scouts[0]} and {len(scouts) - 1} more"):
@@ -122,12 +123,12 @@ def plan_scouts(
 
 def choose_drawings(folder: Path, scene: bool = False) -> Drawings:
     """What to draw into ``folder``: the picture, and the scene if wanted or there already, lest it show an old plan."""
-    from AutoVolumeCalibrationLib.core.overview import draw_overview
-    from AutoVolumeCalibrationLib.core.results import OVERVIEW_FILE, SCENE_FILE
+    from ..core.report.overview import draw_overview
+    from ..core.storage.results import OVERVIEW_FILE, SCENE_FILE
 
     if not scene and not (folder / SCENE_FILE).exists():
         return {OVERVIEW_FILE: draw_overview}
-    from AutoVolumeCalibrationLib.mrml.scene_file import save_scene
+    from ..mrml.scene_file import save_scene
 
     return {OVERVIEW_FILE: draw_overview, SCENE_FILE: save_scene}
 
@@ -136,7 +137,7 @@ def write_plan(
     calibration: Calibration, folder: Path, sources: Sequence[Path | str], drawings: Drawings, study: str = ""
 ) -> None:
     """The files of a plan, all or none; they replace those in ``folder``."""
-    from AutoVolumeCalibrationLib.core.results import write_results
+    from ..core.storage.results import write_results
 
     write_results(calibration, folder, overwrite=True, sources=sources, study=study, drawings=drawings)
 
@@ -148,7 +149,8 @@ def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
     Raises:
         UsageError: it cannot be made or written, or holds results and ``overwrite`` is False.
     """
-    from AutoVolumeCalibrationLib.core.results import RESULT_FILES, SCENE_FILE, require_place
+    from ..core.files.output_folder import require_place
+    from ..core.storage.results import RESULT_FILES, SCENE_FILE
 
     made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
@@ -163,7 +165,7 @@ def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
 
 def _require_text(paths: Sequence[str]) -> None:
     """Raise InputError for a path whose bytes are no text, as old file systems have: JSON cannot name it."""
-    from AutoVolumeCalibrationLib.core.errors import InputError
+    from ..core.errors import InputError
 
     for path in paths:
         try:
@@ -182,7 +184,7 @@ def _find_and_plan(
     placed: Sequence[Landmark],
     progress: Callable[[str], None],
 ) -> Calibration:
-    from AutoVolumeCalibrationLib.core.pipeline import calibrate
+    from ..core.workflow.pipeline import calibrate
 
     with device_failures(model):
         return calibrate(stacks, protocol, model, box=box, corrections=placed, progress=telling(progress))
@@ -196,7 +198,7 @@ def telling(progress: Callable[[str], None]) -> Callable[[float], None]:
 @contextmanager
 def device_failures(model: LandmarkModel) -> Iterator[None]:
     """Torch's own errors as ours: no memory left on the device, or nothing there for an operation."""
-    from AutoVolumeCalibrationLib.core.errors import ModelError
+    from ..core.errors import ModelError
 
     try:
         yield
@@ -209,7 +211,7 @@ def device_failures(model: LandmarkModel) -> Iterator[None]:
 @contextmanager
 def naming(source: str) -> Iterator[None]:
     """Name ``source`` in errors about the input that do not say where it came from."""
-    from AutoVolumeCalibrationLib.core.errors import InputError
+    from ..core.errors import InputError
 
     try:
         yield

@@ -14,8 +14,8 @@ from .corrections import changed_points
 from .planning_commands import DEVICES, choose_drawings, device_failures, naming, telling, with_total, write_plan
 
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.calibration import Calibration
-    from AutoVolumeCalibrationLib.core.landmarks import Landmark
+    from ..core.anatomy.landmark import Landmark
+    from ..core.workflow.calibration import Calibration
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -37,11 +37,11 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_refit(arguments: argparse.Namespace) -> int:
     """``autovolume refit``."""
-    from AutoVolumeCalibrationLib.core.errors import InputError
-    from AutoVolumeCalibrationLib.core.pipeline import plan_from_landmarks
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from AutoVolumeCalibrationLib.core.readers import read_scouts
-    from AutoVolumeCalibrationLib.core.results import read_results
+    from ..core.anatomy.protocol_file import load_protocol
+    from ..core.errors import InputError
+    from ..core.scouts.reader import read_scouts
+    from ..core.storage.results import read_results
+    from ..core.workflow.pipeline import plan_from_landmarks
 
     _require_repredict(arguments)
     saved = read_results(arguments.folder)
@@ -74,7 +74,7 @@ def run_refit(arguments: argparse.Namespace) -> int:
 
 def _require_repredict(arguments: argparse.Namespace) -> None:
     """Raise UsageError where a flag asks for what only a new prediction needs."""
-    from AutoVolumeCalibrationLib.core.errors import UsageError
+    from ..core.errors import UsageError
 
     for flag in ("model", "device"):
         if getattr(arguments, flag) and not arguments.repredict:
@@ -85,8 +85,8 @@ def _repredicted(
     calibration: Calibration, corrections: Sequence[Landmark], arguments: argparse.Namespace
 ) -> Calibration:
     """The plan with all points that no person placed found anew, the placed ones telling how the head lies."""
-    from AutoVolumeCalibrationLib.core.bundles import load_model, model_used_before
-    from AutoVolumeCalibrationLib.core.pipeline import repredict
+    from ..core.models.bundle import load_model, model_used_before
+    from ..core.workflow.pipeline import repredict
 
     with ProgressLine() as progress, naming(str(arguments.folder)):
         started = time.perf_counter()

@@ -6,8 +6,8 @@ import numpy as np
 import slicer
 import slicer.util
 
-from ..core.boxes import OrientedBox
 from ..core.errors import InputError
+from ..core.geometry.oriented_box import OrientedBox
 from .transforms import parent_to_world
 
 #: Name of the protocol's box that the ROI shows.

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import slicer
 
-from ..core import pipeline
-from ..core.bundles import load_model, model_used_before
-from ..core.calibration import Calibration
+from ..core.anatomy.landmark import CORRECTED, MISSING, Landmark
+from ..core.anatomy.protocol import box_rule
+from ..core.anatomy.protocol_file import load_protocol
 from ..core.errors import AutoVolumeError, InputError
-from ..core.landmarks import CORRECTED, MISSING, Landmark
-from ..core.prescription import prescribe
-from ..core.protocols import box_rule, load_protocol
-from ..core.readers import read_scouts
-from ..core.scouts import ScoutStack
+from ..core.models.bundle import load_model, model_used_before
+from ..core.planning.prescription import prescribe
+from ..core.scouts.reader import read_scouts
+from ..core.scouts.stack import ScoutStack
+from ..core.workflow import pipeline
+from ..core.workflow.calibration import Calibration
 from .box_node import box_from_node
 from .correction_observer import CorrectionObserver, Schedule
 from .landmark_nodes import landmarks_from_node, restore_prediction, wants_refit

@@ -18,14 +18,14 @@ import numpy as np
 import slicer
 import vtk
 
-from ..core.calibration import Calibration
-from ..core.checks import CLEAR_CONFIDENCE
-from ..core.coordinates import swap_ras_lps
+from ..core.anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..core.errors import InputError
-from ..core.landmarks import CORRECTED, MISSING, Landmark
-from ..core.markups_json import landmark_description
-from ..core.overview_style import confidence_colour
-from ..core.scanner_terms import side_text
+from ..core.geometry.coordinates import swap_ras_lps
+from ..core.planning.checks import CLEAR_CONFIDENCE
+from ..core.planning.scanner_conventions import side_text
+from ..core.report.style import confidence_colour
+from ..core.storage.markups import landmark_description
+from ..core.workflow.calibration import Calibration
 
 RECORD_ATTRIBUTE = "AutoVolume.Landmarks"
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.calibration import Calibration
-from ..core.json_files import json_text
-from ..core.whole_files import write_text
+from ..core.files.atomic_write import write_text
+from ..core.files.json_files import json_text
+from ..core.workflow.calibration import Calibration
 from .study_nodes import Study
 from .study_state import PROTOCOL_CONTENT
 

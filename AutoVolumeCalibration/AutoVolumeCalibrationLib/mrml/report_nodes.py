@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import slicer
 import vtk
 
-from ..core.calibration import Check
-from ..core.prescription import Prescription
+from ..core.planning.checks import Check
+from ..core.planning.prescription import Prescription
 
 COLUMNS = ("Check", "Level", "Message")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ..core.calibration import Calibration
 from ..core.errors import InputError, UsageError
-from ..core.whole_files import replacing
+from ..core.files.atomic_write import replacing
+from ..core.workflow.calibration import Calibration
 
 if TYPE_CHECKING:
     import slicer

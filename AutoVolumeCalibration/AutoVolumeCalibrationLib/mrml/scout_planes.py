@@ -7,9 +7,9 @@ import slicer
 import slicer.util
 import vtk
 
-from ..core.coordinates import PLANES
-from ..core.scouts import plane_of
-from ..core.volume_scouts import is_volume
+from ..core.geometry.coordinates import PLANES
+from ..core.scouts.stack import plane_of
+from ..core.scouts.volume import is_volume
 from .transforms import parent_to_world
 
 

@@ -10,12 +10,11 @@ import slicer
 import slicer.util
 import vtk
 
-from ..core.coordinates import unit
 from ..core.errors import AutoVolumeError, InputError
-from ..core.image_checks import finite_pixels
-from ..core.reslice import Volume
-from ..core.scouts import ScoutSlice, ScoutStack, group_into_stacks, is_even
-from ..core.volume_scouts import cut_volume, is_volume, stack_from_volume
+from ..core.geometry.coordinates import unit
+from ..core.scouts.stack import ScoutSlice, ScoutStack, group_into_stacks, is_even
+from ..core.scouts.validation import finite_pixels
+from ..core.scouts.volume import Volume, cut_volume, is_volume, stack_from_volume
 from .transforms import parent_to_world
 
 #: What a volume node does not know by itself is kept in these attributes.

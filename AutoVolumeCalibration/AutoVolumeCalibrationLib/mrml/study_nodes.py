@@ -8,7 +8,7 @@ from itertools import count
 
 import slicer
 
-from ..core.calibration import Calibration
+from ..core.workflow.calibration import Calibration
 from .box_node import write_box
 from .landmark_nodes import write_landmarks
 from .report_nodes import write_checks, write_prescription

@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.anatomy import constellation_from_dict
-from ..core.calibration import Calibration
+from ..core.anatomy.constellation import constellation_from_dict
+from ..core.anatomy.protocol import Protocol
+from ..core.anatomy.protocol_file import load_protocol, protocol_from_dict
 from ..core.errors import AutoVolumeError, InputError, ProtocolError
-from ..core.json_files import read_json
-from ..core.pipeline import plan_from_landmarks
-from ..core.protocol_by_example import constellation_to_dict
-from ..core.protocols import Protocol, load_protocol, protocol_from_dict
-from ..core.resources import resource_path
-from ..core.results import SavedCalibration, calibration_to_dict, saved_from_dict
-from ..core.scouts import ScoutStack
+from ..core.files.json_files import read_json
+from ..core.files.resources import resource_path
+from ..core.planning.protocol_editing import constellation_to_dict
+from ..core.scouts.stack import ScoutStack
+from ..core.storage.results import SavedCalibration, calibration_to_dict, saved_from_dict
+from ..core.workflow.calibration import Calibration
+from ..core.workflow.pipeline import plan_from_landmarks
 from .study_nodes import Study
 
 #: Parameters of the study's node.

@@ -7,9 +7,9 @@ from pathlib import Path
 import qt
 from slicer.i18n import tr as _
 
-from ..core.bundles import DEVICES
 from ..core.errors import ModelError
-from ..core.user_models import default_model_name, model_folders
+from ..core.models.bundle import DEVICES
+from ..core.models.store import default_model_name, model_folders
 from . import dependencies
 from .current_study import CurrentStudy
 from .finding import Settings

@@ -8,16 +8,17 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
-from ..core.box_margins import ADJUSTED, coverage_text, margins_mm, plan_coverage, proposed_margins_mm
-from ..core.boxes import FACES
-from ..core.calibration import Calibration
-from ..core.coordinates import rotation_angles_deg
+from ..core.anatomy.protocol import Protocol, box_rule
+from ..core.anatomy.protocol_file import load_protocol
 from ..core.errors import ProtocolError
-from ..core.json_files import read_json
-from ..core.protocol_by_example import save_by_example
-from ..core.protocols import Protocol, box_rule, load_protocol
-from ..core.resources import resource_path
-from ..core.whole_files import write_text
+from ..core.files.atomic_write import write_text
+from ..core.files.json_files import read_json
+from ..core.files.resources import resource_path
+from ..core.geometry.coordinates import rotation_angles_deg
+from ..core.geometry.oriented_box import FACES
+from ..core.planning.margins import coverage_text, margins_mm, plan_coverage, proposed_margins_mm
+from ..core.planning.protocol_editing import ADJUSTED, save_by_example
+from ..core.workflow.calibration import Calibration
 from .availability import allow
 from .current_study import CurrentStudy
 from .messages import errors_shown

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from slicer.i18n import tr as _
 
-from ..core.calibration import Calibration
-from ..core.landmarks import MISSING, Landmark
-from ..core.typical_head import plan_by_hand
+from ..core.anatomy.landmark import MISSING, Landmark
+from ..core.workflow.calibration import Calibration
+from ..core.workflow.manual_planning import plan_by_hand
 from ..mrml.scouts_from_nodes import stacks_from_volume_nodes
 from ..mrml.study_nodes import Study
 from . import dependencies

@@ -6,8 +6,8 @@ from html import escape
 
 from slicer.i18n import tr as _
 
-from ..core.calibration import ERROR, OK, WARNING, Check
-from ..core.overview_style import LEVEL_COLOURS
+from ..core.planning.checks import ERROR, OK, WARNING, Check
+from ..core.report.style import LEVEL_COLOURS
 from .current_study import CurrentStudy
 
 _NO_PLAN_COLOR = "#808080"

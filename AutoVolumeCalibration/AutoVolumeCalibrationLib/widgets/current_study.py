@@ -9,12 +9,14 @@ from pathlib import Path
 
 import vtk
 
-from ..core import box_margins, pipeline, typical_head
-from ..core.boxes import OrientedBox
-from ..core.calibration import Calibration
+from ..core.anatomy.landmark import CORRECTED, MISSING, Landmark
+from ..core.anatomy.protocol import Protocol
 from ..core.errors import AutoVolumeError
-from ..core.landmarks import CORRECTED, MISSING, Landmark
-from ..core.protocols import Protocol
+from ..core.geometry.oriented_box import OrientedBox
+from ..core.planning import protocol_editing
+from ..core.workflow import manual_planning as typical_head
+from ..core.workflow import pipeline
+from ..core.workflow.calibration import Calibration
 from ..mrml.box_node import box_from_node
 from ..mrml.correction_observer import CorrectionObserver, Schedule
 from ..mrml.engine import CalibrationEngine
@@ -150,7 +152,7 @@ class CurrentStudy:
     def set_margins(self, margins_mm: Mapping[str, float]) -> None:
         """Other margins of some faces, in a protocol of this study's own."""
         box = self.calibration.box.name
-        protocol = box_margins.with_margins(self.calibration.protocol, box, margins_mm, self._new_folder())
+        protocol = protocol_editing.with_margins(self.calibration.protocol, box, margins_mm, self._new_folder())
         self.show(self._planned(protocol, box))
 
     def follow(self) -> None:
@@ -253,7 +255,7 @@ class CurrentStudy:
     def _take_over(self, drawn: OrientedBox) -> None:
         """Make the drawn box the study's own rule, so that it stays where it is in the anatomy."""
         calibration = self.calibration
-        protocol = box_margins.with_box(calibration.protocol, calibration, drawn, self._new_folder())
+        protocol = protocol_editing.with_box(calibration.protocol, calibration, drawn, self._new_folder())
         planned = self._planned(protocol, drawn.name)
         self._write(planned)
         self._record(planned)

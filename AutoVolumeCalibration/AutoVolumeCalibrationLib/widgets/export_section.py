@@ -12,11 +12,11 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from ..core.calibration import Calibration
-from ..core.dataset import add_study, decided_by_person, study_names
-from ..core.overview import draw_overview
-from ..core.resources import resource_path
-from ..core.results import OVERVIEW_FILE, RESULT_FILES, SCENE_FILE, write_results
+from ..core.files.resources import resource_path
+from ..core.report.overview import draw_overview
+from ..core.storage.dataset import add_study, decided_by_person, study_names
+from ..core.storage.results import OVERVIEW_FILE, RESULT_FILES, SCENE_FILE, write_results
+from ..core.workflow.calibration import Calibration
 from ..mrml.scene_file import save_scene
 from . import dependencies
 from .availability import allow

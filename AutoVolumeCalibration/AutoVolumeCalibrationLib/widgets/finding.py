@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..core.calibration import Calibration
+from ..core.anatomy.landmark import Landmark
+from ..core.anatomy.protocol import Protocol
 from ..core.errors import ModelError
-from ..core.landmarks import Landmark
-from ..core.protocols import Protocol
-from ..core.scouts import ScoutStack
+from ..core.scouts.stack import ScoutStack
+from ..core.workflow.calibration import Calibration
 from .background import IsCancelled, Progress
 
 if TYPE_CHECKING:
-    from ..core.bundles import LandmarkModel
+    from ..core.detection.landmark_model import LandmarkModel
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def find_landmarks(
         AutoVolumeError: one line for the user.
         Cancelled: where ``cancelled`` says so.
     """
-    from ..core.bundles import load_model
-    from ..core.pipeline import calibrate
+    from ..core.models.bundle import load_model
+    from ..core.workflow.pipeline import calibrate
 
     model = load_model(settings.model, settings.device)
     with _device_failures(model):
@@ -73,8 +73,8 @@ def predict_the_rest(
         AutoVolumeError: one line for the user.
         Cancelled: where ``cancelled`` says so.
     """
-    from ..core.bundles import load_model
-    from ..core.pipeline import repredict
+    from ..core.models.bundle import load_model
+    from ..core.workflow.pipeline import repredict
 
     model = load_model(settings.model, settings.device)
     with _device_failures(model):

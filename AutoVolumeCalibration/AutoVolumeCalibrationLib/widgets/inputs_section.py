@@ -7,9 +7,9 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from ..core.coordinates import PLANES
 from ..core.errors import AutoVolumeError
-from ..core.readers import read_scouts
+from ..core.geometry.coordinates import PLANES
+from ..core.scouts.reader import read_scouts
 from ..mrml.correction_observer import Schedule
 from ..mrml.scout_planes import missing_planes, planes_of_node
 from ..mrml.study_nodes import MODULE_NAME, Study

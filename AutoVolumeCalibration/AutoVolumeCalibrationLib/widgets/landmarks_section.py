@@ -9,11 +9,11 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
-from ..core.calibration import Calibration
-from ..core.landmarks import CORRECTED, MISSING, PREDICTED, Landmark
-from ..core.overview_style import CORRECTED_MARK, GREY, OUTLIER, confidence_colour
-from ..core.typical_head import is_by_hand
-from ..core.user_models import model_folders
+from ..core.anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
+from ..core.models.store import model_folders
+from ..core.report.style import CORRECTED_MARK, GREY, OUTLIER, confidence_colour
+from ..core.workflow.calibration import Calibration
+from ..core.workflow.manual_planning import is_by_hand
 from ..mrml.landmark_nodes import DOUBTFUL_CONFIDENCE
 from ..mrml.study_nodes import Study
 from . import dependencies, slice_views

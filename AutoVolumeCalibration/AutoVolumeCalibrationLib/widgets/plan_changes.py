@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.boxes import OrientedBox
-from ..core.calibration import Calibration
-from ..core.landmarks import CORRECTED, Landmark
+from ..core.anatomy.landmark import CORRECTED, Landmark
+from ..core.geometry.oriented_box import OrientedBox
+from ..core.workflow.calibration import Calibration
 
 #: A box that a person moved lies or turns by more than this off the planned one (mm, direction cosines).
 DRAWN_MM, DRAWN_AXES = 1e-3, 1e-6

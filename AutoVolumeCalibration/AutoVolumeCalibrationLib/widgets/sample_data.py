@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..core.bundles import sha256_of
-from ..core.coordinates import PLANES
-from ..core.resources import resource_path
+from ..core.files.resources import resource_path
+from ..core.geometry.coordinates import PLANES
+from ..core.models.bundle import sha256_of
 
 CATEGORY = "Auto Volume Calibration"
 SAMPLE = "ColinScouts"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import qt
 from slicer.i18n import tr as _
 
-from ..core.prescription import Prescription
+from ..core.planning.prescription import Prescription
 from .availability import allow
 from .current_study import CurrentStudy
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 
-from ..core.coordinates import PLANES
+from ..core.geometry.coordinates import PLANES
 from ..mrml.scout_planes import planes_of_node
 from ..mrml.study_nodes import Study
 

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from LandmarkTrainingLib.cli import (
+from . import (
     compare_commands,
     coverage_commands,
     crossvalidate_commands,
@@ -20,11 +20,10 @@ from LandmarkTrainingLib.cli import (
     training_commands,
     xray_commands,
 )
-
 from .run_arguments import at_least
 
 if TYPE_CHECKING:
-    from LandmarkTrainingLib.core.measuring.baselines import Template
+    from ..core.evaluation.baselines import Template
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -85,7 +84,7 @@ def _register_evaluate(commands: argparse._SubParsersAction) -> None:
 
 def run_anatomy(arguments: argparse.Namespace) -> int:
     """``autovolume anatomy``."""
-    from LandmarkTrainingLib.core.known_heads.constellation import update_anatomy
+    from ..core.reference_heads.constellation import update_anatomy
 
     update_anatomy(arguments.update, arguments.labels)
     print(f"measured {arguments.update}")
@@ -94,10 +93,11 @@ def run_anatomy(arguments: argparse.Namespace) -> int:
 
 def run_render(arguments: argparse.Namespace) -> int:
     """``autovolume render``."""
-    from AutoVolumeCalibrationLib.core.dataset import write_dataset
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
-    from LandmarkTrainingLib.core.known_heads import rendering
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
+    from AutoVolumeCalibrationLib.core.storage.dataset import write_dataset
+
+    from ..core.simulator import study_rendering as rendering
 
     constellation = load_protocol("BrainAcPc").constellation
     geometry = ScoutGeometry(slices=arguments.slices)
@@ -116,15 +116,15 @@ def run_render(arguments: argparse.Namespace) -> int:
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
     """``autovolume evaluate``."""
-    from AutoVolumeCalibrationLib.core.bundles import load_model
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from AutoVolumeCalibrationLib.core.results import require_place
-    from AutoVolumeCalibrationLib.core.whole_files import write_text
-    from LandmarkTrainingLib.core.known_heads.heads import list_heads
-    from LandmarkTrainingLib.core.measuring import evaluation, methods
-    from LandmarkTrainingLib.core.measuring.evaluation_report import report
-    from LandmarkTrainingLib.core.measuring.evaluation_summary import measured_errors
-    from LandmarkTrainingLib.core.runs.bundle_export import record_measurement
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+    from AutoVolumeCalibrationLib.core.files.output_folder import require_place
+    from AutoVolumeCalibrationLib.core.models.bundle import load_model
+
+    from ..core.evaluation import evaluation, methods
+    from ..core.evaluation.evaluation_report import measured_errors, report
+    from ..core.reference_heads.heads import list_heads
+    from ..core.training.bundle_export import record_measurement
 
     protocol = load_protocol(arguments.protocol)
     model = load_model(arguments.model, arguments.device)
@@ -150,8 +150,9 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
 def _template(arguments: argparse.Namespace) -> Template:
     from AutoVolumeCalibrationLib.core.errors import UsageError
-    from LandmarkTrainingLib.core.known_heads.heads import list_heads
-    from LandmarkTrainingLib.core.measuring.baselines import Template
+
+    from ..core.evaluation.baselines import Template
+    from ..core.reference_heads.heads import list_heads
 
     heads = {head.id: head for head in list_heads(arguments.data, "train")}
     if arguments.template not in heads:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from .run_arguments import at_least
 
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.protocols import Protocol
-    from LandmarkTrainingLib.core.comparing.comparison_run import Contestants
-    from LandmarkTrainingLib.core.comparing.model_comparison import Comparison
+    from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+
+    from ..core.experiments.comparison_run import Contestants
+    from ..core.experiments.model_comparison import Comparison
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -44,9 +45,10 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_compare(arguments: argparse.Namespace) -> int:
     """``autovolume compare``."""
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from LandmarkTrainingLib.core.comparing.comparison_report import markdown, write_comparison
-    from LandmarkTrainingLib.core.comparing.comparison_run import compare_on_dataset, load_contestants
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+
+    from ..core.experiments.comparison_report import markdown, write_comparison
+    from ..core.experiments.comparison_run import compare_on_dataset, load_contestants
 
     protocol = load_protocol(arguments.protocol)
     contestants = load_contestants(arguments.models, protocol, arguments.device)
@@ -62,9 +64,10 @@ def run_compare(arguments: argparse.Namespace) -> int:
 
 def _compare_on_heads(contestants: Contestants, protocol: Protocol, arguments: argparse.Namespace) -> Comparison:
     from AutoVolumeCalibrationLib.core.errors import UsageError
-    from LandmarkTrainingLib.core.comparing.comparison_run import compare_on_heads
-    from LandmarkTrainingLib.core.known_heads.heads import list_heads
-    from LandmarkTrainingLib.core.measuring.evaluation import GEOMETRIES, Conditions
+
+    from ..core.evaluation.evaluation import GEOMETRIES, Conditions
+    from ..core.experiments.comparison_run import compare_on_heads
+    from ..core.reference_heads.heads import list_heads
 
     heads = {head.id: head for head in list_heads(arguments.data, "validation")}
     unknown = sorted(set(arguments.heads or ()) - set(heads))
@@ -84,7 +87,7 @@ def _compare_on_heads(contestants: Contestants, protocol: Protocol, arguments: a
 
 def run_promote(arguments: argparse.Namespace) -> int:
     """``autovolume promote``."""
-    from LandmarkTrainingLib.core.comparing.promotion import promote
+    from ..core.experiments.promotion import promote
 
     folder = promote(arguments.bundle, arguments.comparison)
     print(f"{folder.name} is the default model now: {folder}")
@@ -93,7 +96,7 @@ def run_promote(arguments: argparse.Namespace) -> int:
 
 def run_roll_back(_arguments: argparse.Namespace) -> int:
     """``autovolume roll-back``."""
-    from LandmarkTrainingLib.core.comparing.promotion import roll_back
+    from ..core.experiments.promotion import roll_back
 
     print(f"{roll_back()} is the default model again")
     return 0

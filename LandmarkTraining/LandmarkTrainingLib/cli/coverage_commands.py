@@ -27,18 +27,21 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_coverage(arguments: argparse.Namespace) -> int:
     """``autovolume coverage``."""
-    from AutoVolumeCalibrationLib.core.bundles import load_model
-    from AutoVolumeCalibrationLib.core.coverage import coverage_of
-    from AutoVolumeCalibrationLib.core.protocols import box_rule, load_protocol
-    from AutoVolumeCalibrationLib.core.results import require_place
-    from AutoVolumeCalibrationLib.core.whole_files import write_text
-    from LandmarkTrainingLib.core.known_heads.heads import list_heads
-    from LandmarkTrainingLib.core.measuring import coverage_calibration, coverage_report
-    from LandmarkTrainingLib.core.measuring.case_log import read_case_log
-    from LandmarkTrainingLib.core.measuring.coverage_studies import simulated_cases
-    from LandmarkTrainingLib.core.measuring.methods import model_name
-    from LandmarkTrainingLib.core.runs.bundle_export import record_coverage
-    from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads
+    from AutoVolumeCalibrationLib.core.anatomy.protocol import box_rule
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+    from AutoVolumeCalibrationLib.core.files.output_folder import require_place
+    from AutoVolumeCalibrationLib.core.models.bundle import load_model
+    from AutoVolumeCalibrationLib.core.planning.face_uncertainty import coverage_of
+
+    from ..core.coverage import calibration as coverage_calibration
+    from ..core.coverage import report as coverage_report
+    from ..core.coverage.studies import simulated_cases
+    from ..core.evaluation.case_log import read_case_log
+    from ..core.evaluation.methods import model_name
+    from ..core.reference_heads.heads import list_heads
+    from ..core.simulator.label_heads import load_label_heads
+    from ..core.training.bundle_export import record_coverage
 
     protocol, model = load_protocol(arguments.protocol), load_model(arguments.model)
     rule = box_rule(protocol, arguments.box)

@@ -25,9 +25,9 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_cross_validation(arguments: argparse.Namespace) -> int:
     """``autovolume crossvalidate``: one that was interrupted goes on with the same command."""
-    from LandmarkTrainingLib.core.comparing.cross_validation import CrossValidationPlan, cross_validate
-    from LandmarkTrainingLib.core.comparing.cross_validation_report import REPORT_FILE, write_cross_validation
-    from LandmarkTrainingLib.core.comparing.search_trial import base_configuration
+    from ..core.experiments.cross_validation import CrossValidationPlan, cross_validate
+    from ..core.experiments.cross_validation_report import REPORT_FILE, write_cross_validation
+    from ..core.experiments.search_trial import base_configuration
 
     config = base_configuration(arguments.model, arguments.config, arguments.set)
     plan = CrossValidationPlan(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from .run_arguments import at_least
 
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
-    from AutoVolumeCalibrationLib.core.protocols import Protocol
-    from LandmarkTrainingLib.core.datasets.building import Candidate, Skipped
+    from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+    from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
+
+    from ..core.datasets.building import Candidate, Skipped
 
 #: Exit code of a check that found errors: the input does not suit the job.
 FOUND_ERRORS_CODE = 3
@@ -86,9 +87,10 @@ def _add_protocol(command: argparse.ArgumentParser) -> None:
 
 def run_build(arguments: argparse.Namespace) -> int:
     """``autovolume dataset build``."""
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.errors import InputError
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from LandmarkTrainingLib.core.datasets.building import build_dataset
+
+    from ..core.datasets.building import build_dataset
 
     constellation = load_protocol(arguments.protocol).constellation
     built = build_dataset(arguments.output, _candidates(arguments), constellation)
@@ -107,10 +109,11 @@ def run_build(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """``autovolume dataset check``."""
-    from AutoVolumeCalibrationLib.core.dataset import study_names
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from LandmarkTrainingLib.core.datasets.check import check_dataset, deal_folds
-    from LandmarkTrainingLib.core.datasets.findings import has_errors, report
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.storage.dataset import study_names
+
+    from ..core.datasets.check import check_dataset, deal_folds
+    from ..core.datasets.findings import has_errors, report
 
     protocol = load_protocol(arguments.protocol)
     folds = deal_folds(arguments.dataset, arguments.folds, arguments.seed) if arguments.folds is not None else None
@@ -121,10 +124,11 @@ def run_check(arguments: argparse.Namespace) -> int:
 
 def run_protocol(arguments: argparse.Namespace) -> int:
     """``autovolume dataset protocol``."""
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.errors import UsageError
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from AutoVolumeCalibrationLib.core.whole_files import write_text
-    from LandmarkTrainingLib.core.datasets.site_protocol import site_protocol
+    from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+
+    from ..core.datasets.site_protocol import site_protocol
 
     if arguments.output.suffix != ".json" or arguments.output.exists():
         raise UsageError(
@@ -148,9 +152,10 @@ def run_protocol(arguments: argparse.Namespace) -> int:
 
 
 def _candidates(arguments: argparse.Namespace) -> Iterator[Candidate | Skipped]:
-    from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
-    from LandmarkTrainingLib.core.datasets.from_archive import archive_candidates
-    from LandmarkTrainingLib.core.datasets.from_files import scout_candidates, volume_candidates
+    from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
+
+    from ..core.datasets.from_archive import archive_candidates
+    from ..core.datasets.from_files import scout_candidates, volume_candidates
 
     if arguments.scouts:
         return scout_candidates(arguments.scouts)
@@ -164,11 +169,12 @@ def _with_landmarks(arguments: argparse.Namespace, protocol: Protocol) -> Iterat
     """The studies that can be read; where nobody placed a point, with the landmarks that the model finds."""
     from dataclasses import replace
 
-    from AutoVolumeCalibrationLib.core.bundles import load_model
-    from AutoVolumeCalibrationLib.core.dataset import study_names
     from AutoVolumeCalibrationLib.core.errors import InputError
-    from AutoVolumeCalibrationLib.core.localisation import locate
-    from LandmarkTrainingLib.core.datasets.reading import read_study
+    from AutoVolumeCalibrationLib.core.models.bundle import load_model
+    from AutoVolumeCalibrationLib.core.storage.dataset import study_names
+    from AutoVolumeCalibrationLib.core.workflow.localization import locate
+
+    from ..core.datasets.reading import read_study
 
     model = None
     for name in study_names(arguments.dataset):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from LandmarkTrainingLib.core.runs.bundle_inspection import InspectedModel
+    from LandmarkTrainingLib.core.training.bundle_inspection import InspectedModel
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -29,9 +29,9 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run_inspect(arguments: argparse.Namespace) -> int:
     """``autovolume inspect``: kernels always, feature maps and heatmaps with scouts."""
     from AutoVolumeCalibrationLib.core.errors import UsageError
-    from AutoVolumeCalibrationLib.core.results import require_place
-    from LandmarkTrainingLib.core.measuring.pictures import kernel_picture
-    from LandmarkTrainingLib.core.runs.bundle_inspection import open_model
+    from AutoVolumeCalibrationLib.core.files.output_folder import require_place
+    from LandmarkTrainingLib.core.evaluation.pictures import kernel_picture
+    from LandmarkTrainingLib.core.training.bundle_inspection import open_model
 
     if arguments.layer and not arguments.scouts:
         raise UsageError("feature maps are those of a slice", remedy="Give --scouts.")
@@ -48,16 +48,16 @@ def run_inspect(arguments: argparse.Namespace) -> int:
 
 
 def _read_slice(model: InspectedModel, arguments: argparse.Namespace) -> torch.Tensor:
-    from AutoVolumeCalibrationLib.core.readers import read_scouts
-    from LandmarkTrainingLib.core.runs.bundle_inspection import slice_as_seen
+    from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+    from LandmarkTrainingLib.core.training.bundle_inspection import slice_as_seen
 
     stacks = read_scouts(arguments.scouts, force=True)
     return slice_as_seen(model, stacks, arguments.plane, arguments.slice)
 
 
 def _draw_slice(model: InspectedModel, image: torch.Tensor, arguments: argparse.Namespace) -> list[Path]:
-    from LandmarkTrainingLib.core.measuring.heatmap_picture import heatmap_picture
-    from LandmarkTrainingLib.core.measuring.pictures import feature_picture
+    from LandmarkTrainingLib.core.evaluation.heatmap_picture import heatmap_picture
+    from LandmarkTrainingLib.core.evaluation.pictures import feature_picture
 
     maps = {name: arguments.output / f"features_{arguments.plane}_{name}.png" for name in arguments.layer}
     for name, path in maps.items():

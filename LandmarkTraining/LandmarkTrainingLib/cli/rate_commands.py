@@ -21,11 +21,12 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_find_rate(arguments: argparse.Namespace) -> int:
     """``autovolume find-rate``: nothing but the picture and the numbers is kept."""
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.errors import UsageError
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from LandmarkTrainingLib.core.comparing.search_trial import base_configuration
-    from LandmarkTrainingLib.core.learning.rate_test import try_rates, write_range
-    from LandmarkTrainingLib.core.runs.training_data import DataFolders, load_training_data
+
+    from ..core.experiments.search_trial import base_configuration
+    from ..core.training.lr_range_run import try_rates, write_range
+    from ..core.training.training_data import DataFolders, load_training_data
 
     folders = named_folders(arguments)
     if folders == DataFolders():

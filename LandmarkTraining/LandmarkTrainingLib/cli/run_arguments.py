@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from LandmarkTrainingLib.core.runs.training_data import DataFolders
+    from LandmarkTrainingLib.core.training.training_data import DataFolders
 
 _REPEATABLE: Mapping[str, Any] = {"action": "append", "default": []}
 _FOLDER: Mapping[str, Any] = {"type": Path, "metavar": "DIR"}
@@ -51,6 +51,6 @@ def at_least(lowest: int) -> Callable[[str], int]:
 
 def named_folders(arguments: argparse.Namespace) -> DataFolders:
     """The data that the flags of ``DATA`` name, ``DataFolders()`` where they name none."""
-    from LandmarkTrainingLib.core.runs.training_data import DataFolders
+    from LandmarkTrainingLib.core.training.training_data import DataFolders
 
     return DataFolders(arguments.labels, arguments.volumes, tuple(arguments.dataset), arguments.validation)

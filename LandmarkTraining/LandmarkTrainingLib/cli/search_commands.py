@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .run_arguments import DATA, SETTINGS, add_run_arguments, at_least, named_folders
 
 if TYPE_CHECKING:
-    from LandmarkTrainingLib.core.comparing.search import SearchPlan, TrialRecord
+    from ..core.experiments.search import SearchPlan, TrialRecord
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -27,8 +27,8 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_search(arguments: argparse.Namespace) -> int:
     """``autovolume search``: a search that was interrupted goes on with the same ``--output`` and data."""
-    from LandmarkTrainingLib.core.comparing.search import best_trial, search, trials_table
-    from LandmarkTrainingLib.core.comparing.search_trial import kept_folders, trial_training
+    from ..core.experiments.search import best_trial, search, trials_table
+    from ..core.experiments.search_trial import kept_folders, trial_training
 
     plan = _plan(arguments) if arguments.space else None
     training = trial_training(kept_folders(arguments.output, named_folders(arguments)))
@@ -41,9 +41,9 @@ def run_search(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> SearchPlan:
-    from LandmarkTrainingLib.core.comparing.search import SearchPlan
-    from LandmarkTrainingLib.core.comparing.search_space import read_space
-    from LandmarkTrainingLib.core.comparing.search_trial import base_configuration
+    from ..core.experiments.search import SearchPlan
+    from ..core.experiments.search_space import read_space
+    from ..core.experiments.search_trial import base_configuration
 
     base = base_configuration(arguments.model, arguments.config, arguments.set)
     return SearchPlan(read_space(arguments.space, base), base, arguments.seed)

@@ -41,14 +41,14 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 def run_finetune(arguments: argparse.Namespace) -> int:
     """``autovolume finetune``: a run that starts from a model's weights and its settings."""
-    from AutoVolumeCalibrationLib.core.user_models import default_model_name
+    from AutoVolumeCalibrationLib.core.models.store import default_model_name
 
     return _run(arguments, arguments.model or default_model_name())
 
 
 def _run(arguments: argparse.Namespace, base: str | None) -> int:
-    from LandmarkTrainingLib.core.runs.training_data import DataFolders
-    from LandmarkTrainingLib.core.runs.training_run import run_training
+    from ..core.training.training_data import DataFolders
+    from ..core.training.training_run import run_training
 
     folders = named_folders(arguments)
     bundle = run_training(
@@ -73,11 +73,12 @@ def _say(step: int, steps: int, line: Mapping[str, Any]) -> None:
 
 def run_ablation(arguments: argparse.Namespace) -> int:
     """``autovolume ablation``."""
-    from AutoVolumeCalibrationLib.core.protocols import load_protocol
-    from AutoVolumeCalibrationLib.core.whole_files import write_text
-    from LandmarkTrainingLib.core.comparing import ablation
-    from LandmarkTrainingLib.core.comparing.ablation_report import report
-    from LandmarkTrainingLib.core.measuring.slice_measurement import real_slices
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+
+    from ..core.evaluation.slice_measurement import real_slices
+    from ..core.experiments import ablation
+    from ..core.experiments.ablation_report import report
 
     plan = ablation.read_plan(arguments.plan)
     constellation = load_protocol(plan.base.protocol).constellation

@@ -68,7 +68,7 @@ class TrainingConfig:
     Attributes:
         name: name of the bundle that comes out.
         protocol: protocol whose landmarks are learnt, in its order.
-        architecture, options: network of ``core.networks`` (channel counts and target width are filled in).
+        architecture, options: network of ``core.networks.registry`` (channel counts and target width are filled in).
         base: bundle (name or folder) whose weights the network starts from, "" for random ones.
         encoder_weights: of networks with a published encoder: its ImageNet weights, a local file, or "public" to fetch
             them from where they are published; "": random ones.
@@ -82,12 +82,12 @@ class TrainingConfig:
         sigma_mm, tau_mm: width of the targets, and how they fall with the distance from the slice.
         peak_weight: how much more a pixel at a target's peak counts than background, in ``peak_weighted_mse``.
         losses, point_losses: terms ``{"name": ..., "weight": ..., options}`` for networks that answer with heatmaps,
-            and for those that answer with coordinates (``core.learning.losses``).
+            and for those that answer with coordinates (``core.training.losses``).
         augmentation: of slices from data sets (``core.slices.augmentation``); empty: its defaults.
         mixup, cutout: share of the slices blended with another one; share of an image's pixels blanked.
         known_fraction, teacher_forcing: for networks that take known landmarks: share of the slices with some given,
             and how often an earlier group's maps are the true ones instead of the network's own.
-        optimizer, optimizer_options, learning_rate, weight_decay: of ``core.learning.optimisation``; the decay is the
+        optimizer, optimizer_options, learning_rate, weight_decay: of ``core.training.optimization``; the decay is the
             L2 term.
         schedule, schedule_options, warmup_steps: course of the learning rate.
         l1: weight of the L1 norm of the parameters in the loss.

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy, random_name
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.markups_json import MarkupPoint
-from AutoVolumeCalibrationLib.core.scouts import require_usable
+from AutoVolumeCalibrationLib.core.scouts.stack import require_usable
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, random_name
+from AutoVolumeCalibrationLib.core.storage.markups import MarkupPoint
 from AutoVolumeCalibrationLib.mrml.scouts_from_nodes import stacks_from_volume_nodes
 
 from ..core.datasets.reading import landmarks_of_points

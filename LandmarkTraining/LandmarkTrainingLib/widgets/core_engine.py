@@ -11,13 +11,13 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, ModelError
-from AutoVolumeCalibrationLib.core.user_models import default_model_name, model_folders, read_current
+from AutoVolumeCalibrationLib.core.models.store import default_model_name, model_folders, read_current
 
 from ..core.datasets.findings import Finding
 from ..core.runs.run_process import command_line
 from .engine import Comparison, DatasetSize
 
-#: Measures of a comparison by short names; ``core.measuring.case_measures`` says what they are.
+#: Measures of a comparison by short names; ``core.evaluation.case_measures`` says what they are.
 _TITLES = {
     "in_plane_mm": "In-plane error, mm",
     "landmark_3d_mm": "3D error, mm",
@@ -33,7 +33,7 @@ class CoreEngine:
 
     def size(self, folder: Path) -> DatasetSize:
         try:
-            from AutoVolumeCalibrationLib.core.dataset import LabelledStudy, study_folder, study_names
+            from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, study_folder, study_names
 
             from ..core.datasets.reading import read_provenance, subject_of
 
@@ -46,7 +46,7 @@ class CoreEngine:
         return DatasetSize(len(studies), len({subject_of(study) for study in studies}))
 
     def check(self, folder: Path, protocol: str) -> Sequence[Finding]:
-        from AutoVolumeCalibrationLib.core.protocols import load_protocol
+        from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 
         from ..core.datasets.check import check_dataset
 
@@ -66,13 +66,13 @@ class CoreEngine:
             return "?"
 
     def comparison(self, folder: Path) -> Comparison:
-        from ..core.comparing.comparison_report import JSON_FILE, read_comparison
+        from ..core.experiments.comparison_report import JSON_FILE, read_comparison
 
         return comparison_of(read_comparison(folder / JSON_FILE))
 
     def promote(self, bundle: Path, comparison_folder: Path) -> str:
-        from ..core.comparing.comparison_report import JSON_FILE
-        from ..core.comparing.promotion import promote
+        from ..core.experiments.comparison_report import JSON_FILE
+        from ..core.experiments.promotion import promote
 
         return promote(bundle, comparison_folder / JSON_FILE).name
 
@@ -84,7 +84,7 @@ class CoreEngine:
         return next((step.before for step in reversed(current.history) if step.model == current.name), "")
 
     def roll_back(self) -> str:
-        from ..core.comparing.promotion import roll_back
+        from ..core.experiments.promotion import roll_back
 
         return roll_back()
 

@@ -8,8 +8,8 @@ import ctk
 import qt
 from slicer.i18n import tr as _
 
-from AutoVolumeCalibrationLib.core.bundles import DEVICES
 from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.core.models.bundle import DEVICES
 
 from ..core.config import TrainingConfig
 from ..core.runs.recipes import FINETUNE, RECIPES, Recipe, find_recipe

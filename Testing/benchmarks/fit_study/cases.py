@@ -10,29 +10,29 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
-from AutoVolumeCalibrationLib.core.detection import StackDetections
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.detection.detector import StackDetections
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.frame import fit_frame
-from AutoVolumeCalibrationLib.core.localisation import locate
-from AutoVolumeCalibrationLib.core.protocols import Protocol
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, cut_three_planes
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from AutoVolumeCalibrationLib.core.whole_files import replacing
-from LandmarkTrainingLib.core.known_heads.heads import Head, list_heads
-from LandmarkTrainingLib.core.known_heads.poses import head_to_scanner, move_named, posed_volume
-from LandmarkTrainingLib.core.known_heads.rendering import simulated_study
-from LandmarkTrainingLib.core.measuring.evaluation import (
+from AutoVolumeCalibrationLib.core.files.atomic_write import replacing
+from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
+from AutoVolumeCalibrationLib.core.workflow.localization import locate
+from LandmarkTrainingLib.core.evaluation.evaluation import (
     GEOMETRIES,
     IN_PLANE_REACH_MM,
     Conditions,
     add_noise,
     case_pose,
 )
-from LandmarkTrainingLib.core.measuring.metrics import points_on_slice
+from LandmarkTrainingLib.core.evaluation.metrics import points_on_slice
+from LandmarkTrainingLib.core.reference_heads.heads import Head, list_heads
+from LandmarkTrainingLib.core.reference_heads.poses import head_to_scanner, move_named, posed_volume
 from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads
 from LandmarkTrainingLib.core.simulator.pose import PoseLimits
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
+from LandmarkTrainingLib.core.simulator.study_rendering import simulated_study
 
 from .looks import Detections, all_looks
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.frame import fit_frame
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.protocols import Protocol
-from LandmarkTrainingLib.core.known_heads.brain_extremes import EXTREMES, NORMAL_AXIS
-from LandmarkTrainingLib.core.known_heads.constellation import MeasuredShape, measure_shape, read_heads
-from LandmarkTrainingLib.core.measuring.metrics import markdown_table
+from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
+from LandmarkTrainingLib.core.evaluation.metrics import markdown_table
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import EXTREMES, NORMAL_AXIS
+from LandmarkTrainingLib.core.reference_heads.constellation import MeasuredShape, measure_shape, read_heads
 
 from .shapes import Shape, with_shape
 

@@ -1,4 +1,4 @@
-"""Looks at a study beyond those of ``core.localisation``: mirrored, turned in the plane, finer, coarser.
+"""Looks at a study beyond those of ``core.workflow.localization``: mirrored, turned in the plane, finer, coarser.
 
 All of them see the head upright, from the axes that the ordinary looks have found.
 """
@@ -11,14 +11,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core import detection
-from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.detection import StackDetections
-from AutoVolumeCalibrationLib.core.head_space import back_from_head_space, in_head_space
-from AutoVolumeCalibrationLib.core.heatmaps import decode_peaks
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
-from AutoVolumeCalibrationLib.core.upright import in_plane_angle, turned
+from AutoVolumeCalibrationLib.core.detection import detector as detection
+from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, turned
+from AutoVolumeCalibrationLib.core.detection.detector import StackDetections
+from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+from AutoVolumeCalibrationLib.core.detection.reorientation import back_from_head_space, in_head_space
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice, ScoutStack
 
 #: Degrees by which the slices are turned for the looks of that name.
 TURN_DEG = 4.0

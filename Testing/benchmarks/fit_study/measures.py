@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.boxes import FACES, OrientedBox
-from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
-from AutoVolumeCalibrationLib.core.calibration import AnatomicalFrame
-from AutoVolumeCalibrationLib.core.coordinates import PLANE_NORMAL_AXIS, rotation_angles_deg
-from AutoVolumeCalibrationLib.core.fusion import HEIGHT_POWER
-from AutoVolumeCalibrationLib.core.landmarks import MISSING, PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.planning import plan_box
-from AutoVolumeCalibrationLib.core.protocols import Protocol
-from LandmarkTrainingLib.core.known_heads.brain_extremes import EXTREMES, NORMAL_AXIS
-from LandmarkTrainingLib.core.known_heads.truth import true_frame
-from LandmarkTrainingLib.core.measuring.metrics import face_errors_mm
+from AutoVolumeCalibrationLib.core.anatomy.landmark import MISSING, PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.detection.fusion import HEIGHT_POWER
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANE_NORMAL_AXIS, rotation_angles_deg
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, OrientedBox
+from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
+from LandmarkTrainingLib.core.evaluation.metrics import face_errors_mm
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import EXTREMES, NORMAL_AXIS
+from LandmarkTrainingLib.core.reference_heads.truth import true_frame
 
 from .cases import Case
 from .variants import Planned, smooth_rule

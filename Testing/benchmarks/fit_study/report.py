@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.boxes import FACES
-from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.protocols import Protocol
-from LandmarkTrainingLib.core.known_heads.brain_extremes import EXTREMES
-from LandmarkTrainingLib.core.measuring.metrics import markdown_table
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
+from LandmarkTrainingLib.core.evaluation.metrics import markdown_table
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import EXTREMES
 
 from .cases import REAL, SIMULATED, Case
 from .held_out_shape import held_out_table

@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.protocols import Protocol
-from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,15 @@ from unittest.mock import patch
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core import frame as frame_module
-from AutoVolumeCalibrationLib.core import fusion
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
-from AutoVolumeCalibrationLib.core.bundles import LandmarkModel
-from AutoVolumeCalibrationLib.core.calibration import AnatomicalFrame
-from AutoVolumeCalibrationLib.core.frame import fit_frame
-from AutoVolumeCalibrationLib.core.landmarks import MISSING, Landmark
-from AutoVolumeCalibrationLib.core.planning import plan_box
-from AutoVolumeCalibrationLib.core.protocols import BoxRule, Protocol, box_rule
-from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
+from AutoVolumeCalibrationLib.core.anatomy.landmark import MISSING, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import BoxRule, Protocol, box_rule
+from AutoVolumeCalibrationLib.core.detection import fusion
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
+from AutoVolumeCalibrationLib.core.planning import frame as frame_module
+from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame, fit_frame
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
 
 from .cases import LAST, Case
 from .looks import Detections, averaged

@@ -1,4 +1,4 @@
-"""Other ways to read one stack: drop-ins for functions of ``core.fusion``."""
+"""Other ways to read one stack: drop-ins for functions of ``core.detection.fusion``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core import fusion
-from AutoVolumeCalibrationLib.core.detection import StackDetections
-from AutoVolumeCalibrationLib.core.fusion import StackView
-from AutoVolumeCalibrationLib.core.heatmaps import amplitude
+from AutoVolumeCalibrationLib.core.detection import fusion
+from AutoVolumeCalibrationLib.core.detection.detector import StackDetections
+from AutoVolumeCalibrationLib.core.detection.fusion import StackView
+from AutoVolumeCalibrationLib.core.detection.heatmaps import amplitude
 
 
 def depth_by_parabola(positions_mm: np.ndarray, heights: np.ndarray, tau_mm: float) -> tuple[float, bool]:

@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
-from AutoVolumeCalibrationLib.core.protocols import Protocol
-from AutoVolumeCalibrationLib.core.reslice import Volume, cut_three_planes
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from LandmarkTrainingLib.core.known_heads.heads import Head
-from LandmarkTrainingLib.core.known_heads.poses import head_to_scanner, posed_volume
-from LandmarkTrainingLib.core.measuring.case_log import CaseKey, CaseResult, append_case, open_case_log, read_case_log
-from LandmarkTrainingLib.core.measuring.evaluation import Conditions, Truth, add_noise, case_pose, measure, true_plan
-from LandmarkTrainingLib.core.measuring.methods import Method
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.volume import Volume, cut_three_planes
+from LandmarkTrainingLib.core.evaluation.case_log import CaseKey, CaseResult, append_case, open_case_log, read_case_log
+from LandmarkTrainingLib.core.evaluation.evaluation import Conditions, Truth, add_noise, case_pose, measure, true_plan
+from LandmarkTrainingLib.core.evaluation.methods import Method
+from LandmarkTrainingLib.core.reference_heads.heads import Head
+from LandmarkTrainingLib.core.reference_heads.poses import head_to_scanner, posed_volume
 
 from .conditions import Condition
 

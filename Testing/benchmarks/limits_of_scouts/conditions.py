@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 
 from .effects import CoilFallOff, Effect, EmptyPlane, FieldOfView, MotionGhosts, NoPlane, WrapAround
 

@@ -1,6 +1,6 @@
 """What can go wrong in a scan, done to clean scouts. An effect takes stacks and a generator, and gives stacks.
 
-Scouts are expected as ``core.reslice`` cuts them: in-plane axes along the scanner's, which crosses at the isocentre.
+Scouts are expected as ``core.scouts.volume`` cuts them: in-plane axes along the scanner's, crossing at the isocentre.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES, unit
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES, unit
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice, ScoutStack
 
 
 class Effect(Protocol):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
-from AutoVolumeCalibrationLib.core.overview_style import BACKGROUND, FONT, GREY, LEVEL_COLOURS, PANEL, TEXT
-from AutoVolumeCalibrationLib.core.whole_files import replacing
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult
-from LandmarkTrainingLib.core.measuring.case_measures import case_measures
-from LandmarkTrainingLib.core.measuring.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong
+from AutoVolumeCalibrationLib.core.files.atomic_write import replacing
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.report.style import BACKGROUND, FONT, GREY, LEVEL_COLOURS, PANEL, TEXT
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.evaluation.case_measures import case_measures
+from LandmarkTrainingLib.core.evaluation.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong
 
 from .report import Results
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING, Calibration
-from AutoVolumeCalibrationLib.core.overview import draw_overview
-from AutoVolumeCalibrationLib.core.protocols import Protocol
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from LandmarkTrainingLib.core.known_heads.heads import Head
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult
-from LandmarkTrainingLib.core.measuring.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.report.overview import draw_overview
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.evaluation.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG
+from LandmarkTrainingLib.core.reference_heads.heads import Head
 
 from .cases import ScannedHead
 from .conditions import Condition

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.reslice import Volume
-from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS, TANGENTIAL_SD_MM
-from LandmarkTrainingLib.core.known_heads.heads import Head
+from AutoVolumeCalibrationLib.core.scouts.volume import Volume
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS, TANGENTIAL_SD_MM
+from LandmarkTrainingLib.core.reference_heads.heads import Head
 from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads
 from LandmarkTrainingLib.core.simulator.tissues import CLASSES, T1_LIKE, T1_SD, T2_LIKE, Contrast
 

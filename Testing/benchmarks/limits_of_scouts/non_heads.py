@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.dicom_reader import read_dicom_frames, stacks_from_frames
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, Volume, cut_three_planes
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
-from LandmarkTrainingLib.core.known_heads.heads import Head
-from LandmarkTrainingLib.core.known_heads.poses import STRAIGHT, head_to_scanner, posed_volume
-from LandmarkTrainingLib.core.measuring.evaluation import add_noise
+from AutoVolumeCalibrationLib.core.scouts.dicom import read_dicom_frames, stacks_from_frames
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice, ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
+from LandmarkTrainingLib.core.evaluation.evaluation import add_noise
+from LandmarkTrainingLib.core.reference_heads.heads import Head
+from LandmarkTrainingLib.core.reference_heads.poses import STRAIGHT, head_to_scanner, posed_volume
 
 from .conditions import FIVE, ONE
 from .effects import FieldOfView, rayleigh_noise

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.boxes import FACES
-from AutoVolumeCalibrationLib.core.calibration import ERROR, OK, WARNING
-from LandmarkTrainingLib.core.known_heads.brain_extremes import NORMAL_AXIS
-from LandmarkTrainingLib.core.known_heads.heads import Head
-from LandmarkTrainingLib.core.measuring.case_log import CaseResult
-from LandmarkTrainingLib.core.measuring.case_measures import in_plane_errors
-from LandmarkTrainingLib.core.measuring.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong
-from LandmarkTrainingLib.core.measuring.metrics import markdown_table, summarize
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.evaluation.case_measures import in_plane_errors
+from LandmarkTrainingLib.core.evaluation.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong
+from LandmarkTrainingLib.core.evaluation.metrics import markdown_table, summarize
+from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
+from LandmarkTrainingLib.core.reference_heads.heads import Head
 
 from .conditions import Condition
 

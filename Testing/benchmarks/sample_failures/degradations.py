@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice, ScoutStack
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice, ScoutStack
 from benchmarks.limits_of_scouts.effects import Effect, FieldOfView, MotionGhosts, NoPlane, WrapAround
-from LandmarkTrainingLib.core.measuring.evaluation import add_noise
+from LandmarkTrainingLib.core.evaluation.evaluation import add_noise
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
-from AutoVolumeCalibrationLib.core.calibration import OK, Calibration
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.overview_slices import draw_box, draw_image, draw_landmarks, section_in_picture
-from AutoVolumeCalibrationLib.core.overview_style import BACKGROUND, BOX, FONT, GREY, LEVEL_COLOURS, TEXT
-from AutoVolumeCalibrationLib.core.overview_text import worst_level
-from AutoVolumeCalibrationLib.core.overview_views import nearest_slice, view_slice, window
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
-from AutoVolumeCalibrationLib.core.whole_files import replacing
+from AutoVolumeCalibrationLib.core.files.atomic_write import replacing
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
+from AutoVolumeCalibrationLib.core.planning.checks import OK
+from AutoVolumeCalibrationLib.core.report.slices import draw_box, draw_image, draw_landmarks, section_in_picture
+from AutoVolumeCalibrationLib.core.report.style import BACKGROUND, BOX, FONT, GREY, LEVEL_COLOURS, TEXT
+from AutoVolumeCalibrationLib.core.report.text import worst_level
+from AutoVolumeCalibrationLib.core.report.views import nearest_slice, view_slice, window
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from AutoVolumeCalibrationLib.core.anatomy import Constellation
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy, append_study, study_folder, study_names
+from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation
 from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, append_study, study_folder, study_names
 
 
 @dataclass(frozen=True)

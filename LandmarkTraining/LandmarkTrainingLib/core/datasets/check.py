@@ -11,15 +11,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, WARNING
-from AutoVolumeCalibrationLib.core.dataset import STUDIES, LabelledStudy, study_folder, study_names
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.protocols import Protocol
-from AutoVolumeCalibrationLib.core.readers import read_scouts
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+from AutoVolumeCalibrationLib.core.storage.dataset import STUDIES, LabelledStudy, study_folder, study_names
 
-from ..comparing.folds import subject_folds
 from .file_pairs import points_in
 from .findings import Finding
+from .folds import subject_folds
 from .from_archive import REFERENCE_BOX
 from .reading import absent_of, read_points_of, read_provenance, subject_of
 from .study_checks import check_anatomy, check_names, check_places, check_scouts

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.dicom_reader import is_dicom
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.scouts import plane_of
+from AutoVolumeCalibrationLib.core.scouts.dicom import is_dicom
+from AutoVolumeCalibrationLib.core.scouts.stack import plane_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.dicom_reader import is_dicom
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.image_reader import IMAGE_SUFFIXES
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.markups_json import read_landmarks
-from AutoVolumeCalibrationLib.core.results import BOX_FILE
+from AutoVolumeCalibrationLib.core.scouts.dicom import is_dicom
+from AutoVolumeCalibrationLib.core.scouts.image_file import IMAGE_SUFFIXES
+from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks
+from AutoVolumeCalibrationLib.core.storage.results import BOX_FILE
 
-from ..known_heads.point_files import read_points
+from ..reference_heads.point_files import read_points
 from .building import Skipped
 from .reading import landmarks_of_points
 

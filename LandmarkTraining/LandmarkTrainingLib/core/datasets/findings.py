@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING
 
 #: Studies that a line of the report names; of more it tells the number.
 NAMED_STUDIES = 5

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.boxes import OrientedBox
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
-from AutoVolumeCalibrationLib.core.dicom_reader import read_dicom_frames, stacks_from_frames
-from AutoVolumeCalibrationLib.core.readers import read_scouts
-from AutoVolumeCalibrationLib.core.results import box_to_dict
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
+from AutoVolumeCalibrationLib.core.scouts.dicom import read_dicom_frames, stacks_from_frames
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
+from AutoVolumeCalibrationLib.core.storage.results import box_to_dict
 
 from .building import Candidate, Skipped
 from .dicom_archive import FEWEST_SLICES, Series, find_series

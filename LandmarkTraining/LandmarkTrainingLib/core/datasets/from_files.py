@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.image_reader import IMAGE_SUFFIXES, read_volume
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.readers import read_scouts
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry, cut_three_planes
-from AutoVolumeCalibrationLib.core.volume_scouts import scout_center_mm
+from AutoVolumeCalibrationLib.core.scouts.image_file import IMAGE_SUFFIXES, read_volume
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes, scout_center_mm
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 
-from ..known_heads.poses import head_to_scanner, move_points, posed_volume, random_pose
+from ..reference_heads.poses import head_to_scanner, move_points, posed_volume, random_pose
 from .building import Candidate, Skipped
 from .file_pairs import FilePair, find_pairs, points_in, read_point_file
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.dataset import PROVENANCE_FILE, LabelledStudy, study_folder, study_names
+from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.json_files import read_json
-from AutoVolumeCalibrationLib.core.landmarks import PREDICTED, Landmark
-from AutoVolumeCalibrationLib.core.markups_json import MarkupPoint, read_landmarks
-from AutoVolumeCalibrationLib.core.readers import read_scouts
-from AutoVolumeCalibrationLib.core.results import LANDMARKS_FILE
+from AutoVolumeCalibrationLib.core.files.json_files import read_json
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+from AutoVolumeCalibrationLib.core.storage.dataset import PROVENANCE_FILE, LabelledStudy, study_folder, study_names
+from AutoVolumeCalibrationLib.core.storage.markups import MarkupPoint, read_landmarks
+from AutoVolumeCalibrationLib.core.storage.results import LANDMARKS_FILE
 
 #: How a prediction is described in a point list (``markups_json.landmark_description``).
 _PREDICTION = re.compile(rf"\[{PREDICTED}(?:, confidence (?P<confidence>\d+\.?\d*))?(?:, sd (?P<sd>\d+\.?\d*) mm)?")

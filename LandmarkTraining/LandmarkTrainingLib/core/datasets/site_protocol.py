@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, box_rule
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.json_files import json_text
-from AutoVolumeCalibrationLib.core.protocol_by_example import save_by_example
-from AutoVolumeCalibrationLib.core.protocols import Protocol, box_rule
-from AutoVolumeCalibrationLib.core.results import box_from_dict
+from AutoVolumeCalibrationLib.core.files.json_files import json_text
+from AutoVolumeCalibrationLib.core.planning.protocol_editing import save_by_example
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
+from AutoVolumeCalibrationLib.core.storage.results import box_from_dict
 
-from ..known_heads.truth import true_frame
+from ..reference_heads.truth import true_frame
 from .building import Skipped
 from .from_archive import REFERENCE_BOX
 

@@ -8,13 +8,14 @@ from itertools import combinations
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.calibration import ERROR, WARNING, AnatomicalFrame
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.landmarks import Landmark
-from AutoVolumeCalibrationLib.core.protocols import Protocol
-from AutoVolumeCalibrationLib.core.scouts import ScoutStack
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING
+from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 
-from ..known_heads.truth import true_frame
+from ..reference_heads.truth import true_frame
 from .file_pairs import points_in
 from .findings import Finding
 

@@ -24,7 +24,7 @@ class Recipe:
     Attributes:
         title, description: for people; the description says when to take it.
         command: ``finetune`` starts from a model, with that model's network and settings that suit few cases
-            (``core.learning.starting_point``); ``train`` starts from random weights and the defaults.
+            (``core.training.starting_point``); ``train`` starts from random weights and the defaults.
         learns_from: STUDIES (data sets) or LABEL_MAPS.
         settings: what differs from those, names of ``TrainingConfig``.
     """

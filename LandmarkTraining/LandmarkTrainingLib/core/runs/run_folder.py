@@ -17,8 +17,8 @@ from typing import Any
 
 from AutoVolumeCalibrationLib import __version__
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.json_files import json_text
-from AutoVolumeCalibrationLib.core.whole_files import write_text
+from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+from AutoVolumeCalibrationLib.core.files.json_files import json_text
 
 from ..config import TrainingConfig
 
@@ -90,24 +90,24 @@ class RunFolder:
         write_text(self.log, "".join(line + "\n" for line in lines))
 
     def save(self, state: dict[str, Any]) -> None:
-        from ..learning.checkpoints import save_checkpoint
+        from .checkpoints import save_checkpoint
 
         save_checkpoint(self.checkpoint, state)
 
     def save_best(self, state: dict[str, Any]) -> None:
-        from ..learning.checkpoints import save_checkpoint
+        from .checkpoints import save_checkpoint
 
         save_checkpoint(self.best, state)
 
     def load(self) -> dict[str, Any]:
         """The last checkpoint; ModelError where it cannot be read."""
-        from ..learning.checkpoints import load_checkpoint
+        from .checkpoints import load_checkpoint
 
         return load_checkpoint(self.checkpoint)
 
     def best_weights(self) -> dict[str, Any]:
         """``{"average": tensors, "step": n}`` of the best checkpoint; ModelError where it cannot be read."""
-        from ..learning.checkpoints import load_checkpoint
+        from .checkpoints import load_checkpoint
 
         return load_checkpoint(self.best)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.whole_files import write_text
+from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.coordinates import unit
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
+from AutoVolumeCalibrationLib.core.geometry.coordinates import unit
 
-from ..known_heads.label_landmarks import hippocampus_ends, read_label_map
-from ..known_heads.point_files import read_points
+from ..reference_heads.label_landmarks import hippocampus_ends, read_label_map
+from ..reference_heads.point_files import read_points
 from .tissues import tissue_lookup
 
 #: AFIDs pairs whose left-right direction tells the frame's right axis (all lie near the midline's height).

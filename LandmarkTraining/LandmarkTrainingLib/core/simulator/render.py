@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 
 from .label_heads import LabelHeads
 from .pose import HeadPose, random_poses

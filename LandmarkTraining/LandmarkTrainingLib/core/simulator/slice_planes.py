@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANE_NORMAL_AXIS, PLANES
-from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES, ScoutGeometry
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANE_NORMAL_AXIS, PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 
 from .pose import HeadPose, PoseLimits
 
@@ -21,7 +22,7 @@ class SliceSettings:
     """What simulated slices look like: ``matrix`` pixels of ``pixel_mm`` per side, slice thickness range in mm.
 
     In ``upright_share`` of the slices the head stands upright, up to ``upright_sd_deg``, as the second look at a study
-    shows it (``core.upright``): there only its tilt out of the plane remains.
+    shows it (``core.detection.derotation``): there only its tilt out of the plane remains.
     """
 
     matrix: int = 128
@@ -72,7 +73,7 @@ def random_planes(rng: np.random.Generator, poses: HeadPose, settings: SliceSett
 def _upright_angles(slices: SlicePlanes, poses: HeadPose) -> np.ndarray:
     """(b,) rad from the column axes towards the row axes by which the heads are turned in their slices.
 
-    The formula is that of ``core.upright.in_plane_angle``.
+    The formula is that of ``core.detection.derotation.in_plane_angle``.
     """
     head_axes = torch.linalg.inv(poses.linear).transpose(1, 2)  # rows: the head's own directions in scanner space
     along = torch.tensor([IN_PLANE_AXES[PLANES[p]] for p in slices.planes], device=head_axes.device)

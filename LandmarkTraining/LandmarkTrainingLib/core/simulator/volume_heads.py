@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..known_heads.heads import Head
+from ..reference_heads.heads import Head
 from .pose import HeadPose, random_poses
 from .render import SliceBatch, flipped_landmarks, project_landmarks
 from .scanner_effects import add_scanner_effects

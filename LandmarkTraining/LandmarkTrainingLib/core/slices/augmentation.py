@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.detection.network_input import CAP
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.network_input import CAP
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 
 from ..simulator.pose import HeadPose
 from ..simulator.render import SliceBatch, flipped_landmarks, in_view

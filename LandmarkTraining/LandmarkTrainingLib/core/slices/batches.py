@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.network_input import encode_slices
+from AutoVolumeCalibrationLib.core.detection.network_input import encode_slices
 
 from ..config import TrainingConfig
 from ..simulator.label_heads import LabelHeads

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
-from AutoVolumeCalibrationLib.core.detection import standard_orientation, to_network_grid
-from AutoVolumeCalibrationLib.core.network_input import LARGEST_SIZE
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice
+from AutoVolumeCalibrationLib.core.detection.derotation import standard_orientation
+from AutoVolumeCalibrationLib.core.detection.network_input import LARGEST_SIZE, to_network_grid
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 
 from ..datasets.reading import absent_of
 from ..simulator.slice_planes import SliceSettings

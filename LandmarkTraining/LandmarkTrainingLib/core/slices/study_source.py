@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.dataset import LabelledStudy
 from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 
 from ..datasets.reading import subject_of
 from ..simulator.render import SliceBatch, in_view

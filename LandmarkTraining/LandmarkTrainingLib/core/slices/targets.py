@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from AutoVolumeCalibrationLib.core.heatmaps import render_targets, to_heatmap_pixels
+from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets, to_heatmap_pixels
 
 from ..config import TrainingConfig
 from ..simulator.render import SliceBatch

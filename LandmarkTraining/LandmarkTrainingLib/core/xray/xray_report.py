@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..measuring.metrics import markdown_table
+from ..evaluation.metrics import markdown_table
 from .xray_published import Benchmark
 
 

@@ -14,20 +14,20 @@ from typing import Any
 import torch
 
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.json_files import json_text, read_json
-from AutoVolumeCalibrationLib.core.networks import find_architecture
-from AutoVolumeCalibrationLib.core.whole_files import write_text
+from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+from AutoVolumeCalibrationLib.core.files.json_files import json_text, read_json
+from AutoVolumeCalibrationLib.core.networks.registry import find_architecture
 
 from ..config import TrainingConfig
-from ..learning.learner import network_options
-from ..learning.starting_point import starting_network
-from ..learning.trainer import Progress, best_network, choose_training_device, train
-from ..runs import processes
+from ..runs import distributed as processes
 from ..runs.run_folder import RunFolder
 from ..runs.run_request import settings_from_text
 from ..slices.batches import TrainingData
 from ..slices.sources import part_of
 from ..slices.targets import target_settings
+from ..training.learner import network_options
+from ..training.starting_point import starting_network
+from ..training.trainer import Progress, best_network, choose_training_device, train
 from .xray_published import BENCHMARKS, MATRIX, TRAINING, VALIDATION, Benchmark, read_split, settings_of
 from .xray_report import Part, measures, report, together
 from .xray_source import XrayImages, grid, images_on_grid, no_mirror, radial_errors, random_xrays

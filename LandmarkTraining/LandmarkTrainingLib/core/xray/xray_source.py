@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.detection import to_network_grid
+from AutoVolumeCalibrationLib.core.detection.network_input import to_network_grid
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.scouts import ScoutSlice
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice
 
 from ..datasets.xray_benchmarks import LabelledImage
-from ..learning.watching import peaks_of_batch
+from ..evaluation.validation import peaks_of_batch
 from ..simulator.render import SliceBatch, in_view
 from ..simulator.slice_planes import SliceSettings
 from ..slices.augmentation import Augmentation

@@ -1,0 +1,1 @@
+"""Anatomy as data: landmarks, the reference constellation, protocols."""

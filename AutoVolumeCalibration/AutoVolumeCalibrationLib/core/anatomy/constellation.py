@@ -1,0 +1,136 @@
+"""Anatomy as data: named landmarks, where a typical head has them, and how heads differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ProtocolError
+
+#: Smallest standard deviation per coordinate that the modes leave unexplained: keeps the covariance
+#: invertible and allows for what the few measured heads did not show.
+RESIDUAL_FLOOR_MM = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkDefinition:
+    """What a landmark is and where it lies in a typical head.
+
+    Attributes:
+        name: short name, unique in its anatomy.
+        title: what a person calls it.
+        definition: how to find it.
+        reference_mm: (3,) right, anterior, superior of the anatomical frame's origin.
+        sd_mm: (3,) standard deviation of the place among heads, in the same axes.
+        planes: planes in whose slices it is looked for.
+        mirror: name of its partner on the other side, None for a midline landmark.
+    """
+
+    name: str
+    title: str
+    definition: str
+    reference_mm: np.ndarray
+    sd_mm: np.ndarray
+    planes: tuple[str, ...]
+    mirror: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Constellation:
+    """The landmarks of an anatomy with the way in which they vary together.
+
+    Attributes:
+        landmarks: n definitions.
+        modes_mm: (m, 3n) strongest directions of the variation among heads, each scaled to one
+            standard deviation; landmark-major (x, y, z of the first landmark, then of the second, ...).
+    """
+
+    landmarks: tuple[LandmarkDefinition, ...]
+    modes_mm: np.ndarray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(landmark.name for landmark in self.landmarks)
+
+    @cached_property
+    def reference_mm(self) -> np.ndarray:
+        """(n, 3) places in a typical head, in the anatomical frame."""
+        return np.array([landmark.reference_mm for landmark in self.landmarks])
+
+    @cached_property
+    def covariance_mm2(self) -> np.ndarray:
+        """(3n, 3n) covariance of the places among heads (pose and size removed), landmark-major."""
+        sd = np.concatenate([landmark.sd_mm for landmark in self.landmarks])
+        return covariance_of_modes(self.modes_mm, sd**2)
+
+    @property
+    def mirror_indices(self) -> np.ndarray:
+        """(n,) index of each landmark's partner on the other side, its own for a midline landmark."""
+        names = self.names
+        return np.array([names.index(landmark.mirror or landmark.name) for landmark in self.landmarks])
+
+
+def covariance_of_modes(modes_mm: np.ndarray, variance_mm2: np.ndarray) -> np.ndarray:
+    """(k, k) low-rank plus diagonal covariance, invertible.
+
+    Args:
+        modes_mm: (m, k), one standard deviation each; their outer products are added up.
+        variance_mm2: (k,) total variances: the diagonal fills up to them, by at least
+            ``RESIDUAL_FLOOR_MM`` squared (the total is larger where the modes leave less).
+    """
+    common = modes_mm.T @ modes_mm
+    return common + np.diag(np.maximum(variance_mm2 - np.diag(common), RESIDUAL_FLOOR_MM**2))
+
+
+def constellation_from_dict(data: Mapping[str, Any], source: Path | str) -> Constellation:
+    """The constellation of ``landmarks`` and ``modes_mm`` (m, n, 3), which fit the anatomy schema.
+
+    Raises:
+        ProtocolError: names repeat, partners do not match, or the modes have another number of landmarks.
+    """
+    landmarks = tuple(_definition(entry) for entry in data["landmarks"])
+    _require_consistent(landmarks, source)
+    modes = data.get("modes_mm", [])
+    if any(len(mode) != len(landmarks) for mode in modes):
+        raise ProtocolError(
+            f"modes_mm: every mode needs {len(landmarks)} displacements, one for each landmark",
+            source=str(source),
+            remedy="Measure the modes again or remove them.",
+        )
+    return Constellation(landmarks, np.array(modes, dtype=float).reshape(len(modes), 3 * len(landmarks)))
+
+
+def _definition(entry: Mapping[str, Any]) -> LandmarkDefinition:
+    return LandmarkDefinition(
+        entry["name"],
+        entry.get("title", entry["name"]),
+        entry.get("definition", ""),
+        np.array(entry["reference_mm"], dtype=float),
+        np.array(entry["sd_mm"], dtype=float),
+        tuple(entry["planes"]),
+        entry.get("mirror"),
+    )
+
+
+def _require_consistent(landmarks: Sequence[LandmarkDefinition], source: Path | str) -> None:
+    partner = {landmark.name: landmark.mirror for landmark in landmarks}
+    if len(partner) < len(landmarks):
+        names = [landmark.name for landmark in landmarks]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        raise ProtocolError(
+            f"landmarks: {', '.join(repeated)} defined more than once",
+            source=str(source),
+            remedy="Give each its own name.",
+        )
+    for index, landmark in enumerate(landmarks):
+        if landmark.mirror is not None and partner.get(landmark.mirror) != landmark.name:
+            raise ProtocolError(
+                f"landmarks[{index}].mirror: {landmark.mirror} does not name {landmark.name} as its partner",
+                source=str(source),
+                remedy="Let both sides name each other, or write null.",
+            )

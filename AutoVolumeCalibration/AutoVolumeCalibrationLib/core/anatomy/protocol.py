@@ -1,0 +1,147 @@
+"""Protocols as data: which landmarks, how the frame lies, and the rule of every box.
+
+A protocol names an anatomy (``Resources/Anatomies/<name>.json``, or a file beside the protocol)
+or brings its own landmarks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ProtocolError
+from ..geometry.coordinates import unit
+from .constellation import Constellation
+
+#: Names of a box's axes, in the order of its rows and sizes.
+BOX_AXES = ("right", "anterior", "superior")
+
+#: A slab that exceeds whole slices by no more than this fraction of a slice needs no further slice.
+SLICE_TOLERANCE = 1e-3
+
+
+#: (from, to): the line runs from the mean of the first landmarks to the mean of the second.
+Line = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class FaceRule:
+    """A box face lies ``margin_mm`` beyond the outermost of ``landmarks`` (negative: short of it)."""
+
+    landmarks: tuple[str, ...]
+    margin_mm: float
+
+
+@dataclass(frozen=True)
+class BoxRule:
+    """How a scan box follows from the anatomical frame.
+
+    Attributes:
+        name, title: short name, and what a person calls it.
+        line: gives the box its anterior axis in the midsagittal plane; None keeps the frame's own axes.
+        tilt_deg: rotations about the right, anterior, superior axis of the result, see ``tilted_axes``.
+        slice_axis: the box axis slices are stacked along: "right", "anterior" or "superior".
+        phase_axis: the box axis of phase encoding, another one.
+        faces: FACES name -> rule.
+        slice_thickness_mm, gap_mm: as prescribed.
+        round_up_to_slices: make the box thicker, on both sides alike, until whole slices fill it.
+    """
+
+    name: str
+    title: str
+    line: Line | None
+    tilt_deg: tuple[float, float, float]
+    slice_axis: str
+    phase_axis: str
+    faces: Mapping[str, FaceRule]
+    slice_thickness_mm: float
+    gap_mm: float
+    round_up_to_slices: bool
+
+    def slice_count(self, size_mm: float) -> int:
+        """Fewest slices that cover ``size_mm`` along the slice axis, at least one."""
+        pitch = self.slice_thickness_mm + self.gap_mm
+        return max(1, math.ceil((size_mm + self.gap_mm) / pitch - SLICE_TOLERANCE))
+
+    def slab_mm(self, slices: int) -> float:
+        """Thickness of that many slices with the gaps between them."""
+        return slices * self.slice_thickness_mm + (slices - 1) * self.gap_mm
+
+
+@dataclass(frozen=True)
+class FrameRule:
+    """How the reference constellation lies: ``origin`` at zero, ``line`` along +anterior (checked on loading)."""
+
+    origin: str
+    line: Line
+
+
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    """A protocol, checked: every name that it uses is a landmark of its constellation.
+
+    ``source`` is the file it came from; ``anatomy`` the name of its anatomy; ``definition`` says
+    in words what the boxes cover.
+    """
+
+    name: str
+    title: str
+    anatomy: str
+    constellation: Constellation
+    frame: FrameRule
+    boxes: tuple[BoxRule, ...]
+    source: Path
+    definition: str = ""
+
+
+def tilted_axes(axes: np.ndarray, tilt_deg: Sequence[float]) -> np.ndarray:
+    """``axes`` turned by intrinsic rotations about right, then (new) anterior, then (new) superior.
+
+    Args:
+        axes: (3, 3), rows right, anterior, superior in RAS.
+        tilt_deg: (3,) degrees about right, anterior, superior, right-handed.
+    """
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_euler("XYZ", tilt_deg, degrees=True).as_matrix().T @ np.asarray(axes, dtype=float)
+
+
+def line_axes(axes: np.ndarray, line: Line | None, landmarks_mm: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Frame ``axes`` (3, 3) pitched about right until anterior runs along the line's midsagittal part.
+
+    Args:
+        axes: rows right, anterior, superior in RAS.
+        line: None leaves the axes as they are.
+        landmarks_mm: name -> (3,) RAS of every landmark of the line.
+
+    Raises:
+        ProtocolError: the ends of the line coincide in the midsagittal plane.
+    """
+    axes = np.asarray(axes, dtype=float)
+    if line is None:
+        return axes
+    start, end = (np.mean([landmarks_mm[name] for name in names], axis=0) for names in line)
+    right = axes[0]
+    direction = (end - start) - ((end - start) @ right) * right
+    if np.linalg.norm(direction) < 1e-3:
+        raise ProtocolError(
+            f"the line from {', '.join(line[0])} to {', '.join(line[1])} has no direction in the midsagittal plane",
+            remedy="Choose other landmarks or move them apart.",
+        )
+    anterior = unit(direction)
+    return np.array([right, anterior, np.cross(right, anterior)])
+
+
+def box_rule(protocol: Protocol, name: str | None = None) -> BoxRule:
+    """The protocol's box of that name, its first when None; ProtocolError where there is no such box."""
+    if name is None:
+        return protocol.boxes[0]
+    for rule in protocol.boxes:
+        if rule.name == name:
+            return rule
+    known = ", ".join(rule.name for rule in protocol.boxes)
+    raise ProtocolError(f"protocol {protocol.name} has no box {name}", remedy=f"Choose one of: {known}.")

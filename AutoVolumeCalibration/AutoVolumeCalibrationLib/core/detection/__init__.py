@@ -1,0 +1,1 @@
+"""From scout slices to landmarks in space: network, heatmaps, uncertainty, fusion."""

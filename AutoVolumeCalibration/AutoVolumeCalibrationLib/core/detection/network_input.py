@@ -1,0 +1,91 @@
+"""What the network sees of a slice: scaled intensities and the plane it is of. Shared by training and inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..scouts.stack import ScoutSlice
+
+if TYPE_CHECKING:
+    import torch
+
+from typing import TYPE_CHECKING
+
+from ..geometry.coordinates import PLANES
+
+if TYPE_CHECKING:
+    import torch
+
+#: Percentiles of a slice's own pixels that become 0 and 1, and the cap above.
+LOW_PERCENTILE, HIGH_PERCENTILE, CAP = 1.0, 99.5, 1.2
+
+#: Image plus one indicator per plane.
+IN_CHANNELS = 1 + len(PLANES)
+
+#: Largest side of an image in pixels; a wider field of view is seen coarser.
+LARGEST_SIZE = 192
+
+
+def encode_slices(images: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+    """Network input (n, 4, H, W) from images (n, H, W) in 0..CAP and plane indices (n,) int64.
+
+    Channel 0 is ``2 * image - 1``; channels 1-3 tell sagittal, coronal, axial.
+    """
+    import torch
+
+    indicators = torch.nn.functional.one_hot(planes, len(PLANES)).to(images.dtype)
+    spread = indicators[:, :, None, None].expand(-1, -1, *images.shape[-2:])
+    return torch.cat([images[:, None] * 2 - 1, spread], dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkImage:
+    """A slice on the network's grid.
+
+    Attributes:
+        image: (H, W) float32 in 0..CAP.
+        scale: (2,) sides (row, column) of its pixels in units of the slice's own; both grids share the outer edges.
+    """
+
+    image: np.ndarray
+    scale: np.ndarray
+
+    def to_slice_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Indices (..., 2) in the slice's own pixels of indices (row, column) in this image."""
+        return (pixels + 0.5) * self.scale - 0.5
+
+    def from_slice_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Indices (..., 2) in this image of indices (row, column) in the slice's own pixels."""
+        return (pixels + 0.5) / self.scale - 0.5
+
+    def first_in(self, size: Sequence[int]) -> np.ndarray:
+        """(2,) its first pixel (row, column) where it lies in the middle of ``size`` pixels."""
+        return np.array([(n - m) // 2 for n, m in zip(size, self.image.shape, strict=True)])
+
+
+def to_network_grid(scout_slice: ScoutSlice, pixel_mm: float, largest_size: int) -> NetworkImage:
+    """Scale intensities by the slice's own percentiles and resample to about ``pixel_mm``.
+
+    The field of view is kept exactly; the pixel size differs from the nominal one by the rounding to
+    whole pixels, or more where a side would have more than ``largest_size`` of them.
+    """
+    import torch
+
+    pixels = np.ascontiguousarray(scout_slice.pixels, dtype=np.float32)
+    low, high = np.percentile(pixels[::2, ::2], [LOW_PERCENTILE, HIGH_PERCENTILE])
+    size = tuple(min(largest_size, max(1, round(mm / pixel_mm))) for mm in scout_slice.extent_mm)
+    image = torch.nn.functional.interpolate(
+        torch.from_numpy(pixels)[None, None], size=size, mode="bilinear", antialias=True, align_corners=False
+    )[0, 0].numpy()
+    image = np.clip((image - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, CAP)
+    return NetworkImage(image, np.array(pixels.shape) / size)
+
+
+def _padded(prepared: NetworkImage, size: Sequence[int]) -> np.ndarray:
+    """The image in the middle of zeros of ``size``."""
+    image, first = prepared.image, prepared.first_in(size)
+    return np.pad(image, [(b, n - m - b) for b, n, m in zip(first, size, image.shape, strict=True)])

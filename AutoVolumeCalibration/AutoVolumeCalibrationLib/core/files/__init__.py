@@ -1,0 +1,1 @@
+"""Files of the project: resources, JSON, atomic writing, output folders."""

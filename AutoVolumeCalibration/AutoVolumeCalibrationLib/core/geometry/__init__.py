@@ -1,0 +1,1 @@
+"""Points, directions and boxes in space: RAS mm."""

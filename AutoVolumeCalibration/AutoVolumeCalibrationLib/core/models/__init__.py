@@ -1,0 +1,1 @@
+"""Model bundles: loading them, and the models that the user installed."""

@@ -1,0 +1,226 @@
+"""Model bundles: a folder in MONAI's bundle layout, read as data and never as code.
+
+MONAI's ``ConfigParser`` executes ``$`` expressions; this module does not use it. ``configs/metadata.json`` is
+checked against a schema, the network is built from the registry, and the weights are read as
+tensors only, after their size and SHA-256 have been compared with the metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..detection.inference import prepare_for_inference
+from ..detection.landmark_model import LandmarkModel
+from ..detection.network_input import IN_CHANNELS
+from ..detection.peak_uncertainty import uncertainty_from_dict
+from ..errors import ModelError, UsageError
+from ..files.json_files import read_json, require_schema
+from ..networks.registry import build_network, find_architecture
+from ..planning.face_uncertainty import Coverage, coverages_from_list
+from .store import model_folder, model_folders
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..workflow.calibration import ModelInfo
+
+#: Larger weight files are refused: nothing this project trains comes near.
+LARGEST_WEIGHTS_BYTES = 2 * 1024**3
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+_REMEDY = "Get the bundle again or choose another model."
+
+
+def list_models() -> list[dict[str, Any]]:
+    """Metadata of the user's bundles and the shipped ones; ``name`` is the one to load each by."""
+    return [{**read_metadata(folder), "name": name} for name, folder in model_folders().items()]
+
+
+def model_used_before(info: ModelInfo | None) -> str | None:
+    """Name to load the model by that found a study's landmarks; None, the default one, where it is not installed.
+
+    A study planned by hand has none either: no model is called like what stands there.
+    """
+    return info.name if info is not None and info.name in model_folders() else None
+
+
+def is_guided(metadata: Mapping[str, Any]) -> bool:
+    """Whether the model with this metadata is shown points that a person placed; ModelError: unknown network."""
+    network = metadata["network"]
+    return find_architecture(network["architecture"], network["options"]).sequential
+
+
+def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -> LandmarkModel:
+    """A shipped bundle or one of the user's by its name, or the bundle in a folder, on a device.
+
+    Args:
+        name_or_folder: ``user_models.default_model_name()`` when None.
+
+    Raises:
+        ModelError: there is no such bundle, it is damaged, or its hash does not match.
+        UsageError: the device is not there.
+    """
+    _share_processors()
+    folder = model_folder(name_or_folder)
+    metadata = read_metadata(folder)
+    landmarks = metadata["landmarks"]
+    names = tuple(entry["name"] for entry in landmarks)
+    options = metadata["network"]["options"]
+    architecture = find_architecture(metadata["network"]["architecture"], options)
+    if options.get("out_channels") != len(names):
+        raise ModelError("network and landmark list differ in number", source=str(folder), remedy=_REMEDY)
+    if options.get("in_channels") != IN_CHANNELS:
+        raise ModelError(f"the network does not take {IN_CHANNELS} channels", source=str(folder), remedy=_REMEDY)
+    chosen = choose_device(device)
+    network = _network_without_memory(metadata["network"]["architecture"], options)
+    _load_weights(network, folder, metadata["weights"])
+    prepare_for_inference(network.eval().float()).to(chosen)
+    return LandmarkModel(
+        name=metadata["name"],
+        sha256=metadata["weights"]["sha256"],
+        network=network,
+        device=chosen,
+        names=names,
+        mirror=_mirror_indices(landmarks, folder),
+        pixel_mm=float(metadata["input"]["pixel_mm"]),
+        stem=int(options.get("stem", 1)),
+        sigma_mm=float(metadata["targets"]["sigma_mm"]),
+        tau_mm=float(metadata["targets"]["tau_mm"]),
+        divisor=architecture.divisor(options),
+        largest_size=int(metadata["input"]["largest_size"]),
+        threshold=float(metadata["threshold"]),
+        uncertainty=uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder)),
+        sequential=architecture.sequential,
+        coverage=_coverage(metadata, folder),
+    )
+
+
+def _coverage(metadata: Mapping[str, Any], folder: Path) -> tuple[Coverage, ...]:
+    try:
+        return coverages_from_list(metadata.get("coverage", ()))
+    except ValueError as error:
+        raise ModelError(str(error), source=str(folder), remedy=_REMEDY) from error
+
+
+def _share_processors() -> None:
+    """Let waiting threads of torch sleep instead of spin, where torch is not loaded yet and nobody chose otherwise.
+
+    On a machine that is busy with something else spinning made a detection take 10.4 s instead of 0.7 s (2 cores).
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """The checked metadata of a bundle; ModelError where it is missing or does not fit the schema."""
+    path = folder / "configs" / "metadata.json"
+    metadata = read_json(path, ModelError, _REMEDY)
+    require_schema(metadata, "model", path, ModelError, _REMEDY)
+    return metadata
+
+
+def choose_device(name: str) -> str:
+    """The torch device for "auto" (CUDA, else MPS, else CPU) or the named one; UsageError where it is not there."""
+    import torch
+
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if available[device])
+    if name not in available:
+        raise UsageError(f"unknown device {name!r}", remedy=f"Choose one of: {', '.join(DEVICES)}.")
+    if not available[name]:
+        raise UsageError(f"this machine has no {name} device", remedy="Choose --device auto or cpu.")
+    return name
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _network_without_memory(architecture: str, options: Mapping[str, Any]) -> torch.nn.Module:
+    """The network with shapes only: whatever widths a bundle names, no more memory is used than its file is long."""
+    import torch
+
+    with torch.device("meta"):
+        return build_network(architecture, options)
+
+
+def read_weights(folder: Path, expected: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of a bundle's weight file, after its size and hash were compared; nothing in it is executed.
+
+    Args:
+        expected: ``weights`` of the metadata: the file's place in the bundle, and its SHA-256.
+
+    Raises:
+        ModelError: the file is missing, too large, of another hash, or damaged.
+    """
+    path = (folder / expected["file"]).resolve()
+    if folder.resolve() not in path.parents:
+        raise ModelError(f"weight file {expected['file']} lies outside the bundle", source=str(folder), remedy=_REMEDY)
+    with _damage_explained(path):
+        size = path.stat().st_size
+        if size > LARGEST_WEIGHTS_BYTES:
+            raise ModelError(f"weights of {size} bytes are refused", source=str(path), remedy=_REMEDY)
+        if sha256_of(path) != expected["sha256"]:
+            raise ModelError("weights differ from the hash in metadata.json", source=str(path), remedy=_REMEDY)
+        return _read_tensors(path)
+
+
+def _load_weights(network: torch.nn.Module, folder: Path, expected: Mapping[str, Any]) -> None:
+    """Read the checked tensors and load them strictly."""
+    tensors = read_weights(folder, expected)
+    with _damage_explained((folder / expected["file"]).resolve()):
+        network.load_state_dict(tensors, assign=True)
+
+
+@contextmanager
+def _damage_explained(path: Path) -> Iterator[None]:
+    """A damaged or foreign weight file may fail anywhere in the unpickler: one kind of error for all of it."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(f"weights cannot be loaded ({reason})", source=str(path), remedy=_REMEDY) from error
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _mirror_indices(landmarks: list[Mapping[str, Any]], folder: Path) -> np.ndarray:
+    index = {entry["name"]: i for i, entry in enumerate(landmarks)}
+    partners = [entry.get("mirror") or entry["name"] for entry in landmarks]
+    if len(index) < len(landmarks) or any(partner not in index for partner in partners):
+        raise ModelError("landmark names repeat or name an unknown partner", source=str(folder), remedy=_REMEDY)
+    mirror = np.array([index[partner] for partner in partners])
+    if (mirror[mirror] != np.arange(len(mirror))).any():
+        raise ModelError("left/right partners do not name each other", source=str(folder), remedy=_REMEDY)
+    return mirror
+
+
+def metadata_json(metadata: Mapping[str, Any]) -> str:
+    """The text of a metadata file."""
+    return json.dumps(metadata, indent=2) + "\n"

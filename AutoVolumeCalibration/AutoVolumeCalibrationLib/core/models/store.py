@@ -1,0 +1,153 @@
+"""The models there are: those that are shipped, and the user's own, of which one may stand in for the shipped default.
+
+The user's models lie in one folder, a bundle each. ``current.json`` beside them says which one is used where none is
+named, and which one was used before each change. Nothing is made until a model is promoted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from ..files.atomic_write import write_text
+from ..files.json_files import json_text, read_json
+from ..files.resources import resource_path
+
+#: Name of the shipped bundle that is used until another one is promoted.
+DEFAULT_MODEL = "brain-scout"
+
+#: Names the folder of the user's models, instead of the platform's folder for data.
+FOLDER_VARIABLE = "AUTOVOLUME_MODELS"
+
+CURRENT_FILE = "current.json"
+CURRENT_FORMAT = "AutoVolumeCalibration/user-models/1"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One change of the default model.
+
+    Attributes:
+        model: name of the model that was promoted; sha256: of its weights.
+        before: name of the model that was the default until then, which a roll-back returns to.
+        promoted_at: date and time, ISO 8601 in UTC.
+        reason: the comparison that said better, plain JSON values.
+    """
+
+    model: str
+    sha256: str
+    before: str
+    promoted_at: str
+    reason: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CurrentModel:
+    """Which model is the default, and every promotion there ever was, oldest first."""
+
+    name: str = DEFAULT_MODEL
+    history: tuple[Promotion, ...] = ()
+
+
+def user_models_folder() -> Path:
+    """Where the user's models lie; the folder need not exist.
+
+    ``AUTOVOLUME_MODELS``, else ``AutoVolume/models`` in the platform's folder for a user's data: ``%APPDATA%``,
+    ``~/Library/Application Support``, or ``$XDG_DATA_HOME`` (``~/.local/share``; the XDG base directory
+    specification has relative paths ignored).
+    """
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named).expanduser() if named else _data_folder() / "AutoVolume" / "models"
+
+
+def _data_folder() -> Path:
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support"
+    chosen = Path(os.environ.get("XDG_DATA_HOME") or "")
+    return chosen if chosen.is_absolute() else home / ".local" / "share"
+
+
+def model_folders() -> dict[str, Path]:
+    """Name -> bundle folder of the shipped models and then the user's, each by name; a shipped name is never hidden."""
+    return {**_bundles_in(user_models_folder()), **shipped_models()}
+
+
+def shipped_models() -> dict[str, Path]:
+    """Name -> bundle folder of the models that travel with the project."""
+    return _bundles_in(resource_path("Models"))
+
+
+def _bundles_in(folder: Path) -> dict[str, Path]:
+    """The bundles in a folder by name. Names with a dot in front are copies under way."""
+    found = sorted(path.parent.parent for path in folder.glob("*/configs/metadata.json"))
+    return {path.name: path for path in found if not path.name.startswith(".")}
+
+
+def model_folder(name_or_folder: str | Path | None = None) -> Path:
+    """The folder of a bundle: a folder as it is, a model by its name, the default one when None.
+
+    Raises:
+        ModelError: there is no such bundle, or ``current.json`` is damaged.
+    """
+    known = model_folders()
+    if name_or_folder is None:
+        name = default_model_name()
+        if name not in known:
+            remedy = f"Put the bundle {name} back beside the file, or run: autovolume roll-back"
+            raise ModelError(f"there is no model {name}", source=str(_current_file()), remedy=remedy)
+        return known[name]
+    if (Path(name_or_folder) / "configs").is_dir():
+        return Path(name_or_folder)
+    if str(name_or_folder) not in known:
+        remedy = f"Give a bundle folder or one of: {', '.join(known) or 'none'}."
+        raise ModelError(f"there is no model {name_or_folder}", remedy=remedy)
+    return known[str(name_or_folder)]
+
+
+def default_model_name() -> str:
+    """Name of the model that is used where none is named: the promoted one, else the shipped default.
+
+    Raises:
+        ModelError: ``current.json`` is damaged. Another model than the user chose is never taken silently.
+    """
+    return read_current().name
+
+
+def read_current() -> CurrentModel:
+    """The default model and the history of promotions; the shipped default where nothing was promoted.
+
+    Raises:
+        ModelError: ``current.json`` is damaged.
+    """
+    path = _current_file()
+    if not path.exists():
+        return CurrentModel()
+    remedy = f"Delete the file to go back to {DEFAULT_MODEL}, or write a model's name as current."
+    data = read_json(path, ModelError, remedy)
+    try:
+        if data["format"] != CURRENT_FORMAT:
+            raise ValueError(f"format {data['format']!r}")
+        history = tuple(Promotion(**entry) for entry in data["history"])
+        names = [data["current"], *(name for entry in history for name in (entry.model, entry.before))]
+        if not all(isinstance(name, str) and name for name in names):
+            raise ValueError("a model's name is no text")
+    except (ValueError, TypeError, LookupError) as error:
+        raise ModelError(f"does not tell the current model ({error})", source=str(path), remedy=remedy) from error
+    return CurrentModel(data["current"], history)
+
+
+def write_current(current: CurrentModel) -> None:
+    """Replace ``current.json`` as a whole; UsageError where it cannot be written."""
+    data = {"format": CURRENT_FORMAT, "current": current.name, "history": [asdict(one) for one in current.history]}
+    write_text(_current_file(), json_text(data))
+
+
+def _current_file() -> Path:
+    return user_models_folder() / CURRENT_FILE

@@ -1,0 +1,41 @@
+"""What networks answer with besides heatmaps while they are trained.
+
+In evaluation mode every network of the registry gives heatmaps (B, landmarks, h, w), so that one decoder reads them
+all. In training mode it may give one of the tuples below, or a list of several answers (deep or intermediate
+supervision), the last one its best. Coordinates are heatmap pixels (row, column), fractions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from ...detection.heatmaps import render_targets
+
+
+class PointOutput(NamedTuple):
+    """Coordinates by regression.
+
+    Attributes:
+        points: (B, k, 2) heatmap pixels (row, column).
+        presence: (B, k) in 0..1, what the peak of a heatmap would be.
+    """
+
+    points: torch.Tensor
+    presence: torch.Tensor
+
+
+class DisplacementOutput(NamedTuple):
+    """From every heatmap pixel to every landmark.
+
+    Attributes:
+        displacements: (B, k, 2, h, w) (row, column) heatmap pixels from the pixel to the landmark.
+    """
+
+    displacements: torch.Tensor
+
+
+def heatmaps_of(output: PointOutput, size: tuple[int, int], sigma: float) -> torch.Tensor:
+    """(B, k, h, w) Gaussians of ``sigma`` heatmap pixels at the points, as high as the presence."""
+    return render_targets(output.points.float(), output.presence.float(), size, sigma)

@@ -1,0 +1,295 @@
+"""The scout quality gate: may the plan be trusted, and if not, what to do.
+
+Each check is a small function that gives at most one finding; ``OK`` findings are summed up in one line.
+Levels: a warning asks for a look at something named, an error says that the plan must not be used as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
+from ..anatomy.protocol import BoxRule, Protocol
+from ..geometry.coordinates import PLANES
+from ..geometry.oriented_box import FACES, OrientedBox
+from ..scouts.stack import ScoutStack
+from .frame import AnatomicalFrame
+
+#: Mean of the ten highest confidences: a head reaches the first, most of what is none stays below the second (heads
+#: of split train reach 0.87-0.99; drawn shapes 0.31-0.65, phantoms 0.44 and 0.73, a neck 0.78: SHAPE_MM tells those
+#: that look clear; `Testing/benchmarks/clarity.py`).
+CLEAR_CONFIDENCE, NO_HEAD_CONFIDENCE = 0.70, 0.60
+
+#: Median distance of the found points from where the others expect them, mm: heads of split train 1.3-1.7 with five
+#: slices per plane, 1.8-5.4 with one (one of nine is called an error); phantoms, drawn shapes and necks 5.7-17 (the
+#: same benchmark).
+SHAPE_MM = (4.0, 5.2)
+
+#: Head size over the reference's: outside the first range unusual, outside the second no head.
+USUAL_SCALE, POSSIBLE_SCALE = (0.82, 1.18), (0.65, 1.35)
+
+#: Uncertainty of the tilt (largest of pitch, roll, yaw), degrees, and of a box face, mm.
+TILT_SD_DEG = (2.5, 5.0)
+FACE_SD_MM = (5.0, 10.0)
+
+#: A slice this far from all planes of the head is unlike those that the shipped network learnt from, degrees.
+ASKEW_DEG = 30.0
+
+#: Part of the found landmarks that contradict the others.
+OUTLIER_FRACTION = (0.12, 0.34)
+
+#: Part of the protocol's landmarks that are found.
+FOUND_FRACTION = (0.5, 0.2)
+
+#: A stack shows a direction when its normal's component along it is smaller.
+ACROSS = 0.7
+
+#: In an image of anatomy neighbouring pixels are alike: the means of blocks of so many pixels a side vary nearly as
+#: much as the pixels do. Those of noise vary less by that factor.
+EMPTY_BLOCK, EMPTY_RATIO = 4, 0.5
+
+#: Every second pixel tells that as well, and a refit while a point is dragged must be quick.
+EMPTY_STEP = 2
+
+
+#: A placed point is far off beyond so many mm and times the spread of its place among heads.
+PLACED_SLACK_MM, PLACED_SPREADS = 2.0, 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the checks look at."""
+
+    stacks: Sequence[ScoutStack]
+    landmarks: Sequence[Landmark]
+    disagreeing: Sequence[str]
+    frame: AnatomicalFrame
+    box: OrientedBox
+    protocol: Protocol
+    rule: BoxRule
+
+
+def run_checks(evidence: Evidence) -> tuple[Check, ...]:
+    """All findings, worst first; a single "ok" when there is none."""
+    findings = [*scout_checks(evidence.stacks)]
+    recognised = (_head, _shape, _found, _confidence, _outliers, _placed, _planes_agree)
+    for look in (*recognised, _size, _tilt, _askew, _faces, _cut_off):
+        finding = look(evidence)
+        if finding:
+            findings.append(finding)
+    if not findings:
+        count = sum(mark.status != MISSING for mark in evidence.landmarks)
+        findings = [Check("ready", OK, f"{count} landmarks agree; the plan is ready for review.")]
+    return tuple(sorted(findings, key=lambda check: (ERROR, WARNING, OK).index(check.level)))
+
+
+def scout_checks(stacks: Sequence[ScoutStack]) -> list[Check]:
+    """Findings about the images alone: planes missing, planes without signal, too few slices."""
+    findings = []
+    present = {stack.plane for stack in stacks}
+    absent = [plane for plane in PLANES if plane not in present]
+    if absent:
+        findings.append(Check("planes", WARNING, f"No {' or '.join(absent)} scout: the plan rests on two planes."))
+    empty = sorted({stack.plane for stack in stacks if all(_is_empty(s.pixels) for s in stack.slices)})
+    if empty:
+        findings.append(
+            Check("empty plane", ERROR, f"The {', '.join(empty)} scout shows no anatomy: acquire it again.")
+        )
+    single = [plane for plane in PLANES if sum(len(s.slices) for s in stacks if s.plane == plane) == 1]
+    if single:
+        where = f"Only one slice in the {', '.join(single)} plane"
+        findings.append(Check("slices", WARNING, f"{where}: check the tilt, or acquire three or more per plane."))
+    return findings
+
+
+def _is_empty(pixels: np.ndarray) -> bool:
+    """No structure: the pixels are constant, or vary independently of their neighbours."""
+    pixels = np.asarray(pixels, dtype=float)[::EMPTY_STEP, ::EMPTY_STEP]
+    spread = float(pixels.std())
+    if spread <= 1e-6 * max(1.0, float(np.abs(pixels).max())):
+        return True
+    rows, columns = (n // EMPTY_BLOCK * EMPTY_BLOCK for n in pixels.shape)
+    if not rows or not columns:
+        return False
+    blocks = pixels[:rows, :columns].reshape(rows // EMPTY_BLOCK, EMPTY_BLOCK, columns // EMPTY_BLOCK, EMPTY_BLOCK)
+    return float(blocks.mean(axis=(1, 3)).std()) < EMPTY_RATIO * spread
+
+
+def _head(e: Evidence) -> Check | None:
+    """Is this a head at all?"""
+    if any(mark.status == CORRECTED for mark in e.landmarks):
+        return None
+    best = sorted((mark.confidence for mark in e.landmarks if mark.status == PREDICTED), reverse=True)[:10]
+    mean = sum(best) / min(10, len(e.landmarks))
+    if mean < NO_HEAD_CONFIDENCE:
+        return Check(
+            "anatomy",
+            ERROR,
+            f"No {e.protocol.anatomy or 'anatomy'} recognised (clarity {mean:.2f} of 1): wrong region or empty scouts?",
+        )
+    if mean < CLEAR_CONFIDENCE:
+        return Check(
+            "anatomy", WARNING, f"The anatomy is hard to recognise (clarity {mean:.2f} of 1): check every point."
+        )
+    return None
+
+
+def _shape(e: Evidence) -> Check | None:
+    """Do the points lie to each other as in a head?"""
+    if any(mark.status == CORRECTED for mark in e.landmarks) or not e.frame.residuals_mm:
+        return None
+    typical = float(np.median(list(e.frame.residuals_mm.values())))
+    level = _above(typical, SHAPE_MM)
+    if level:
+        anatomy = e.protocol.anatomy or "anatomy"
+        return Check(
+            "shape", level, f"The points lie {typical:.0f} mm from where a {anatomy} has them: wrong region, or motion?"
+        )
+    return None
+
+
+def _found(e: Evidence) -> Check | None:
+    missing = [mark.name for mark in e.landmarks if mark.status == MISSING]
+    fraction = 1 - len(missing) / max(1, len(e.landmarks))
+    level = _below(fraction, FOUND_FRACTION)
+    if level:
+        return Check("landmarks", level, f"Only {fraction:.0%} of the landmarks were found; missing: {_some(missing)}.")
+    return None
+
+
+def _confidence(e: Evidence) -> Check | None:
+    """The frame's own landmarks matter most to the user: name those that are doubtful."""
+    named = {e.protocol.frame.origin, *e.protocol.frame.line[0], *e.protocol.frame.line[1]}
+    if e.rule.line:
+        named |= {*e.rule.line[0], *e.rule.line[1]}
+    doubtful = [
+        m.name for m in e.landmarks if m.name in named and m.status == PREDICTED and m.confidence < CLEAR_CONFIDENCE / 2
+    ]
+    absent = [m.name for m in e.landmarks if m.name in named and m.status == MISSING]
+    if doubtful or absent:
+        return Check("reference line", WARNING, f"Check point {_some(absent + doubtful)}: it is not clearly seen.")
+    return None
+
+
+def _outliers(e: Evidence) -> Check | None:
+    found = sum(mark.status != MISSING for mark in e.landmarks)
+    level = _above(len(e.frame.outliers) / max(1, found), OUTLIER_FRACTION)
+    if level:
+        return Check(
+            "outliers", level, f"{len(e.frame.outliers)} points contradict the others: check {_some(e.frame.outliers)}."
+        )
+    return None
+
+
+def _placed(e: Evidence) -> Check | None:
+    """A placed point counts as it is; say where it is far from what the others make of it."""
+    spread = {mark.name: float(np.linalg.norm(mark.sd_mm)) for mark in e.protocol.constellation.landmarks}
+    far = [
+        f"{mark.name} ({e.frame.residuals_mm[mark.name]:.0f} mm)"
+        for mark in e.landmarks
+        if mark.status == CORRECTED
+        and e.frame.residuals_mm[mark.name] > PLACED_SLACK_MM + PLACED_SPREADS * spread[mark.name]
+    ]
+    if far:
+        return Check("placed points", WARNING, f"Placed far from where the other points expect it: {_some(far)}.")
+    return None
+
+
+def _planes_agree(e: Evidence) -> Check | None:
+    found = sum(mark.status != MISSING for mark in e.landmarks)
+    level = _above(len(e.disagreeing) / max(1, found), OUTLIER_FRACTION)
+    if level:
+        return Check(
+            "planes disagree", level, f"The planes place {_some(e.disagreeing)} differently: did the patient move?"
+        )
+    return None
+
+
+def _size(e: Evidence) -> Check | None:
+    scale = e.frame.scale
+    if not POSSIBLE_SCALE[0] < scale < POSSIBLE_SCALE[1]:
+        return Check("size", ERROR, f"The anatomy would be {scale:.2f} times the usual size: not what the model knows.")
+    if not USUAL_SCALE[0] < scale < USUAL_SCALE[1]:
+        return Check("size", WARNING, f"Unusual size ({scale:.2f} times the reference): check the points.")
+    return None
+
+
+def _tilt(e: Evidence) -> Check | None:
+    sd = np.rad2deg(np.sqrt(np.diagonal(e.frame.covariance)[:3]))
+    level = _above(sd.max(), TILT_SD_DEG)
+    if level:
+        axis = ("pitch", "roll", "yaw")[int(sd.argmax())]
+        return Check("tilt", level, f"The {axis} is only known to {sd.max():.1f} deg: add slices or place more points.")
+    return None
+
+
+def _askew(e: Evidence) -> Check | None:
+    """Slices that no network was trained on: the image can be turned upright, the slice itself stays oblique."""
+    nearest = [np.abs(e.frame.axes @ stack.normal).max() for stack in e.stacks]
+    angle = float(np.rad2deg(np.arccos(min(1.0, min(nearest)))))
+    if angle > ASKEW_DEG:
+        remedy = "check the tilt, or repeat the scouts along the head"
+        return Check("askew", WARNING, f"A scout cuts the head {angle:.0f} deg askew: {remedy}.")
+    return None
+
+
+def _faces(e: Evidence) -> Check | None:
+    face = max(FACES, key=lambda name: e.box.face_sd_mm[name])
+    level = _above(e.box.face_sd_mm[face], FACE_SD_MM)
+    if level:
+        return Check(
+            "box", level, f"The {face} face is only known to {e.box.face_sd_mm[face]:.0f} mm: check it or add margin."
+        )
+    return None
+
+
+def _cut_off(e: Evidence) -> Check | None:
+    """Is each landmark that the box's faces rest on inside the field of view of some plane that shows the face?"""
+    outside = []
+    for number, face in enumerate(FACES):
+        outward = e.box.axes[number // 2]
+        # A stack seen along the face's normal shows the projection of what lies beyond its outermost slice, too.
+        showing = [stack for stack in e.stacks if abs(stack.normal @ outward) < ACROSS]
+        for name in e.rule.faces[face].landmarks:
+            if name not in outside and not any(_inside(e.frame.expected_mm[name], stack) for stack in showing):
+                outside.append(name)
+    if outside:
+        return Check(
+            "field of view",
+            WARNING,
+            f"Anatomy is cut off at {_some(outside)}: the box may be wrong there, enlarge the scouts.",
+        )
+    return None
+
+
+def _inside(point: np.ndarray, stack: ScoutStack) -> bool:
+    """Is the point's projection within the images of a stack?"""
+    return any(scout_slice.shows(point) for scout_slice in stack.slices)
+
+
+def _above(value: float, limits: tuple[float, float]) -> str | None:
+    return ERROR if value > limits[1] else WARNING if value > limits[0] else None
+
+
+def _below(value: float, limits: tuple[float, float]) -> str | None:
+    return ERROR if value < limits[1] else WARNING if value < limits[0] else None
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+OK, WARNING, ERROR = "ok", "warning", "error"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding about the scouts or the plan: level is "ok", "warning" or "error"."""
+
+    name: str
+    level: str
+    message: str

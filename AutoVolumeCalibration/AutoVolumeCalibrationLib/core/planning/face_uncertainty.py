@@ -1,0 +1,124 @@
+"""What a plan's stated uncertainty promises: how far the anatomy may reach beyond each face of the box, with 95 %.
+
+Standard deviations come from a model of the errors, and no model of errors is quite right. What they are worth is
+measured on heads whose truth is known, by split conformal prediction (Lei et al. 2018, J Am Stat Assoc 113:1094): the
+quantity itself, here the margin that a face would have needed, is divided by its stated deviation, and the 95 %
+quantile of these scores is the factor that makes "95 %" true for the next head like those. A bundle carries the factors
+of the boxes that they were measured for; for another box the textbook factors of a normal distribution are assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..anatomy.protocol import BoxRule
+from ..geometry.oriented_box import FACES
+
+#: What is promised: so large a share of heads.
+LEVEL = 0.95
+
+#: Of a normal distribution: one-sided 95 %, the same of six independent faces at once, and two-sided 95 %.
+ONE_FACE, SIX_FACES, TWO_SIDED = 1.645, 2.386, 1.960
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """Factors on the stated standard deviations of one box, for LEVEL of the heads.
+
+    Attributes:
+        rule: what tells the box that they were measured for from others: landmarks of each face, line and tilt.
+        offset_mm: face -> how far the anatomy reaches beyond the face's outermost landmark on average.
+        factors: face -> factor on the face's deviation that covers this face alone.
+        joint_factor: the one that covers all faces at once.
+        angle_factors: those of pitch, roll and yaw, two-sided.
+        heads, cases: how many were measured; none of them: assumed.
+    """
+
+    rule: Mapping[str, Any]
+    offset_mm: Mapping[str, float]
+    factors: Mapping[str, float]
+    joint_factor: float
+    angle_factors: tuple[float, float, float]
+    heads: int = 0
+    cases: int = 0
+
+    @property
+    def measured(self) -> bool:
+        return self.heads > 0
+
+    def reach_mm(self, face_sd_mm: Mapping[str, float]) -> dict[str, float]:
+        """Face -> mm beyond its outermost landmark that the anatomy exceeds in no more than 1 - LEVEL of heads."""
+        return {face: self.offset_mm[face] + self.factors[face] * sd for face, sd in face_sd_mm.items()}
+
+    def safe_margins_mm(self, face_sd_mm: Mapping[str, float]) -> dict[str, float]:
+        """Face -> margin; with all of them together LEVEL of heads lie fully inside the box."""
+        return {face: self.offset_mm[face] + self.joint_factor * sd for face, sd in face_sd_mm.items()}
+
+    def angles_deg(self, frame_covariance: np.ndarray) -> np.ndarray:
+        """(3,) deg: pitch, roll and yaw are off by more in no more than 1 - LEVEL of heads each.
+
+        Args:
+            frame_covariance: (6, 6) of ``calibration.AnatomicalFrame``.
+        """
+        return np.rad2deg(np.sqrt(np.diagonal(frame_covariance)[:3])) * self.angle_factors
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a bundle's metadata and in calibration.json."""
+        return {
+            "rule": dict(self.rule),
+            "offset_mm": {face: round(self.offset_mm[face], 3) for face in FACES},
+            "factors": {face: round(self.factors[face], 3) for face in FACES},
+            "joint_factor": round(self.joint_factor, 3),
+            "angle_factors": [round(factor, 3) for factor in self.angle_factors],
+            "heads": self.heads,
+            "cases": self.cases,
+        }
+
+
+def coverage_of(rule: BoxRule, measured: Sequence[Coverage]) -> Coverage:
+    """What was ``measured`` for such a box; what a normal distribution promises where nothing was."""
+    key = rule_key(rule)
+    for coverage in measured:
+        if coverage.rule == key:
+            return coverage
+    return Coverage(
+        key, dict.fromkeys(FACES, 0.0), dict.fromkeys(FACES, ONE_FACE), SIX_FACES, (TWO_SIDED, TWO_SIDED, TWO_SIDED)
+    )
+
+
+def rule_key(rule: BoxRule) -> dict[str, Any]:
+    """What the factors of a box depend on; its name, margins and slices do not matter."""
+    return {
+        "faces": {face: list(rule.faces[face].landmarks) for face in FACES if face in rule.faces},
+        "line": None if rule.line is None else [list(end) for end in rule.line],
+        "tilt_deg": [float(angle) for angle in rule.tilt_deg],
+    }
+
+
+def coverages_from_list(entries: Sequence[Mapping[str, Any]]) -> tuple[Coverage, ...]:
+    """The factors stored in a bundle or a result; ValueError where they make no sense."""
+    try:
+        return tuple(_from_dict(entry) for entry in entries)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"the coverage of its boxes is damaged ({error})") from error
+
+
+def _from_dict(entry: Mapping[str, Any]) -> Coverage:
+    coverage = Coverage(
+        dict(entry["rule"]),
+        {face: float(entry["offset_mm"][face]) for face in FACES},
+        {face: float(entry["factors"][face]) for face in FACES},
+        float(entry["joint_factor"]),
+        tuple(float(factor) for factor in entry["angle_factors"]),
+        int(entry["heads"]),
+        int(entry["cases"]),
+    )
+    factors = [*coverage.factors.values(), coverage.joint_factor, *coverage.angle_factors]
+    numbers = [*factors, *coverage.offset_mm.values()]
+    if len(coverage.angle_factors) != 3 or not np.isfinite(numbers).all() or min(factors) < 0:
+        raise ValueError("factors must be finite and not negative, three of them for the angles")
+    return coverage

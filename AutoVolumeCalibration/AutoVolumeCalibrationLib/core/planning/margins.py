@@ -1,0 +1,57 @@
+"""The margins of a box: what is in them, what the uncertainty makes of them, and a protocol with others."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ..anatomy.protocol import Protocol, box_rule
+from ..geometry.oriented_box import FACES, OrientedBox
+from .face_uncertainty import Coverage, coverage_of
+from .frame import AnatomicalFrame
+
+if TYPE_CHECKING:
+    from ..workflow.calibration import Calibration
+
+#: Margins are proposed in steps of so many mm, rounded up.
+MARGIN_STEP_MM = 0.5
+
+
+def margins_mm(box: OrientedBox, frame: AnatomicalFrame, protocol: Protocol) -> dict[str, float]:
+    """Face -> mm from the outermost expected landmark of the face out to the face; more than the rule's where the
+    box was rounded up to whole slices. Faces without landmarks are left out.
+    """
+    rule = next(rule for rule in protocol.boxes if rule.name == box.name)
+    margins = {}
+    for face in FACES:
+        if face in rule.faces:
+            axis, positive = divmod(FACES.index(face), 2)
+            outward = box.axes[axis] if positive else -box.axes[axis]
+            reach = max((frame.expected_mm[name] - box.center_mm) @ outward for name in rule.faces[face].landmarks)
+            margins[face] = float(box.size_mm[axis] / 2 - reach)
+    return margins
+
+
+def coverage_text(margin_mm: float, reach_mm: float, measured: bool) -> str:
+    """What a margin promises, in words: the anatomy reaches at most ``reach_mm`` beyond the landmarks, with 95 %.
+
+    Args:
+        measured: whether that was measured for such a box, or assumed.
+    """
+    level = "95 %" if measured else "about 95 %"
+    beyond_mm = reach_mm - margin_mm
+    if beyond_mm < 0.05:
+        return f"covered, {-beyond_mm:.1f} mm to spare ({level})"
+    return f"anatomy up to {beyond_mm:.1f} mm beyond ({level})"
+
+
+def plan_coverage(calibration: Calibration) -> Coverage:
+    """What the stated uncertainty of a plan's box is worth."""
+    rule = box_rule(calibration.protocol, calibration.box.name)
+    return coverage_of(rule, calibration.model.coverage if calibration.model else ())
+
+
+def proposed_margins_mm(calibration: Calibration) -> dict[str, float]:
+    """Face -> margin in steps of MARGIN_STEP_MM; with all of them together 95 % of heads lie fully inside the box."""
+    safe = plan_coverage(calibration).safe_margins_mm(calibration.box.face_sd_mm)
+    return {face: math.ceil(margin / MARGIN_STEP_MM - 1e-6) * MARGIN_STEP_MM for face, margin in safe.items()}

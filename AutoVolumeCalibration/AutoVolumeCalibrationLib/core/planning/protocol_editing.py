@@ -1,0 +1,188 @@
+"""Make a protocol from a box that a person adjusted: the box is stored relative to the anatomical frame."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..anatomy.constellation import Constellation
+from ..anatomy.protocol import BOX_AXES, SLICE_TOLERANCE, BoxRule, FaceRule, Line, Protocol, box_rule, line_axes
+from ..anatomy.protocol_file import FORMAT, load_protocol, shipped_anatomy
+from ..errors import ProtocolError, UsageError
+from ..files.atomic_write import write_text
+from ..files.json_files import json_text, read_json
+from ..geometry.oriented_box import FACES, OrientedBox
+from .frame import AnatomicalFrame
+
+if TYPE_CHECKING:
+    from ..workflow.calibration import Calibration
+
+#: Decimals of stored tilts and margins: far below what any scanner takes.
+_DECIMALS = 6
+
+
+def save_by_example(
+    protocol: Protocol,
+    frame: AnatomicalFrame,
+    landmarks_mm: Mapping[str, np.ndarray],
+    box: OrientedBox,
+    name: str,
+    title: str,
+) -> str:
+    """JSON text of a protocol ``name`` whose one box rule gives ``box`` again for this head.
+
+    The rule keeps the line, the landmarks of the faces and the slices of the protocol's box of the
+    same name (its first where there is none); tilts and margins follow from the box. Sizes are
+    rounded up to whole slices only where the box holds whole slices.
+
+    Args:
+        landmarks_mm: name -> (3,) RAS, expected place of every landmark that the rule uses.
+
+    Raises:
+        UsageError: ``name`` is no letter followed by letters, digits and underscores.
+    """
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,63}", name):
+        raise UsageError(f"{name!r} is no name for a protocol", remedy="Use letters, digits and underscores.")
+    known = {rule.name for rule in protocol.boxes}
+    rule = box_rule(protocol, box.name if box.name in known else None)
+    data: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "title": title,
+        "definition": f"Saved by example from {protocol.name}.",
+    }
+    if protocol.anatomy:
+        data["anatomy"] = protocol.anatomy
+    if protocol.constellation is not shipped_anatomy(protocol.anatomy):
+        # An anatomy beside the old protocol would not be found beside the new one.
+        data.update(constellation_to_dict(protocol.constellation))
+    data["frame"] = {"origin": protocol.frame.origin, "line": _line_to_dict(protocol.frame.line)}
+    data["boxes"] = [_example_rule(rule, frame, landmarks_mm, box, title)]
+    return json_text(data)
+
+
+def constellation_to_dict(constellation: Constellation) -> dict[str, Any]:
+    """``landmarks`` and ``modes_mm`` as protocol and anatomy files have them."""
+    return {
+        "landmarks": [
+            {
+                "name": landmark.name,
+                "title": landmark.title,
+                "definition": landmark.definition,
+                "reference_mm": landmark.reference_mm.tolist(),
+                "sd_mm": landmark.sd_mm.tolist(),
+                "planes": list(landmark.planes),
+                "mirror": landmark.mirror,
+            }
+            for landmark in constellation.landmarks
+        ],
+        "modes_mm": [mode.reshape(-1, 3).tolist() for mode in constellation.modes_mm],
+    }
+
+
+def _example_rule(
+    rule: BoxRule, frame: AnatomicalFrame, landmarks_mm: Mapping[str, np.ndarray], box: OrientedBox, title: str
+) -> dict[str, Any]:
+    size = float(box.size_mm[BOX_AXES.index(rule.slice_axis)])
+    whole = abs(rule.slab_mm(rule.slice_count(size)) - size) < SLICE_TOLERANCE * rule.slice_thickness_mm
+    tilt = tilt_between_deg(line_axes(frame.axes, rule.line, landmarks_mm), box.axes)
+    return {
+        "name": rule.name,
+        "title": title,
+        "line": _line_to_dict(rule.line) if rule.line else None,
+        "tilt_deg": {f"about_{axis}": _rounded(angle) for axis, angle in zip(BOX_AXES, tilt, strict=True)},
+        "slice_axis": rule.slice_axis,
+        "phase_axis": rule.phase_axis,
+        "faces": {
+            face: {
+                "landmark": list(rule.faces[face].landmarks),
+                "margin_mm": _rounded(_margin_mm(rule.faces[face], face, box, landmarks_mm)),
+            }
+            for face in FACES
+        },
+        "slice_thickness_mm": rule.slice_thickness_mm,
+        "gap_mm": rule.gap_mm,
+        "round_up_to_slices": bool(rule.round_up_to_slices and whole),
+    }
+
+
+def tilt_between_deg(axes: np.ndarray, turned: np.ndarray) -> np.ndarray:
+    """(3,) ``tilt_deg`` with which ``tilted_axes(axes, tilt_deg)`` is ``turned``; both (3, 3), rows in RAS."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_matrix(np.asarray(axes) @ np.asarray(turned).T).as_euler("XYZ", degrees=True)
+
+
+def _margin_mm(rule: FaceRule, face: str, box: OrientedBox, landmarks_mm: Mapping[str, np.ndarray]) -> float:
+    axis, positive = divmod(FACES.index(face), 2)
+    outward = box.axes[axis] if positive else -box.axes[axis]
+    outermost = max((landmarks_mm[name] - box.center_mm) @ outward for name in rule.landmarks)
+    return float(box.size_mm[axis] / 2 - outermost)
+
+
+def _line_to_dict(line: Line) -> dict[str, list[str]]:
+    return {"from": list(line[0]), "to": list(line[1])}
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), _DECIMALS) + 0.0
+
+
+#: What a protocol's name ends with once a person has changed its box for one study.
+ADJUSTED = "Adjusted"
+
+
+def with_margins(protocol: Protocol, box: str, margins: Mapping[str, float], folder: Path) -> Protocol:
+    """The protocol with other margins (face -> mm) of its box ``box``, as a file in the existing ``folder``.
+
+    A file of the same name there is replaced: give a new folder where plans with the old one are still in use.
+    """
+    data = _content(protocol)
+    faces = _rule(data, box)["faces"]
+    for face, margin_mm in margins.items():
+        faces[face] = {**faces[face], "margin_mm": float(margin_mm)}
+    return _written(data, folder)
+
+
+def with_box(protocol: Protocol, calibration: Calibration, box: OrientedBox, folder: Path) -> Protocol:
+    """The protocol whose rule gives ``box`` for this head, as a file in ``folder``; its other boxes stay.
+
+    ``folder`` is as for ``with_margins``.
+    """
+    frame = calibration.frame
+    text = save_by_example(protocol, frame, frame.expected_mm, box, protocol.name, protocol.title)
+    data = _content(protocol)
+    changed = json.loads(text)["boxes"][0]
+    rule = _rule(data, box.name)
+    rule.update({**changed, "title": rule.get("title", changed["title"])})
+    return _written(data, folder)
+
+
+def _content(protocol: Protocol) -> dict[str, Any]:
+    """What the protocol's file says, complete in itself.
+
+    Raises:
+        ProtocolError: the file is gone.
+    """
+    data = read_json(protocol.source, ProtocolError, "Put the protocol file back.")
+    if protocol.constellation is not shipped_anatomy(protocol.anatomy):
+        # An anatomy beside the old file would not be found beside the new one.
+        data = {**data, **constellation_to_dict(protocol.constellation)}
+    return data
+
+
+def _rule(data: dict[str, Any], box: str) -> dict[str, Any]:
+    return next(rule for rule in data["boxes"] if rule["name"] == box)
+
+
+def _written(data: dict[str, Any], folder: Path) -> Protocol:
+    if not data["name"].endswith(ADJUSTED):
+        data = {**data, "name": data["name"] + ADJUSTED, "title": f"{data.get('title', data['name'])}, adjusted"}
+    path = folder / f"{data['name']}.json"
+    write_text(path, json_text(data))
+    return load_protocol(path)

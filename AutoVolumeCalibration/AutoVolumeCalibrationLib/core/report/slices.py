@@ -1,0 +1,276 @@
+"""Draw a scout slice with the box, the prescribed slices and the landmarks on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..anatomy.landmark import CORRECTED, MISSING, Landmark
+from ..geometry.coordinates import swap_ras_lps
+from ..geometry.cross_sections import box_section_mm, chord, grown
+from ..geometry.oriented_box import OrientedBox
+from ..workflow.calibration import Calibration
+from .style import BOX, CORRECTED_MARK, EXPECTED, FONT, GREY, OUTLIER, SIDE_LETTER, confidence_colour
+from .views import SliceView
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import PathPatch
+
+    from ..anatomy.protocol import Protocol
+    from ..planning.prescription import Prescription
+
+#: Landmarks named per slice, at most; the others show as dots only.
+_MOST_LABELS = 9
+_SCALE_BAR_MM = 50
+_ELLIPSE_SD = 2.0
+#: Prescribed slices closer together than this on the picture are thinned out.
+_TICK_STEP_MM = 6.0
+_TICK_LENGTH_MM = 5.0
+#: Points more than this far outside a slice's own reach are not drawn on it however uncertain they are.
+_FAR_MM = 6.0
+
+
+def draw_slice(
+    axes: Axes,
+    view: SliceView,
+    calibration: Calibration,
+    grey: tuple[float, float],
+    middle_mm: np.ndarray,
+    half_mm: float,
+) -> None:
+    """Fill square ``axes`` with the view's part within ``half_mm`` of ``middle_mm`` (2,), in picture mm."""
+    draw_image(axes, view, grey)
+    axes.set_xlim(middle_mm[0] - half_mm, middle_mm[0] + half_mm)
+    axes.set_ylim(middle_mm[1] - half_mm, middle_mm[1] + half_mm)
+    draw_box(axes, view, calibration.box)
+    draw_prescribed_slices(axes, view, calibration)
+    draw_landmarks(axes, view, calibration, mm_per_point=2 * half_mm / _width_points(axes))
+    _draw_letters(axes, view)
+    _draw_scale_bar(axes)
+
+
+def draw_image(axes: Axes, view: SliceView, grey: tuple[float, float]) -> None:
+    """The slice's pixels in picture mm; ``grey`` are the values shown black and white."""
+    axes.imshow(
+        view.image,
+        cmap="gray",
+        vmin=grey[0],
+        vmax=grey[1],
+        extent=view.extent_mm,
+        interpolation="bilinear",
+        aspect="equal",
+        origin="upper",
+    )
+
+
+def draw_box(axes: Axes, view: SliceView, box: OrientedBox, line_width: float = 1.4) -> None:
+    """The box's outline on the slice, inside a band of plus and minus 2 standard deviations of its faces."""
+    outline = section_in_picture(view, box)
+    if not len(outline):
+        return
+    axes.plot(*_closed(outline).T, color=BOX, linewidth=line_width, solid_joinstyle="miter")
+    outer = section_in_picture(view, grown(box, _ELLIPSE_SD))
+    inner = section_in_picture(view, grown(box, -_ELLIPSE_SD))
+    if box.face_sd_mm and len(outer):
+        axes.add_patch(_band(outer, inner))
+
+
+def _band(outer: np.ndarray, inner: np.ndarray) -> PathPatch:
+    """A patch between two polygons (n, 2), the inner of which may be empty."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    # Opposite senses of rotation make the inner polygon a hole.
+    rings = [_closed(_counterclockwise(outer)), *([_closed(_counterclockwise(inner)[::-1])] if len(inner) else [])]
+    path = Path.make_compound_path(*[Path(ring, closed=True) for ring in rings])
+    return PathPatch(path, facecolor=BOX, edgecolor="none", alpha=0.16)
+
+
+def section_in_picture(view: SliceView, box: OrientedBox) -> np.ndarray:
+    """(n, 2) outline of the box on the slice in picture mm; (0, 2) where they do not meet."""
+    return view.to_picture(box_section_mm(box, view.center_mm, view.normal))
+
+
+def _closed(polygon: np.ndarray) -> np.ndarray:
+    return np.vstack([polygon, polygon[:1]])
+
+
+def _counterclockwise(polygon: np.ndarray) -> np.ndarray:
+    following = np.roll(polygon, -1, axis=0)
+    area = (polygon[:, 0] * following[:, 1] - polygon[:, 1] * following[:, 0]).sum()
+    return polygon if area > 0 else polygon[::-1]
+
+
+def draw_prescribed_slices(axes: Axes, view: SliceView, calibration: Calibration) -> None:
+    """Where the prescribed slices cross this one: first, middle and last as lines, the others as ticks."""
+    from matplotlib.collections import LineCollection
+
+    outline = section_in_picture(view, calibration.box)
+    offsets, axis = slice_offsets_mm(calibration.prescription)
+    direction = view.to_picture(axis)
+    steepness = np.linalg.norm(direction)
+    # Slices nearly parallel to this one would cross it anywhere within their own thickness.
+    if not len(outline) or steepness < 0.5:
+        return
+    # Picture coordinates give the in-plane part of x . axis; the rest is the slice's own height along it.
+    height = (view.center_mm @ axis) - view.to_picture(view.center_mm) @ direction
+    chords = [chord(outline, direction, offset - height) for offset in offsets]
+    main = {0, len(chords) // 2, len(chords) - 1}
+    gap = float(np.ptp(offsets)) / max(len(offsets) - 1, 1)
+    step = max(1, int(np.ceil(_TICK_STEP_MM * steepness / max(gap, 1e-3))))
+    lines = [c for index, c in enumerate(chords) if c is not None and index in main]
+    ticks = [t for c in chords[::step] if c is not None for t in _end_ticks(c)]
+    axes.add_collection(LineCollection(lines, colors=BOX, linewidths=0.6, linestyles=(0, (5, 4)), alpha=0.8))
+    axes.add_collection(LineCollection(ticks, colors=BOX, linewidths=0.6, alpha=0.75))
+
+
+def slice_offsets_mm(prescription: Prescription) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) heights of the prescribed slices' centres along the (3,) RAS unit vector across them."""
+    axis, center = swap_ras_lps(prescription.normal), swap_ras_lps(prescription.center_mm)
+    steps = np.arange(prescription.slices) - (prescription.slices - 1) / 2
+    return center @ axis + steps * (prescription.slice_thickness_mm + prescription.gap_mm), axis
+
+
+def _end_ticks(line: np.ndarray) -> list[np.ndarray]:
+    """The two end pieces of a line (2, 2)."""
+    along = line[1] - line[0]
+    share = min(0.5, _TICK_LENGTH_MM / max(float(np.linalg.norm(along)), 1e-9))
+    return [np.stack([line[0], line[0] + share * along]), np.stack([line[1], line[1] - share * along])]
+
+
+def draw_landmarks(axes: Axes, view: SliceView, calibration: Calibration, mm_per_point: float) -> None:
+    """Landmarks near the slice with their uncertainty, and where missing ones are expected."""
+    frame = calibration.frame
+    outliers = set(frame.outliers)
+    near = [mark for mark in calibration.landmarks if mark.status != MISSING and belongs_to(view, mark)]
+    for landmark in near:
+        _draw_landmark(axes, view, landmark, landmark.name in outliers)
+    expected = [
+        position
+        for mark in calibration.landmarks
+        if mark.status == MISSING and (position := frame.expected_mm.get(mark.name)) is not None
+        if abs(view.distance_mm(position)) <= view.reach_mm
+    ]
+    if expected:
+        points = view.to_picture(np.array(expected))
+        axes.plot(*points.T, "o", markersize=6, markeredgecolor=EXPECTED, markerfacecolor="none")
+    main = _main_landmarks(calibration.protocol)
+    _draw_labels(axes, view, sorted(near, key=lambda mark: _importance(mark, outliers, main)), mm_per_point)
+
+
+def belongs_to(view: SliceView, landmark: Landmark) -> bool:
+    """True where the slice may pass through the landmark: within its reach and the point's own uncertainty."""
+    sd = float(np.sqrt(view.normal @ landmark.covariance_mm2 @ view.normal))
+    return abs(view.distance_mm(landmark.position_mm)) <= view.reach_mm + min(sd, _FAR_MM)
+
+
+def _draw_landmark(axes: Axes, view: SliceView, landmark: Landmark, outlier: bool) -> None:
+    from matplotlib.patches import Ellipse
+
+    point = view.to_picture(landmark.position_mm)
+    colour = OUTLIER if outlier else confidence_colour(landmark.confidence)
+    width, height, angle = ellipse_of(view, landmark.covariance_mm2)
+    axes.add_patch(Ellipse(point, width, height, angle=angle, facecolor="none", edgecolor=colour, linewidth=0.9))
+    if landmark.status == CORRECTED:
+        axes.plot(*point, marker="D", markersize=5, color=CORRECTED_MARK, markeredgecolor="black", markeredgewidth=0.5)
+    elif outlier:
+        axes.plot(*point, marker="x", markersize=6, markeredgewidth=1.6, color=OUTLIER)
+    else:
+        axes.plot(*point, marker="o", markersize=3.6, color=colour, markeredgecolor="black", markeredgewidth=0.5)
+
+
+def ellipse_of(view: SliceView, covariance_mm2: np.ndarray) -> tuple[float, float, float]:
+    """Full axes (mm, long first) and angle (deg from the picture's right) of the in-plane 2 sd ellipse.
+
+    Args:
+        covariance_mm2: (3, 3) RAS.
+    """
+    basis = np.stack([view.right, view.up])
+    variances, directions = np.linalg.eigh(basis @ covariance_mm2 @ basis.T)
+    short, long = 2 * _ELLIPSE_SD * np.sqrt(np.maximum(variances, 0.0))
+    return float(long), float(short), float(np.rad2deg(np.arctan2(directions[1, 1], directions[0, 1])))
+
+
+def _main_landmarks(protocol: Protocol) -> set[str]:
+    """The landmarks that define the protocol's frame: what a technologist looks for first."""
+    return {protocol.frame.origin, *protocol.frame.line[0], *protocol.frame.line[1]}
+
+
+def _importance(landmark: Landmark, outliers: set[str], main: set[str]) -> tuple[bool, bool, bool, float]:
+    """Sorts the main landmarks first, then outliers, then corrected points, then the best known ones."""
+    name = landmark.name
+    return name not in main, name not in outliers, landmark.status != CORRECTED, landmark.sd_mm
+
+
+def _draw_labels(axes: Axes, view: SliceView, landmarks: Sequence[Landmark], mm_per_point: float) -> None:
+    """Name the first landmarks that find room for their label beside their mark."""
+    size = 7.5
+    height = 1.15 * size * mm_per_point
+    points = [view.to_picture(mark.position_mm) for mark in landmarks]
+    taken = [_rectangle(point, 2.5 * mm_per_point, 2.5 * mm_per_point) for point in points]
+    named = 0
+    for landmark, point in zip(landmarks, points, strict=True):
+        width = 0.74 * size * mm_per_point * len(landmark.name)
+        for shift in _places_around(width, height, gap=5.5 * mm_per_point):
+            place = _rectangle(point + shift, width / 2, height / 2)
+            if _inside(place, axes) and not any(_overlap(place, other) for other in taken):
+                taken.append(place)
+                _text(axes, point + shift, landmark.name, size)
+                named += 1
+                break
+        if named == _MOST_LABELS:
+            return
+
+
+def _places_around(width: float, height: float, gap: float) -> list[np.ndarray]:
+    """Offsets (2,) of a label's middle from its point, the preferred one first."""
+    beside, above = width / 2 + gap, height / 2 + gap * 0.6
+    return [np.array(place) for place in ((beside, 0), (-beside, 0), (0, above), (0, -above))] + [
+        np.array([side * (beside - gap * 0.3), level * above]) for level in (1, -1) for side in (1, -1)
+    ]
+
+
+def _rectangle(middle: np.ndarray, half_width: float, half_height: float) -> tuple[float, float, float, float]:
+    return middle[0] - half_width, middle[1] - half_height, middle[0] + half_width, middle[1] + half_height
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _inside(place: tuple[float, float, float, float], axes: Axes) -> bool:
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    return left < place[0] and place[2] < right and bottom < place[1] and place[3] < top
+
+
+def _text(axes: Axes, point: np.ndarray, text: str, size: float, color: str = "white", **options: Any) -> None:
+    """Text with a dark rim, readable on any grey; ``point`` in picture mm."""
+    from matplotlib.patheffects import withStroke
+
+    placed = {"ha": "center", "va": "center", "clip_on": True} | options
+    rim = [withStroke(linewidth=1.8, foreground="black")]
+    axes.text(*point, text, color=color, fontsize=size, family=FONT, path_effects=rim, **placed)
+
+
+def _draw_letters(axes: Axes, view: SliceView) -> None:
+    places = ((0.02, 0.5, "left", "center"), (0.98, 0.5, "right", "center"))
+    places += ((0.5, 0.02, "center", "bottom"), (0.5, 0.98, "center", "top"))
+    for letter, (x, y, horizontal, vertical) in zip(view.letters, places, strict=True):
+        options = {"ha": horizontal, "va": vertical, "transform": axes.transAxes, "weight": "bold"}
+        _text(axes, np.array([x, y]), letter, 13, SIDE_LETTER, **options)
+
+
+def _draw_scale_bar(axes: Axes) -> None:
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    x, y = right - 0.03 * (right - left), bottom + 0.035 * (top - bottom)
+    axes.plot([x - _SCALE_BAR_MM, x], [y, y], color=GREY, linewidth=2, solid_capstyle="butt")
+    middle = np.array([x - _SCALE_BAR_MM / 2, y + 0.012 * (top - bottom)])
+    _text(axes, middle, f"{_SCALE_BAR_MM} mm", 8, GREY, va="bottom")
+
+
+def _width_points(axes: Axes) -> float:
+    """Width of the axes on paper, in points."""
+    return axes.get_position().width * axes.figure.get_figwidth() * 72

@@ -1,0 +1,1 @@
+"""Scout slices and stacks: reading DICOM and images, grouping, checking."""

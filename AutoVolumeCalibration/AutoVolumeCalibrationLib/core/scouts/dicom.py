@@ -1,0 +1,302 @@
+"""DICOM scouts, frame by frame: single-frame and enhanced multi-frame alike.
+
+The header is judged before any pixel is decoded. Nothing that names a patient leaves this file:
+messages hold file names and reasons of our own wording, never values or library texts.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..geometry.coordinates import swap_ras_lps
+from .stack import ScoutSlice, ScoutStack, group_into_stacks
+from .validation import MAX_FRAMES, finite_pixels, require_sane_size, require_spacing, square_axes
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_ONE_EXAMINATION = "Choose the scouts of one examination."
+_EXPORT_AGAIN = "Export or copy the file again."
+
+#: MR Image Storage: classic, enhanced, enhanced colour, legacy converted. Spectroscopy (4.2) is none.
+_MR_IMAGE_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.4{suffix}" for suffix in ("", ".1", ".3", ".4"))
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+
+class NotAScout(InputError):
+    """Sound DICOM, yet nothing to plan on (a report, a screenshot, a CT): skipped where a whole folder is given."""
+
+
+@dataclass(frozen=True, eq=False)
+class DicomFrame:
+    """One frame and what tells whether it belongs with others; empty strings where the file is silent."""
+
+    scout: ScoutSlice
+    patient: str = field(repr=False)
+    study: str
+    series: str
+    series_number: str
+    frame_of_reference: str
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file starts like DICOM, with or without the 128-byte preamble.
+
+    Raises:
+        InputError: where the file cannot be opened.
+    """
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(132)
+    except OSError as error:
+        raise InputError("the file cannot be opened", source=str(path), remedy="Check its access rights.") from error
+    if head[128:] == b"DICM":
+        return True
+    # Without a preamble the first element is of group 0002 or 0008, and its number is small.
+    if len(head) < 132:
+        return False
+    group, element = struct.unpack("<HH", head[:4])
+    return group in (0x0002, 0x0008) and element <= 0x0020
+
+
+def read_dicom_frames(path: Path, *, force: bool = False) -> list[DicomFrame]:
+    """All frames of one DICOM file, in their order.
+
+    Args:
+        force: take images of other modalities than MR too.
+
+    Raises:
+        NotAScout: where the file is no single-channel MR image.
+        InputError: where the file or its geometry is damaged, missing or of an unusable kind.
+    """
+    source = str(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote header values
+            return _read_frames(path, source, force)
+    except InputError:
+        raise
+    except Exception as error:  # pydicom parses on access, and a damaged file raises almost anything there
+        raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_EXPORT_AGAIN) from error
+
+
+def _read_frames(path: Path, source: str, force: bool) -> list[DicomFrame]:
+    import pydicom
+
+    dataset = pydicom.dcmread(path, force=True)
+    dataset.file_meta.setdefault("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
+    _require_scout(dataset, source, force)
+    frames = _frame_count(dataset, source)
+    require_sane_size((int(dataset.Rows), int(dataset.Columns), frames), source)
+    _require_decoder(dataset, source)
+    # All geometry first: it is cheap, and what it finds is worth more than a decoding error.
+    geometries = [_geometry(dataset, index, _frame_name(source, index, frames)) for index in range(frames)]
+    return [
+        DicomFrame(
+            scout=ScoutSlice(pixels=_pixels(dataset, index, geometry["source"]), **geometry),
+            patient=_text(dataset, "PatientID") or _text(dataset, "PatientName"),
+            study=_text(dataset, "StudyInstanceUID"),
+            series=_text(dataset, "SeriesInstanceUID"),
+            series_number=_text(dataset, "SeriesNumber"),
+            frame_of_reference=_text(dataset, "FrameOfReferenceUID"),
+        )
+        for index, geometry in enumerate(geometries)
+    ]
+
+
+def stacks_from_frames(frames: Sequence[DicomFrame], source: str) -> list[ScoutStack]:
+    """Pool the frames of all files and sort them into stacks by series, frame of reference and orientation.
+
+    Series stay apart, so that a repeated localizer adds stacks instead of mixing slices from before
+    and after a movement into one.
+
+    Raises:
+        InputError: where they come from several patients, studies or frames of reference.
+    """
+    _require_one((frame.patient for frame in frames), "patients", source)
+    _require_one((frame.study for frame in frames), "studies", source)
+    _require_one((frame.frame_of_reference for frame in frames), "frames of reference", source)
+    series: dict[tuple[str, str], list[DicomFrame]] = {}
+    for frame in frames:
+        series.setdefault((frame.series, frame.frame_of_reference), []).append(frame)
+    stacks: list[ScoutStack] = []
+    for (_, frame_of_reference), members in series.items():
+        name = f"series {members[0].series_number}" if members[0].series_number else "DICOM"
+        stacks += group_into_stacks((m.scout for m in members), frame_of_reference or None, name)
+    return stacks
+
+
+def _require_one(values: Iterable[str], what: str, source: str) -> None:
+    count = len({value for value in values if value})
+    if count > 1:
+        raise InputError(f"the images come from {count} different {what}", source=source, remedy=_ONE_EXAMINATION)
+
+
+def _require_scout(dataset: Dataset, source: str, force: bool) -> None:
+    """Raise NotAScout where the object is no single-channel image of MR."""
+    remedy = "Choose the MR localizer images."
+    if "DirectoryRecordSequence" in dataset:
+        raise NotAScout("a DICOMDIR is an index without images", source=source, remedy="Choose the image folder.")
+    if not (_value(dataset, "Rows") and _value(dataset, "Columns") and any(k in dataset for k in _PIXELS)):
+        if _text(dataset, "SOPClassUID") in ("", *_MR_IMAGE_CLASSES):
+            raise InputError("the image is missing or cut short in this file", source=source, remedy=_EXPORT_AGAIN)
+        raise NotAScout("this DICOM object holds no image", source=source, remedy=remedy)
+    modality = _text(dataset, "Modality")
+    if modality != "MR" and not force:
+        stated = modality if modality.isalpha() and len(modality) <= 4 else "unknown"
+        raise NotAScout(f"the modality is {stated}, not MR", source=source, remedy=f"{remedy[:-1]}, or force it.")
+    if (_value(dataset, "SamplesPerPixel") or 1) != 1:
+        raise NotAScout("this is a colour image", source=source, remedy=remedy)
+    if "MOSAIC" in _text(dataset, "ImageType").upper():
+        raise NotAScout("this is a mosaic of many slices in one image", source=source, remedy=remedy)
+
+
+def _frame_count(dataset: Dataset, source: str) -> int:
+    """Number of frames; more than one needs a geometry per frame, which only enhanced objects have."""
+    stated = _value(dataset, "NumberOfFrames")
+    frames = 1 if stated is None else int(stated) if str(stated).strip().isdigit() else 0
+    if not 1 <= frames <= MAX_FRAMES:
+        raise InputError("the number of frames is not usable", source=source, remedy=_EXPORT_AGAIN)
+    if frames > 1 and len(dataset.get("PerFrameFunctionalGroupsSequence") or ()) < frames:
+        raise InputError(
+            f"{frames} frames, but not a position for each of them",
+            source=source,
+            remedy="Export as enhanced MR or one file per slice.",
+        )
+    return frames
+
+
+def _require_decoder(dataset: Dataset, source: str) -> None:
+    """Raise InputError where pydicom has no decoder for the compression at hand."""
+    from pydicom.pixels import get_decoder
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        known = get_decoder(syntax).is_available
+    except NotImplementedError:
+        known = False
+    if not known:
+        raise InputError(
+            f"no decoder is installed for its compression ({syntax.name})",
+            source=source,
+            remedy="Export the images uncompressed, or install pylibjpeg.",
+        )
+
+
+def _geometry(dataset: Dataset, index: int, source: str) -> dict[str, Any]:
+    """ScoutSlice's fields of one frame except its pixels; DICOM's LPS is turned into RAS here."""
+    orientation = _numbers(_frame_value(dataset, index, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
+    position = _numbers(_frame_value(dataset, index, "PlanePositionSequence", "ImagePositionPatient"), 3)
+    spacing = _numbers(_frame_value(dataset, index, "PixelMeasuresSequence", "PixelSpacing"), 2)
+    thickness = _numbers(_frame_value(dataset, index, "PixelMeasuresSequence", "SliceThickness"), 1)
+    for what, numbers in (("orientation", orientation), ("position", position), ("pixel spacing", spacing)):
+        if numbers is None or not np.isfinite(numbers).all():
+            raise InputError(
+                f"the image {what} is missing or not a number",
+                source=source,
+                remedy="Export the original images with their geometry.",
+            )
+    require_spacing(spacing, source)
+    # ImageOrientationPatient holds the direction along a row (growing column) first.
+    column_axis, row_axis = square_axes(swap_ras_lps(orientation[:3]), swap_ras_lps(orientation[3:]), source)
+    usable = thickness is not None and np.isfinite(thickness[0]) and thickness[0] > 0
+    return {
+        "origin_mm": swap_ras_lps(position),
+        "column_axis": column_axis,
+        "row_axis": row_axis,
+        "spacing_mm": (float(spacing[0]), float(spacing[1])),
+        "thickness_mm": float(thickness[0]) if usable else None,
+        "source": source,
+    }
+
+
+def _pixels(dataset: Dataset, index: int, source: str) -> np.ndarray:
+    """(rows, columns) float32 of one frame: rescaled, padding at the background's level, bright is much signal.
+
+    A MONOCHROME1 image is mirrored at its largest value, so that its air becomes 0.
+    """
+    stored = _stored_values(dataset, index, source)
+    padding = _padding(dataset, stored)
+    rescale = [
+        _numbers(_frame_value(dataset, index, "PixelValueTransformationSequence", keyword), 1)
+        for keyword in ("RescaleSlope", "RescaleIntercept")
+    ]
+    slope = 1.0 if rescale[0] is None else rescale[0][0]
+    intercept = 0.0 if rescale[1] is None else rescale[1][0]
+    if not np.isfinite([slope, intercept]).all() or slope == 0:
+        raise InputError("the rescale slope or intercept is not usable", source=source, remedy=_EXPORT_AGAIN)
+    values = finite_pixels(stored * slope + intercept, source)
+    kept = values[~padding] if not padding.all() else values
+    if _text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
+        values, kept = kept.max() - values, kept.max() - kept
+    values[padding] = kept.min()
+    return values
+
+
+def _stored_values(dataset: Dataset, index: int, source: str) -> np.ndarray:
+    from pydicom.pixels import pixel_array
+
+    try:
+        stored = pixel_array(dataset, index=index, raw=True).astype(np.float64)
+    except Exception as error:  # the decoders raise almost anything on damaged data
+        raise InputError(
+            "the pixel data are damaged or cut short", source=source, remedy="Export the file again, uncompressed."
+        ) from error
+    if stored.shape != (int(dataset.Rows), int(dataset.Columns)):
+        raise InputError("the pixel data do not have the stated size", source=source, remedy=_EXPORT_AGAIN)
+    return stored
+
+
+def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
+    """Which stored values mark places outside the image: PixelPaddingValue, or up to its range limit."""
+    value = _numbers(_value(dataset, "PixelPaddingValue"), 1)
+    if value is None:
+        return np.zeros(stored.shape, dtype=bool)
+    limit = _numbers(_value(dataset, "PixelPaddingRangeLimit"), 1)
+    low, high = sorted((value[0], value[0] if limit is None else limit[0]))
+    return (stored >= low) & (stored <= high)
+
+
+def _frame_value(dataset: Dataset, index: int, group: str, keyword: str) -> Any:
+    """An attribute of one frame: its own functional group, else the shared one, else the top of the data set."""
+    per_frame = (dataset.get("PerFrameFunctionalGroupsSequence") or ())[index : index + 1]
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or ())[:1]
+    for holder in (*per_frame, *shared):
+        for item in (holder.get(group) or ())[:1]:
+            if keyword in item:
+                return _value(item, keyword)
+    return _value(dataset, keyword)
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """The attribute's value, None where it is absent or no number though it should be one."""
+    try:
+        return dataset.get(keyword)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value = _value(dataset, keyword)
+    return "" if value is None else str(value).strip()
+
+
+def _numbers(value: Any, count: int) -> np.ndarray | None:
+    """``count`` floats, None where there are not that many or they do not parse."""
+    try:
+        numbers = np.atleast_1d(np.asarray(value, dtype=float))
+    except (ValueError, TypeError):
+        return None
+    return numbers if numbers.shape == (count,) and value is not None else None
+
+
+def _frame_name(source: str, index: int, frames: int) -> str:
+    return source if frames == 1 else f"{source} frame {index + 1}"

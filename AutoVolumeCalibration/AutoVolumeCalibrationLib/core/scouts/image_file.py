@@ -1,0 +1,186 @@
+"""Images with a position in space (NRRD, NIfTI, MHA, whatever SimpleITK reads) as scouts or volumes.
+
+The header is judged before any pixel is read. Index order: SimpleITK's arrays are (k, j, i); a Volume is (i, j, k).
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..geometry.coordinates import swap_ras_lps
+from .stack import ScoutStack
+from .validation import finite_pixels, require_sane_size, require_spacing
+from .volume import Volume, cut_volume, is_volume, stack_from_volume
+
+if TYPE_CHECKING:
+    import SimpleITK
+
+#: What counts as an image file where a whole folder is given.
+IMAGE_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".hdr", ".mnc", ".gipl", ".gipl.gz")
+
+_FLAT_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "LSM")
+_WHOLE_FILE = "Copy or export the file again."
+_POSITIONED = "Give the scouts as DICOM, NRRD or NIfTI."
+_stderr_lock = threading.Lock()
+
+
+def read_image_scouts(path: str | Path) -> list[ScoutStack]:
+    """Scouts in an image file: one stack of thick slices, or three stacks cut out of a 3D volume.
+
+    Raises:
+        InputError: where the file is no readable, scalar 3D image with a position in space.
+    """
+    volume = read_volume(path)
+    if is_volume(volume.array.shape, np.linalg.norm(volume.affine[:3, :3], axis=0)):
+        return cut_volume(volume)
+    return [stack_from_volume(volume, str(path))]
+
+
+def read_volume(path: str | Path) -> Volume:
+    """A 3D image file as float32 volume, array index (i, j, k), affine to RAS mm, named after the file.
+
+    Raises:
+        InputError: where the file is no readable, scalar 3D image with a position in space.
+    """
+    import SimpleITK as sitk
+
+    source = str(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(source)
+    with _silent_stderr():
+        _read_header(reader, source)
+        _require_scalar_3d(reader, source)
+        _require_geometry(reader, source)
+        _require_whole_nifti(reader, Path(path))
+        try:
+            image = reader.Execute()
+        except (RuntimeError, MemoryError) as error:
+            raise InputError("the image data are damaged or cut short", source=source, remedy=_WHOLE_FILE) from error
+    array = finite_pixels(sitk.GetArrayViewFromImage(image), source).T
+    return Volume(array, _affine_ras(reader), Path(path).name)
+
+
+def _read_header(reader: SimpleITK.ImageFileReader, source: str) -> None:
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        if os.path.getsize(source) == 0:
+            what, remedy = "the file is empty", _WHOLE_FILE
+        elif "orthonormal" in str(error):
+            what, remedy = "the image axes are not perpendicular to each other", "Export it again without shear."
+        elif "Unable to determine ImageIO" in str(error):
+            what, remedy = "this is not an image in a known format", _POSITIONED
+        else:
+            what, remedy = "the image header is damaged or states no usable geometry", _WHOLE_FILE
+        raise InputError(what, source=source, remedy=remedy) from error
+
+
+def _require_scalar_3d(reader: SimpleITK.ImageFileReader, source: str) -> None:
+    import SimpleITK as sitk
+
+    if reader.GetDimension() == 2 or reader.GetImageIOFromFileName(source).startswith(_FLAT_FORMATS):
+        raise InputError("this image carries no position in space", source=source, remedy=_POSITIONED)
+    if reader.GetDimension() != 3:
+        raise InputError(
+            f"the image has {reader.GetDimension()} dimensions, a scout has 3",
+            source=source,
+            remedy="Export one 3D image, a single time point.",
+        )
+    complex_types = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
+    if reader.GetNumberOfComponents() != 1 or reader.GetPixelIDValue() in complex_types:
+        raise InputError(
+            "each pixel holds several numbers (colour, vector or complex)",
+            source=source,
+            remedy="Export a grey-value magnitude image.",
+        )
+    require_sane_size(reader.GetSize(), source)
+
+
+def _require_geometry(reader: SimpleITK.ImageFileReader, source: str) -> None:
+    require_spacing(reader.GetSpacing(), source)
+    affine = _affine_ras(reader)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3] / reader.GetSpacing())) < 1e-2:
+        raise InputError(
+            "position or orientation is missing or not usable", source=source, remedy="Export it again with geometry."
+        )
+    if _metadata(reader, "qform_code") == "0" and _metadata(reader, "sform_code") == "0":
+        raise InputError("this NIfTI file carries no position in space", source=source, remedy=_POSITIONED)
+    is_nrrd = reader.GetImageIOFromFileName(source).startswith("Nrrd")
+    # SimpleITK turns right/left-anterior/posterior-superior spaces into this one and leaves all others as they are.
+    if is_nrrd and _metadata(reader, "NRRD_space") != "left-posterior-superior":
+        raise InputError(
+            "this NRRD file does not tell how its space lies in the patient",
+            source=source,
+            remedy="Write it with 'space: left-posterior-superior'.",
+        )
+
+
+def _require_whole_nifti(reader: SimpleITK.ImageFileReader, path: Path) -> None:
+    """A NIfTI file that was cut short reads as zeros without a word, so its length is checked here."""
+    start, bits = _metadata(reader, "vox_offset"), _metadata(reader, "bitpix")
+    if start is None or bits is None:
+        return
+    data_file = path.with_suffix(".img") if path.suffix == ".hdr" else path
+    needed = float(start) + np.prod(reader.GetSize()) * int(bits) // 8
+    if not _length_up_to(data_file, needed) >= needed:  # a start that is not a number ends here too
+        raise InputError("the image data are damaged or cut short", source=str(path), remedy=_WHOLE_FILE)
+
+
+def _length_up_to(path: Path, needed: float) -> int:
+    """Bytes in the file, unpacked if it is gzipped, counted no further than ``needed``; 0 where damaged."""
+    if path.suffix != ".gz":
+        return path.stat().st_size if path.exists() else 0
+    length = 0
+    try:
+        with gzip.open(path) as stream:
+            while length < needed and (chunk := stream.read(1 << 20)):
+                length += len(chunk)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return 0
+    return length
+
+
+def _metadata(reader: SimpleITK.ImageFileReader, key: str) -> str | None:
+    return reader.GetMetaData(key) if reader.HasMetaDataKey(key) else None
+
+
+def _affine_ras(reader: SimpleITK.ImageFileReader) -> np.ndarray:
+    """(4, 4) from index (i, j, k) to RAS mm."""
+    directions = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
+    affine = np.eye(4)
+    affine[:3, :3] = swap_ras_lps(directions.T).T
+    affine[:3, 3] = swap_ras_lps(reader.GetOrigin())
+    return affine
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep what the image libraries print by themselves, beside their exceptions, off the terminal.
+
+    They write to the process's file descriptor, so Python's own redirection does not reach it. The
+    lock keeps two threads from restoring each other's descriptor.
+    """
+    with _stderr_lock:
+        try:
+            kept = os.dup(2)
+        except OSError:  # a windowed application may have no standard error at all: nothing to keep quiet
+            yield
+            return
+        sink = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(sink, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(sink)

@@ -1,0 +1,218 @@
+"""Cut thick slices out of a 3D volume, the way a scanner would acquire scouts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..geometry.coordinates import PLANE_NORMAL_AXIS, PLANES
+from .stack import IN_PLANE_AXES, ScoutSlice, ScoutStack, plane_of
+from .validation import square_axes
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A 3D image: ``array`` (i, j, k) and ``affine`` (4, 4) from (i, j, k) to RAS mm."""
+
+    array: np.ndarray
+    affine: np.ndarray
+    name: str = ""
+
+    @property
+    def center_mm(self) -> np.ndarray:
+        """(3,) RAS position of the middle of the volume."""
+        return self.affine[:3, :3] @ ((np.array(self.array.shape) - 1) / 2) + self.affine[:3, 3]
+
+    def sample(self, points_mm: np.ndarray) -> np.ndarray:
+        """Trilinear values (...,) at RAS points (..., 3); 0 outside the volume."""
+        from scipy.ndimage import map_coordinates
+
+        inverse = np.linalg.inv(self.affine)
+        index = np.asarray(points_mm) @ inverse[:3, :3].T + inverse[:3, 3]
+        return map_coordinates(
+            self.array, np.moveaxis(index, -1, 0), order=1, mode="constant", cval=0.0, output=np.float32
+        )
+
+
+@dataclass(frozen=True)
+class ScoutGeometry:
+    """How a three-plane scout is acquired.
+
+    Attributes:
+        slices: slices per plane.
+        gap_mm: distance between the centres of neighbouring slices.
+        thickness_mm: slice thickness.
+        pixel_mm: in-plane pixel size (square).
+        matrix: pixels per side (square).
+    """
+
+    slices: int = 5
+    gap_mm: float = 12.0
+    thickness_mm: float = 6.0
+    pixel_mm: float = 1.0
+    matrix: int = 256
+
+
+def cut_slice(
+    volume: Volume,
+    center_mm: np.ndarray,
+    column_axis: np.ndarray,
+    row_axis: np.ndarray,
+    geometry: ScoutGeometry,
+    profile_samples: int = 5,
+) -> ScoutSlice:
+    """One slice of ``volume`` around ``center_mm`` (3,) RAS, averaged over its thickness.
+
+    The slice profile is a box of ``geometry.thickness_mm``, sampled ``profile_samples`` times.
+    """
+    n, pixel = geometry.matrix, geometry.pixel_mm
+    origin = center_mm - (n - 1) / 2 * pixel * (column_axis + row_axis)
+    steps = np.arange(n) * pixel
+    plane = origin + steps[:, None, None] * row_axis + steps[None, :, None] * column_axis
+    normal = np.cross(column_axis, row_axis)
+    depths = ((np.arange(profile_samples) + 0.5) / profile_samples - 0.5) * geometry.thickness_mm
+    pixels = np.mean([volume.sample(plane + depth * normal) for depth in depths], axis=0)
+    return ScoutSlice(
+        pixels.astype(np.float32), origin, column_axis, row_axis, (pixel, pixel), geometry.thickness_mm, volume.name
+    )
+
+
+def cut_three_planes(
+    volume: Volume,
+    geometry: ScoutGeometry,
+    center_mm: np.ndarray | None = None,
+    axes: np.ndarray | None = None,
+    planes: Sequence[str] = PLANES,
+) -> list[ScoutStack]:
+    """Scouts of ``volume`` in three planes through ``center_mm``.
+
+    Args:
+        center_mm: (3,) RAS, where the stacks cross; the volume's middle when None.
+        axes: (3, 3), rows are the right, anterior and superior directions of the scouts in the
+            volume's world; the world's own when None.
+        planes: which planes to cut.
+    """
+    center = volume.center_mm if center_mm is None else np.asarray(center_mm, dtype=float)
+    axes = np.eye(3) if axes is None else np.asarray(axes, dtype=float)
+    stacks = []
+    for plane in planes:
+        column, row = IN_PLANE_AXES[plane]
+        normal = axes[PLANE_NORMAL_AXIS[plane]]
+        offsets = (np.arange(geometry.slices) - (geometry.slices - 1) / 2) * geometry.gap_mm
+        slices = tuple(cut_slice(volume, center + o * normal, axes[column], axes[row], geometry) for o in offsets)
+        stacks.append(ScoutStack(plane, slices, None, volume.name))
+    return stacks
+
+
+#: Slices of a stack of scouts, at most; a denser image may be a volume.
+MAX_SCOUT_SLICES = 30
+
+
+#: Longest over shortest voxel edge of a volume that can be resliced in all three directions.
+MAX_VOLUME_ANISOTROPY = 2.0
+
+
+#: How scouts are cut out of a volume: more and closer slices than most scanners take, since they cost nothing here.
+VOLUME_SCOUTS = ScoutGeometry(slices=9, gap_mm=10.0, thickness_mm=5.0, pixel_mm=1.0, matrix=256)
+
+
+#: From the vertex to just below the cerebellum: what lies lower has no say in where the middle of a head is.
+HEAD_HEIGHT_MM = 150.0
+
+
+#: Share of the intensity range (1st to 99th percentile) above which a voxel counts as body.
+BODY_THRESHOLD = 0.15
+
+
+def is_volume(shape: Sequence[int], spacing_mm: Sequence[float]) -> bool:
+    """Whether a 3D image of this size and voxel (3 each) can be cut in all directions."""
+    return min(shape) > MAX_SCOUT_SLICES and max(spacing_mm) < MAX_VOLUME_ANISOTROPY * min(spacing_mm)
+
+
+def cut_volume(volume: Volume) -> list[ScoutStack]:
+    """Three stacks of scouts through the middle of the head in ``volume``."""
+    return cut_three_planes(volume, VOLUME_SCOUTS, scout_center_mm(volume))
+
+
+def scout_center_mm(volume: Volume) -> np.ndarray:
+    """(3,) RAS place where the scouts of a volume should cross: the middle of the head in it.
+
+    The middle of the image is up to 30 mm off the brain's middle where the head lies low in it, and
+    the centre of all that is not air up to 45 mm where the neck is long. So the body is found by a
+    threshold, only its uppermost ``HEAD_HEIGHT_MM`` count, and of these the unweighted mean is taken
+    (weighting by intensity would pull it towards fat and surface coils). On whole heads with necks this
+    came within about 1 cm of the middle of the AC-PC line. Other anatomy is hardly longer, and keeps its middle.
+    """
+    spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    steps = np.maximum(1, np.round(4.0 / spacing)).astype(int)
+    coarse = volume.array[:: steps[0], :: steps[1], :: steps[2]]
+    low, high = np.percentile(coarse, (1, 99))
+    body = np.argwhere(coarse > low + BODY_THRESHOLD * (high - low)) * steps
+    if not len(body):
+        return volume.center_mm
+    points = body @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    top = np.percentile(points[:, 2], 99.5)
+    return points[points[:, 2] > top - HEAD_HEIGHT_MM].mean(axis=0)
+
+
+def stack_from_volume(volume: Volume, source: str) -> ScoutStack:
+    """The slices of an image of few thick slices, as one stack; the slice axis is the shortest one.
+
+    ``source`` is the file, for messages.
+
+    Raises:
+        InputError: where the in-plane axes are not perpendicular.
+    """
+    spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    through = min(range(3), key=lambda axis: (volume.array.shape[axis], -spacing[axis]))
+    across, down = (axis for axis in range(3) if axis != through)
+    column_axis, row_axis = square_axes(
+        volume.affine[:3, across] / spacing[across], volume.affine[:3, down] / spacing[down], source
+    )
+    slices = [
+        ScoutSlice(
+            pixels=np.ascontiguousarray(volume.array.take(index, axis=through).T),
+            origin_mm=volume.affine[:3, 3] + index * volume.affine[:3, through],
+            column_axis=column_axis,
+            row_axis=row_axis,
+            spacing_mm=(float(spacing[down]), float(spacing[across])),
+            source=f"{source} slice {index + 1}",
+        )
+        for index in range(volume.array.shape[through])
+    ]
+    normal = slices[0].normal
+    ordered = sorted(slices, key=lambda s: float(s.origin_mm @ normal))
+    return ScoutStack(plane_of(normal), tuple(ordered), None, volume.name)
+
+
+def cut_if_volume(stack: ScoutStack) -> list[ScoutStack]:
+    """Three stacks cut out of ``stack`` where it is a 3D acquisition, else the stack itself."""
+    volume = _volume_from_stack(stack)
+    if volume is None:
+        return [stack]
+    return [replace(cut, frame_of_reference=stack.frame_of_reference) for cut in cut_volume(volume)]
+
+
+def _volume_from_stack(stack: ScoutStack) -> Volume | None:
+    """The stack as a volume, array index (row, column, slice); None unless even, dense and near-isotropic."""
+    first, last = stack.slices[0], stack.slices[-1]
+    count = len(stack.slices)
+    if count <= MAX_SCOUT_SLICES or any(
+        s.pixels.shape != first.pixels.shape or s.spacing_mm != first.spacing_mm for s in stack.slices
+    ):
+        return None
+    step = (last.origin_mm - first.origin_mm) / (count - 1)
+    even = first.origin_mm + np.arange(count)[:, None] * step
+    gap = float(np.linalg.norm(step))
+    if np.abs(np.array([s.origin_mm for s in stack.slices]) - even).max() > 0.05 * gap:
+        return None
+    if not is_volume((*first.pixels.shape, count), (*first.spacing_mm, gap)):
+        return None
+    affine = np.eye(4)
+    affine[:3, 0] = first.row_axis * first.spacing_mm[0]
+    affine[:3, 1] = first.column_axis * first.spacing_mm[1]
+    affine[:3, 2] = step
+    affine[:3, 3] = first.origin_mm
+    return Volume(np.stack([s.pixels for s in stack.slices], axis=-1), affine, stack.name)

@@ -1,0 +1,254 @@
+"""The files of one calibration: written together, read back for a refit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import __version__
+from ..anatomy.landmark import Landmark
+from ..errors import InputError
+from ..files.atomic_write import replacing
+from ..files.json_files import json_text, read_json, require_schema
+from ..files.output_folder import require_place
+from ..files.resources import resource_path
+from ..geometry.oriented_box import FACES, OrientedBox
+from ..planning.checks import Check
+from ..planning.face_uncertainty import LEVEL, coverages_from_list
+from ..planning.frame import AnatomicalFrame
+from ..planning.margins import plan_coverage
+from ..planning.prescription import Prescription, prescription_from_dict
+from ..workflow.calibration import Calibration, ModelInfo
+from .markups import landmarks_to_markups, scan_box_to_markups
+
+FORMAT = "AutoVolumeCalibration/calibration/1"
+
+LANDMARKS_FILE, BOX_FILE = "landmarks.mrk.json", "scanbox.mrk.json"
+CALIBRATION_FILE, OVERVIEW_FILE, SCENE_FILE = "calibration.json", "overview.png", "scene.mrb"
+RESULT_FILES = (LANDMARKS_FILE, BOX_FILE, CALIBRATION_FILE, OVERVIEW_FILE)
+
+_REMEDY = "Give the folder that calibrate wrote, or run calibrate again."
+
+
+@dataclass(frozen=True, eq=False)
+class SavedCalibration:
+    """What a result folder tells: enough to fit again with corrected landmarks.
+
+    Attributes:
+        landmarks: as in the last fit, corrections included.
+        predicted: the network's own.
+        protocol: name or file that ``load_protocol`` takes.
+        box, prescription, checks: of the last fit.
+        model: None where no network ran.
+        sources: absolute paths of the scouts.
+        study: name of the study, empty where none was given.
+        timings_s: of the last fit.
+        disagreeing: names of predicted landmarks on which the planes disagreed.
+    """
+
+    landmarks: tuple[Landmark, ...]
+    predicted: tuple[Landmark, ...]
+    protocol: str
+    box: OrientedBox
+    prescription: Prescription
+    checks: tuple[Check, ...]
+    model: ModelInfo | None
+    sources: tuple[str, ...]
+    study: str
+    timings_s: Mapping[str, float]
+    disagreeing: tuple[str, ...] = ()
+
+
+def write_results(
+    calibration: Calibration,
+    folder: Path | str,
+    *,
+    overwrite: bool,
+    sources: Sequence[Path | str] = (),
+    study: str = "",
+    drawings: Mapping[str, Callable[[Calibration, Path], None]] | None = None,
+) -> list[Path]:
+    """Write landmarks, box, calibration.json and what is drawn from them into ``folder``, all of them or none.
+
+    Args:
+        overwrite: replace results that are there; without it they are an error.
+        sources: the scouts as they were given, to find them again.
+        study: name of the study, without patient data.
+        drawings: file name -> what writes it, given the calibration and a path (the picture, the scene).
+
+    Returns:
+        The files, in the folder.
+
+    Raises:
+        UsageError: results are there already, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    texts = {
+        # Entered first, so renamed last: a calibration.json means that the others are there.
+        CALIBRATION_FILE: json_text(calibration_to_dict(calibration, sources, study)),
+        LANDMARKS_FILE: json_text(landmarks_to_markups(calibration.landmarks, calibration.protocol.constellation)),
+        BOX_FILE: json_text(scan_box_to_markups(calibration.box)),
+    }
+    drawings = drawings or {}
+    names = [*texts, *drawings]
+    require_place(folder, overwrite, names)
+    with ExitStack() as files:
+        for name, text in texts.items():
+            files.enter_context(replacing(folder / name)).write_bytes(text.encode("utf-8"))
+        for name, draw in drawings.items():
+            draw(calibration, files.enter_context(replacing(folder / name)))
+    return [folder / name for name in names]
+
+
+def calibration_to_dict(
+    calibration: Calibration, sources: Sequence[Path | str] = (), study: str = ""
+) -> dict[str, Any]:
+    """The content of calibration.json (``Resources/Schemas/calibration.schema.json``). RAS mm."""
+    model, protocol = calibration.model, calibration.protocol
+    shipped = protocol.source.resolve().is_relative_to(resource_path("Protocols").resolve())
+    return {
+        "format": FORMAT,
+        "software": {"name": "AutoVolumeCalibration", "version": __version__},
+        "study": study,
+        "sources": [str(Path(source).absolute()) for source in sources],
+        "model": _model_to_dict(model) if model else None,
+        "protocol": protocol.name,
+        "protocol_file": None if shipped else str(protocol.source.absolute()),
+        "coordinate_system": "RAS",
+        "landmarks": [_landmark_to_dict(landmark) for landmark in calibration.landmarks],
+        "predicted": [_landmark_to_dict(landmark) for landmark in calibration.predicted],
+        "frame": _frame_to_dict(calibration.frame),
+        "box": box_to_dict(calibration.box),
+        "coverage": _coverage_to_dict(calibration),
+        "prescription": calibration.prescription.to_dict(),
+        "checks": [{"name": c.name, "level": c.level, "message": c.message} for c in calibration.checks],
+        "timings_s": {name: float(seconds) for name, seconds in calibration.timings_s.items()},
+        "disagreeing": list(calibration.disagreeing),
+    }
+
+
+def read_results(folder: Path | str) -> SavedCalibration:
+    """What ``write_results`` left in ``folder``.
+
+    Raises:
+        InputError: there is no calibration.json, or it is damaged or of another format.
+    """
+    path = Path(folder) / CALIBRATION_FILE
+    return saved_from_dict(read_json(path, InputError, _REMEDY), path)
+
+
+def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibration:
+    """The content of a calibration.json; InputError naming ``source`` where it does not fit the schema."""
+    require_schema(data, "calibration", source, InputError, _REMEDY)
+    return SavedCalibration(
+        landmarks=tuple(_landmark(entry) for entry in data["landmarks"]),
+        predicted=tuple(_landmark(entry) for entry in data["predicted"]),
+        protocol=data["protocol_file"] or data["protocol"],
+        box=box_from_dict(data["box"]),
+        prescription=prescription_from_dict(data["prescription"]),
+        checks=tuple(Check(**entry) for entry in data["checks"]),
+        model=_model(data["model"], source) if data["model"] else None,
+        sources=tuple(data["sources"]),
+        study=data["study"],
+        timings_s=data["timings_s"],
+        disagreeing=tuple(data.get("disagreeing", ())),
+    )
+
+
+def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "sha256": model.sha256,
+        "device": model.device,
+        "pose_covariance": _list(model.pose_covariance),
+        "threshold": model.threshold,
+        "given": list(model.given),
+        "coverage": [coverage.to_dict() for coverage in model.coverage],
+    }
+
+
+def _model(entry: Mapping[str, Any], source: Path | str) -> ModelInfo:
+    shared = entry.get("pose_covariance")
+    covariance = None if shared is None else np.array(shared, dtype=float)
+    given = tuple(entry.get("given", ()))
+    try:
+        coverage = coverages_from_list(entry.get("coverage", ()))
+    except ValueError as error:
+        raise InputError(str(error), source=str(source), remedy=_REMEDY) from error
+    threshold = entry.get("threshold")
+    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance, threshold, given, coverage)
+
+
+def _coverage_to_dict(calibration: Calibration) -> dict[str, Any]:
+    """What the stated uncertainty promises for this plan, see ``coverage.Coverage``."""
+    coverage, sd_mm = plan_coverage(calibration), calibration.box.face_sd_mm
+    return {
+        "level": LEVEL,
+        "measured": coverage.measured,
+        "reach_mm": coverage.reach_mm(sd_mm),
+        "safe_margins_mm": coverage.safe_margins_mm(sd_mm),
+        "angles_deg": _list(coverage.angles_deg(calibration.frame.covariance)),
+    }
+
+
+def _landmark_to_dict(landmark: Landmark) -> dict[str, Any]:
+    return {
+        "name": landmark.name,
+        "position_mm": _list(landmark.position_mm),
+        "covariance_mm2": _list(landmark.covariance_mm2),
+        "confidence": float(landmark.confidence),
+        "status": landmark.status,
+        "planes": list(landmark.planes),
+    }
+
+
+def _landmark(entry: Mapping[str, Any]) -> Landmark:
+    position, covariance = entry["position_mm"], entry["covariance_mm2"]
+    return Landmark(
+        entry["name"],
+        None if position is None else np.array(position, dtype=float),
+        None if covariance is None else np.array(covariance, dtype=float),
+        float(entry["confidence"]),
+        entry["status"],
+        tuple(entry["planes"]),
+    )
+
+
+def _frame_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
+    return {
+        "origin_mm": _list(frame.origin_mm),
+        "axes": _list(frame.axes),
+        "scale": float(frame.scale),
+        "covariance": _list(frame.covariance),
+    }
+
+
+def box_to_dict(box: OrientedBox) -> dict[str, Any]:
+    """A box as JSON has it; RAS mm, ``axes`` in rows."""
+    return {
+        "name": box.name,
+        "center_mm": _list(box.center_mm),
+        "axes": _list(box.axes),
+        "size_mm": _list(box.size_mm),
+        "face_sd_mm": {face: float(box.face_sd_mm[face]) for face in FACES if face in box.face_sd_mm},
+    }
+
+
+def box_from_dict(entry: Mapping[str, Any]) -> OrientedBox:
+    """The box of a dictionary as ``box_to_dict`` makes it."""
+    return OrientedBox(
+        entry["name"],
+        np.array(entry["center_mm"], dtype=float),
+        np.array(entry["axes"], dtype=float),
+        np.array(entry["size_mm"], dtype=float),
+        dict(entry["face_sd_mm"]),
+    )
+
+
+def _list(values: np.ndarray | None) -> list | None:
+    return None if values is None else np.asarray(values, dtype=float).tolist()

@@ -1,0 +1,1 @@
+"""The steps composed, to be read first: ``pipeline.py``."""

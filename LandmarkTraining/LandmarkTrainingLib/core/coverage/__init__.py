@@ -1,0 +1,1 @@
+"""What stated uncertainties are worth: calibration of coverage over people, studies, report."""

@@ -1,0 +1,164 @@
+"""Calibrate a model's stated uncertainty by split conformal prediction: the factors of ``planning.face_uncertainty``.
+
+Cases of one person are alike, so persons count, not cases: each has the same weight, however many poses and volumes
+there are of it. Simulated studies are persons of their own, for size and shape of the head are drawn anew in each.
+Where real and simulated heads ask for different factors the larger one is taken, so that it holds for both. How well
+it holds for a person never seen is measured by leaving each real one out in turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.anatomy.protocol import BoxRule
+from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
+from AutoVolumeCalibrationLib.core.planning.face_uncertainty import LEVEL, Coverage, rule_key
+
+from ..evaluation.case_log import CaseResult
+
+#: Below so many persons split conformal prediction cannot promise 95 % of persons (Vovk 2012): 0.95 (n + 1) > n.
+FEWEST_PERSONS = 19
+
+ANGLES = ("pitch", "roll", "yaw")
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Stated and true errors of c planned cases.
+
+    Attributes:
+        persons: (c,) who each case is of.
+        scouts: (c,) name of the slices' geometry.
+        needed_mm, face_sd_mm: (c, 6) margins needed, and deviations stated, order FACES.
+        angles_deg, angles_sd_deg: (c, 3) errors of pitch, roll and yaw, and deviations stated.
+    """
+
+    persons: np.ndarray
+    scouts: np.ndarray
+    needed_mm: np.ndarray
+    face_sd_mm: np.ndarray
+    angles_deg: np.ndarray
+    angles_sd_deg: np.ndarray
+
+    def part(self, chosen: np.ndarray) -> Scores:
+        """The cases ``chosen``, (c,) bool."""
+        return Scores(*(values[chosen] for values in vars(self).values()))
+
+
+def scores_of(cases: Sequence[CaseResult], subjects: Mapping[str, str]) -> Scores:
+    """The planned cases with a known truth; ``subjects`` maps a head's id to who it is.
+
+    Raises:
+        InputError: no case tells what is needed (an older log does not).
+    """
+    known = [case for case in cases if case.box and len(case.needed_mm) and len(case.face_sd_mm)]
+    if not known:
+        raise InputError(
+            "no case tells the margin that it would have needed", remedy="Evaluate anew, into another folder."
+        )
+    return Scores(
+        np.array([person_of(subjects[case.head]) for case in known]),
+        np.array([case.geometry for case in known]),
+        *(
+            np.array([getattr(case, name) for case in known], dtype=float)
+            for name in ("needed_mm", "face_sd_mm", "frame_angles_deg", "angles_sd_deg")
+        ),
+    )
+
+
+def person_of(subject: str) -> str:
+    """Who a subject is: without what a table says besides, as in "probably S-CR" or "NC01 (elderly)"."""
+    return re.sub(r"^probably\s+|\s*\(.*\)$", "", subject)
+
+
+def measure_coverage(groups: Sequence[Scores], rule: BoxRule, level: float = LEVEL) -> Coverage:
+    """Factors that cover a share ``level`` of the heads in every one of the groups (real heads, simulated ones).
+
+    Groups without cases have no say; at least one has some.
+    """
+    groups = [group for group in groups if len(group.persons)]
+    offsets = np.mean([_person_mean(group.needed_mm, group.persons) for group in groups], axis=0)
+    measured = [_factors(group, offsets, level) for group in groups]
+    factors, joint, angles = (np.max([m[i] for m in measured], axis=0) for i in range(3))
+    return Coverage(
+        rule_key(rule),
+        dict(zip(FACES, offsets.tolist(), strict=True)),
+        dict(zip(FACES, factors.tolist(), strict=True)),
+        float(joint),
+        tuple(angles.tolist()),
+        heads=sum(len(set(group.persons.tolist())) for group in groups),
+        cases=sum(len(group.persons) for group in groups),
+    )
+
+
+def _factors(group: Scores, offsets: np.ndarray, level: float) -> tuple[np.ndarray, float, np.ndarray]:
+    """Factors of the faces (6,), of all faces at once, and of the angles (3,); none below 0."""
+    faces = (group.needed_mm - offsets) / group.face_sd_mm
+    angles = np.abs(group.angles_deg) / group.angles_sd_deg
+    columns = (*faces.T, faces.max(axis=1), *angles.T)
+    quantiles = np.maximum([conformal_quantile(column, group.persons, level) for column in columns], 0.0)
+    return quantiles[:6], float(quantiles[6]), quantiles[7:]
+
+
+def conformal_quantile(scores: np.ndarray, persons: np.ndarray, level: float) -> float:
+    """Score that a share ``level`` of persons' cases stay below, with every person weighing the same.
+
+    With p persons the share asked for is ``level (p + 1) / p``: the next person is one of p + 1 alike (Lei et al.
+    2018). Where that would be more than all of them, with fewer than FEWEST_PERSONS for 95 %, it is the largest score.
+    """
+    _, index, counts = np.unique(persons, return_inverse=True, return_counts=True)
+    order = np.argsort(scores)
+    weight = np.cumsum(1 / counts[index][order]) / len(counts)
+    wanted = level * (len(counts) + 1) / len(counts)
+    place = int(np.searchsorted(weight, wanted - 1e-9))
+    return float(scores[order][min(place, len(scores) - 1)])
+
+
+def _person_mean(values: np.ndarray, persons: np.ndarray) -> np.ndarray:
+    return np.mean([values[persons == person].mean(axis=0) for person in np.unique(persons)], axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Covered:
+    """Which cases (c,) the factors of the other persons cover.
+
+    Attributes:
+        faces: (c, 6) bool, each face alone; joint: (c,) all faces with the margins for all at once.
+        angles: (c, 3) bool.
+        margins_mm: (c, 6) those margins.
+    """
+
+    faces: np.ndarray
+    joint: np.ndarray
+    angles: np.ndarray
+    margins_mm: np.ndarray
+
+
+def covered_when_left_out(real: Scores, simulated: Sequence[Scores], rule: BoxRule, level: float = LEVEL) -> Covered:
+    """Coverage of every real case by factors measured without its person."""
+    parts, numbers = [], []
+    for person in np.unique(real.persons):
+        own = real.persons == person
+        coverage = measure_coverage([real.part(~own), *simulated], rule, level)
+        parts.append(covered_by(real.part(own), coverage))
+        numbers.append(np.flatnonzero(own))
+    back = np.argsort(np.concatenate(numbers))
+    return Covered(*(np.concatenate([vars(p)[name] for p in parts])[back] for name in vars(parts[0])))
+
+
+def covered_by(scores: Scores, coverage: Coverage) -> Covered:
+    """Which cases the factors cover."""
+    offsets = np.array([coverage.offset_mm[face] for face in FACES])
+    factors = np.array([coverage.factors[face] for face in FACES])
+    margins = offsets + coverage.joint_factor * scores.face_sd_mm
+    return Covered(
+        scores.needed_mm <= offsets + factors * scores.face_sd_mm,
+        (scores.needed_mm <= margins).all(axis=1),
+        np.abs(scores.angles_deg) <= coverage.angle_factors * scores.angles_sd_deg,
+        margins,
+    )

@@ -1,0 +1,96 @@
+"""Measure planning methods on the studies of a data set, against the points that a person stands behind.
+
+The results are those of ``core.evaluation.evaluation``: ``head`` is the study, ``geometry`` is ``study``, the pose 0.
+What the points of a study do not tell is not measured: without enough of them neither the frame nor the box.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, box_rule
+from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, InputError
+from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
+
+from ..datasets.frozen_set import dataset_fingerprint
+from ..datasets.reading import absent_of, read_study
+from ..reference_heads.truth import true_frame
+from .case_log import CaseKey, CaseResult, append_case, open_case_log
+from .evaluation import Truth, measure
+from .methods import Method
+
+#: Name that stands for the slices of a study in the results, where those of an evaluation have their geometry.
+GEOMETRY = "study"
+
+#: A frame counts as true where the points leave its turn open by less (standard deviation about the worst axis). Three
+#: or four points of a brain leave 1.5 to 3 degrees, eight well under 1.
+TRUE_FRAME_SD_DEG = 1.5
+
+logger = logging.getLogger(__name__)
+
+
+def measure_on_dataset(
+    methods: Mapping[str, Method],
+    protocol: Protocol,
+    folder: Path,
+    names: Sequence[str],
+    *,
+    log: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[CaseResult]:
+    """Every method on the named studies of a data set, in the order studies, methods.
+
+    Args:
+        methods: name -> method; the names identify results in the log.
+        log: JSON-lines file, one line a case; the cases in it are not computed again.
+        progress: called with (studies done, studies).
+
+    Raises:
+        InputError: a study is damaged, or the log was written with another data set or protocol.
+    """
+    header = {"protocol": protocol.name, "dataset": dataset_fingerprint(folder)}
+    known = open_case_log(log, header) if log else {}
+    results = []
+    for number, name in enumerate(names):
+        keys = {method: (name, 0, GEOMETRY, method) for method in methods}
+        todo = {method: keys[method] for method in methods if keys[method] not in known}
+        if todo:
+            for result in _measure_study(read_study(folder, name), {todo[m]: methods[m] for m in todo}, protocol):
+                known[result.key] = result
+                if log:
+                    append_case(log, result)
+        results += [known[key] for key in keys.values()]
+        if progress:
+            progress(number + 1, len(names))
+    return results
+
+
+def true_plan_of_study(study: LabelledStudy, protocol: Protocol) -> Truth:
+    """What the study's landmarks tell; no frame and no box where these are too few to tell how the head lies."""
+    known = set(protocol.constellation.names)
+    placed = [mark for mark in study.landmarks if mark.position_mm is not None and mark.name in known]
+    points = {mark.name: mark.position_mm for mark in placed}
+    absent = absent_of(study) & known
+    try:
+        frame = true_frame(placed, protocol)
+    except InputError:
+        return Truth(points, None, None, None, absent)
+    if np.rad2deg(np.sqrt(np.diagonal(frame.covariance)[:3].max())) > TRUE_FRAME_SD_DEG:
+        return Truth(points, None, None, None, absent)
+    return Truth(points, None, frame, plan_box(frame, protocol, box_rule(protocol, None)), absent)
+
+
+def _measure_study(study: LabelledStudy, methods: Mapping[CaseKey, Method], protocol: Protocol) -> Iterator[CaseResult]:
+    truth = true_plan_of_study(study, protocol)
+    for key, method in methods.items():
+        try:
+            plan = method(study.stacks)
+        except AutoVolumeError as error:  # a refusal is a result
+            yield CaseResult(*key, failure=str(error))
+        else:
+            yield measure(key, plan, truth, study.stacks, protocol)

@@ -1,0 +1,151 @@
+"""The ways to plan that an evaluation compares: a model, and the baselines it has to beat.
+
+A method is a function from scouts to a ``Plan``. Frame and box of all of them come from the same code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, box_rule
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
+from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.planning.checks import Check
+from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame, fit_frame
+from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
+
+from .baselines import Template, mean_constellation, register_template
+
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What was seen on one slice: ``positions_mm`` maps the names found there to (3,) RAS on the slice."""
+
+    stack_index: int
+    slice_index: int
+    positions_mm: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a method makes of the scouts.
+
+    Attributes:
+        landmarks: as found.
+        frame, box: planned from them.
+        checks: findings about the plan; None where the method does not judge itself.
+        sights: what was seen slice by slice; None where the method does not look at single slices.
+        timings_s: seconds per step.
+    """
+
+    landmarks: Sequence[Landmark]
+    frame: AnatomicalFrame
+    box: OrientedBox
+    checks: Sequence[Check] | None = None
+    sights: Sequence[Sight] | None = None
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+
+
+Method = Callable[[Sequence[ScoutStack]], Plan]
+
+
+def standard_methods(
+    model: LandmarkModel | None, protocol: Protocol, template: Template | None, box: str | None = None
+) -> dict[str, Method]:
+    """The model, the mean constellation and the registration by name; None leaves one out.
+
+    The model goes by ``model_name``.
+    """
+    methods: dict[str, Method] = {}
+    if model is not None:
+        methods[model_name(model)] = model_method(model, protocol, box)
+    methods["mean constellation"] = constellation_method(protocol, box)
+    if template is not None:
+        methods["template registration"] = registration_method(protocol, template, box)
+    return methods
+
+
+def model_name(model: LandmarkModel) -> str:
+    """The model's name among the methods; results of two trainings never mix."""
+    return f"{model.name} {model.sha256[:8]}"
+
+
+def model_method(
+    model: LandmarkModel,
+    protocol: Protocol,
+    box: str | None = None,
+    *,
+    calibrate: Callable[..., Calibration] | None = None,
+    look: Callable[[Sequence[ScoutStack], Protocol, LandmarkModel], Sequence[Sight]] | None = None,
+) -> Method:
+    """Plan with a model.
+
+    Args:
+        box: name of one of the protocol's boxes, its first when None.
+        calibrate: like ``pipeline.calibrate``, which is the default.
+        look: what the model sees slice by slice, ``see_slices`` by default (the network runs once more for it).
+    """
+    if calibrate is None:
+        from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate
+    look = look or see_slices
+
+    def plan(stacks: Sequence[ScoutStack]) -> Plan:
+        result = calibrate(stacks, protocol, model, box=box)
+        sights = look(stacks, protocol, model)
+        return Plan(result.landmarks, result.frame, result.box, result.checks, sights, result.timings_s)
+
+    return plan
+
+
+def constellation_method(protocol: Protocol, box: str | None = None) -> Method:
+    """Plan without looking: a typical head, straight, where the scouts cross."""
+    return _from_landmarks(lambda stacks: mean_constellation(stacks, protocol), protocol, box)
+
+
+def registration_method(protocol: Protocol, template: Template, box: str | None = None) -> Method:
+    """Plan from a template's landmarks, registered to the scouts."""
+    return _from_landmarks(lambda stacks: register_template(stacks, template), protocol, box)
+
+
+def see_slices(
+    stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel, given: Sequence[Landmark] = ()
+) -> list[Sight]:
+    """The peaks of every slice that reach the model's threshold, in space; a sequential model may be ``given`` some."""
+    from AutoVolumeCalibrationLib.core.workflow.localization import locate
+
+    sights = []
+    for stack_index, seen in enumerate(locate(stacks, protocol, model, given=given).detections):
+        for slice_index, offset_mm in enumerate(seen.positions_mm):
+            places = seen.points_mm[slice_index] @ seen.axes[:2] + offset_mm * seen.axes[2]
+            found = zip(model.names, places, seen.heights[slice_index], strict=True)
+            positions = {name: place for name, place, height in found if height >= model.threshold}
+            sights.append(Sight(stack_index, slice_index, positions))
+    return sights
+
+
+def _from_landmarks(
+    locate: Callable[[Sequence[ScoutStack]], list[Landmark]], protocol: Protocol, box: str | None
+) -> Method:
+    rule = box_rule(protocol, box)
+
+    def plan(stacks: Sequence[ScoutStack]) -> Plan:
+        started = time.perf_counter()
+        landmarks = locate(stacks)
+        located = time.perf_counter()
+        frame = fit_frame(landmarks, protocol)
+        planned = plan_box(frame, protocol, rule)
+        finished = time.perf_counter()
+        timings = {"detect": located - started, "fit": finished - located, "total": finished - started}
+        return Plan(landmarks, frame, planned, timings_s=timings)
+
+    return plan

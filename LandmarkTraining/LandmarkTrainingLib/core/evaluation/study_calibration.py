@@ -1,0 +1,120 @@
+"""Measure what only whole studies show: how well peak heights tell the depth, and the error all landmarks share.
+
+Studies are simulated from heads the network did not learn from, with 1, 3 and 5 slices per plane in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.detection.detector import StackDetections, detect
+from AutoVolumeCalibrationLib.core.detection.fusion import depth_in_stack
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncertainty
+from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame, fit_frame, pose_difference
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
+from AutoVolumeCalibrationLib.core.workflow.localization import locate
+
+from ..reference_heads.truth import true_frame
+from ..simulator.label_heads import LabelHeads
+from ..simulator.pose import PoseLimits
+from ..simulator.slice_planes import SliceSettings
+from ..simulator.study_rendering import LabelledStudy, simulated_study
+
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+
+GEOMETRIES = (ScoutGeometry(5, 12.0, 6.0), ScoutGeometry(3, 15.0, 6.0), ScoutGeometry(1, 0.0, 6.0))
+
+#: How far heads are turned and moved here: as far as patients are, less than in training.
+LIMITS = PoseLimits(rotation_deg=15.0, shift_mm=20.0)
+
+#: A pose error further than this many times the median is a failure that the checks must catch, not the usual error.
+LARGEST_ERROR = 4.0
+
+#: From fewer pose errors no covariance is told.
+FEWEST_STUDIES = 10
+
+
+@dataclass(frozen=True, eq=False)
+class _Study:
+    """A simulated study, what the network saw of it, and the frame of its true landmarks."""
+
+    study: LabelledStudy
+    detections: list[StackDetections]
+    truth: AnatomicalFrame
+
+
+def calibrate_on_studies(
+    model: LandmarkModel, heads: LabelHeads, protocol: Protocol, *, studies: int = 120, seed: int = 777
+) -> PeakUncertainty:
+    """The model's uncertainty with ``through_plane_mm`` and ``pose_covariance`` measured."""
+    seen = list(_studies(model, heads, protocol, studies, seed))
+    measured = replace(model.uncertainty, through_plane_mm=_depth_sd(model, seen), pose_covariance=None)
+    return replace(measured, pose_covariance=_pose_covariance(replace(model, uncertainty=measured), protocol, seen))
+
+
+def _studies(model: LandmarkModel, heads: LabelHeads, protocol: Protocol, count: int, seed: int) -> Iterator[_Study]:
+    settings = SliceSettings(limits=LIMITS)
+    for number in range(count):
+        geometry = GEOMETRIES[number % len(GEOMETRIES)]
+        study = simulated_study(heads, protocol.constellation, geometry, (seed, number), settings)
+        yield _Study(study, detect(study.stacks, model), true_frame(study.landmarks, protocol))
+
+
+def _depth_sd(model: LandmarkModel, seen: list[_Study]) -> float:
+    """Root mean square error of the place along the normal where a stack has slices on both sides, mm."""
+    errors = []
+    for case in seen:
+        places = {mark.name: mark.position_mm for mark in case.study.landmarks}
+        for stack in case.detections:
+            for k, name in enumerate(model.names):
+                if places[name] is None or stack.heights[:, k].max() < model.threshold:
+                    continue
+                true = places[name]
+                if stack.sagittal and model.mirror[k] != k:
+                    true = (true + places[model.names[model.mirror[k]]]) / 2
+                depth, open_sided = depth_in_stack(stack.positions_mm, stack.heights[:, k], model.tau_mm)
+                if not open_sided:
+                    errors.append(depth - true @ stack.axes[2])
+    return float(np.sqrt(np.mean(np.square(errors)))) if errors else model.uncertainty.through_plane_mm
+
+
+def _pose_covariance(model: LandmarkModel, protocol: Protocol, seen: list[_Study]) -> np.ndarray | None:
+    """(7, 7) second moments of the pose errors beyond what independent landmark errors explain.
+
+    None where a model, hardly trained, finds the head in fewer than ``FEWEST_STUDIES``.
+
+    Left and right are alike, so moments between a mirrored and an unmirrored coordinate are set to zero.
+    """
+    differences, explained = [], []
+    for case in seen:
+        try:
+            frame = fit_frame(locate(case.study.stacks, protocol, model).landmarks, protocol)
+        except InputError:
+            continue
+        differences.append(pose_difference(protocol, frame, case.truth))
+        explained.append(frame.covariance)
+    if len(differences) < FEWEST_STUDIES:
+        return None
+    errors = np.array(differences)
+    size = np.linalg.norm(errors[:, :3], axis=1)
+    usual = errors[size < LARGEST_ERROR * np.median(size)]
+    moments = usual.T @ usual / len(usual)
+    # Roll, yaw and the shift to the side change sign in a mirror; pitch, size and the other shifts do not.
+    odd = np.array([False, True, True, False, True, False, False])
+    moments[np.not_equal.outer(odd, odd)] = 0
+    moments[:3, :3] -= np.diag(np.diagonal(np.mean(explained, axis=0))[:3])
+    return _positive(moments)
+
+
+def _positive(matrix: np.ndarray) -> np.ndarray:
+    """The nearest symmetric matrix without negative eigenvalues."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    fixed = (vectors * np.maximum(values, 0)) @ vectors.T
+    return (fixed + fixed.T) / 2

@@ -1,0 +1,107 @@
+"""Measure how far off a network's peaks are, on simulated scouts of heads it did not learn from.
+
+Gives the numbers of ``core.detection.peak_uncertainty.PeakUncertainty``: everything is a 68th percentile of absolute
+errors, which for Gaussian errors is the standard deviation and for others is not ruled by a few blunders.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from AutoVolumeCalibrationLib.core.detection.heatmaps import amplitude
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncertainty, default_uncertainty
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+
+from ..simulator.label_heads import LabelHeads
+from ..simulator.render import simulate_batch
+from ..simulator.slice_planes import SliceSettings
+from ..slices.targets import TargetSettings
+from .validation import peaks_of_batch
+
+#: Edges of the peak-height bins.
+HEIGHT_EDGES = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.2])
+
+#: The bin whose errors have factor 1.
+REFERENCE_HEIGHT = 0.65
+
+#: No stated standard deviation is smaller: the truth itself is not better known.
+SMALLEST_SD_MM = 0.8
+
+#: A landmark's own error is mixed with its plane's as if the plane's had been seen so many times.
+SHRINKAGE = 30
+
+COVERED = 68.27
+
+#: A network that finds fewer landmarks than this in all slices is hardly trained: nothing is told of its errors.
+FEWEST_PEAKS = 500
+
+
+def calibrate_uncertainty(
+    network: torch.nn.Module,
+    heads: LabelHeads,
+    mirror: np.ndarray,
+    targets: TargetSettings,
+    device: torch.device,
+    *,
+    slices: int = 3000,
+    threshold: float = 0.2,
+    seed: int = 20261120,
+) -> PeakUncertainty:
+    """Errors of ``network`` on random slices of ``heads``; the default calibration for a network that finds nothing."""
+    errors, heights, spreads, planes, depths = [], [], [], [], []
+    settings = SliceSettings()
+    for start in range(0, slices, 48):
+        batch = simulate_batch(heads, mirror, 48, (seed, start), settings)
+        error, height, moments = peaks_of_batch(network, batch, targets, device)
+        error[~batch.visible.numpy()] = np.nan
+        errors.append(error[..., ::-1])
+        heights.append(height)
+        spreads.append(np.sqrt(np.diagonal(moments, axis1=-2, axis2=-1)))
+        planes.append(batch.planes.numpy())
+        depths.append(batch.depths_mm.numpy())
+    error, height, spread = np.abs(np.concatenate(errors)), np.concatenate(heights), np.concatenate(spreads)
+    plane, depth = np.concatenate(planes), np.concatenate(depths)
+    used = np.isfinite(error[..., 0]) & (height >= threshold)
+    if used.sum() < FEWEST_PEAKS:
+        return default_uncertainty(used.shape[1])
+    centers, factors = _height_factors(error, height, used)
+    normalised = error / np.interp(height, centers, factors)[..., None]
+    base = np.stack([_base(normalised[plane == p], used[plane == p]) for p in range(len(PLANES))])
+    typical = float(np.median(spread[used & (height > REFERENCE_HEIGHT)]))
+    return PeakUncertainty(base, centers, factors, typical, _through_plane_sd(height, depth, used, targets.tau_mm))
+
+
+def _height_factors(error: np.ndarray, height: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bin centres and error factors, made to fall with height."""
+    centers, values = [], []
+    for low, high in zip(HEIGHT_EDGES[:-1], HEIGHT_EDGES[1:], strict=True):
+        inside = used & (height >= low) & (height < high)
+        if inside.sum() >= 20:
+            centers.append((low + high) / 2)
+            values.append(np.percentile(error[inside], COVERED))
+    values = np.minimum.accumulate(values)
+    return np.array(centers), values / np.interp(REFERENCE_HEIGHT, centers, values)
+
+
+def _base(error: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """(k, 2) standard deviation of each landmark and axis at factor 1, from errors (s, k, 2) of one plane."""
+    common = np.percentile(error[used], COVERED)
+    base = np.full(error.shape[1:], common)
+    for k in range(error.shape[1]):
+        own = error[used[:, k], k]
+        if len(own):
+            weight = len(own) / (len(own) + SHRINKAGE)
+            base[k] = weight * np.percentile(own, COVERED, axis=0) + (1 - weight) * common
+    return np.maximum(base, SMALLEST_SD_MM)
+
+
+def _through_plane_sd(height: np.ndarray, depth: np.ndarray, used: np.ndarray, tau_mm: float) -> float:
+    """Error in mm of the distance from the slice that a height tells, where heights tell most (around tau).
+
+    The slope of the fall-off there is ``amplitude / tau * (distance / tau)``.
+    """
+    near_slope = used & (np.abs(depth) > 0.6 * tau_mm) & (np.abs(depth) < 1.4 * tau_mm)
+    expected = amplitude(depth[near_slope], tau_mm)
+    slope = expected * np.abs(depth[near_slope]) / tau_mm**2
+    return float(max(2.0, np.percentile(np.abs(height[near_slope] - expected) / slope, COVERED)))

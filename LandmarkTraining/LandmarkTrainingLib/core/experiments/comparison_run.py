@@ -1,0 +1,128 @@
+"""Measure several bundles on the same cases and compare them: on a data set, or on real heads in random poses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.core.files.output_folder import require_place
+from AutoVolumeCalibrationLib.core.models.bundle import load_model
+from AutoVolumeCalibrationLib.core.models.store import model_folder
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, study_folder, study_names
+
+from ..datasets.frozen_set import dataset_fingerprint, heads_fingerprint, learnt_subjects
+from ..datasets.reading import read_provenance, subject_of
+from ..evaluation.case_log import CaseResult
+from ..evaluation.dataset_measurement import measure_on_dataset
+from ..evaluation.evaluation import Conditions, evaluate
+from ..evaluation.methods import Method, model_method, model_name
+from ..reference_heads.heads import Head
+from .model_comparison import ComparedModel, Comparison, ComparisonData, compare_models
+
+#: Stands for the model that is used where none is named.
+CURRENT = "current"
+
+#: File in the output folder that keeps the cases, so that an interrupted comparison goes on.
+LOG_FILE = "cases.jsonl"
+
+
+@dataclass(frozen=True)
+class Contestants:
+    """Loaded models, the current one first: what they are, how they plan, and who they learnt from."""
+
+    models: tuple[ComparedModel, ...]
+    methods: Mapping[str, Method]
+    learnt_subjects: frozenset[str]
+
+
+def load_contestants(names: Sequence[str], protocol: Protocol, device: str = "auto") -> Contestants:
+    """Load the bundles to compare.
+
+    Args:
+        names: model names or folders, the current one first; CURRENT stands for the default model.
+
+    Raises:
+        ModelError: there is no such bundle, or it is damaged.
+        UsageError: two of them have the same weights.
+    """
+    folders = {name: model_folder(None if name == CURRENT else name) for name in names}
+    loaded: dict[str, LandmarkModel] = {name: load_model(folder, device) for name, folder in folders.items()}
+    models = tuple(ComparedModel(model_name(model), name, model.sha256) for name, model in loaded.items())
+    if len({model.sha256 for model in models}) < len(names):
+        raise UsageError("two of the models are the same", remedy="Name each model once.")
+    methods = {model_name(model): model_method(model, protocol) for model in loaded.values()}
+    learnt = frozenset().union(*map(learnt_subjects, folders.values()))
+    return Contestants(models, methods, learnt)
+
+
+def compare_on_dataset(
+    contestants: Contestants,
+    protocol: Protocol,
+    folder: Path,
+    output: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Compare models on the studies of a data set whose subjects none of them learnt from.
+
+    Args:
+        output: keeps the cases, so that an interrupted comparison goes on there.
+        progress: called with (studies done, studies).
+
+    Raises:
+        InputError: the data set or a study is damaged.
+        UsageError: the models learnt from all of its subjects.
+    """
+    subjects = {name: _subject(folder, name) for name in study_names(folder)}
+    fingerprint = dataset_fingerprint(folder)
+    chosen = [name for name, subject in subjects.items() if subject not in contestants.learnt_subjects]
+    if not chosen:
+        raise UsageError(
+            "the models learnt from every subject in it", source=str(folder), remedy="Compare on other cases."
+        )
+    require_place(output, overwrite=True)
+    cases = measure_on_dataset(contestants.methods, protocol, folder, chosen, log=output / LOG_FILE, progress=progress)
+    left_out = tuple(name for name in subjects if name not in chosen)
+    data = ComparisonData("dataset", str(folder.resolve()), fingerprint, subjects, left_out)
+    return compare_models(contestants.models, cases, data, protocol.name)
+
+
+def compare_on_heads(
+    contestants: Contestants,
+    protocol: Protocol,
+    data: Path,
+    heads: Sequence[Head],
+    output: Path,
+    *,
+    poses_per_head: int,
+    geometries: Mapping[str, ScoutGeometry],
+    conditions: Conditions,
+) -> Comparison:
+    """Compare models on real heads in random poses (``core.evaluation.evaluation``); ``output`` keeps the cases.
+
+    Raises:
+        InputError: a head cannot be read, or the output folder keeps cases of other conditions.
+    """
+    require_place(output, overwrite=True)
+    cases: list[CaseResult] = evaluate(
+        contestants.methods,
+        protocol,
+        heads,
+        poses_per_head=poses_per_head,
+        geometries=geometries,
+        conditions=conditions,
+        log=output / LOG_FILE,
+    )
+    subjects = {head.id: head.subject for head in heads}
+    described = ComparisonData("heads", str(data.resolve()), heads_fingerprint(data, heads), subjects)
+    return compare_models(contestants.models, cases, described, protocol.name)
+
+
+def _subject(folder: Path, name: str) -> str:
+    """Who a study shows, without reading its scouts."""
+    return subject_of(LabelledStudy(name, (), (), read_provenance(study_folder(folder, name))))

@@ -1,0 +1,161 @@
+"""Make a trained bundle the model that is used by default: only if a comparison says that it is better, and reversibly.
+
+The bundle is copied into the user's models (``core.models.store``) under a new name, ``<name>-<number>``.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
+from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+from AutoVolumeCalibrationLib.core.models.bundle import load_model, metadata_json, read_metadata
+from AutoVolumeCalibrationLib.core.models.store import (
+    CurrentModel,
+    Promotion,
+    model_folder,
+    model_folders,
+    read_current,
+    user_models_folder,
+    write_current,
+)
+
+from ..evaluation.case_measures import PRIMARY
+from .comparison_report import read_comparison
+
+_COMPARE_AGAIN = "Compare the bundle with the current model again: autovolume compare current BUNDLE"
+
+
+def promote(bundle_folder: Path, comparison: Path) -> Path:
+    """Make a bundle the default model; gives the folder of its copy.
+
+    Args:
+        comparison: the ``comparison.json`` of exactly these weights with the model that is the default now.
+
+    Raises:
+        UsageError: the comparison does not say better, is of other weights or another current model, or the folder of
+            the user's models cannot be written. Nothing is changed.
+        ModelError: the bundle or ``current.json`` is damaged.
+        InputError: the comparison is damaged.
+    """
+    model = load_model(bundle_folder, "cpu")  # all checks that a model goes through before it is used
+    before = read_current()
+    reason = _reason(read_comparison(comparison), comparison, model.sha256)
+    folder = user_models_folder()
+    name = _free_name(model.name)
+    _copy(bundle_folder, folder / name)
+    promoted_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    step = Promotion(name, model.sha256, before.name, promoted_at, reason)
+    try:
+        write_current(CurrentModel(name, (*before.history, step)))
+    except BaseException:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        raise
+    return folder / name
+
+
+def roll_back() -> str:
+    """Return to the model that was the default before the present one; gives its name. No bundle is removed.
+
+    Raises:
+        UsageError: the present one was not promoted.
+        ModelError: the model before is gone, or ``current.json`` is damaged.
+    """
+    current = read_current()
+    before = _before(current)
+    if before is None:
+        raise UsageError(f"{current.name} replaced no other model", remedy="Name the model to use with --model.")
+    if before not in model_folders():
+        raise ModelError(
+            f"the model {before}, which was used before, is gone",
+            source=str(user_models_folder()),
+            remedy="Put its bundle back.",
+        )
+    write_current(CurrentModel(before, current.history))
+    return before
+
+
+def previous_model() -> str | None:
+    """Name of the model that ``roll_back`` returns to, None where there is none; ModelError as ``history``."""
+    return _before(read_current())
+
+
+def history() -> tuple[Promotion, ...]:
+    """Every promotion, oldest first, and those too that were rolled back.
+
+    Raises:
+        ModelError: ``current.json`` is damaged.
+    """
+    return read_current().history
+
+
+def _before(current: CurrentModel) -> str | None:
+    steps = [step for step in current.history if step.model == current.name]
+    return steps[-1].before if steps else None
+
+
+def _reason(comparison: dict[str, Any], path: Path, sha256: str) -> dict[str, Any]:
+    """What the comparison says of the weights, to be kept; UsageError unless it says better than the current model."""
+    first, *others = comparison["models"]
+    if first["sha256"] != _current_sha256():
+        raise UsageError(
+            f"compares with {first['name']}, which is not the current model", source=str(path), remedy=_COMPARE_AGAIN
+        )
+    found = [other for other in others if other["sha256"] == sha256]
+    if not found:
+        raise UsageError(
+            f"does not compare the weights {sha256[:8]} of this bundle", source=str(path), remedy=_COMPARE_AGAIN
+        )
+    verdict = found[0]["verdict"]
+    if verdict is None or not verdict["better"]:
+        why = " ".join(verdict["reasons"]) if verdict else "It has no verdict."
+        raise UsageError(
+            f"does not say that {found[0]['name']} is better. {why.rstrip('.')}",
+            source=str(path),
+            remedy="Train on more cases, or keep the current model.",
+        )
+    return {
+        "data": {key: comparison["data"][key] for key in ("kind", "fingerprint", "cases", "subjects")},
+        "compared_with": {"name": first["name"], "sha256": first["sha256"]},
+        PRIMARY: found[0]["differences"][PRIMARY],
+        "reasons": verdict["reasons"],
+    }
+
+
+def _current_sha256() -> str:
+    return read_metadata(model_folder())["weights"]["sha256"]
+
+
+def _free_name(name: str) -> str:
+    """``name-1`` or the next number that is free; a number that the name ends in already is counted on."""
+    stem = re.sub(r"-\d+$", "", re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")) or "model"
+    taken = {*model_folders(), *(step.model for step in history())}
+    taken |= {path.name for path in user_models_folder().glob(f"{stem}-*")}
+    number = 1
+    while f"{stem}-{number}" in taken:
+        number += 1
+    return f"{stem}-{number}"
+
+
+def _copy(bundle: Path, place: Path) -> None:
+    """Copy a bundle under its new name, whole or not at all: built beside its place and renamed."""
+    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}.partial")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        metadata = {**read_metadata(temporary), "name": place.name}
+        write_text(temporary / "configs" / "metadata.json", metadata_json(metadata))
+        temporary.rename(place)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be written ({error.strerror or error})",
+            source=str(place),
+            remedy="Check the folder, its permissions and the free disk space.",
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,51 @@
+"""Checkpoints of a run: tensors and plain values, written whole, read without executing anything."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from AutoVolumeCalibrationLib.core.errors import ModelError
+from AutoVolumeCalibrationLib.core.files.atomic_write import write_bytes
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint at ``path`` by ``state`` in one step: a kill leaves the old or the new one.
+
+    Raises:
+        UsageError: the place cannot be written, or the disk is full.
+    """
+    # torch, writing a file itself, tells of a full disk as of a fault of its own, and puts the file's name into it.
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_bytes(path, content.getvalue())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state saved at ``path``.
+
+    Raises:
+        ModelError: it cannot be read, or holds anything but tensors and plain values.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file may fail anywhere in the unpickler
+        raise ModelError("is no readable checkpoint", source=str(path), remedy="Start the run anew.") from error
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Where the state of ``path`` is put into a network and the like: ModelError if it does not suit them."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise ModelError(
+            "does not fit the run's settings",
+            source=str(path),
+            remedy="Resume with the network, optimizer, schedule and protocol it began with, or start the run anew.",
+        ) from error

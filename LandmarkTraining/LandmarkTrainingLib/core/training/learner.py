@@ -1,0 +1,215 @@
+"""What learns: a network with its moving average, optimiser and loss, one batch at a time; no files, no loop."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+
+from AutoVolumeCalibrationLib.core.detection.network_input import IN_CHANNELS, encode_slices
+from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
+from AutoVolumeCalibrationLib.core.networks.registry import ARCHITECTURES, build_network, find_architecture
+
+from ..config import TrainingConfig
+from ..options import find_named
+from ..runs.distributed import in_parallel
+from ..simulator.render import SliceBatch
+from ..simulator.slice_planes import SliceSettings
+from ..slices.blending import cut_out, mixup_batch
+from ..slices.given_landmarks import given_maps, taught_maps
+from ..slices.targets import Targets, TargetSettings, make_targets, target_settings
+from .freezing import freeze, hold_frozen_norms, unfreeze
+from .optimization import build_optimizer, build_schedule, l1_penalty
+from .training_loss import TrainingLoss
+
+
+def network_options(config: TrainingConfig, landmarks: int, targets: TargetSettings | None = None) -> dict[str, Any]:
+    """The run's network options, with those filled in that follow from its data and targets.
+
+    Args:
+        targets: on the simulator's grid when None.
+
+    Raises:
+        UsageError: there is no such network, or an option does not suit it.
+    """
+    find_named(ARCHITECTURES, config.architecture, "architecture")
+    targets = targets or target_settings(config, SliceSettings())
+    options = {**config.options, "in_channels": IN_CHANNELS, "out_channels": landmarks}
+    with _settings_at_fault():
+        takes = find_architecture(config.architecture, options).options
+    if "sigma" in takes:
+        options["sigma"] = targets.sigma_pixels
+    return options
+
+
+def landmark_network(config: TrainingConfig, landmarks: int, targets: TargetSettings | None = None) -> torch.nn.Module:
+    """The run's network for so many landmarks, freshly initialised from the run's seed.
+
+    Raises:
+        UsageError: there is no such network, or an option does not suit it.
+    """
+    torch.manual_seed(config.seed)
+    with _settings_at_fault():
+        return build_network(config.architecture, network_options(config, landmarks, targets))
+
+
+@contextmanager
+def _settings_at_fault() -> Iterator[None]:
+    """A network that cannot be built is no damaged bundle here, but a matter of the run's settings."""
+    try:
+        yield
+    except ModelError as error:
+        raise UsageError(error.what, source="settings", remedy="Correct options.") from error
+
+
+class Learner:
+    """One network in training.
+
+    Attributes:
+        network, average: the weights in training, and their moving average, which is what is used later.
+        step: optimiser steps done.
+    """
+
+    def __init__(
+        self, network: torch.nn.Module, config: TrainingConfig, targets: TargetSettings, device: torch.device
+    ) -> None:
+        self.config, self.targets, self.device = config, targets, device
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.average = torch.optim.swa_utils.AveragedModel(
+            self.network, multi_avg_fn=warmed_average(config.ema_decay), use_buffers=True
+        )
+        self.optimizer = build_optimizer(config, self.network.parameters())
+        self.schedule = build_schedule(config, self.optimizer)
+        self.loss = TrainingLoss(config)
+        self.step, self._gathered = 0, 0
+        self._sequential = find_architecture(config.architecture, {}).sequential
+        self._hold_frozen()
+        self._parallel = in_parallel(self.network)
+
+    def leave_group(self) -> None:
+        """Drop the network that averages gradients over the processes, while their group still exists."""
+        self._parallel = self.network
+        gc.collect()
+
+    def learn(self, batch: SliceBatch, number: int) -> torch.Tensor:
+        """Learn from batch ``number`` of the run; gives its loss (a detached scalar).
+
+        The optimiser steps once the gradients of ``accumulation`` batches are gathered.
+        """
+        last = self._gathered + 1 == self.config.accumulation
+        # Gradients of several processes are averaged once a step, not once a batch.
+        with nullcontext() if last else self._without_exchange():
+            loss = self.loss_of(batch, number)
+            (loss / self.config.accumulation).backward()
+        self._gathered += 1
+        if last:
+            self._take_step()
+        return loss.detach()
+
+    def loss_of(self, batch: SliceBatch, number: int) -> torch.Tensor:
+        """Loss of batch ``number`` of the run, with its gradient.
+
+        What is random in it (dropout, blending, ...) depends on the run's seed and the number alone.
+        """
+        seed = (self.config.seed, number)
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
+        image, targets = self._prepare(batch, seed)
+        hold_frozen_norms(self.network.train())
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+            outputs = self._answer(image, targets, seed)
+        loss = self.loss(outputs, targets)
+        return loss + self.config.l1 * l1_penalty(self.network.parameters()) if self.config.l1 else loss
+
+    def checked(self, error: float) -> None:
+        """Tell the schedule the error on the check slices."""
+        self.schedule.after_check(error)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that ``load`` needs to go on exactly here; to be asked for between steps."""
+        return {
+            "step": self.step,
+            "kinds": self._kinds(),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``; an exception of some kind where it is that of another network or optimiser."""
+        kinds = state.get("kinds", self._kinds())  # earlier checkpoints do not tell
+        if kinds != self._kinds():  # torch takes one optimiser's state into another, and fails later
+            raise ValueError(f"{kinds} is not {self._kinds()}")
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.step = state["step"]
+        self._hold_frozen()
+
+    def _kinds(self) -> list[str]:
+        return [self.config.architecture, self.config.optimizer, self.config.schedule]
+
+    def _prepare(self, batch: SliceBatch, seed: tuple[int, ...]) -> tuple[torch.Tensor, Targets]:
+        config, images, targets = self.config, batch.images, make_targets(batch, self.targets)
+        rng = np.random.default_rng((*seed, 0))
+        if config.mixup:
+            images, targets = mixup_batch(images, batch.planes, targets, rng, config.mixup)
+        if config.cutout:
+            images = cut_out(images, config.cutout, rng)
+        image = encode_slices(images, batch.planes).to(self.device)
+        return image.contiguous(memory_format=torch.channels_last), targets.to(self.device)
+
+    def _answer(self, image: torch.Tensor, targets: Targets, seed: tuple[int, ...]) -> Any:
+        if not self._sequential:
+            return self._parallel(image)
+        known = given_maps(targets, self.config.known_fraction, (*seed, 1))
+        truth = targets.heatmaps
+        if self.config.teacher_forcing < 1:
+            own = self._own_maps(image, known)
+            truth = taught_maps(targets, own, self.config.teacher_forcing, (*seed, 2))
+        return self._parallel(image, known, truth)
+
+    @torch.no_grad()
+    def _own_maps(self, image: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        self.network.eval()
+        own = self.network(image, known).float()
+        hold_frozen_norms(self.network.train())
+        return own
+
+    def _take_step(self) -> None:
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.schedule.after_step()
+        self.average.update_parameters(self.network)
+        self.step, self._gathered = self.step + 1, 0
+        if self.step == self.config.unfreeze_step:
+            unfreeze(self.network, self.config.freeze)
+
+    def _hold_frozen(self) -> None:
+        if self.config.freeze and (not self.config.unfreeze_step or self.step < self.config.unfreeze_step):
+            freeze(self.network, self.config.freeze)
+        else:
+            unfreeze(self.network, self.config.freeze)
+
+    def _without_exchange(self) -> Any:
+        return self._parallel.no_sync() if self._parallel is not self.network else nullcontext()
+
+
+def warmed_average(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor | int], None]:
+    """Exponential moving average that follows quickly at first: the decay of step n is at most (1 + n) / (10 + n)."""
+
+    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor | int) -> None:
+        weight = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value.to(mean.dtype), weight)
+            else:
+                mean.copy_(value)
+
+    return update

@@ -1,0 +1,83 @@
+"""Start a training from a bundle: its settings, and its weights as far as they fit."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, read_weights
+from AutoVolumeCalibrationLib.core.models.store import model_folder
+
+from ..config import TrainingConfig
+from ..slices.targets import TargetSettings
+from .encoder_weights import pretrain_encoder
+from .landmark_axes import LandmarkChange, landmark_axes
+from .learner import landmark_network
+from .transfer import TransferReport, transfer_weights
+
+logger = logging.getLogger(__name__)
+
+#: Options that the data decide.
+_FILLED_IN = ("in_channels", "out_channels", "sigma")
+
+
+def finetuning_config(base: str | Path) -> TrainingConfig:
+    """Settings to go on from a bundle with few cases: its own network and targets, small steps, an early end."""
+    folder = model_folder(base)
+    metadata = read_metadata(folder)
+    network, targets = metadata["network"], metadata["targets"]
+    options = {key: value for key, value in network["options"].items() if key not in _FILLED_IN}
+    return TrainingConfig().replaced(
+        {
+            "name": f"{metadata['name']}-tuned",
+            "base": str(base),
+            "architecture": network["architecture"],
+            "options": options,
+            "sigma_mm": targets["sigma_mm"],
+            "tau_mm": targets["tau_mm"],
+            "learning_rate": 2e-4,
+            "warmup_steps": 20,
+            "steps": 400,
+            "checkpoint_steps": 25,
+            "picture_steps": 100,
+            "patience": 8,
+            "ema_decay": 0.98,
+            "folds": 5,
+        },
+        source=str(folder),
+    )
+
+
+def starting_network(
+    config: TrainingConfig, names: tuple[str, ...], targets: TargetSettings
+) -> tuple[torch.nn.Module, TransferReport | None]:
+    """The run's network: fresh, or with what fits of the weights of ``config.base``, and then what was taken over.
+
+    Raises:
+        ModelError: there is no such bundle, or it or the encoder's weights are damaged.
+    """
+    network = landmark_network(config, len(names), targets)
+    if config.encoder_weights:
+        logger.info("%s", pretrain_encoder(network, config.encoder_weights))
+    if not config.base:
+        return network, None
+    folder = model_folder(config.base)
+    metadata = read_metadata(folder)
+    weights = read_weights(folder, metadata["weights"])
+    old_names = tuple(entry["name"] for entry in metadata["landmarks"])
+    return network, transfer_weights(network, weights, _landmark_change(config, names, old_names))
+
+
+def _landmark_change(
+    config: TrainingConfig, names: tuple[str, ...], old_names: tuple[str, ...]
+) -> LandmarkChange | None:
+    """How the landmarks differ; None where they are the same."""
+    if names == old_names:
+        return None
+    # An order of landmarks fits one number of them only, and no weight depends on it.
+    options = {key: value for key, value in config.options.items() if key != "order"}
+    anew = replace(config, options=options)
+    return LandmarkChange(names, old_names, landmark_axes(lambda count: landmark_network(anew, count), len(names)))

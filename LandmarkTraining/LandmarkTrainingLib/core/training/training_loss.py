@@ -1,0 +1,139 @@
+"""The loss of a run: the weighted terms of its configuration on whatever a network answers while it is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.core.networks.architectures.outputs import DisplacementOutput, PointOutput
+
+from ..config import TrainingConfig
+from ..options import build_with_options, find_named
+from ..slices.targets import Targets
+from .losses import DISPLACEMENT, HEATMAP, LOSSES, POINTS, PRESENCE, Loss
+
+Output = torch.Tensor | PointOutput | DisplacementOutput
+
+#: Terms for what a network answers with and the configuration's ``point_losses`` say nothing about.
+DEFAULT_POINT_TERMS = {POINTS: "wing", PRESENCE: "presence_bce", DISPLACEMENT: "smooth_l1"}
+
+
+class TrainingLoss(torch.nn.Module):
+    """The sum of a configuration's terms, each with its weight, averaged over a network's outputs.
+
+    ``config.losses`` are the terms of heatmaps, ``config.point_losses`` those of coordinates, presence and
+    displacements. A term is ``{"name": ..., "weight": 1.0, "output_weights": [...], **options}``; the last two kinds
+    of keys may be left out. ``output_weights`` has one number for each output of a network with several (deep
+    supervision): the term is their weighted mean.
+
+    Raises:
+        UsageError: a term is unknown, of the wrong kind, or its weight or an option is not valid.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__()
+        heatmap_terms = [_Term(values, config, (HEATMAP,), "losses") for values in config.losses]
+        kinds = tuple(DEFAULT_POINT_TERMS)
+        point_terms = [_Term(values, config, kinds, "point_losses") for values in config.point_losses]
+        covered = {term.kind for term in point_terms}
+        for kind, name in DEFAULT_POINT_TERMS.items():
+            if kind not in covered:
+                point_terms.append(_Term({"name": name}, config, (kind,), "point_losses"))
+        # A list module also holds the parameters of losses that have some.
+        self.terms = torch.nn.ModuleList(heatmap_terms + point_terms)
+
+    def forward(self, outputs: Output | Sequence[Output], targets: Targets) -> torch.Tensor:
+        """Scalar float32 loss.
+
+        Args:
+            outputs: (b, k, h, w) heatmaps, a PointOutput or a DisplacementOutput, or a list of them. Heatmaps of
+                another size than the targets' are compared with the targets at their size.
+            targets: of the b slices; what is not ``known`` does not count.
+
+        Raises:
+            UsageError: ``output_weights`` are not as many as the outputs, or no term fits an output.
+        """
+        several = outputs if isinstance(outputs, list) else [outputs]
+        with torch.autocast(targets.heatmaps.device.type, enabled=False):
+            cases = [_cases(output, targets) for output in several]
+            needed = {kind for case in cases for kind in case}
+            if missing := needed - {term.kind for term in self.terms}:
+                raise UsageError(
+                    f"losses has no term for a network that answers with {missing.pop()}s",
+                    remedy='Add {"name": "peak_weighted_mse"}.',
+                )
+            return sum(term(cases) for term in self.terms if term.kind in needed)
+
+
+class _Term(torch.nn.Module):
+    """One weighted loss of the configuration."""
+
+    def __init__(self, values: Mapping[str, Any], config: TrainingConfig, kinds: Sequence[str], source: str) -> None:
+        super().__init__()
+        if not isinstance(values, Mapping) or "name" not in values:
+            raise UsageError(f"{source}: {values!r} is no term", remedy='Write {"name": ..., "weight": ...}.')
+        options = dict(values)
+        self.name = options.pop("name")
+        known = {name: entry for name, entry in LOSSES.items() if entry.kind in kinds}
+        entry = find_named(known, self.name, f"loss in {source}")
+        self.kind = entry.kind
+        self.weight = _number(options.pop("weight", 1.0), f"{source}: weight of {self.name}")
+        self.output_weights = _output_weights(options.pop("output_weights", None), f"{source}: {self.name}")
+        if self.name == "peak_weighted_mse":
+            options.setdefault("peak_weight", config.peak_weight)
+        self.loss: Loss = build_with_options(entry.factory, options, f"{source}: loss {self.name}")
+
+    def forward(self, cases: Sequence[dict[str, tuple[torch.Tensor, ...]]]) -> torch.Tensor:
+        """The weighted mean over the outputs; one that is of another kind adds nothing to it."""
+        weights = self.output_weights or [1.0] * len(cases)
+        if len(weights) != len(cases):
+            raise UsageError(
+                f"loss {self.name}: {len(weights)} output_weights for {len(cases)} outputs", remedy="Give one for each."
+            )
+        parts = [w * self.loss(*case[self.kind]) for w, case in zip(weights, cases, strict=True) if self.kind in case]
+        return self.weight * (sum(parts) / sum(weights))
+
+
+def _cases(output: Output, targets: Targets) -> dict[str, tuple[torch.Tensor, ...]]:
+    """Kind -> (prediction, target, weight) of one output, as described in ``core.training.losses``."""
+    if isinstance(output, (PointOutput, DisplacementOutput)):
+        visible = targets.heights * targets.known
+        points = targets.points.nan_to_num(nan=0.0)
+        if isinstance(output, DisplacementOutput):
+            if output.displacements.shape[-2:] != targets.heatmaps.shape[-2:]:
+                sizes = [tuple(t.shape[-2:]) for t in (output.displacements, targets.heatmaps)]
+                raise UsageError(f"displacements on {sizes[0]} pixels do not suit heatmaps of {sizes[1]}")
+            return {DISPLACEMENT: (output.displacements.float(), points, visible)}
+        return {
+            POINTS: (output.points.float(), points, visible),
+            PRESENCE: (output.presence.float(), targets.heights, targets.known),
+        }
+    return {HEATMAP: (output.float(), _resized(targets.heatmaps, output.shape[-2:]), targets.known)}
+
+
+def _resized(heatmaps: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Heatmaps (b, k, h, w) at another ``size``; a coarser pixel is the mean of what it covers, not a sample."""
+    if heatmaps.shape[-2:] == tuple(size):
+        return heatmaps
+    return torch.nn.functional.interpolate(heatmaps, tuple(size), mode="bilinear", align_corners=False, antialias=True)
+
+
+def _number(value: Any, source: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise UsageError(f"{value!r} should be a number not below 0", source=source, remedy="Correct it.")
+    return float(value)
+
+
+def _output_weights(value: Any, source: str) -> list[float] | None:
+    if value is None:
+        return None
+    weights = [_number(v, f"{source}: output_weights") for v in value] if isinstance(value, (list, tuple)) else []
+    if not sum(weights):
+        raise UsageError(
+            f"output_weights {value!r} should be a list of numbers, not all 0", source=source, remedy="Correct it."
+        )
+    return weights

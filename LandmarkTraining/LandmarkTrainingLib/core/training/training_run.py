@@ -1,0 +1,183 @@
+"""From the command's arguments to a trained bundle."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import (
+    PeakUncertainty,
+    default_uncertainty,
+    uncertainty_from_dict,
+)
+from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
+from AutoVolumeCalibrationLib.core.models.store import model_folder
+
+from ..config import TrainingConfig
+from ..datasets.check import check_dataset
+from ..datasets.findings import ERROR
+from ..evaluation.study_calibration import calibrate_on_studies
+from ..evaluation.uncertainty_calibration import calibrate_uncertainty
+from ..runs import distributed as processes
+from ..runs.run_folder import RunFolder
+from ..runs.run_request import settings_from_text
+from ..simulator.slice_planes import SliceSettings
+from ..slices.batches import TrainingData
+from ..slices.targets import target_settings
+from .bundle_export import export_bundle
+from .starting_point import finetuning_config, starting_network
+from .trainer import Progress, best_network, choose_training_device, train
+from .training_data import DataFolders, load_training_data
+
+logger = logging.getLogger(__name__)
+
+
+def run_training(
+    run_folder: Path,
+    folders: DataFolders | None,
+    *,
+    base: str | None = None,
+    config_file: Path | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Train (or go on training) in ``run_folder`` and export the bundle; returns the bundle's folder.
+
+    Args:
+        folders: the data; None on resume: those that the run began with.
+        base: bundle to fine-tune, the settings then start from ``finetuning_config``.
+        config_file, settings: what differs from the defaults, and from the run's own configuration on resume.
+
+    Raises:
+        Cancelled: the run was stopped; it can be resumed.
+    """
+    folder = RunFolder(run_folder)
+    if not resume:
+        folder.require_new()
+    config = _configuration(folder, base, config_file, settings, resume)
+    folders = _data_folders(folder, folders, resume)
+    protocol = load_protocol(config.protocol)
+    data = load_training_data(folders, config, protocol.constellation)
+    network = report = None  # of a run that is resumed the weights come from the checkpoint
+    if not folder.checkpoint.exists():
+        _tell_errors_of(folders, protocol)
+        network, report = starting_network(config, data.names, target_settings(config, SliceSettings()))
+
+    def keep_start() -> None:
+        folders.write(folder.data)
+        if report:
+            logger.info("%s", report.summary())
+            write_text(run_folder / "transfer.txt", report.summary() + "\n")
+
+    train(config, data, run_folder, network=network, resume=resume, begun=keep_start, progress=progress)
+    if processes.started_rank() == 0:
+        export_run(folder, config, data, protocol)
+    return folder.bundle
+
+
+def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, protocol: Protocol) -> Path:
+    """Write the bundle of a run's best checkpoint; texts for people (model card, licences) that it has stay.
+
+    How far off its peaks are is measured on label maps that were not learnt from. A run without any keeps what its
+    base stated, or a cautious guess.
+    """
+    network, targets = best_network(config, folder), target_settings(config, SliceSettings())
+    facts = {"training": _facts(folder, config, data)}
+    told = _without_paths(config)
+
+    def export(uncertainty: PeakUncertainty) -> None:
+        export_bundle(folder.bundle, network, told, protocol.constellation, uncertainty, facts, overwrite=True)
+
+    if data.check_heads is None:
+        export(_stated_uncertainty(config, data.names))
+        return folder.bundle
+    device = choose_training_device(config.device)
+    export(calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device))
+    # Whole studies are measured with the bundle as users will run it.
+    network.cpu()
+    export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol))
+    return folder.bundle
+
+
+def _tell_errors_of(folders: DataFolders, protocol: Protocol) -> None:
+    """Say what ``dataset check`` calls an error: a network learns it as it is."""
+    for folder in folders.datasets:
+        errors = [finding for finding in check_dataset(folder, protocol) if finding.level == ERROR]
+        if errors:
+            first = f"{errors[0].study}: {errors[0].message}"
+            logger.warning("%s: %d errors, such as %s. See autovolume dataset check.", folder, len(errors), first)
+
+
+def _without_paths(config: TrainingConfig) -> TrainingConfig:
+    """The settings as a bundle tells them to others: models and files by their names, no folder of this computer."""
+    base = _base_facts(config)
+    weights = Path(config.encoder_weights).name
+    return replace(config, base=base["name"] if base else "", encoder_weights=weights)
+
+
+def _stated_uncertainty(config: TrainingConfig, names: Sequence[str]) -> PeakUncertainty:
+    if config.base:
+        folder = model_folder(config.base)
+        metadata = read_metadata(folder)
+        if [entry["name"] for entry in metadata["landmarks"]] == list(names):
+            return uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder))
+    return default_uncertainty(len(names))
+
+
+def _facts(folder: RunFolder, config: TrainingConfig, data: TrainingData) -> dict[str, Any]:
+    """What the metadata tells of the training."""
+    steps = folder.best_weights()["step"]
+    return {
+        "data": config.training_data,
+        **data.facts,
+        "base": _base_facts(config),
+        "steps": steps,
+        "slices": steps * config.batch_size * config.accumulation,
+        "seed": config.seed,
+    }
+
+
+def _base_facts(config: TrainingConfig) -> Mapping[str, str] | None:
+    if not config.base:
+        return None
+    metadata = read_metadata(model_folder(config.base))
+    return {"name": metadata["name"], "sha256": metadata["weights"]["sha256"]}
+
+
+def _configuration(
+    folder: RunFolder, base: str | None, config_file: Path | None, settings: Sequence[str], resume: bool
+) -> TrainingConfig:
+    """The run's own configuration on resume, the base's when fine-tuning, else the defaults; then file and settings."""
+    if resume and folder.config.exists():
+        config = TrainingConfig.from_json(folder.config)
+    elif base:
+        config = finetuning_config(base)
+    else:
+        config = TrainingConfig()
+    if config_file:
+        config = TrainingConfig.from_json(config_file, config)
+    return config.replaced(settings_from_text("\n".join(settings)), source="--set")
+
+
+def _data_folders(folder: RunFolder, folders: DataFolders | None, resume: bool) -> DataFolders:
+    if folders is None:
+        if not (resume and folder.data.exists()):
+            raise UsageError(
+                "there is nothing to learn from",
+                source=str(folder.path) if resume else None,
+                remedy="Give --dataset, --labels or --volumes.",
+            )
+        return DataFolders.read(folder.data)
+    with suppress(UsageError):  # a damaged file is mended by naming the data again
+        if resume and folder.data.exists() and DataFolders.read(folder.data) != folders.resolved():
+            logger.warning("the run goes on with other data than it began with")
+    return folders
