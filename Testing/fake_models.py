@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, standard_orientation, turned
+from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, rotated_in_plane, standard_orientation
 from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets, to_heatmap_pixels
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import default_uncertainty
@@ -52,7 +52,10 @@ class KnowingNetwork(torch.nn.Module):
         upright = []
         if head_axes is not None:
             angles = [in_plane_angle(s, plane, head_axes) for plane, s in seen]
-            upright = [(plane, turned(s, angle, PIXEL_MM / 2)) for (plane, s), angle in zip(seen, angles, strict=True)]
+            upright = [
+                (plane, rotated_in_plane(s, angle, PIXEL_MM / 2))
+                for (plane, s), angle in zip(seen, angles, strict=True)
+            ]
         self.slices = seen + upright
         self.points, self.mirror, self.height, self.calls = points_mm, mirror, height, 0
 
@@ -62,12 +65,12 @@ class KnowingNetwork(torch.nn.Module):
             points = (self.points + self.points[self.mirror]) / 2 if plane == "sagittal" else self.points
             pixels = to_heatmap_pixels(scout_slice.to_pixel(points), STEM)
             depth = (points - scout_slice.origin_mm) @ scout_slice.normal
-            heights = np.nan_to_num(self.height * np.exp(-(depth**2) / (2 * TAU_MM**2)))
+            peak_values = np.nan_to_num(self.height * np.exp(-(depth**2) / (2 * TAU_MM**2)))
             size = tuple(n // STEM for n in batch.shape[-2:])
             sigma = SIGMA_MM / (PIXEL_MM * STEM)
             answers.append(
                 render_targets(
-                    torch.from_numpy(pixels).float()[None], torch.from_numpy(heights).float()[None], size, sigma
+                    torch.from_numpy(pixels).float()[None], torch.from_numpy(peak_values).float()[None], size, sigma
                 )
             )
         self.calls = (self.calls + len(batch)) % len(self.slices)

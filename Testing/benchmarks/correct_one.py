@@ -36,7 +36,7 @@ from LandmarkTrainingLib.core.evaluation.evaluation import (
     measure,
     true_plan,
 )
-from LandmarkTrainingLib.core.evaluation.methods import Plan, Sight, see_slices
+from LandmarkTrainingLib.core.evaluation.methods import Plan, SliceDetections, detect_slices
 from LandmarkTrainingLib.core.evaluation.statistics import bootstrap_interval, compare_paired
 from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
 from LandmarkTrainingLib.core.reference_heads.heads import Head, list_heads
@@ -55,9 +55,9 @@ class Case:
     truth: Truth
     protocol: Protocol
     guided: Calibration
-    guided_sights: Sequence[Sight]
+    guided_sights: Sequence[SliceDetections]
     plain: Calibration
-    plain_sights: Sequence[Sight]
+    plain_sights: Sequence[SliceDetections]
 
 
 def main() -> None:
@@ -95,7 +95,7 @@ def _case(
     transform = head_to_scanner(case_pose(head.id, pose_number, conditions), head.origin_mm, head.axes)
     clean = cut_three_planes(posed_volume(head.volume(), transform), GEOMETRIES[geometry], np.zeros(3))
     stacks = add_noise(clean, conditions.noise, np.random.default_rng(pose_number))
-    seen = [(calibrate(stacks, protocol, model), see_slices(stacks, protocol, model)) for model in (guided, plain)]
+    seen = [(calibrate(stacks, protocol, model), detect_slices(stacks, protocol, model)) for model in (guided, plain)]
     return Case(stacks, true_plan(head, transform, protocol), protocol, *seen[0], *seen[1])
 
 
@@ -104,7 +104,7 @@ def _rows(
 ) -> Iterator[tuple[tuple[str, str, str], list[float]]]:
     """((given, chosen, method), values of COLUMNS) of one case."""
 
-    def measured(calibration: Calibration, sights: Sequence[Sight], given: Sequence[str]) -> list[float]:
+    def measured(calibration: Calibration, sights: Sequence[SliceDetections], given: Sequence[str]) -> list[float]:
         plan = Plan(calibration.landmarks, calibration.frame, calibration.box, calibration.checks, sights)
         key = (head_id, pose_number, "", "")
         return _values(measure(key, plan, case.truth, case.stacks, case.protocol), given)
@@ -116,7 +116,7 @@ def _rows(
         for number in NUMBERS:
             given = names[:number]
             placed = [Landmark(name).corrected(case.truth.points[name]) for name in given]
-            sights = see_slices(case.stacks, case.protocol, guided, placed)
+            sights = detect_slices(case.stacks, case.protocol, guided, placed)
             row = (str(number), chosen)
             yield (
                 (*row, f"{guided.name}, re-predicted"),

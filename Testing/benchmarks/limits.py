@@ -51,7 +51,7 @@ from benchmarks.limits_of_scouts.report import Results, report  # noqa: E402
 from LandmarkTrainingLib.cli.run_arguments import at_least  # noqa: E402
 from LandmarkTrainingLib.core.evaluation.case_log import CaseResult  # noqa: E402
 from LandmarkTrainingLib.core.evaluation.methods import (  # noqa: E402
-    Sight,  # noqa: E402
+    SliceDetections,  # noqa: E402
     model_method,  # noqa: E402
     model_name,  # noqa: E402
 )
@@ -145,7 +145,9 @@ def _pictures(results: Results, flagged: Results, title: str, folder: Path) -> s
     return "![errors](errors.png)\n\n![flags](flags.png)\n"
 
 
-def _without_looking(stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel) -> tuple[Sight, ...]:
+def _without_looking(
+    stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel
+) -> tuple[SliceDetections, ...]:
     """Nothing seen: ``Measured.blind``."""
     return ()
 

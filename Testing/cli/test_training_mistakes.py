@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.storage.dataset import write_dataset
 from command_line import assert_refused, files_in
 from labelled_studies import spot_study
-from LandmarkTrainingLib.core.runs.run_lock import alone
+from LandmarkTrainingLib.core.runs.run_lock import exclusive_lock
 
 SMALL = {
     "steps": 2,
@@ -93,7 +93,7 @@ def test_a_second_training_in_the_folder_of_a_run_leaves_it_as_it_was(autovolume
 
 def test_two_processes_do_not_train_in_one_folder(autovolume, run):
     before = files_in(run)
-    with alone(run):
+    with exclusive_lock(run):
         assert_refused(autovolume("train", "--output", run, "--resume", "--set", "steps=4"), 2, "another process")
     assert files_in(run) == before
     assert autovolume("train", "--output", run, "--resume", "--set", "steps=3").code == 0

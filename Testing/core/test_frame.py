@@ -150,11 +150,11 @@ def test_ordinary_errors_make_no_outliers(protocol):
 def test_more_certain_landmarks_count_more(protocol):
     marks = landmarks_at(protocol)
     off = replace(named(marks, "AC"), position_mm=np.array([0.0, 0.0, 2.0]))
-    heights = []
+    peak_values = []
     for sd in (0.3, 1.0, 5.0):
         mark = replace(off, covariance_mm2=np.eye(3) * sd**2)
-        heights.append(fit_frame(replaced(marks, mark), protocol).expected_mm["AC"][2])
-    assert heights[0] > 1.5 * heights[1] > 3 * heights[2] > 0
+        peak_values.append(fit_frame(replaced(marks, mark), protocol).expected_mm["AC"][2])
+    assert peak_values[0] > 1.5 * peak_values[1] > 3 * peak_values[2] > 0
 
 
 def test_an_error_along_an_uncertain_axis_counts_less(protocol):

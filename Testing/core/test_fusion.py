@@ -31,7 +31,7 @@ def stack_seeing(plane, points=POINTS, offsets=FIVE, axes=None, height=1.0, sd=S
         axes=basis,
         positions_mm=positions,
         points_mm=np.broadcast_to(local[:, :2], (*count, 2)).copy(),
-        heights=height * np.exp(-((positions[:, None] - local[:, 2]) ** 2) / (2 * TAU**2)),
+        peak_values=height * np.exp(-((positions[:, None] - local[:, 2]) ** 2) / (2 * TAU**2)),
         sd_mm=np.full((*count, 2), sd),
     )
 
@@ -99,7 +99,7 @@ def test_left_and_right_come_from_one_plane_and_the_middle_from_sagittal_slices(
 def test_a_pairs_middle_ties_both_points():
     """Only the right one is seen across: the left one follows from the middle, less certain."""
     coronal, axial = stack_seeing("coronal"), stack_seeing("axial")
-    coronal.heights[:, 1] = axial.heights[:, 1] = 0
+    coronal.peak_values[:, 1] = axial.peak_values[:, 1] = 0
     fusion = fused([stack_seeing("sagittal"), coronal, axial])
     assert positions(fusion)[1] == pytest.approx(POINTS[1], abs=0.5)
     left, right = fusion.landmarks[1:3]
@@ -147,7 +147,7 @@ def test_one_slice_per_plane_still_pins_a_point_on_all_axes():
 def test_a_low_peak_everywhere_is_missing_and_never_invented():
     stacks = three_planes()
     for stack in stacks:
-        stack.heights[:, 3] = 0.19
+        stack.peak_values[:, 3] = 0.19
     found = fused(stacks).landmarks[3]
     assert (found.status, found.position_mm, found.covariance_mm2, found.confidence) == (MISSING, None, None, 0.0)
     assert fused(stacks, threshold=0.18).landmarks[3].status == PREDICTED
@@ -155,7 +155,7 @@ def test_a_low_peak_everywhere_is_missing_and_never_invented():
 
 def test_a_plane_that_does_not_see_a_point_is_not_among_its_planes():
     stacks = three_planes()
-    stacks[1].heights[:, 0] = 0.05
+    stacks[1].peak_values[:, 0] = 0.05
     assert fused(stacks).landmarks[0].planes == ("sagittal", "axial")
 
 
@@ -166,15 +166,15 @@ def test_a_point_that_is_too_uncertain_is_missing():
 
 def test_the_confidence_is_the_highest_peak():
     stacks = three_planes(height=0.5)
-    stacks[2].heights[2, 0] = 0.83
+    stacks[2].peak_values[2, 0] = 0.83
     assert fused(stacks).landmarks[0].confidence == pytest.approx(0.83)
-    stacks[2].heights[2, 0] = 1.4
+    stacks[2].peak_values[2, 0] = 1.4
     assert fused(stacks).landmarks[0].confidence == 1
 
 
 def test_slices_with_higher_peaks_count_more_within_a_stack():
     stack = stack_seeing("axial", offsets=[-12, 0, 12])
-    stack.heights[:, 0] = [0.5, 1.0, 0.3]
+    stack.peak_values[:, 0] = [0.5, 1.0, 0.3]
     stack.points_mm[0, 0] += 8.0
     found = fused([stack]).landmarks[0].position_mm
     weights = np.array([0.5, 1.0, 0.3]) ** 3
@@ -219,7 +219,7 @@ def test_planes_that_agree_within_their_errors_are_not_named_and_no_more_certain
 def test_the_middle_of_a_pair_counts_once_though_both_channels_see_it():
     """The left point is placed by the middle and a right one that is known well: what is left is the middle's error."""
     sagittal, axial = stack_seeing("sagittal", offsets=MANY), stack_seeing("axial", offsets=MANY, sd=0.01)
-    axial.heights[:, 1] = 0
+    axial.peak_values[:, 1] = 0
     left = fused([sagittal, axial]).landmarks[1]
     assert np.sqrt(left.covariance_mm2[1, 1]) == pytest.approx(2 * SD, rel=0.01)
 
@@ -234,10 +234,10 @@ def midline_stacks(moved_mm, noise_mm=0.0):
         axes = np.eye(3)[[column, row, PLANE_NORMAL_AXIS[plane]]]
         seen = (points + moved_mm if plane == "axial" else points) + rng.normal(0, noise_mm, points.shape)
         local = seen @ axes.T
-        heights = np.exp(-((MANY[:, None] - local[:, 2]) ** 2) / (2 * TAU**2))
-        count = heights.shape
+        peak_values = np.exp(-((MANY[:, None] - local[:, 2]) ** 2) / (2 * TAU**2))
+        count = peak_values.shape
         places = np.broadcast_to(local[:, :2], (*count, 2)).copy()
-        stacks.append(StackDetections(plane, axes, MANY, places, heights, np.full((*count, 2), SD)))
+        stacks.append(StackDetections(plane, axes, MANY, places, peak_values, np.full((*count, 2), SD)))
     return stacks
 
 
@@ -249,5 +249,7 @@ def test_a_head_that_moved_between_two_planes_is_told_by_all_its_midline_landmar
 
 def test_what_one_plane_hardly_sees_does_not_tell_that_the_head_moved():
     stacks = midline_stacks(np.array([0.0, 4.0, 0.0]))
-    faint = [replace(stack, heights=stack.heights * 0.4) if stack.plane == "axial" else stack for stack in stacks]
+    faint = [
+        replace(stack, peak_values=stack.peak_values * 0.4) if stack.plane == "axial" else stack for stack in stacks
+    ]
     assert fuse(faint, "ABCDEF", np.arange(6), 0.2, TAU, THROUGH).disagreeing == ()

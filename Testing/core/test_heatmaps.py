@@ -14,10 +14,12 @@ from AutoVolumeCalibrationLib.core.detection.heatmaps import (
 SIGMA = 1.5
 
 
-def rendered(points, size=(40, 56), heights=None, sigma=SIGMA):
+def rendered(points, size=(40, 56), peak_values=None, sigma=SIGMA):
     points = torch.as_tensor(np.atleast_3d(np.asarray(points, dtype=float)).reshape(1, -1, 2), dtype=torch.float32)
-    heights = torch.ones(1, points.shape[1]) if heights is None else torch.as_tensor([heights], dtype=torch.float32)
-    return render_targets(points, heights, size, sigma)
+    peak_values = (
+        torch.ones(1, points.shape[1]) if peak_values is None else torch.as_tensor([peak_values], dtype=torch.float32)
+    )
+    return render_targets(points, peak_values, size, sigma)
 
 
 @pytest.mark.parametrize("sigma", [0.8, 1.5, 3.0])
@@ -50,13 +52,13 @@ def test_noise_moves_a_peak_little_and_without_bias():
 
 
 def test_the_height_of_the_peak_is_read_where_the_centre_is_a_pixel():
-    peaks = decode_peaks(rendered([[10, 12], [20, 30]], heights=[0.35, 1.0]), SIGMA)
-    assert peaks.heights[0] == pytest.approx([0.35, 1.0], abs=1e-6)
+    peaks = decode_peaks(rendered([[10, 12], [20, 30]], peak_values=[0.35, 1.0]), SIGMA)
+    assert peaks.peak_values[0] == pytest.approx([0.35, 1.0], abs=1e-6)
 
 
 def test_between_pixels_the_height_is_lower_by_the_gaussian_alone():
     peaks = decode_peaks(rendered([[10.5, 12.0]]), SIGMA)
-    assert peaks.heights[0, 0] == pytest.approx(np.exp(-(0.5**2) / (2 * SIGMA**2)), rel=1e-5)
+    assert peaks.peak_values[0, 0] == pytest.approx(np.exp(-(0.5**2) / (2 * SIGMA**2)), rel=1e-5)
 
 
 def test_moments_are_those_of_the_gaussian_cut_at_the_window():
@@ -80,12 +82,12 @@ def test_a_heatmap_drawn_out_along_one_direction_tells_it_in_its_moments():
 
 def test_an_empty_or_negative_heatmap_has_height_zero_and_finite_numbers():
     peaks = decode_peaks(torch.stack([torch.zeros(1, 32, 32), -torch.ones(1, 32, 32)]), SIGMA)
-    assert (peaks.heights == 0).all()
+    assert (peaks.peak_values == 0).all()
     assert np.isfinite(peaks.positions).all() and np.isfinite(peaks.moments).all()
 
 
 def test_the_highest_of_two_peaks_is_taken():
-    maps = rendered([[8, 8]], heights=[0.6]) + rendered([[30.3, 44.6]], heights=[0.9])
+    maps = rendered([[8, 8]], peak_values=[0.6]) + rendered([[30.3, 44.6]], peak_values=[0.9])
     assert decode_peaks(maps, SIGMA).positions[0, 0] == pytest.approx([30.3, 44.6], abs=0.02)
 
 
@@ -94,7 +96,7 @@ def test_channels_and_slices_do_not_mix():
     maps = render_targets(torch.from_numpy(points).float(), torch.ones(3, 4), (32, 32), SIGMA)
     peaks = decode_peaks(maps, SIGMA)
     assert peaks.positions == pytest.approx(points, abs=0.02)
-    assert peaks.moments.shape == (3, 4, 2, 2) and peaks.heights.shape == (3, 4)
+    assert peaks.moments.shape == (3, 4, 2, 2) and peaks.peak_values.shape == (3, 4)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -134,5 +136,5 @@ def test_what_is_negative_counts_as_nothing():
     plain, cut = decode_peaks(noisy, SIGMA), decode_peaks(noisy.clamp_min(0), SIGMA)
     for name in ("positions", "heights", "moments"):
         assert np.array_equal(getattr(plain, name), getattr(cut, name)), name
-    assert decode_peaks(noisy - 9, SIGMA).heights.max() == 0
+    assert decode_peaks(noisy - 9, SIGMA).peak_values.max() == 0
     assert noisy.min() < 0

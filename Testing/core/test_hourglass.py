@@ -234,8 +234,8 @@ def test_in_training_there_are_points_and_in_evaluation_gaussians_there():
         points = weighted_mean(spatial_softmax(seen["maps"]), pixel_positions((32, 32), image.device)).numpy()
     peaks = decode_peaks(heatmaps, 2.0)
     assert points.std() > 1 and np.abs(peaks.positions - points).max() < 0.02
-    assert np.all(peaks.heights <= seen["presence"].numpy() + 1e-6)
-    assert np.all(peaks.heights > 0.9 * seen["presence"].numpy())
+    assert np.all(peaks.peak_values <= seen["presence"].numpy() + 1e-6)
+    assert np.all(peaks.peak_values > 0.9 * seen["presence"].numpy())
 
 
 def test_presence_does_not_move_the_point():

@@ -24,7 +24,7 @@ OFFSETS = [-36.0, -18.0, 0.0, 18.0, 36.0]
 def seen_from_one_end():
     """The fake networks answer slice after slice: they are not asked how the head looks the other way round."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(localisation._Looking, "other_way_round", lambda self, located, frame: None)
+        patch.setattr(localisation._StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
         yield
 
 
@@ -155,7 +155,7 @@ def test_scouts_in_which_nothing_is_seen_are_refused(protocol):
 
 def test_what_is_hardly_seen_is_planned_with_an_error(protocol, monkeypatch):
     # The fake answers for two passes: no looking round for a direction from which more is seen.
-    monkeypatch.setattr(localisation._Looking, "is_doubtful", lambda self, located: False)
+    monkeypatch.setattr(localisation._StudyLocalizer, "has_low_peaks", lambda self, located: False)
     stacks = blank_stacks(OFFSETS)
     result = calibrate(stacks, protocol, knowing_model(protocol, stacks, posed(), height=0.35))
     assert result.has_errors and result.checks[0].level == ERROR

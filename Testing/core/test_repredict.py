@@ -30,7 +30,7 @@ OFFSETS = [-36.0, -18.0, 0.0, 18.0, 36.0]
 def seen_from_one_end():
     """The fake networks answer slice after slice: they are not asked how the head looks the other way round."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(localisation._Looking, "other_way_round", lambda self, located, frame: None)
+        patch.setattr(localisation._StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
         yield
 
 

@@ -113,14 +113,14 @@ def test_where_all_patches_agree_the_heatmap_is_the_target():
 
 def test_votes_that_scatter_leave_a_lower_and_broader_heatmap_at_the_same_place():
     torch.manual_seed(0)
-    heights = []
+    peak_values = []
     for scatter in (0.0, 1.0, 3.0, 30.0):
         votes = agreed() + scatter * torch.randn(3, 2, 8, 8)
         peaks = decode_peaks(vote_heatmaps(votes[None], (32, 32), 1.5), 1.5)
-        heights.append(peaks.heights.max())
+        peak_values.append(peaks.peak_values.max())
         if scatter == 1:
             assert np.abs(peaks.positions[0] - POINTS.numpy()).max() < 0.7
-    assert heights[0] > 0.9 and heights == sorted(heights, reverse=True) and heights[-1] < 0.25
+    assert peak_values[0] > 0.9 and peak_values == sorted(peak_values, reverse=True) and peak_values[-1] < 0.25
 
 
 def test_patches_that_know_nothing_and_vote_for_themselves_do_not_make_a_landmark():
@@ -132,7 +132,7 @@ def test_patches_far_away_do_not_spoil_the_vote():
     far = (PATCHES - POINTS[..., None, None]).norm(dim=1, keepdim=True) > 2 * PATCH / 4
     votes = torch.where(far, torch.zeros(()), votes)
     peaks = decode_peaks(vote_heatmaps(votes[None], (32, 32), 1.5), 1.5)
-    assert np.abs(peaks.positions[0] - POINTS.numpy()).max() < 0.1 and peaks.heights.min() > 0.7
+    assert np.abs(peaks.positions[0] - POINTS.numpy()).max() < 0.1 and peaks.peak_values.min() > 0.7
 
 
 @pytest.mark.parametrize("stage", [1, 2])

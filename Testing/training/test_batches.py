@@ -54,7 +54,7 @@ def test_the_target_of_a_landmark_is_read_back_at_its_place_and_depth():
     targets = make_targets(batch, TARGETS)
     assert targets.heatmaps.shape == (1, 2, 32, 48) and targets.known.all()
     assert to_image_pixels(targets.points, 2).numpy() == pytest.approx(batch.points.numpy())
-    assert targets.heights[0].tolist() == pytest.approx([1.0, np.exp(-0.5)])
+    assert targets.peak_values[0].tolist() == pytest.approx([1.0, np.exp(-0.5)])
     peaks = decode_peaks(targets.heatmaps, TARGETS.sigma_pixels)
     assert to_image_pixels(peaks.positions[0], 2) == pytest.approx(batch.points[0].numpy(), abs=0.05)
     assert targets.heatmaps[0, 1].max() / targets.heatmaps[0, 0].max() == pytest.approx(np.exp(-0.5), rel=0.05)
@@ -71,8 +71,8 @@ def test_what_is_unknown_or_out_of_view_has_an_empty_target():
     nan = float("nan")
     unknown = make_targets(by_hand([[[nan, nan]]], [[nan]]), TARGETS)
     outside = make_targets(by_hand([[[20.0, 20.0]]], [[0.0]], visible=False), TARGETS)
-    assert unknown.heatmaps.max() == unknown.heights.max() == 0 and not unknown.known.any()
-    assert outside.heatmaps.max() == outside.heights.max() == 0 and outside.known.all()
+    assert unknown.heatmaps.max() == unknown.peak_values.max() == 0 and not unknown.known.any()
+    assert outside.heatmaps.max() == outside.peak_values.max() == 0 and outside.known.all()
 
 
 def test_the_same_number_gives_the_same_batch_and_another_one_another(labels):

@@ -12,8 +12,10 @@ PLANES = torch.tensor([0, 1, 0, 2, 1, 0])
 def targets_of(count=6, landmarks=3, seed=0):
     generator = torch.Generator().manual_seed(seed)
     points = 10 + 12 * torch.rand((count, landmarks, 2), generator=generator)
-    heights = torch.rand((count, landmarks), generator=generator)
-    return Targets(render_targets(points, heights, (32, 32), 2.0), points, heights, torch.ones_like(heights).bool())
+    peak_values = torch.rand((count, landmarks), generator=generator)
+    return Targets(
+        render_targets(points, peak_values, (32, 32), 2.0), points, peak_values, torch.ones_like(peak_values).bool()
+    )
 
 
 def coded_images(count=6):
@@ -55,16 +57,21 @@ def test_a_blended_point_is_the_centre_of_mass_of_its_heatmap():
 
 def test_what_is_unknown_in_one_slice_is_unknown_in_the_blend():
     targets = targets_of(2)
-    targets.points[0, 1], targets.heights[0, 1], targets.heatmaps[0, 1], targets.known[0, 1] = torch.nan, 0, 0, False
+    targets.points[0, 1], targets.peak_values[0, 1], targets.heatmaps[0, 1], targets.known[0, 1] = (
+        torch.nan,
+        0,
+        0,
+        False,
+    )
     _, _, after = blended(planes=torch.tensor([1, 1]), targets=targets)
     assert after.known.tolist() == [[True, False, True]] * 2
-    assert torch.isfinite(after.heatmaps).all() and torch.isfinite(after.heights).all()
+    assert torch.isfinite(after.heatmaps).all() and torch.isfinite(after.peak_values).all()
     assert torch.isfinite(after.points[after.known]).all()
 
 
 def test_a_landmark_out_of_view_in_one_slice_is_where_the_other_shows_it():
     targets = targets_of(2)
-    targets.heights[1, 0], targets.points[1, 0] = 0.0, torch.tensor([-400.0, 900.0])
+    targets.peak_values[1, 0], targets.points[1, 0] = 0.0, torch.tensor([-400.0, 900.0])
     _, _, after = blended(planes=torch.tensor([1, 1]), targets=targets)
     torch.testing.assert_close(after.points[:, 0], targets.points[[0, 0], 0], atol=1e-3, rtol=0)
 
@@ -81,7 +88,7 @@ def test_share_is_how_many_slices_are_blended():
 
 def test_slices_that_are_not_blended_stay_as_they_are_and_keep_what_they_know():
     targets = targets_of()
-    targets.known[:3, 0], targets.points[:3, 0], targets.heights[:3, 0] = False, torch.nan, 0.0
+    targets.known[:3, 0], targets.points[:3, 0], targets.peak_values[:3, 0] = False, torch.nan, 0.0
     images = coded_images()
     result, after = mixup_batch(images, PLANES, targets, np.random.default_rng(0), 0.0)
     assert torch.equal(result, images)

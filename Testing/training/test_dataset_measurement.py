@@ -16,7 +16,7 @@ from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from data_sets import PROTOCOL, brain_study, with_points, write_set
 from LandmarkTrainingLib.core.datasets.frozen_set import dataset_fingerprint
 from LandmarkTrainingLib.core.evaluation.dataset_measurement import measure_on_dataset, true_plan_of_study
-from LandmarkTrainingLib.core.evaluation.methods import Plan, Sight
+from LandmarkTrainingLib.core.evaluation.methods import Plan, SliceDetections
 from LandmarkTrainingLib.core.experiments.comparison_run import Contestants, compare_on_dataset
 from LandmarkTrainingLib.core.experiments.model_comparison import ComparedModel
 from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
@@ -46,7 +46,7 @@ class OffBy:
         marks = [Landmark(name, place, np.eye(3), 0.9, PREDICTED) for name, place in points.items()]
         frame = fit_frame(marks, PROTOCOL)
         sights = [
-            Sight(i, j, {name: p - (p - s.origin_mm) @ s.normal * s.normal for name, p in points.items()})
+            SliceDetections(i, j, {name: p - (p - s.origin_mm) @ s.normal * s.normal for name, p in points.items()})
             for i, stack in enumerate(stacks)
             for j, s in enumerate(stack.slices)
         ]

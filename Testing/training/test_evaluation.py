@@ -20,7 +20,12 @@ from head_phantom import phantom_head
 from LandmarkTrainingLib.core.evaluation.case_log import CaseResult, read_case_log
 from LandmarkTrainingLib.core.evaluation.evaluation import Conditions, add_noise, case_pose, evaluate, true_plan
 from LandmarkTrainingLib.core.evaluation.evaluation_report import is_wrong, report
-from LandmarkTrainingLib.core.evaluation.methods import Sight, constellation_method, model_method, see_slices
+from LandmarkTrainingLib.core.evaluation.methods import (
+    SliceDetections,
+    constellation_method,
+    detect_slices,
+    model_method,
+)
 from LandmarkTrainingLib.core.evaluation.metrics import BoxErrors
 from LandmarkTrainingLib.core.reference_heads.poses import head_to_scanner, move_named
 
@@ -67,7 +72,7 @@ class Oracle:
         points = self.points()
         self.calls += 1
         return [
-            Sight(i, j, {name: projected(p, s) for name, p in points.items() if name != "PMJ"})
+            SliceDetections(i, j, {name: projected(p, s) for name, p in points.items() if name != "PMJ"})
             for i, stack in enumerate(stacks)
             for j, s in enumerate(stack.slices)
         ]
@@ -239,12 +244,12 @@ def test_what_a_model_sees_on_a_slice_is_a_point_on_that_slice_above_the_thresho
 
     axes = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # sagittal: anterior, superior, normal right
     peaks = np.array([[[10.0, 20], [1, 2]], [[11.0, 21], [3, 4]]])  # slice, landmark, (column, row)
-    heights = np.array([[0.9, 0.1], [0.5, 0.6]])
-    seen = detection.StackDetections("sagittal", axes, np.array([-6.0, 6.0]), peaks, heights, np.ones((2, 2, 2)))
-    located = localisation.Located((), (), (seen,))
+    peak_values = np.array([[0.9, 0.1], [0.5, 0.6]])
+    seen = detection.StackDetections("sagittal", axes, np.array([-6.0, 6.0]), peaks, peak_values, np.ones((2, 2, 2)))
+    located = localisation.LocalizationResult((), (), (seen,))
     monkeypatch.setattr(localisation, "locate", lambda stacks, protocol, model, given: located)
     model = SimpleNamespace(names=("AC", "PC"), threshold=0.5)
-    left, right = see_slices((), None, model)
+    left, right = detect_slices((), None, model)
     assert (left.stack_index, left.slice_index, right.slice_index) == (0, 0, 1)
     assert set(left.positions_mm) == {"AC"} and left.positions_mm["AC"] == pytest.approx([-6, 10, 20])
     assert right.positions_mm["PC"] == pytest.approx([6, 3, 4])

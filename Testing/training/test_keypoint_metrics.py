@@ -114,14 +114,14 @@ def test_confidence_counts_only_by_its_order():
 
 
 def test_presence_by_hand():
-    heights = np.array([[0.9, 0.2, 0.5], [0.4, NAN, 0.8]])
+    peak_values = np.array([[0.9, 0.2, 0.5], [0.4, NAN, 0.8]])
     present = np.array([[True, True, True], [False, True, False]])
-    scores = presence_scores(heights, present, 0.5)
+    scores = presence_scores(peak_values, present, 0.5)
     assert scores == PresenceScores(true_positives=2, false_positives=1, false_negatives=2, true_negatives=1)
     assert scores.precision == pytest.approx(2 / 3) and scores.recall == 0.5
     assert scores.f1 == pytest.approx(2 * (2 / 3) * 0.5 / (2 / 3 + 0.5))
     known = np.array([[True, True, True], [True, False, False]])
-    assert presence_scores(heights, present, 0.5, known) == PresenceScores(2, 0, 1, 1)
+    assert presence_scores(peak_values, present, 0.5, known) == PresenceScores(2, 0, 1, 1)
 
 
 def test_a_ratio_of_nothing_is_no_number():
@@ -135,8 +135,8 @@ def test_a_ratio_of_nothing_is_no_number():
 @given(st.integers(0, 10**6))
 def test_a_higher_threshold_never_finds_more(seed):
     rng = np.random.default_rng(seed)
-    heights, present = rng.random(20), rng.random(20) < 0.5
-    low, high = (presence_scores(heights, present, threshold) for threshold in (0.3, 0.6))
+    peak_values, present = rng.random(20), rng.random(20) < 0.5
+    low, high = (presence_scores(peak_values, present, threshold) for threshold in (0.3, 0.6))
     assert low.true_positives >= high.true_positives and low.false_positives >= high.false_positives
     assert low.true_positives + low.false_negatives == present.sum()
 

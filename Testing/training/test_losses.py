@@ -31,9 +31,9 @@ YES = torch.ones(1, 1, dtype=torch.bool)
 def targets(size=(16, 20)):
     """Two slices, three landmarks; the last one of the second slice is unknown, the first one out of view."""
     points = torch.tensor([[[4.0, 5.0], [9.3, 12.6], [12, 3]], [[-9, 40], [7, 7], [math.nan, math.nan]]])
-    heights = torch.tensor([[1.0, 0.6, 0.9], [0.0, 0.8, 0.0]])
+    peak_values = torch.tensor([[1.0, 0.6, 0.9], [0.0, 0.8, 0.0]])
     known = torch.tensor([[True, True, True], [True, True, False]])
-    return Targets(render_targets(points, heights, size, 1.5), points, heights, known)
+    return Targets(render_targets(points, peak_values, size, 1.5), points, peak_values, known)
 
 
 def loss_of(*terms, **settings):
@@ -45,7 +45,7 @@ def of_points(*terms):
 
 
 def truth_as_points(truth):
-    return PointOutput(truth.points.nan_to_num(0), truth.heights.clone())
+    return PointOutput(truth.points.nan_to_num(0), truth.peak_values.clone())
 
 
 def true_displacements(truth):
@@ -94,7 +94,7 @@ def test_heatmaps_of_unknown_landmarks_do_not_count(name):
 @pytest.mark.parametrize("name", HEATMAP_LOSSES)
 def test_gradients_are_finite_at_far_and_at_perfect_answers_and_when_nothing_is_known(name):
     truth = targets()
-    nothing = Targets(truth.heatmaps, truth.points, truth.heights, torch.zeros_like(truth.known))
+    nothing = Targets(truth.heatmaps, truth.points, truth.peak_values, torch.zeros_like(truth.known))
     for answer in (truth.heatmaps.clone(), torch.zeros(2, 3, 16, 20), torch.full((2, 3, 16, 20), -1e4)):
         for case in (truth, nothing):
             prediction = answer.clone().requires_grad_()
@@ -155,11 +155,11 @@ def test_wing_is_the_papers_formula_and_has_no_jump(difference):
 @pytest.mark.parametrize("name", POINT_LOSSES)
 def test_points_out_of_view_or_unknown_do_not_pull_and_high_targets_pull_harder(name):
     truth = targets()
-    output = PointOutput(torch.full((2, 3, 2), 30.0, requires_grad=True), truth.heights.clone())
+    output = PointOutput(torch.full((2, 3, 2), 30.0, requires_grad=True), truth.peak_values.clone())
     of_points({"name": name})(output, truth).backward()
     pull = output.points.grad.norm(dim=-1)
-    assert pull[1, 0] == 0 and pull[1, 2] == 0 and (pull[truth.heights > 0] > 0).all()
-    same = Targets(truth.heatmaps, torch.zeros(2, 3, 2), truth.heights, truth.known)
+    assert pull[1, 0] == 0 and pull[1, 2] == 0 and (pull[truth.peak_values > 0] > 0).all()
+    same = Targets(truth.heatmaps, torch.zeros(2, 3, 2), truth.peak_values, truth.known)
     output.points.grad = None
     of_points({"name": name})(output, same).backward()
     pull = output.points.grad.norm(dim=-1)
@@ -177,7 +177,7 @@ def test_no_other_points_cost_less_than_the_true_ones(name):
 
 def test_mean_errors_of_points_are_in_heatmap_pixels():
     truth = targets()
-    off = PointOutput(truth.points.nan_to_num(0) + torch.tensor([3.0, -1.0]), truth.heights)
+    off = PointOutput(truth.points.nan_to_num(0) + torch.tensor([3.0, -1.0]), truth.peak_values)
     silent = {"name": "presence_bce", "weight": 0}
     assert float(of_points({"name": "point_mae"}, silent)(off, truth)) == pytest.approx(2.0)
     assert float(of_points({"name": "point_mse"}, silent)(off, truth)) == pytest.approx(5.0)
@@ -191,7 +191,7 @@ def test_presence_learns_the_height_of_the_target_where_it_is_known():
         optimizer.zero_grad()
         of_points()(PointOutput(truth.points.nan_to_num(0), presence), truth).backward()
         optimizer.step()
-    assert torch.allclose(presence[truth.known], truth.heights[truth.known], atol=0.02)
+    assert torch.allclose(presence[truth.known], truth.peak_values[truth.known], atol=0.02)
     assert float(presence.detach()[1, 2]) == 0.5, "unknown"
 
 
@@ -248,7 +248,7 @@ def test_terms_are_added_with_their_weights():
 def test_heatmaps_of_another_size_are_compared_with_the_targets_at_their_size(size):
     truth, loss = targets(), loss_of({"name": "mse"})
     factor = size[0] / 16
-    rendered = render_targets((truth.points + 0.5) * factor - 0.5, truth.heights, size, 1.5 * factor)
+    rendered = render_targets((truth.points + 0.5) * factor - 0.5, truth.peak_values, size, 1.5 * factor)
     # A target of 1.5 pixels is 0.4 of the coarsest ones: there the mean over a pixel is well below its middle.
     assert loss(rendered, truth) < (0.1 if factor > 0.25 else 0.3) * loss(torch.zeros(2, 3, *size), truth)
     assert loss(rendered, truth) < loss(rendered.roll(1, dims=-1), truth)

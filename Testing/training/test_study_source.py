@@ -139,7 +139,9 @@ def test_what_a_person_took_away_is_known_to_be_nowhere():
     assert slices.known[:, left].tolist() == [False, True, True]
     assert not slices.visible[:, left].any()
     targets = make_targets(slices, TARGETS)
-    assert targets.known[1:, left].all() and not targets.heatmaps[:, left].any() and not targets.heights[:, left].any()
+    assert (
+        targets.known[1:, left].all() and not targets.heatmaps[:, left].any() and not targets.peak_values[:, left].any()
+    )
     both = source_of(spot_study(places=places, removed=["LEFT", "RIGHT"])).all_slices()
     assert both.known.all() and torch.isfinite(make_targets(both, TARGETS).heatmaps).all()
 

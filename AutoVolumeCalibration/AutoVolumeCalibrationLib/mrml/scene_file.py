@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..core.errors import InputError, UsageError
-from ..core.files.atomic_write import replacing
+from ..core.files.atomic_write import atomic_path
 from ..core.workflow.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def save_scene(calibration: Calibration, path: Path | str, *, study: str = "Stud
             written = scene.WriteToMRB(str(whole))
         if not written:
             raise UsageError("the scene cannot be put together", source=folder, remedy="Check the free disk space.")
-        with replacing(path) as temporary:
+        with atomic_path(path) as temporary:
             shutil.copyfile(whole, temporary)
 
 

@@ -22,7 +22,7 @@ from ..core.workflow.calibration import Calibration
 from .availability import allow
 from .current_study import CurrentStudy
 from .messages import errors_shown
-from .work import Work
+from .work import JobRunner
 
 DEFAULT_PROTOCOL = "BrainAcPc"
 
@@ -30,7 +30,7 @@ DEFAULT_PROTOCOL = "BrainAcPc"
 class BoxSection:
     """Chooses the protocol and shows the box that follows."""
 
-    def __init__(self, ui, current: CurrentStudy, work: Work) -> None:
+    def __init__(self, ui, current: CurrentStudy, work: JobRunner) -> None:
         self._ui, self._current, self._work = ui, current, work
         self._showing = False
         for path in sorted(resource_path("Protocols").glob("*.json")):

@@ -19,7 +19,7 @@ from .current_study import CurrentStudy
 from .finding import find_landmarks
 from .inputs_section import InputsSection, show_current
 from .messages import errors_shown
-from .work import Work
+from .work import JobRunner
 
 CALIBRATE_TIP = "Find the landmarks and plan the scan box; points that you corrected stay where they are"
 BY_HAND_TIP = "Begin with a typical head and place points yourself (AC, PC and VERTEX go a long way); needs no model"
@@ -36,7 +36,7 @@ class CalibrateSection:
         self,
         ui,
         current: CurrentStudy,
-        work: Work,
+        work: JobRunner,
         inputs: InputsSection,
         box: BoxSection,
         advanced: AdvancedSection,

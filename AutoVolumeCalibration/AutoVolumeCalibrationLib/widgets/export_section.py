@@ -22,7 +22,7 @@ from . import dependencies
 from .availability import allow
 from .current_study import CurrentStudy
 from .messages import errors_shown
-from .work import Work
+from .work import JobRunner
 
 PROTOCOL_FILE = "protocol.json"
 
@@ -35,7 +35,7 @@ _Drawings = Mapping[str, Callable[[Calibration, Path], None]]
 class ExportSection:
     """Writes the current plan into a folder, as the command line does."""
 
-    def __init__(self, ui, current: CurrentStudy, work: Work) -> None:
+    def __init__(self, ui, current: CurrentStudy, work: JobRunner) -> None:
         self._ui, self._current, self._work = ui, current, work
         ui.exportButton.connect("clicked()", self._on_export)
         ui.trainingSetButton.connect("clicked()", self._on_training_set)

@@ -17,7 +17,7 @@ from . import dependencies, slice_views
 from .availability import allow
 from .current_study import CurrentStudy
 from .messages import errors_shown
-from .work import Work
+from .work import JobRunner
 
 IMAGE_FILTER = "Scouts (*.dcm *.ima *.nrrd *.nhdr *.nii *.nii.gz *.mha *.mhd);;All files (*)"
 
@@ -25,7 +25,7 @@ IMAGE_FILTER = "Scouts (*.dcm *.ima *.nrrd *.nhdr *.nii *.nii.gz *.mha *.mhd);;A
 class InputsSection:
     """Loads scouts, and tells which are chosen."""
 
-    def __init__(self, ui, current: CurrentStudy, work: Work, schedule: Schedule) -> None:
+    def __init__(self, ui, current: CurrentStudy, work: JobRunner, schedule: Schedule) -> None:
         self._ui, self._current, self._work, self._schedule = ui, current, work, schedule
         self._selectors = {plane: getattr(ui, f"{plane}Selector") for plane in PLANES}
         self._filling = self._fill_due = False

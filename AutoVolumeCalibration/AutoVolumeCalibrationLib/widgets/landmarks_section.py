@@ -22,7 +22,7 @@ from .availability import allow
 from .current_study import CurrentStudy
 from .finding import predict_the_rest
 from .messages import errors_shown
-from .work import Work
+from .work import JobRunner
 
 NAME, SD, STATUS = range(3)
 ROW_HEIGHT = 22
@@ -48,7 +48,7 @@ class LandmarksSection:
         predict: what is run in the thread, see ``finding.predict_the_rest``; another one in tests.
     """
 
-    def __init__(self, ui, current: CurrentStudy, work: Work, advanced: AdvancedSection) -> None:
+    def __init__(self, ui, current: CurrentStudy, work: JobRunner, advanced: AdvancedSection) -> None:
         self._ui, self._current, self._work, self._advanced = ui, current, work, advanced
         self.predict: Callable[..., Calibration] = predict_the_rest
         self._rows: list[Row] = []

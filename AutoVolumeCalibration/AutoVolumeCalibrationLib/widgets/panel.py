@@ -21,7 +21,7 @@ from .inputs_section import InputsSection
 from .landmarks_section import LandmarksSection
 from .messages import errors_shown
 from .scanner_section import ScannerSection
-from .work import Work
+from .work import JobRunner
 
 #: The module's parameter node remembers which study the panel shows.
 STUDY = "Study"
@@ -48,7 +48,7 @@ class Panel:
     ) -> None:
         self.ui = slicer.util.childWidgetVariables(root)
         self._engine, self._parameter_node = engine, parameter_node
-        self.work = Work(self.ui)
+        self.work = JobRunner(self.ui)
         folder = Path(slicer.app.temporaryPath) / "AutoVolumeCalibration"
         self.current = CurrentStudy(engine, next_turn, self._on_error, folder)
         self.inputs = InputsSection(self.ui, self.current, self.work, next_turn)

@@ -13,7 +13,7 @@ from .messages import show_error
 _COLOR = {False: "", True: "color: #d03030;"}
 
 
-class Work:
+class JobRunner:
     """Runs one job at a time.
 
     Attributes:

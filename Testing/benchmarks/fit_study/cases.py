@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.detection.detector import StackDetections
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.files.atomic_write import replacing
+from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
@@ -164,7 +164,7 @@ def _make(
         arrays[f"near/{i}"] = _near(stack, points, protocol, model)
     for name, detections in looks.items():
         arrays |= {f"{name}/{i}/{f}": getattr(d, f) for i, d in enumerate(detections) for f in _FIELDS}
-    with replacing(path) as partial:
+    with atomic_path(path) as partial:
         np.savez(partial, **arrays)
     _log.info("%s: %.1f s", path.stem, time.perf_counter() - started)
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from AutoVolumeCalibrationLib.core.detection import detector as detection
-from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, turned
+from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, rotated_in_plane
 from AutoVolumeCalibrationLib.core.detection.detector import StackDetections
 from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
@@ -61,15 +61,15 @@ def averaged(looks: Sequence[Detections], power: float = 3.0) -> Detections:
 
 def _averaged_stack(stacks: Sequence[StackDetections], power: float) -> StackDetections:
     first = stacks[0]
-    heights = np.array([stack.heights for stack in stacks])
-    weights = np.clip(heights, 1e-3, None) ** power
+    peak_values = np.array([stack.peak_values for stack in stacks])
+    weights = np.clip(peak_values, 1e-3, None) ** power
     weights /= weights.sum(axis=0)
     points = [stack.points_mm @ (stack.axes[:2] @ first.axes[:2].T) for stack in stacks]
     sd = np.array([stack.sd_mm for stack in stacks])
     return replace(
         first,
         points_mm=np.einsum("lsk,lskc->skc", weights, np.array(points)),
-        heights=heights.mean(axis=0),
+        peak_values=peak_values.mean(axis=0),
         sd_mm=np.einsum("lsk,lskc->skc", weights, sd),
     )
 
@@ -132,4 +132,4 @@ class _Seen:
 
 def _placed(scout_slice: ScoutSlice, plane: str, turn: float, smallest_pixel_mm: float) -> ScoutSlice:
     standard = detection.standard_orientation(scout_slice, plane)
-    return turned(standard, in_plane_angle(standard, plane, np.eye(3)) + turn, smallest_pixel_mm)
+    return rotated_in_plane(standard, in_plane_angle(standard, plane, np.eye(3)) + turn, smallest_pixel_mm)

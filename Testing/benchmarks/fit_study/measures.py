@@ -84,7 +84,7 @@ def slice_errors(case: Case, planned: Planned, model: LandmarkModel) -> Iterator
     """Of every landmark on every slice near it where it was found; extremes are left out."""
     for stack, near in zip(planned.detections, case.near, strict=True):
         places = _seen_places(case, stack.sagittal, model) @ stack.axes[:2].T
-        for s, k in np.argwhere(near & (stack.heights >= model.threshold)):
+        for s, k in np.argwhere(near & (stack.peak_values >= model.threshold)):
             if model.names[k] in NORMAL_AXIS:
                 continue
             offset = stack.points_mm[s, k] - places[k]
@@ -113,13 +113,13 @@ def outward_errors(
         outward = extreme.sign * truth.frame.axes[extreme.axis]
         beyond = float((place - truth.inner.expected_mm[extreme.name]) @ outward)
         for stack in planned.detections:
-            heights = np.where(stack.heights[:, k] >= model.threshold, stack.heights[:, k], 0)
-            if PLANE_NORMAL_AXIS[stack.plane] == extreme.axis or not heights.any():
+            peak_values = np.where(stack.peak_values[:, k] >= model.threshold, stack.peak_values[:, k], 0)
+            if PLANE_NORMAL_AXIS[stack.plane] == extreme.axis or not peak_values.any():
                 continue
             offsets = stack.points_mm[:, k] - _seen_places(case, stack.sagittal, model)[k] @ stack.axes[:2].T
             errors = offsets @ stack.axes[:2] @ outward
-            yield extreme.name, "best slice", float(errors[np.argmax(heights)]), beyond
-            yield extreme.name, "mean of slices", float(np.average(errors, weights=heights**HEIGHT_POWER)), beyond
+            yield extreme.name, "best slice", float(errors[np.argmax(peak_values)]), beyond
+            yield extreme.name, "mean of slices", float(np.average(errors, weights=peak_values**HEIGHT_POWER)), beyond
         if planned.landmarks[k].status != MISSING:
             yield extreme.name, "fused", float((planned.landmarks[k].position_mm - place) @ outward), beyond
         for stage, frame in (("fitted", planned.frame), ("truth", truth.frame)):

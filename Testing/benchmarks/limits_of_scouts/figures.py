@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.files.atomic_write import replacing
+from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.report.style import BACKGROUND, FONT, GREY, LEVEL_COLOURS, PANEL, TEXT
 from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
@@ -194,5 +194,5 @@ def _axes(
 def _save(figure: Figure, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary)

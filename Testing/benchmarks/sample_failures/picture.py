@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from AutoVolumeCalibrationLib.core.files.atomic_write import replacing
+from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.planning.checks import OK
@@ -121,6 +121,6 @@ def _save(figure: Figure, path: Path) -> None:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         reduced = picture.quantize(_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         reduced.save(temporary, optimize=True)

@@ -26,7 +26,7 @@ def in_plane_angle(scout_slice: ScoutSlice, plane: str, head_axes: np.ndarray) -
     return float(np.arctan2(row @ along_column - column @ along_row, column @ along_column + row @ along_row))
 
 
-def turned(scout_slice: ScoutSlice, angle: float, smallest_pixel_mm: float) -> ScoutSlice:
+def rotated_in_plane(scout_slice: ScoutSlice, angle: float, smallest_pixel_mm: float) -> ScoutSlice:
     """The slice on a grid turned by ``angle`` (rad) about its middle: bilinear, zero outside, same field of view.
 
     Pixels become square, as small as the smaller of the slice's, but not below ``smallest_pixel_mm``.

@@ -12,10 +12,10 @@ from ..anatomy.landmark import Landmark
 from ..errors import Cancelled
 from ..geometry.coordinates import PLANES
 from ..scouts.stack import ScoutSlice, ScoutStack
-from .derotation import in_plane_angle, standard_orientation, turned
-from .guidance import KnownPeaks, known_peaks
+from .derotation import in_plane_angle, rotated_in_plane, standard_orientation
+from .guidance import GuidancePeaks, guidance_peaks
 from .heatmaps import decode_peaks, to_image_pixels
-from .inference import quick_arithmetic
+from .inference import inference_autocast
 from .network_input import NetworkImage, _padded, encode_slices, to_network_grid
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class StackDetections:
         axes: (3, 3), rows are the unit column axis, row axis and normal of the slices in standard orientation.
         positions_mm: (s,) slice positions along the normal.
         points_mm: (s, k, 2) where the landmark's peak lies, along (column axis, row axis).
-        heights: (s, k) peak heights, about 0..1.
+        peak_values: (s, k) peak heights, about 0..1.
         sd_mm: (s, k, 2) calibrated standard deviation of ``points_mm``.
     """
 
@@ -46,7 +46,7 @@ class StackDetections:
     axes: np.ndarray
     positions_mm: np.ndarray
     points_mm: np.ndarray
-    heights: np.ndarray
+    peak_values: np.ndarray
     sd_mm: np.ndarray
 
     @property
@@ -82,7 +82,9 @@ def detect(
     prepared = [to_network_grid(s, model.pixel_mm, model.largest_size) for s in slices]
     size = tuple(max(p.image.shape[i] for p in prepared) for i in range(2))
     size = tuple(-(-n // model.divisor) * model.divisor for n in size)
-    known = known_peaks(given, planes, acquired, slices, prepared, size, model) if given and model.sequential else None
+    known = (
+        guidance_peaks(given, planes, acquired, slices, prepared, size, model) if given and model.sequential else None
+    )
     heatmaps = _run_network([_padded(p, size) for p in prepared], planes, known, model, progress, cancelled)
     peaks = decode_peaks(heatmaps, model.sigma_pixels)
     results, start = [], 0
@@ -97,13 +99,13 @@ def _upright(
     planes: Sequence[str], slices: Sequence[ScoutSlice], head_axes: np.ndarray, smallest_pixel_mm: float
 ) -> list[ScoutSlice]:
     angles = [in_plane_angle(s, plane, head_axes) for plane, s in zip(planes, slices, strict=True)]
-    return [turned(s, angle, smallest_pixel_mm) for s, angle in zip(slices, angles, strict=True)]
+    return [rotated_in_plane(s, angle, smallest_pixel_mm) for s, angle in zip(slices, angles, strict=True)]
 
 
 def _run_network(
     images: Sequence[np.ndarray],
     planes: Sequence[int],
-    known: KnownPeaks | None,
+    known: GuidancePeaks | None,
     model: LandmarkModel,
     progress: Callable[[float], None] | None,
     cancelled: Callable[[], bool] | None,
@@ -112,20 +114,20 @@ def _run_network(
     import torch
 
     heatmaps = []
-    with torch.inference_mode(), quick_arithmetic(model.network, model.device):
+    with torch.inference_mode(), inference_autocast(model.network, model.device):
         batch = encode_slices(torch.from_numpy(np.stack(images)), torch.tensor(planes))
         for part in batch.split(BATCH):
             if cancelled and cancelled():
                 raise Cancelled
             part = part.to(model.device).contiguous(memory_format=torch.channels_last)
-            shown = [] if known is None else [_known_maps(known, sum(map(len, heatmaps)), part, model)]
+            shown = [] if known is None else [_guidance_maps(known, sum(map(len, heatmaps)), part, model)]
             heatmaps.append(model.network(part, *shown).float().cpu())
             if progress:
                 progress(sum(map(len, heatmaps)) / len(images))
     return torch.cat(heatmaps)
 
 
-def _known_maps(known: KnownPeaks, first: int, part: torch.Tensor, model: LandmarkModel) -> torch.Tensor:
+def _guidance_maps(known: GuidancePeaks, first: int, part: torch.Tensor, model: LandmarkModel) -> torch.Tensor:
     """(m, k, h, w) what is known on the slices of a batch ``part`` (m, 4, H, W), of which ``first`` is the first."""
     size = [n // model.stem for n in part.shape[-2:]]
     return known.heatmaps(slice(first, first + len(part)), size, model.sigma_pixels).to(part.device)
@@ -149,12 +151,12 @@ def _stack_detections(
         points[i] = scout_slice.to_world(pixels) @ axes[:2].T
     nominal = model.pixel_mm * model.stem
     spread = np.sqrt(np.diagonal(peaks.moments[part], axis1=-2, axis2=-1))[..., ::-1] * nominal
-    heights = peaks.heights[part]
+    peak_values = peaks.peak_values[part]
     return StackDetections(
         plane=plane,
         axes=axes,
         positions_mm=np.array([s.origin_mm @ axes[2] for s in slices]),
         points_mm=points,
-        heights=heights,
-        sd_mm=model.uncertainty.sd_mm(PLANES.index(plane), heights, spread),
+        peak_values=peak_values,
+        sd_mm=model.uncertainty.sd_mm(PLANES.index(plane), peak_values, spread),
     )

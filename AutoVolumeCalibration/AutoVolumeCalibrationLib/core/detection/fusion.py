@@ -73,20 +73,20 @@ def fuse(
     """
     views = [[_view(d, k, threshold, tau_mm, through_plane_mm) for d in detections] for k in range(len(names))]
     landmarks: list[Landmark | None] = [None] * len(names)
-    tension: dict[str, float] = {}
+    reduced_chi: dict[str, float] = {}
     for k, partner in enumerate(mirror):
         if k == partner:
-            landmarks[k], tension[names[k]] = _fuse_single(names[k], views[k])
+            landmarks[k], reduced_chi[names[k]] = _fuse_single(names[k], views[k])
         elif k < partner:
             solved = _fuse_pair((names[k], names[partner]), (views[k], views[partner]))
             for index, (landmark, chi) in zip((k, partner), solved, strict=True):
-                landmarks[index], tension[names[index]] = landmark, chi
-    worst = sorted((n for n in names if tension[n] > DISAGREEMENT), key=lambda n: -tension[n])
-    moved = [names[k] for k in apart_as_a_whole(detections, mirror)]
+                landmarks[index], reduced_chi[names[index]] = landmark, chi
+    worst = sorted((n for n in names if reduced_chi[n] > DISAGREEMENT), key=lambda n: -reduced_chi[n])
+    moved = [names[k] for k in landmarks_with_interplane_shift(detections, mirror)]
     return Fusion(tuple(landmarks), tuple(dict.fromkeys([*worst, *moved])))
 
 
-def apart_as_a_whole(detections: Sequence[StackDetections], mirror: np.ndarray) -> list[int]:
+def landmarks_with_interplane_shift(detections: Sequence[StackDetections], mirror: np.ndarray) -> list[int]:
     """Landmarks that two planes place apart, all alike: the patient moved between them.
 
     Two planes share one direction. What both see clearly on midline landmarks is compared along it; single landmarks
@@ -107,53 +107,53 @@ def apart_as_a_whole(detections: Sequence[StackDetections], mirror: np.ndarray) 
 
 
 def _both_see(first: StackDetections, second: StackDetections, k: int) -> bool:
-    return min(first.heights[:, k].max(), second.heights[:, k].max()) >= CLEAR_HEIGHT
+    return min(first.peak_values[:, k].max(), second.peak_values[:, k].max()) >= CLEAR_HEIGHT
 
 
 def _clearest(stack: StackDetections, k: int) -> np.ndarray:
     """(3,) in-plane place of landmark k on the slice that shows it best; the part along the normal is left out."""
-    return stack.points_mm[int(np.argmax(stack.heights[:, k])), k] @ stack.axes[:2]
+    return stack.points_mm[int(np.argmax(stack.peak_values[:, k])), k] @ stack.axes[:2]
 
 
 def _view(stack: StackDetections, k: int, threshold: float, tau_mm: float, through_plane_mm: float) -> StackView | None:
     """What a stack tells of landmark k; None when no slice sees it."""
-    heights = stack.heights[:, k]
-    seen = heights >= threshold
+    peak_values = stack.peak_values[:, k]
+    seen = peak_values >= threshold
     if not seen.any():
         return None
-    weights = np.where(seen, heights, 0) ** HEIGHT_POWER
+    weights = np.where(seen, peak_values, 0) ** HEIGHT_POWER
     weights = weights / weights.sum()
-    best = int(np.argmax(heights))
+    best = int(np.argmax(peak_values))
     in_plane = weights @ stack.points_mm[:, k]
-    depth, depth_sd = _depth(stack.positions_mm, heights, tau_mm, through_plane_mm)
+    depth, depth_sd = _depth(stack.positions_mm, peak_values, tau_mm, through_plane_mm)
     sd = np.append(stack.sd_mm[best, k], depth_sd)
     place = np.append(in_plane, depth) @ stack.axes
     information = stack.axes.T @ np.diag(1 / sd**2) @ stack.axes
-    return StackView(stack.plane, place, information, float(heights[best]))
+    return StackView(stack.plane, place, information, float(peak_values[best]))
 
 
-def depth_in_stack(positions_mm: np.ndarray, heights: np.ndarray, tau_mm: float) -> tuple[float, bool]:
+def depth_in_stack(positions_mm: np.ndarray, peak_values: np.ndarray, tau_mm: float) -> tuple[float, bool]:
     """Place along the normal that explains the peak heights (s,) of slices at ``positions_mm`` (s,) best.
 
     Returns:
         The place, and whether it is open-sided: the highest peak lies in an outermost slice, so that
         only the distance from that slice is known, not the side; its place is then returned.
     """
-    best = int(np.argmax(heights))
+    best = int(np.argmax(peak_values))
     if len(positions_mm) < 3 or best in (0, len(positions_mm) - 1):
         return float(positions_mm[best]), True
     grid = positions_mm[best] + np.arange(-tau_mm, tau_mm + 0.25, 0.5)
     expected = amplitude(positions_mm[:, None] - grid, tau_mm)
-    mismatch = ((expected - np.clip(heights, 0, 1)[:, None]) ** 2).sum(axis=0)
+    mismatch = ((expected - np.clip(peak_values, 0, 1)[:, None]) ** 2).sum(axis=0)
     return float(grid[np.argmin(mismatch)]), False
 
 
-def _depth(positions_mm: np.ndarray, heights: np.ndarray, tau_mm: float, sd_mm: float) -> tuple[float, float]:
+def _depth(positions_mm: np.ndarray, peak_values: np.ndarray, tau_mm: float, sd_mm: float) -> tuple[float, float]:
     """Place along the normal and its standard deviation; open-sided, the distance that the height tells adds to it."""
-    depth, open_sided = depth_in_stack(positions_mm, heights, tau_mm)
+    depth, open_sided = depth_in_stack(positions_mm, peak_values, tau_mm)
     if not open_sided:
         return depth, sd_mm
-    distance = tau_mm * np.sqrt(-2 * np.log(np.clip(heights.max(), 0.05, 0.99)))
+    distance = tau_mm * np.sqrt(-2 * np.log(np.clip(peak_values.max(), 0.05, 0.99)))
     return depth, float(np.hypot(sd_mm, distance))
 
 
@@ -202,8 +202,8 @@ def _landmarks_of(
         float((view.place - matrix @ points) @ view.information @ (view.place - matrix @ points))
         for matrix, view in rows
     )
-    tension = np.sqrt(residual / max(1, 3 * len(rows) - size)) if len(rows) > 1 else 0.0
-    covariance = covariance * max(1.0, tension) ** 2
+    reduced_chi = np.sqrt(residual / max(1, 3 * len(rows) - size)) if len(rows) > 1 else 0.0
+    covariance = covariance * max(1.0, reduced_chi) ** 2
     results = []
     for i, name in enumerate(names):
         block = covariance[3 * i : 3 * i + 3, 3 * i : 3 * i + 3]
@@ -213,5 +213,5 @@ def _landmarks_of(
         confidence = float(np.clip(max(view.height for view in seen[i]), 0, 1))
         planes = tuple(dict.fromkeys(view.plane for view in seen[i]))
         point = points[3 * i : 3 * i + 3]
-        results.append((Landmark(name, point, block, confidence, PREDICTED, planes), float(tension)))
+        results.append((Landmark(name, point, block, confidence, PREDICTED, planes), float(reduced_chi)))
     return results

@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class KnownPeaks:
+class GuidancePeaks:
     """Where the peaks of the known landmarks lie on n slices, for k landmarks.
 
     Attributes:
         points: (n, k, 2) heatmap pixels (row, column), fractions; NaN where a landmark is not known.
-        heights: (n, k), 0 where it is not known or its projection lies outside the image.
+        peak_values: (n, k), 0 where it is not known or its projection lies outside the image.
     """
 
     points: np.ndarray
-    heights: np.ndarray
+    peak_values: np.ndarray
 
     def heatmaps(self, slices: slice, size: Sequence[int], sigma_pixels: float) -> torch.Tensor:
         """(m, k, h, w) float32 heatmaps of ``size`` (h, w) for ``slices``; zeros where there is no peak."""
         import torch
 
-        points, heights = (torch.from_numpy(values[slices]).float() for values in (self.points, self.heights))
-        return render_targets(points, heights, (size[0], size[1]), sigma_pixels)
+        points, peak_values = (torch.from_numpy(values[slices]).float() for values in (self.points, self.peak_values))
+        return render_targets(points, peak_values, (size[0], size[1]), sigma_pixels)
 
 
-def known_peaks(
+def guidance_peaks(
     given: Iterable[Landmark],
     planes: Sequence[int],
     acquired: Sequence[ScoutSlice],
@@ -52,7 +52,7 @@ def known_peaks(
     prepared: Sequence[NetworkImage],
     size: Sequence[int],
     model: LandmarkModel,
-) -> KnownPeaks:
+) -> GuidancePeaks:
     """The peaks of ``given`` landmarks on slices that are ready for the network.
 
     Args:
@@ -66,7 +66,7 @@ def known_peaks(
     places = {mark.name: mark.position_mm for mark in given if mark.position_mm is not None}
     single = np.array([places.get(name, np.full(3, np.nan)) for name in model.names], dtype=float)
     pairs = (single + single[model.mirror]) / 2  # unknown where one of the two is
-    points, heights = [], []
+    points, peak_values = [], []
     for plane, before, scout_slice, prep in zip(planes, acquired, slices, prepared, strict=True):
         # A single sagittal slice cannot tell left from right.
         places_mm = pairs if PLANES[plane] == "sagittal" else single
@@ -74,5 +74,5 @@ def known_peaks(
         depths = (places_mm - scout_slice.origin_mm) @ scout_slice.normal
         shown = before.shows(places_mm) & scout_slice.shows(places_mm)
         points.append(to_heatmap_pixels(pixels, model.stem))
-        heights.append(np.where(shown, amplitude(depths, model.tau_mm), 0.0))
-    return KnownPeaks(np.stack(points), np.stack(heights))
+        peak_values.append(np.where(shown, amplitude(depths, model.tau_mm), 0.0))
+    return GuidancePeaks(np.stack(points), np.stack(peak_values))

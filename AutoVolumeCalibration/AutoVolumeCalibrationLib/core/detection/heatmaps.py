@@ -35,13 +35,13 @@ def amplitude(depth_mm, tau_mm: float):
 
 
 def render_targets(
-    points: torch.Tensor, heights: torch.Tensor, size: tuple[int, int], sigma_pixels: float
+    points: torch.Tensor, peak_values: torch.Tensor, size: tuple[int, int], sigma_pixels: float
 ) -> torch.Tensor:
     """Gaussians at sub-pixel centres.
 
     Args:
         points: (b, k, 2) heatmap pixels (row, column), fractions; not finite where there is none.
-        heights: (b, k) peak heights.
+        peak_values: (b, k) peak heights.
         size: (height, width) of the heatmaps.
         sigma_pixels: standard deviation in heatmap pixels.
 
@@ -55,7 +55,7 @@ def render_targets(
     row, column = (
         torch.exp(-((axis - points[..., i, None]) ** 2) / (2 * sigma_pixels**2)) for i, axis in enumerate(axes)
     )
-    return heights[..., None, None] * row[..., :, None] * column[..., None, :]
+    return peak_values[..., None, None] * row[..., :, None] * column[..., None, :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +64,12 @@ class Peaks:
 
     Attributes:
         positions: (n, k, 2) sub-pixel (row, column) in heatmap pixels.
-        heights: (n, k) peak values.
+        peak_values: (n, k) peak values.
         moments: (n, k, 2, 2) second moments of the heatmap around the peak, pixels^2.
     """
 
     positions: np.ndarray
-    heights: np.ndarray
+    peak_values: np.ndarray
     moments: np.ndarray
 
 

@@ -38,7 +38,7 @@ def prepare_for_inference(network: torch.nn.Module) -> torch.nn.Module:
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
 
-def quick_arithmetic(network: torch.nn.Module, device: str) -> AbstractContextManager:
+def inference_autocast(network: torch.nn.Module, device: str) -> AbstractContextManager:
     """While it is entered, ``network`` on ``device`` computes in bfloat16 where that is quicker and does no harm.
 
     It does none where the heads stay in float32, which a network tells by ``float32_heads``: rounded heatmaps tell

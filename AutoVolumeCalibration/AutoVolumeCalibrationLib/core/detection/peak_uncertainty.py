@@ -25,7 +25,7 @@ class PeakUncertainty:
 
     Attributes:
         base_mm: (3, k, 2) by plane (sagittal, coronal, axial), landmark, in-plane axis (column, row).
-        heights: (h,) increasing peak heights.
+        peak_values: (h,) increasing peak heights.
         factors: (h,) factor on the base at each height.
         typical_spread_mm: width of an ordinary heatmap's window (root of its second moment).
         through_plane_mm: standard deviation of the place along the normal that a stack's peak heights give.
@@ -34,22 +34,22 @@ class PeakUncertainty:
     """
 
     base_mm: np.ndarray
-    heights: np.ndarray
+    peak_values: np.ndarray
     factors: np.ndarray
     typical_spread_mm: float
     through_plane_mm: float
     pose_covariance: np.ndarray | None = None
 
-    def sd_mm(self, plane: int, heights: np.ndarray, spread_mm: np.ndarray) -> np.ndarray:
+    def sd_mm(self, plane: int, peak_values: np.ndarray, spread_mm: np.ndarray) -> np.ndarray:
         """(s, k, 2) standard deviations from peak heights (s, k) and heatmap widths (s, k, 2)."""
-        factor = np.interp(heights, self.heights, self.factors)[..., None]
+        factor = np.interp(peak_values, self.peak_values, self.factors)[..., None]
         wider = np.clip(spread_mm / self.typical_spread_mm, 1.0, LARGEST_SPREAD_FACTOR)
         return self.base_mm[plane] * factor * wider
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "base_mm": np.round(self.base_mm, 3).tolist(),
-            "heights": np.round(self.heights, 4).tolist(),
+            "heights": np.round(self.peak_values, 4).tolist(),
             "factors": np.round(self.factors, 4).tolist(),
             "typical_spread_mm": round(self.typical_spread_mm, 3),
             "through_plane_mm": round(self.through_plane_mm, 3),
@@ -81,9 +81,9 @@ def uncertainty_from_dict(values: Mapping[str, Any], landmarks: int, source: str
         ) from error
     scales = (result.base_mm, result.factors, result.typical_spread_mm, result.through_plane_mm)
     positive = all(np.isfinite(v).all() and (np.asarray(v) > 0).all() for v in scales)
-    heights = result.heights
-    rising = heights.ndim == 1 and heights.size > 0 and bool((np.diff(heights) > 0).all())
-    fitting = result.base_mm.shape == (3, landmarks, 2) and result.factors.shape == heights.shape
+    peak_values = result.peak_values
+    rising = peak_values.ndim == 1 and peak_values.size > 0 and bool((np.diff(peak_values) > 0).all())
+    fitting = result.base_mm.shape == (3, landmarks, 2) and result.factors.shape == peak_values.shape
     if not (positive and rising and fitting):
         raise ModelError("uncertainty calibration does not fit the landmarks", source=source, remedy="Export it anew.")
     if result.pose_covariance is not None and not _is_covariance(result.pose_covariance, 7):

@@ -17,12 +17,12 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_bytes(path: Path | str, data: bytes) -> None:
     """Write ``data``; UsageError where the place cannot be written."""
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
-def replacing(path: Path | str) -> Iterator[Path]:
+def atomic_path(path: Path | str) -> Iterator[Path]:
     """A temporary path in the same folder and with the same suffix, renamed to ``path`` on success.
 
     Where the body raises, the temporary file is removed and an existing ``path`` stays as it was.

@@ -36,7 +36,7 @@ TILT_SD_DEG = (2.5, 5.0)
 FACE_SD_MM = (5.0, 10.0)
 
 #: A slice this far from all planes of the head is unlike those that the shipped network learnt from, degrees.
-ASKEW_DEG = 30.0
+MAX_OBLIQUITY_DEG = 30.0
 
 #: Part of the found landmarks that contradict the others.
 OUTLIER_FRACTION = (0.12, 0.34)
@@ -230,7 +230,7 @@ def _askew(e: Evidence) -> Check | None:
     """Slices that no network was trained on: the image can be turned upright, the slice itself stays oblique."""
     nearest = [np.abs(e.frame.axes @ stack.normal).max() for stack in e.stacks]
     angle = float(np.rad2deg(np.arccos(min(1.0, min(nearest)))))
-    if angle > ASKEW_DEG:
+    if angle > MAX_OBLIQUITY_DEG:
         remedy = "check the tilt, or repeat the scouts along the head"
         return Check("askew", WARNING, f"A scout cuts the head {angle:.0f} deg askew: {remedy}.")
     return None

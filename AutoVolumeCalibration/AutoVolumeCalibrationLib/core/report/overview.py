@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..files.atomic_write import replacing
+from ..files.atomic_write import atomic_path
 from ..geometry.coordinates import PLANES
 from ..geometry.oriented_box import OrientedBox
 from ..scouts.stack import ScoutStack
@@ -80,7 +80,7 @@ def draw_overview(calibration: Calibration, path: Path) -> None:
     _draw_planes(figure, calibration)
     _draw_panel(figure, panel_lines(calibration))
     _draw_legend(figure)
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         canvas.print_png(temporary)
 
 

@@ -20,7 +20,7 @@ from ... import __version__
 from ..anatomy.constellation import Constellation
 from ..anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..errors import InputError, UsageError
-from ..files.atomic_write import replacing, write_text
+from ..files.atomic_write import atomic_path, write_text
 from ..files.json_files import json_text, read_json, require_schema
 from ..geometry.coordinates import swap_ras_lps
 from ..scouts.stack import ScoutStack, is_even
@@ -199,7 +199,7 @@ def write_stack(path: Path, stack: ScoutStack) -> None:
     axes = np.stack([first.column_axis, first.row_axis, stack.normal])
     image.SetDirection(swap_ras_lps(axes).T.ravel().tolist())
     image.SetOrigin(swap_ras_lps(first.origin_mm).tolist())
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         SimpleITK.WriteImage(image, str(temporary), useCompression=True)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ... import __version__
 from ..anatomy.landmark import Landmark
 from ..errors import InputError
-from ..files.atomic_write import replacing
+from ..files.atomic_write import atomic_path
 from ..files.json_files import json_text, read_json, require_schema
 from ..files.output_folder import require_place
 from ..files.resources import resource_path
@@ -99,9 +99,9 @@ def write_results(
     require_place(folder, overwrite, names)
     with ExitStack() as files:
         for name, text in texts.items():
-            files.enter_context(replacing(folder / name)).write_bytes(text.encode("utf-8"))
+            files.enter_context(atomic_path(folder / name)).write_bytes(text.encode("utf-8"))
         for name, draw in drawings.items():
-            draw(calibration, files.enter_context(replacing(folder / name)))
+            draw(calibration, files.enter_context(atomic_path(folder / name)))
     return [folder / name for name in names]
 
 

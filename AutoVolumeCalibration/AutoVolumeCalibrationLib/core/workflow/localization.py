@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 #: slices in every stack, and with fewer, where many landmarks are seen from afar. Measured with the shipped model on
 #: four heads: upright 0.80-0.85 with five slices, 0.75-0.80 with one; turned by 45 to 180 degrees 0.49-0.78 and
 #: 0.41-0.60. A look from all sides that was not needed costs a second.
-DOUBTFUL_HEIGHT, MANY_SLICES, DOUBTFUL_HEIGHT_OF_FEW = 0.79, 4, 0.72
+MIN_MEAN_PEAK_DENSE, DENSE_SLICES, MIN_MEAN_PEAK_SPARSE = 0.79, 4, 0.72
 
-#: Clarity (``_clarity``) of a direction that is worth taking: heads from the right side 0.51-0.86, a phantom 0.19.
-CONVINCING = 0.45
+#: Clarity (``_detection_score``) of a direction that is worth taking: heads from the right side 0.51-0.86, a phantom 0.19.
+MIN_SCORE = 0.45
 
 #: How much clearer another direction must be.
-CLEARER_BY = 0.05
+MIN_SCORE_GAIN = 0.05
 
 #: Half turns about the head's right, anterior and superior axis.
 HALF_TURNS = tuple(np.diag(signs).astype(float) for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1)))
@@ -45,7 +45,7 @@ FOLLOWED, REFINEMENTS = 3, 2
 
 
 @dataclass(frozen=True, eq=False)
-class Located:
+class LocalizationResult:
     """Landmarks in the model's order, the names on which the planes disagree, and what each slice showed."""
 
     landmarks: tuple[Landmark, ...]
@@ -61,7 +61,7 @@ def locate(
     cancelled: Callable[[], bool] | None = None,
     *,
     given: Sequence[Landmark] = (),
-) -> Located:
+) -> LocalizationResult:
     """Landmarks of a study in two passes; the first tells how the head lies, the second sees it upright.
 
     Where the first pass finds too little to tell how the head lies, its landmarks are the result.
@@ -72,28 +72,28 @@ def locate(
         progress: called with the fraction done, 0..1.
         cancelled: asked between batches of slices; True raises Cancelled.
     """
-    look = _Looking(stacks, protocol, model, cancelled, given)
+    look = _StudyLocalizer(stacks, protocol, model, cancelled, given)
     first = look.from_axes(None, _part(progress, 0.0))
     frame = look.frame_of(first)
-    if frame is None or look.is_doubtful(first):
-        aside = look.from_all_sides()
+    if frame is None or look.has_low_peaks(first):
+        aside = look.search_orientations()
         if frame is None and aside is None:
             return first
         second = look.from_axes((aside or frame).axes, _part(progress, 0.5))
-        return look.improved(second) if aside or look.is_doubtful(second) else second
+        return look.improved(second) if aside or look.has_low_peaks(second) else second
     second = look.from_axes(frame.axes, _part(progress, 0.5))
-    return look.other_way_round(second, frame) or (look.improved(second) if look.is_doubtful(second) else second)
+    return look.resolve_half_turn(second, frame) or (look.improved(second) if look.has_low_peaks(second) else second)
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
+class _OrientationCandidate:
     """A direction that a study was looked at from: how clear the head was, and the frame found, if any."""
 
     clarity: float
     frame: AnatomicalFrame | None
 
 
-class _Looking:
+class _StudyLocalizer:
     """One study seen by one model, from whatever direction."""
 
     def __init__(
@@ -107,11 +107,13 @@ class _Looking:
         self._stacks, self._protocol, self._model = stacks, protocol, model
         self._cancelled, self._given = cancelled, given
 
-    def from_axes(self, head_axes: np.ndarray | None, progress: Callable[[float], None] | None = None) -> Located:
+    def from_axes(
+        self, head_axes: np.ndarray | None, progress: Callable[[float], None] | None = None
+    ) -> LocalizationResult:
         """One pass; with ``head_axes`` every slice is seen as the plane of the head that it is, the head upright."""
         return self._look(self._stacks, head_axes, progress)
 
-    def from_all_sides(self) -> AnatomicalFrame | None:
+    def search_orientations(self) -> AnatomicalFrame | None:
         """The frame seen from the direction that shows the middle slices most clearly.
 
         All 24 quarter turns are tried; from the best of them the direction is improved by what is seen from there. None
@@ -125,15 +127,15 @@ class _Looking:
             best = sorted(sides, key=lambda side: -side.clarity)[:FOLLOWED]
             sides += [self._middle_from(side.frame.axes) for side in best if side.frame is not None]
         clearest = max(sides, key=lambda side: side.clarity)
-        return clearest.frame if clearest.clarity > max(CONVINCING, own.clarity + CLEARER_BY) else None
+        return clearest.frame if clearest.clarity > max(MIN_SCORE, own.clarity + MIN_SCORE_GAIN) else None
 
-    def improved(self, located: Located) -> Located:
+    def improved(self, located: LocalizationResult) -> LocalizationResult:
         """Once more, from the frame that was found: the direction so far came from a head seen askew, or from the
         middle slices alone."""
         better = self.frame_of(located)
         return located if better is None else self.from_axes(better.axes)
 
-    def other_way_round(self, located: Located, frame: AnatomicalFrame) -> Located | None:
+    def resolve_half_turn(self, located: LocalizationResult, frame: AnatomicalFrame) -> LocalizationResult | None:
         """What is seen with the head the other way round, where that is clearer than ``located``; else None.
 
         A head looks much the same back to front or upside down: heads that lie prone were seen with peaks nearly as
@@ -141,25 +143,25 @@ class _Looking:
         """
         own = self._middle_from(frame.axes)
         clearest = max((self._middle_from(turn @ frame.axes) for turn in HALF_TURNS), key=lambda side: side.clarity)
-        if clearest.clarity <= max(CONVINCING, own.clarity):
+        if clearest.clarity <= max(MIN_SCORE, own.clarity):
             return None
         other = self.improved(self.from_axes(clearest.frame.axes))
-        clarity, other_clarity = (_clarity(seen, self.frame_of(seen)) for seen in (located, other))
+        clarity, other_clarity = (_detection_score(seen, self.frame_of(seen)) for seen in (located, other))
         return other if other_clarity > clarity else None
 
-    def _middle_from(self, head_axes: np.ndarray) -> _Side:
+    def _middle_from(self, head_axes: np.ndarray) -> _OrientationCandidate:
         middle = [replace(stack, slices=stack.slices[len(stack.slices) // 2 :][:1]) for stack in self._stacks]
         located = self._look(middle, head_axes)
         frame = self.frame_of(located)
-        return _Side(_clarity(located, frame), frame)
+        return _OrientationCandidate(_detection_score(located, frame), frame)
 
-    def is_doubtful(self, located: Located) -> bool:
+    def has_low_peaks(self, located: LocalizationResult) -> bool:
         """Whether so little was seen clearly that the head may lie otherwise."""
-        many = min(len(stack.slices) for stack in self._stacks) >= MANY_SLICES
-        heights = [mark.confidence for mark in located.landmarks if mark.status != MISSING]
-        return not heights or float(np.mean(heights)) < (DOUBTFUL_HEIGHT if many else DOUBTFUL_HEIGHT_OF_FEW)
+        many = min(len(stack.slices) for stack in self._stacks) >= DENSE_SLICES
+        peak_values = [mark.confidence for mark in located.landmarks if mark.status != MISSING]
+        return not peak_values or float(np.mean(peak_values)) < (MIN_MEAN_PEAK_DENSE if many else MIN_MEAN_PEAK_SPARSE)
 
-    def frame_of(self, located: Located) -> AnatomicalFrame | None:
+    def frame_of(self, located: LocalizationResult) -> AnatomicalFrame | None:
         """The frame of what was found and of what is given, which goes before; None where that is too little."""
         placed = {mark.name: mark for mark in self._given if mark.position_mm is not None}
         landmarks = [*placed.values(), *(mark for mark in located.landmarks if mark.name not in placed)]
@@ -173,7 +175,7 @@ class _Looking:
         stacks: Sequence[ScoutStack],
         head_axes: np.ndarray | None,
         progress: Callable[[float], None] | None = None,
-    ) -> Located:
+    ) -> LocalizationResult:
         model, cancelled = self._model, self._cancelled
         if head_axes is None:
             detections = detect(stacks, model, progress, cancelled, given=self._given)
@@ -183,10 +185,10 @@ class _Looking:
             detections = back_from_head_space(seen, head_axes)
         through_plane_mm = model.uncertainty.through_plane_mm
         fusion = fuse(detections, model.names, model.mirror, model.threshold, model.tau_mm, through_plane_mm)
-        return Located(fusion.landmarks, fusion.disagreeing, tuple(detections))
+        return LocalizationResult(fusion.landmarks, fusion.disagreeing, tuple(detections))
 
 
-def _clarity(located: Located, frame: AnatomicalFrame | None) -> float:
+def _detection_score(located: LocalizationResult, frame: AnatomicalFrame | None) -> float:
     """Peak heights of the landmarks that agree with the frame, as a share of all landmarks seen perfectly: 0..1."""
     if frame is None:
         return 0.0

@@ -54,7 +54,7 @@ def is_by_hand(calibration: Calibration) -> bool:
     return calibration.model is not None and calibration.model.name == NAME
 
 
-def followed(calibration: Calibration) -> Calibration:
+def propagate_corrections(calibration: Calibration) -> Calibration:
     """The plan with every point that no person placed where the placed ones let expect it; those stay."""
     placed = [mark for mark in calibration.landmarks if mark.status == CORRECTED]
     cleared = [mark for mark in calibration.landmarks if mark.status == MISSING]

@@ -34,7 +34,7 @@ from ..reference_heads.heads import Head
 from ..reference_heads.poses import Pose, head_to_scanner, move_named, move_points, posed_volume, random_pose
 from ..reference_heads.truth import true_frame
 from .case_log import CaseKey, CaseResult, append_case, open_case_log
-from .methods import Method, Plan, Sight
+from .methods import Method, Plan, SliceDetections
 from .metrics import box_errors, covered_fraction, landmark_errors_mm, points_on_slice
 
 #: Slices per plane, as in practice: a rich, an ordinary and the poorest three-plane scout.
@@ -193,7 +193,10 @@ def measure(key: CaseKey, plan: Plan, truth: Truth, stacks: Sequence[ScoutStack]
 
 
 def in_plane_errors_mm(
-    sights: Sequence[Sight], stacks: Sequence[ScoutStack], true_mm: Mapping[str, np.ndarray], protocol: Protocol
+    sights: Sequence[SliceDetections],
+    stacks: Sequence[ScoutStack],
+    true_mm: Mapping[str, np.ndarray],
+    protocol: Protocol,
 ) -> dict[str, dict[str, list[float | None]]]:
     """plane -> landmark -> distance on every slice near it, None where it was not found there.
 

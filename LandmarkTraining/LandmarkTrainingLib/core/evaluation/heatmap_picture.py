@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks, to_image_pixels
-from AutoVolumeCalibrationLib.core.files.atomic_write import replacing
+from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from AutoVolumeCalibrationLib.core.report.style import BACKGROUND, FONT, GREY, TEXT
 
 from ..slices.targets import TargetSettings
@@ -61,7 +61,7 @@ def heatmap_picture(
     # The scale of the input is 2 * image - 1 with the image in 0..1.2.
     slice_image, heat = image[0].float().cpu().numpy(), heatmaps[0].clamp(0, 1).numpy()
     height, width = slice_image.shape
-    for axes, name, heatmap, place, peak in zip(panels, names, heat, places, peaks.heights[0], strict=False):
+    for axes, name, heatmap, place, peak in zip(panels, names, heat, places, peaks.peak_values[0], strict=False):
         found = peak >= threshold
         axes.imshow(slice_image, cmap="gray", vmin=-1, vmax=1.4, origin="lower")
         extent = (-0.5, width - 0.5, -0.5, height - 0.5)
@@ -70,5 +70,5 @@ def heatmap_picture(
         if found:
             axes.plot(place[1], place[0], "+", color=TEXT, markersize=7, markeredgewidth=1.0)
         axes.set_title(f"{name} {peak:.2f}", color=TEXT if found else GREY, family=FONT, fontsize=8, pad=2)
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary)

@@ -138,16 +138,16 @@ def _ratio(part: int, whole: int) -> float:
 
 
 def presence_scores(
-    heights: np.ndarray, present: np.ndarray, threshold: float, known: np.ndarray | None = None
+    peak_values: np.ndarray, present: np.ndarray, threshold: float, known: np.ndarray | None = None
 ) -> PresenceScores:
-    """Score peaks of ``heights`` as present from ``threshold`` on.
+    """Score peaks of ``peak_values`` as present from ``threshold`` on.
 
     Args:
         heights: peaks of the heatmaps, any shape; NaN counts as absent.
         present: bool, same shape: the landmark is in view.
         known: bool, same shape: whether ``present`` is known; None: everywhere.
     """
-    found, present = np.asarray(heights, dtype=float) >= threshold, np.asarray(present, dtype=bool)
+    found, present = np.asarray(peak_values, dtype=float) >= threshold, np.asarray(present, dtype=bool)
     known = np.ones_like(present) if known is None else np.asarray(known, dtype=bool)
     return PresenceScores(
         true_positives=int((found & present & known).sum()),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class SliceDetections:
     """What was seen on one slice: ``positions_mm`` maps the names found there to (3,) RAS on the slice."""
 
     stack_index: int
@@ -52,7 +52,7 @@ class Plan:
     frame: AnatomicalFrame
     box: OrientedBox
     checks: Sequence[Check] | None = None
-    sights: Sequence[Sight] | None = None
+    sights: Sequence[SliceDetections] | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -86,18 +86,18 @@ def model_method(
     box: str | None = None,
     *,
     calibrate: Callable[..., Calibration] | None = None,
-    look: Callable[[Sequence[ScoutStack], Protocol, LandmarkModel], Sequence[Sight]] | None = None,
+    look: Callable[[Sequence[ScoutStack], Protocol, LandmarkModel], Sequence[SliceDetections]] | None = None,
 ) -> Method:
     """Plan with a model.
 
     Args:
         box: name of one of the protocol's boxes, its first when None.
         calibrate: like ``pipeline.calibrate``, which is the default.
-        look: what the model sees slice by slice, ``see_slices`` by default (the network runs once more for it).
+        look: what the model sees slice by slice, ``detect_slices`` by default (the network runs once more for it).
     """
     if calibrate is None:
         from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate
-    look = look or see_slices
+    look = look or detect_slices
 
     def plan(stacks: Sequence[ScoutStack]) -> Plan:
         result = calibrate(stacks, protocol, model, box=box)
@@ -117,9 +117,9 @@ def registration_method(protocol: Protocol, template: Template, box: str | None 
     return _from_landmarks(lambda stacks: register_template(stacks, template), protocol, box)
 
 
-def see_slices(
+def detect_slices(
     stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel, given: Sequence[Landmark] = ()
-) -> list[Sight]:
+) -> list[SliceDetections]:
     """The peaks of every slice that reach the model's threshold, in space; a sequential model may be ``given`` some."""
     from AutoVolumeCalibrationLib.core.workflow.localization import locate
 
@@ -127,9 +127,9 @@ def see_slices(
     for stack_index, seen in enumerate(locate(stacks, protocol, model, given=given).detections):
         for slice_index, offset_mm in enumerate(seen.positions_mm):
             places = seen.points_mm[slice_index] @ seen.axes[:2] + offset_mm * seen.axes[2]
-            found = zip(model.names, places, seen.heights[slice_index], strict=True)
+            found = zip(model.names, places, seen.peak_values[slice_index], strict=True)
             positions = {name: place for name, place, height in found if height >= model.threshold}
-            sights.append(Sight(stack_index, slice_index, positions))
+            sights.append(SliceDetections(stack_index, slice_index, positions))
     return sights
 
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.files.atomic_write import replacing
+from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.report.style import BACKGROUND, EXPECTED, FONT, GREY, LEVEL_COLOURS, TEXT
@@ -294,5 +294,5 @@ def _write(figure: Figure, left: float, top: float, text: str, size: float = 10,
 def _save(figure: Figure, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary)

@@ -74,12 +74,12 @@ def _depth_sd(model: LandmarkModel, seen: list[_Study]) -> float:
         places = {mark.name: mark.position_mm for mark in case.study.landmarks}
         for stack in case.detections:
             for k, name in enumerate(model.names):
-                if places[name] is None or stack.heights[:, k].max() < model.threshold:
+                if places[name] is None or stack.peak_values[:, k].max() < model.threshold:
                     continue
                 true = places[name]
                 if stack.sagittal and model.mirror[k] != k:
                     true = (true + places[model.names[model.mirror[k]]]) / 2
-                depth, open_sided = depth_in_stack(stack.positions_mm, stack.heights[:, k], model.tau_mm)
+                depth, open_sided = depth_in_stack(stack.positions_mm, stack.peak_values[:, k], model.tau_mm)
                 if not open_sided:
                     errors.append(depth - true @ stack.axes[2])
     return float(np.sqrt(np.mean(np.square(errors)))) if errors else model.uncertainty.through_plane_mm

@@ -49,18 +49,18 @@ def calibrate_uncertainty(
     seed: int = 20261120,
 ) -> PeakUncertainty:
     """Errors of ``network`` on random slices of ``heads``; the default calibration for a network that finds nothing."""
-    errors, heights, spreads, planes, depths = [], [], [], [], []
+    errors, peak_values, spreads, planes, depths = [], [], [], [], []
     settings = SliceSettings()
     for start in range(0, slices, 48):
         batch = simulate_batch(heads, mirror, 48, (seed, start), settings)
         error, height, moments = peaks_of_batch(network, batch, targets, device)
         error[~batch.visible.numpy()] = np.nan
         errors.append(error[..., ::-1])
-        heights.append(height)
+        peak_values.append(height)
         spreads.append(np.sqrt(np.diagonal(moments, axis1=-2, axis2=-1)))
         planes.append(batch.planes.numpy())
         depths.append(batch.depths_mm.numpy())
-    error, height, spread = np.abs(np.concatenate(errors)), np.concatenate(heights), np.concatenate(spreads)
+    error, height, spread = np.abs(np.concatenate(errors)), np.concatenate(peak_values), np.concatenate(spreads)
     plane, depth = np.concatenate(planes), np.concatenate(depths)
     used = np.isfinite(error[..., 0]) & (height >= threshold)
     if used.sum() < FEWEST_PEAKS:

@@ -25,7 +25,7 @@ import torch
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.files.atomic_write import replacing, write_text
+from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path, write_text
 from AutoVolumeCalibrationLib.core.files.json_files import json_text, read_json
 from AutoVolumeCalibrationLib.core.files.output_folder import require_place
 from AutoVolumeCalibrationLib.core.networks.registry import find_architecture
@@ -202,7 +202,7 @@ class _Bench:
         parameters = sum(parameter.numel() for parameter in network.parameters())
         seconds = json.loads(folder.log.read_text(encoding="utf-8").splitlines()[-1])["seconds"]
         write_text(place / "outcome.json", json_text({"parameters": parameters, "seconds": seconds}))
-        with replacing(place / _ERRORS) as temporary, open(temporary, "wb") as file:
+        with atomic_path(place / _ERRORS) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **errors)
 
     def _source(self, variant: Variant) -> SliceSource:
@@ -217,7 +217,7 @@ class _Bench:
         if not path.exists():
             parts = list(self._simulated(labels))
             tensors = [torch.cat(t) for t in zip(*(vars(part).values() for part in parts), strict=True)]
-            with replacing(path) as temporary:
+            with atomic_path(path) as temporary:
                 torch.save(tensors, temporary)
         return SliceBatch(*torch.load(path, weights_only=True, mmap=True))
 

@@ -29,7 +29,7 @@ from AutoVolumeCalibrationLib.core.files.output_folder import require_place
 
 from ..config import TrainingConfig
 from ..evaluation.metrics import markdown_table
-from ..runs.run_lock import alone
+from ..runs.run_lock import exclusive_lock
 from .search_space import SearchSpace, configured, space_from_dict
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def search(
     _require_optuna()
     plan = _kept_plan(folder, plan)
     space = space_from_dict(plan.space, plan.base, str(folder / "search.json"))
-    with alone(folder):
+    with exclusive_lock(folder):
         study = _open_study(folder, plan.base.steps)
         _requeue_stopped(study)
         while len(_records(study, space)) < trials:

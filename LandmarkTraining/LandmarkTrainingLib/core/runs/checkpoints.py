@@ -39,7 +39,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def fitting(path: Path) -> Iterator[None]:
+def state_errors_as_model_error(path: Path) -> Iterator[None]:
     """Where the state of ``path`` is put into a network and the like: ModelError if it does not suit them."""
     try:
         yield

@@ -14,7 +14,7 @@ LOCK_FILE = "lock"
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Work in ``folder``, which is made, while no other process does.
 
     The lock is SQLite's, on an empty file: it works on every system, and the system lets go of it when the process

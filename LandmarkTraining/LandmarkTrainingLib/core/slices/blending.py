@@ -63,16 +63,16 @@ def _partners(planes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _blended_targets(targets: Targets, partner: torch.Tensor, own: torch.Tensor) -> Targets:
     """Targets of slices of weight ``own`` (b,) blended with those numbered ``partner`` (b,)."""
     other = Targets(*(tensor[partner] for tensor in vars(targets).values()))
-    heights = _blend(targets.heights, other.heights, own)
+    peak_values = _blend(targets.peak_values, other.peak_values, own)
     # A Gaussian's mass goes with its height; where both are 0, a point only has to stay between the two.
-    weight = own[:, None].expand_as(heights)
-    weight = torch.where(heights > 0, weight * targets.heights / heights.clamp_min(1e-12), weight)
+    weight = own[:, None].expand_as(peak_values)
+    weight = torch.where(peak_values > 0, weight * targets.peak_values / peak_values.clamp_min(1e-12), weight)
     untouched = (own == 1)[:, None]
     points = torch.lerp(other.points, targets.points, weight[..., None])
     return Targets(
         _blend(targets.heatmaps, other.heatmaps, own),
         torch.where(untouched[..., None], targets.points, points),
-        heights,
+        peak_values,
         targets.known & (other.known | untouched),
     )
 

@@ -20,13 +20,13 @@ class Targets:
     Attributes:
         heatmaps: (b, k, h, w) Gaussians.
         points: (b, k, 2) their centres, (row, column) heatmap pixels; NaN where unknown.
-        heights: (b, k) their peaks, 0..1; 0 where the landmark is unknown or out of view.
+        peak_values: (b, k) their peaks, 0..1; 0 where the landmark is unknown or out of view.
         known: (b, k) bool: the truth is known (that a landmark is out of view is a truth too).
     """
 
     heatmaps: torch.Tensor
     points: torch.Tensor
-    heights: torch.Tensor
+    peak_values: torch.Tensor
     known: torch.Tensor
 
     def to(self, device: torch.device) -> Targets:
@@ -56,8 +56,8 @@ def target_settings(config: TrainingConfig, slices: SliceSettings) -> TargetSett
 
 def make_targets(batch: SliceBatch, settings: TargetSettings) -> Targets:
     """The targets of a batch; a heatmap is zero where its landmark is unknown or out of view."""
-    heights = torch.exp(-(batch.depths_mm.nan_to_num(1e4) ** 2) / (2 * settings.tau_mm**2)) * batch.visible
+    peak_values = torch.exp(-(batch.depths_mm.nan_to_num(1e4) ** 2) / (2 * settings.tau_mm**2)) * batch.visible
     size = tuple(n // settings.stem for n in batch.images.shape[-2:])
     points = to_heatmap_pixels(batch.points, settings.stem)
-    heatmaps = render_targets(points, heights, size, settings.sigma_pixels)
-    return Targets(heatmaps, points, heights, batch.known)
+    heatmaps = render_targets(points, peak_values, size, settings.sigma_pixels)
+    return Targets(heatmaps, points, peak_values, batch.known)

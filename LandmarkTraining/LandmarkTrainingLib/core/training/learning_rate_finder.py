@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.files.atomic_write import replacing
+from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 
 #: Share of the smoothed loss that a new loss does not replace.
 SMOOTHING = 0.9
@@ -123,7 +123,7 @@ def range_picture(test: RangeTest, path: Path) -> None:
     axes.set(xlabel="learning rate", ylabel="loss (smoothed)")
     axes.set_title(f"Learning rate range test: the loss falls the fastest at {test.suggestion:.1e}")
     axes.grid(alpha=0.3)
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary)
 
 

@@ -113,7 +113,7 @@ class Plateau:
             self.drops, self.waited = self.drops + 1, 0
 
 
-COURSES: dict[str, Callable[..., Callable[[float], float]]] = {
+LR_SCHEDULES: dict[str, Callable[..., Callable[[float], float]]] = {
     "constant": constant,
     "time_decay": time_decay,
     "step_decay": step_decay,
@@ -177,7 +177,7 @@ def build_schedule(config: TrainingConfig, optimizer: torch.optim.Optimizer) -> 
     Raises:
         UsageError: the schedule or an option is unknown, or a value is refused.
     """
-    course = find_named(COURSES, config.schedule, "schedule")
+    course = find_named(LR_SCHEDULES, config.schedule, "schedule")
     built = build_with_options(course, config.schedule_options, f"schedule {config.schedule}")
     return Schedule(optimizer, built, config.steps, config.warmup_steps)
 

@@ -26,9 +26,9 @@ from ..config import TrainingConfig
 from ..evaluation.pictures import prediction_picture
 from ..evaluation.validation import inplane_errors_mm
 from ..runs import distributed as processes
-from ..runs.checkpoints import fitting
+from ..runs.checkpoints import state_errors_as_model_error
 from ..runs.run_folder import RunFolder
-from ..runs.run_lock import alone
+from ..runs.run_lock import exclusive_lock
 from ..runs.run_logging import SeveralLoggers, open_loggers
 from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
@@ -81,7 +81,7 @@ def train(
         learner = Learner(network, config, targets, processes.own_device(device))
         run = _Run(learner, data, folder, progress, cancelled)
         try:
-            with alone(folder.path) if processes.rank() == 0 else nullcontext():
+            with exclusive_lock(folder.path) if processes.rank() == 0 else nullcontext():
                 if folder.checkpoint.exists():
                     run.load(folder.load())
                 if processes.rank() == 0:
@@ -114,7 +114,7 @@ class _Run:
         self.loggers: SeveralLoggers | None = None
 
     def load(self, state: dict[str, Any]) -> None:
-        with fitting(self.folder.checkpoint):
+        with state_errors_as_model_error(self.folder.checkpoint):
             if tuple(state["names"]) != self.data.names:
                 raise ValueError("other landmarks")
             self.learner.load(state)
@@ -126,7 +126,7 @@ class _Run:
     def go(self) -> None:
         """Train from the present step to the last one, until nothing gets better, or until stopped."""
         first, last = (step * self.config.accumulation for step in (self.learner.step, self.config.steps))
-        if first >= last or self._worn_out():
+        if first >= last or self._patience_exhausted():
             return
         with self._signals(), self._logging():
             self._trainer(first, last).run()
@@ -169,13 +169,13 @@ class _Run:
         if step % self.config.checkpoint_steps == 0 or at_end or self.stopped:
             self._require_finite()
             self._checkpoint()
-        if self.stopped or self._worn_out():
+        if self.stopped or self._patience_exhausted():
             engine.terminate()
 
     def _asked_to_stop(self) -> bool:
         return self.interrupted or self.folder.stop_request.exists() or bool(self.cancelled and self.cancelled())
 
-    def _worn_out(self) -> bool:
+    def _patience_exhausted(self) -> bool:
         return 0 < self.config.patience <= self.checks_since_best
 
     def _require_finite(self) -> None:
@@ -275,7 +275,7 @@ def best_network(config: TrainingConfig, folder: RunFolder, slices: SliceSetting
     """
     state = folder.best_weights()
     targets = target_settings(config, slices or SliceSettings())
-    with fitting(folder.best):
+    with state_errors_as_model_error(folder.best):
         network = landmark_network(config, len(state["names"]), targets)
         network.load_state_dict(state["average"])
     return network.eval()

@@ -101,7 +101,7 @@ class _Term(torch.nn.Module):
 def _cases(output: Output, targets: Targets) -> dict[str, tuple[torch.Tensor, ...]]:
     """Kind -> (prediction, target, weight) of one output, as described in ``core.training.losses``."""
     if isinstance(output, (PointOutput, DisplacementOutput)):
-        visible = targets.heights * targets.known
+        visible = targets.peak_values * targets.known
         points = targets.points.nan_to_num(nan=0.0)
         if isinstance(output, DisplacementOutput):
             if output.displacements.shape[-2:] != targets.heatmaps.shape[-2:]:
@@ -110,7 +110,7 @@ def _cases(output: Output, targets: Targets) -> dict[str, tuple[torch.Tensor, ..
             return {DISPLACEMENT: (output.displacements.float(), points, visible)}
         return {
             POINTS: (output.points.float(), points, visible),
-            PRESENCE: (output.presence.float(), targets.heights, targets.known),
+            PRESENCE: (output.presence.float(), targets.peak_values, targets.known),
         }
     return {HEATMAP: (output.float(), _resized(targets.heatmaps, output.shape[-2:]), targets.known)}
 

@@ -45,7 +45,7 @@ class StemUNetPlusPlus(torch.nn.Module):
         with deep supervision, in training mode, a list of them from the shallowest to the deepest.
     """
 
-    #: Under autocast too, see ``arithmetic.quick_arithmetic``.
+    #: Under autocast too, see ``arithmetic.inference_autocast``.
     float32_heads = True
 
     def __init__(

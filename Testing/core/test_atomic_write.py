@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, UsageError
-from AutoVolumeCalibrationLib.core.files.atomic_write import replacing, write_bytes, write_text
+from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path, write_bytes, write_text
 from AutoVolumeCalibrationLib.core.files.json_files import json_text
 from AutoVolumeCalibrationLib.core.files.resources import resource_path, resources_folder
 
@@ -18,7 +18,7 @@ def test_text_is_written_as_it_is(tmp_path):
 
 def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
     write_bytes(tmp_path / "a.bin", b"old")
-    with pytest.raises(ValueError), replacing(tmp_path / "a.bin") as temporary:
+    with pytest.raises(ValueError), atomic_path(tmp_path / "a.bin") as temporary:
         temporary.write_bytes(b"half")
         raise ValueError("stopped")
     assert (tmp_path / "a.bin").read_bytes() == b"old"
@@ -26,7 +26,7 @@ def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
 
 
 def test_the_temporary_file_has_the_suffix_and_the_folder_of_the_target(tmp_path):
-    with replacing(tmp_path / "picture.png") as temporary:
+    with atomic_path(tmp_path / "picture.png") as temporary:
         assert temporary.suffix == ".png"
         assert temporary.parent == tmp_path
         temporary.write_bytes(b"x")
@@ -42,7 +42,7 @@ def test_a_place_that_cannot_be_written_is_a_usage_error_naming_it(tmp_path, pla
 
 
 def test_trouble_with_another_file_is_not_blamed_on_the_target(tmp_path):
-    with pytest.raises(FileNotFoundError), replacing(tmp_path / "out.txt"):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "out.txt"):
         (tmp_path / "absent.txt").read_text()
     assert list(tmp_path.iterdir()) == []
 

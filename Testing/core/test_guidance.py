@@ -55,13 +55,13 @@ def test_the_peak_lies_at_the_landmark_s_pixel_and_tells_its_distance(seed):
                 assert stack.points_mm[number, k] == pytest.approx(stack.axes[:2] @ place, abs=0.05)
                 expected = amplitude(stack.axes[2] @ place - position, TAU_MM)
                 # A peak between pixels is cut by at most half a pixel's fall along both axes.
-                assert 0.9 * expected <= stack.heights[number, k] <= expected + 1e-6
+                assert 0.9 * expected <= stack.peak_values[number, k] <= expected + 1e-6
 
 
 def test_slices_of_several_batches_each_get_their_own_maps():
     stack = spot_stack("axial", BRIGHT, np.arange(2 * BATCH + 3) * 2.0, shape=(96, 96))
     (found,) = detect([stack], believer(), given=placed(MIDDLE=(0, 0, 20)))
-    assert found.positions_mm[np.argmax(found.heights[:, 0])] == pytest.approx(20)
+    assert found.positions_mm[np.argmax(found.peak_values[:, 0])] == pytest.approx(20)
 
 
 def test_nothing_is_told_of_what_has_no_place_or_another_name():
@@ -72,26 +72,26 @@ def test_nothing_is_told_of_what_has_no_place_or_another_name():
 
 def test_nothing_is_told_where_the_projection_lies_outside_the_image():
     (found,) = detect([spot_stack("axial", BRIGHT, shape=(100, 100))], believer(), given=placed(MIDDLE=(51, 0, 0)))
-    assert found.heights[0, 0] == 0
+    assert found.peak_values[0, 0] == 0
     (found,) = detect([spot_stack("axial", BRIGHT, shape=(100, 100))], believer(), given=placed(MIDDLE=(49, 0, 0)))
-    assert found.heights[0, 0] > 0.9
+    assert found.peak_values[0, 0] > 0.9
 
 
 def test_nothing_is_told_where_only_the_turned_image_reaches():
     corner, stack = placed(MIDDLE=(56, 0, 0)), spot_stack("axial", BRIGHT, shape=(100, 100))
     diagonal = np.array([[1, 1, 0], [-1, 1, 0], [0, 0, np.sqrt(2)]]) / np.sqrt(2)
     (turned,) = detect([stack], believer(), given=corner, head_axes=diagonal)
-    assert turned.heights[0, 0] == 0
+    assert turned.peak_values[0, 0] == 0
     (turned,) = detect([stack], believer(), given=placed(MIDDLE=(45, 0, 0)), head_axes=diagonal)
-    assert turned.heights[0, 0] > 0.9 and turned.points_mm[0, 0] @ turned.axes[:2] == pytest.approx(
+    assert turned.peak_values[0, 0] > 0.9 and turned.points_mm[0, 0] @ turned.axes[:2] == pytest.approx(
         [45, 0, 0], abs=0.05
     )
 
 
 def test_half_a_pair_is_told_but_in_sagittal_slices():
     found = detect(three_planes(), believer(), given=placed(LEFT=(-30, 5, 5)))
-    assert [stack.heights[:, 1].max() > 0.3 for stack in found] == [False, True, True]
-    assert not any(stack.heights[:, 2].any() for stack in found)
+    assert [stack.peak_values[:, 1].max() > 0.3 for stack in found] == [False, True, True]
+    assert not any(stack.peak_values[:, 2].any() for stack in found)
 
 
 def test_without_given_landmarks_the_network_is_asked_as_any_other():
@@ -103,7 +103,7 @@ def test_without_given_landmarks_the_network_is_asked_as_any_other():
 
 def test_both_passes_are_told_and_the_others_follow(monkeypatch):
     # The network answers slice after slice: it is not asked how the head looks the other way round.
-    monkeypatch.setattr(localisation._Looking, "other_way_round", lambda self, located, frame: None)
+    monkeypatch.setattr(localisation._StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
     protocol = load_protocol("BrainAcPc")
     constellation = protocol.constellation
     turn = random_placement(3, angle_deg=12.0).turn

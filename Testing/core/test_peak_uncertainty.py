@@ -57,7 +57,7 @@ def test_the_default_is_valid_for_any_number_of_landmarks():
         {"factors": np.array([1.0, 0.0, 1.0])},
         {"heights": np.array([0.2, 0.9, 0.6])},
         {"heights": np.array([]), "factors": np.array([])},
-        {"heights": KNOWN.heights[:, None], "factors": KNOWN.factors[:, None]},
+        {"heights": KNOWN.peak_values[:, None], "factors": KNOWN.factors[:, None]},
         {"typical_spread_mm": 0.0},
         {"through_plane_mm": 0.0},
         {"through_plane_mm": float("inf")},

@@ -33,7 +33,7 @@ def test_the_place_does_not_depend_on_how_the_pixels_are_stored(model, plane, or
     options = {"orientation": orientation, "spacing_mm": (1.0, 1.3), "shape": (250, 200), "shift_mm": (5.0, -9.0)}
     found = detect([spot_stack(plane, POINT, **options)], model)[0]
     assert in_plane_error(found) < 0.3
-    assert found.heights[0, 0] == pytest.approx(1, abs=0.15)
+    assert found.peak_values[0, 0] == pytest.approx(1, abs=0.15)
 
 
 @pytest.mark.parametrize("orientation", EIGHT_WAYS)
@@ -70,8 +70,8 @@ def test_slices_of_different_sizes_are_seen_in_one_go(model):
     ]
     found = detect(stacks, model)
     assert [f.plane for f in found] == list(PLANES)
-    assert [len(f.heights) for f in found] == [2, 1, 3]
-    assert max(in_plane_error(f, i) for f in found for i in range(len(f.heights))) < 0.3
+    assert [len(f.peak_values) for f in found] == [2, 1, 3]
+    assert max(in_plane_error(f, i) for f in found for i in range(len(f.peak_values))) < 0.3
 
 
 def test_a_field_of_view_beyond_the_largest_size_is_seen_coarser(model):
@@ -88,7 +88,7 @@ def test_positions_are_those_of_the_slices_along_the_normal(model):
 
 def test_two_stacks_of_one_plane_stay_apart(model):
     found = detect([spot_stack("axial", POINT), spot_stack("axial", POINT, (4.0, 9.0), axes=OBLIQUE)], model)
-    assert [len(f.heights) for f in found] == [1, 2]
+    assert [len(f.peak_values) for f in found] == [1, 2]
     assert max(in_plane_error(f) for f in found) < 0.3
 
 
@@ -103,7 +103,7 @@ def test_an_image_of_one_value_is_seen_without_a_landmark(model):
     stack = spot_stack("axial", POINT)
     stack.slices[0].pixels[:] = 7.0
     found = detect([stack], model)[0]
-    assert found.heights[0, 0] == 0 and np.isfinite(found.points_mm).all() and np.isfinite(found.sd_mm).all()
+    assert found.peak_values[0, 0] == 0 and np.isfinite(found.points_mm).all() and np.isfinite(found.sd_mm).all()
 
 
 @pytest.mark.parametrize("orientation", EIGHT_WAYS)

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, turned
+from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, rotated_in_plane
 from AutoVolumeCalibrationLib.core.detection.detector import detect
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from fake_models import BrightestPlace, fake_model, spot_slice, spot_stack
@@ -24,7 +24,7 @@ def brightest_mm(scout_slice):
 @pytest.mark.parametrize("angle", [-0.6, 0.2, 1.2])
 def test_what_is_in_a_turned_slice_stays_where_it_is_in_space(plane, angle):
     original = spot_slice(plane, POINT, shape=(200, 240), spacing_mm=(1.1, 0.9))
-    slice_turned = turned(original, angle, 0.5)
+    slice_turned = rotated_in_plane(original, angle, 0.5)
     assert brightest_mm(slice_turned) == pytest.approx(brightest_mm(original), abs=0.1)
     assert slice_turned.normal == pytest.approx(original.normal)
     assert slice_turned.center_mm == pytest.approx(original.center_mm)
@@ -41,7 +41,7 @@ def test_a_head_turned_with_the_slice_needs_no_turning(plane):
 def test_after_turning_the_head_is_upright(plane, axis):
     head = Rotation.from_rotvec(np.deg2rad(25) * np.eye(3)[axis]).as_matrix().T
     original = spot_slice(plane, POINT)
-    upright = turned(original, in_plane_angle(original, plane, head), 1.0)
+    upright = rotated_in_plane(original, in_plane_angle(original, plane, head), 1.0)
     assert abs(in_plane_angle(original, plane, head)) == pytest.approx(np.deg2rad(25))
     assert in_plane_angle(upright, plane, head) == pytest.approx(0, abs=1e-9)
 
@@ -63,7 +63,7 @@ def test_detections_of_turned_slices_give_the_same_point_in_space():
 def test_every_pixel_of_a_turned_slice_is_what_the_slice_shows_there(spacing, smallest):
     """Against a look at each pixel's own place in space."""
     original = spot_slice("coronal", POINT, shape=(60, 90), spacing_mm=spacing)
-    result = turned(original, 0.4, smallest)
+    result = rotated_in_plane(original, 0.4, smallest)
     index = np.moveaxis(np.indices(result.pixels.shape), 0, -1)
     places = np.moveaxis(original.to_pixel(result.to_world(index)), -1, 0)
     assert result.pixels == pytest.approx(map_coordinates(original.pixels.astype(float), places, order=1), abs=1e-3)

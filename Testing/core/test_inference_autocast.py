@@ -11,8 +11,8 @@ from AutoVolumeCalibrationLib.core.detection import inference as arithmetic
 from AutoVolumeCalibrationLib.core.detection.detector import detect
 from AutoVolumeCalibrationLib.core.detection.inference import (
     BFLOAT16_INSTRUCTIONS,
+    inference_autocast,
     processor_has_bfloat16,
-    quick_arithmetic,
 )
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
@@ -25,7 +25,7 @@ class Tolerant(torch.nn.Conv2d):
 
 
 def computed_in(network, device="cpu"):
-    with quick_arithmetic(network, device):
+    with inference_autocast(network, device):
         return network(torch.zeros(1, 4, 8, 8)).dtype
 
 
@@ -71,10 +71,10 @@ def test_rounding_moves_the_peaks_of_the_sample_study_by_less_than_a_twentieth_o
     for answer in (False, True):
         monkeypatch.setattr(arithmetic, "processor_has_bfloat16", lambda answer=answer: answer)
         found.append(detect(stacks, model))
-    moved, heights = [], []
+    moved, peak_values = [], []
     for exact, rounded in zip(*found, strict=True):
         moved.append(np.linalg.norm(rounded.points_mm - exact.points_mm, axis=-1).ravel())
-        heights.append(exact.heights.ravel())
-    moved, heights = np.concatenate(moved), np.concatenate(heights)
-    assert 0 < np.median(moved[heights > model.threshold]) < 0.05
-    assert moved[heights > 0.8].max() < 0.1
+        peak_values.append(exact.peak_values.ravel())
+    moved, peak_values = np.concatenate(moved), np.concatenate(peak_values)
+    assert 0 < np.median(moved[peak_values > model.threshold]) < 0.05
+    assert moved[peak_values > 0.8].max() < 0.1

@@ -9,7 +9,12 @@ from scipy.spatial.transform import Rotation
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.workflow.manual_planning import followed, is_by_hand, plan_by_hand, scouts_center_mm
+from AutoVolumeCalibrationLib.core.workflow.manual_planning import (
+    is_by_hand,
+    plan_by_hand,
+    propagate_corrections,
+    scouts_center_mm,
+)
 from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 from calibrations import calibration, scout_stacks
 
@@ -59,7 +64,7 @@ def test_more_points_make_it_more_certain(plan):
 
 def test_the_rest_follows_and_the_placed_points_and_the_box_stay(plan):
     fitted = refit(plan, placed(plan, ("AC", "PC", "VERTEX")))
-    after = followed(fitted)
+    after = propagate_corrections(fitted)
     positions = {mark.name: mark.position_mm for mark in after.landmarks}
     places = true_places()
     for name in ("AC", "PC", "VERTEX"):
@@ -71,7 +76,7 @@ def test_the_rest_follows_and_the_placed_points_and_the_box_stay(plan):
 
 def test_a_cleared_point_stays_cleared(plan):
     fitted = refit(plan, [*placed(plan, ("AC", "PC", "VERTEX")), Landmark("GENU")])
-    assert {mark.name: mark.status for mark in followed(fitted).landmarks}["GENU"] == "missing"
+    assert {mark.name: mark.status for mark in propagate_corrections(fitted).landmarks}["GENU"] == "missing"
 
 
 def test_the_head_begins_where_the_scouts_cross():

@@ -7,7 +7,7 @@ import torch
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.training.optimization import (
-    COURSES,
+    LR_SCHEDULES,
     OPTIMIZERS,
     build_optimizer,
     build_schedule,
@@ -100,7 +100,7 @@ def test_the_cosine_is_as_it_was():
     assert schedule.factor(5000) == pytest.approx(0.02)
 
 
-@pytest.mark.parametrize("name", COURSES)
+@pytest.mark.parametrize("name", LR_SCHEDULES)
 def test_every_schedule_starts_warm_and_stays_between_nothing_and_the_learning_rate(name):
     course = rates(config_of(schedule=name, warmup_steps=10), steps=120)
     plain = rates(config_of(schedule=name), steps=120)
@@ -198,7 +198,7 @@ def _buffer(state):
     return buffer
 
 
-@pytest.mark.parametrize("name", COURSES)
+@pytest.mark.parametrize("name", LR_SCHEDULES)
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_a_resumed_run_goes_on_bit_for_bit(name, optimizer):
     options = {"patience": 2} if name == "plateau" else {}
