@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AutoVolumeCalibrationLib.core.models import store as user_models
+from AutoVolumeCalibrationLib.core.models import store
 from command_line import (
     MIDDLE_SLICES,
     PLANNED_CODES,
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.usefixtures("no_picture", "default_model_only")
 @pytest.fixture
 def default_model_only(monkeypatch, tmp_path):
     """Of the shipped models only the default one, and none of the user's."""
-    plain = {user_models.DEFAULT_MODEL: user_models.shipped_models()[user_models.DEFAULT_MODEL]}
-    monkeypatch.setattr(user_models, "shipped_models", lambda: plain)
+    plain = {store.DEFAULT_MODEL: store.shipped_models()[store.DEFAULT_MODEL]}
+    monkeypatch.setattr(store, "shipped_models", lambda: plain)
     monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path / "models"))
 
 
@@ -40,8 +40,8 @@ def bundle(tmp_path_factory):
 @pytest.fixture
 def installed(bundle, default_model_only):
     """The guided model is one of the user's."""
-    user_models.user_models_folder().mkdir()
-    (user_models.user_models_folder() / "guide").symlink_to(bundle, target_is_directory=True)
+    store.user_models_folder().mkdir()
+    (store.user_models_folder() / "guide").symlink_to(bundle, target_is_directory=True)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_where_the_study_s_own_model_is_gone_the_default_one_looks_again(autovol
     path.write_text(path.read_text().replace('"name": "brain-scout"', '"name": "gone"'))
     assert content_of(results)["model"]["name"] == "gone"
     autovolume("refit", results, "--landmarks", corrected, "--repredict", "--device", "cpu")
-    assert content_of(results)["model"]["name"] == user_models.DEFAULT_MODEL
+    assert content_of(results)["model"]["name"] == store.DEFAULT_MODEL
 
 
 def test_a_model_that_is_not_there_changes_nothing(autovolume, results, corrected):

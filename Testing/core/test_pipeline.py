@@ -12,7 +12,7 @@ from AutoVolumeCalibrationLib.core.geometry.coordinates import rotation_angles_d
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
-from AutoVolumeCalibrationLib.core.workflow import localization as localisation
+from AutoVolumeCalibrationLib.core.workflow import localization
 from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, in_protocol_order, plan_from_landmarks, refit
 from fake_models import KnowingNetwork, blank_stacks, fake_model
 from posed_landmarks import Placement, landmarks_at, named, random_placement
@@ -24,7 +24,7 @@ OFFSETS = [-36.0, -18.0, 0.0, 18.0, 36.0]
 def seen_from_one_end():
     """The fake networks answer slice after slice: they are not asked how the head looks the other way round."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(localisation._StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
+        patch.setattr(localization._StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
         yield
 
 
@@ -155,7 +155,7 @@ def test_scouts_in_which_nothing_is_seen_are_refused(protocol):
 
 def test_what_is_hardly_seen_is_planned_with_an_error(protocol, monkeypatch):
     # The fake answers for two passes: no looking round for a direction from which more is seen.
-    monkeypatch.setattr(localisation._StudyLocalizer, "has_low_peaks", lambda self, located: False)
+    monkeypatch.setattr(localization._StudyLocalizer, "has_low_peaks", lambda self, located: False)
     stacks = blank_stacks(OFFSETS)
     result = calibrate(stacks, protocol, knowing_model(protocol, stacks, posed(), height=0.35))
     assert result.has_errors and result.checks[0].level == ERROR

@@ -15,8 +15,7 @@ from AutoVolumeCalibrationLib.core.errors import Cancelled
 from AutoVolumeCalibrationLib.core.models.bundle import is_guided, load_model, model_used_before, read_metadata
 from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, shipped_models
 from AutoVolumeCalibrationLib.core.storage.results import calibration_to_dict, saved_from_dict
-from AutoVolumeCalibrationLib.core.workflow import localization as localisation
-from AutoVolumeCalibrationLib.core.workflow import pipeline
+from AutoVolumeCalibrationLib.core.workflow import localization, pipeline
 from AutoVolumeCalibrationLib.core.workflow.manual_planning import is_by_hand, plan_by_hand
 from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, refit, repredict
 from fake_models import KnowingNetwork, blank_stacks, fake_model
@@ -30,7 +29,7 @@ OFFSETS = [-36.0, -18.0, 0.0, 18.0, 36.0]
 def seen_from_one_end():
     """The fake networks answer slice after slice: they are not asked how the head looks the other way round."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(localisation._StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
+        patch.setattr(localization._StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
         yield
 
 
@@ -165,7 +164,7 @@ def test_the_search_is_told_where_the_placed_points_lie(plan, plain, truth, monk
 
     def locate(*arguments, given):
         told.append({mark.name: tuple(mark.position_mm) for mark in given})
-        return localisation.locate(*arguments, given=given)
+        return localization.locate(*arguments, given=given)
 
     monkeypatch.setattr(pipeline, "locate", locate)
     repredict(plan, [*placed(truth, "AC"), Landmark("GENU")], plain)

@@ -66,13 +66,13 @@ def test_a_module_has_a_widget_and_a_logic_and_loads_at_once(load, name):
 
 def test_the_logic_plans_what_the_core_plans(load, monkeypatch):
     from AutoVolumeCalibrationLib.core.anatomy import protocol_file
-    from AutoVolumeCalibrationLib.core.models import bundle as bundles
-    from AutoVolumeCalibrationLib.core.scouts import reader as readers
+    from AutoVolumeCalibrationLib.core.models import bundle
+    from AutoVolumeCalibrationLib.core.scouts import reader
     from AutoVolumeCalibrationLib.core.workflow import pipeline
 
-    monkeypatch.setattr(readers, "read_scouts", lambda paths: ("scouts", *paths))
+    monkeypatch.setattr(reader, "read_scouts", lambda paths: ("scouts", *paths))
     monkeypatch.setattr(protocol_file, "load_protocol", lambda name: ("protocol", name))
-    monkeypatch.setattr(bundles, "load_model", lambda name, device: ("model", name, device))
+    monkeypatch.setattr(bundle, "load_model", lambda name, device: ("model", name, device))
     monkeypatch.setattr(pipeline, "calibrate", lambda *steps, box: (*steps, box))
     logic = load("AutoVolumeCalibration").AutoVolumeCalibrationLogic()
     assert logic.calibrate(["a"], "Knee", box="B", device="cpu") == (

@@ -239,15 +239,15 @@ def test_the_worst_check_is_the_level_of_the_case(head, protocol):
 
 
 def test_what_a_model_sees_on_a_slice_is_a_point_on_that_slice_above_the_threshold(monkeypatch):
-    from AutoVolumeCalibrationLib.core.detection import detector as detection
-    from AutoVolumeCalibrationLib.core.workflow import localization as localisation
+    from AutoVolumeCalibrationLib.core.detector import detector
+    from AutoVolumeCalibrationLib.core.workflow import localization
 
     axes = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # sagittal: anterior, superior, normal right
     peaks = np.array([[[10.0, 20], [1, 2]], [[11.0, 21], [3, 4]]])  # slice, landmark, (column, row)
     peak_values = np.array([[0.9, 0.1], [0.5, 0.6]])
-    seen = detection.StackDetections("sagittal", axes, np.array([-6.0, 6.0]), peaks, peak_values, np.ones((2, 2, 2)))
-    located = localisation.LocalizationResult((), (), (seen,))
-    monkeypatch.setattr(localisation, "locate", lambda stacks, protocol, model, given: located)
+    seen = detector.StackDetections("sagittal", axes, np.array([-6.0, 6.0]), peaks, peak_values, np.ones((2, 2, 2)))
+    located = localization.LocalizationResult((), (), (seen,))
+    monkeypatch.setattr(localization, "locate", lambda stacks, protocol, model, given: located)
     model = SimpleNamespace(names=("AC", "PC"), threshold=0.5)
     left, right = detect_slices((), None, model)
     assert (left.stack_index, left.slice_index, right.slice_index) == (0, 0, 1)

@@ -14,8 +14,7 @@ from ..core.anatomy.protocol import Protocol
 from ..core.errors import AutoVolumeError
 from ..core.geometry.oriented_box import OrientedBox
 from ..core.planning import protocol_editing
-from ..core.workflow import manual_planning as typical_head
-from ..core.workflow import pipeline
+from ..core.workflow import manual_planning, pipeline
 from ..core.workflow.calibration import Calibration
 from ..mrml.box_node import box_from_node
 from ..mrml.correction_observer import CorrectionObserver, Schedule
@@ -157,7 +156,7 @@ class CurrentStudy:
 
     def follow(self) -> None:
         """By hand: put the points that no person placed where the placed ones let expect them."""
-        self.show(typical_head.followed(self.calibration))
+        self.show(manual_planning.followed(self.calibration))
 
     def _planned(self, protocol: Protocol, box: str | None) -> Calibration:
         """A plan by ``protocol`` from the landmarks as they are."""

@@ -51,7 +51,7 @@ SEED = 4711
 CONDITIONS = Conditions(seed=SEED)
 SIMULATION = SliceSettings(matrix=256, pixel_mm=1.0, limits=PoseLimits(rotation_deg=20.0, shift_mm=20.0))
 
-_FIELDS = ("axes", "positions_mm", "points_mm", "heights", "sd_mm")
+_FIELDS = ("axes", "positions_mm", "points_mm", "peak_values", "sd_mm")
 _log = logging.getLogger(__name__)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: 0.41-0.60. A look from all sides that was not needed costs a second.
 MIN_MEAN_PEAK_DENSE, DENSE_SLICES, MIN_MEAN_PEAK_SPARSE = 0.79, 4, 0.72
 
-#: Clarity (``_detection_score``) of a direction that is worth taking: heads from the right side 0.51-0.86, a phantom 0.19.
+#: ``_detection_score`` of an orientation worth taking: heads from the right side 0.51-0.86, a phantom 0.19.
 MIN_SCORE = 0.45
 
 #: How much clearer another direction must be.

@@ -27,7 +27,7 @@ def peaks_of_batch(
         decode_peaks(network(part.to(device)).float().cpu(), targets.sigma_pixels) for part in encode(batch).split(16)
     ]
     positions, peak_values, moments = (
-        np.concatenate([getattr(peaks, name) for peaks in parts]) for name in ("positions", "heights", "moments")
+        np.concatenate([getattr(peaks, name) for peaks in parts]) for name in ("positions", "peak_values", "moments")
     )
     error = (to_image_pixels(positions, targets.stem) - batch.points.numpy()) * targets.pixel_mm
     return error, peak_values, moments * (targets.pixel_mm * targets.stem) ** 2

@@ -25,7 +25,7 @@ from AutoVolumeCalibrationLib.core.models.bundle import choose_device
 from ..config import TrainingConfig
 from ..evaluation.pictures import prediction_picture
 from ..evaluation.validation import inplane_errors_mm
-from ..runs import distributed as processes
+from ..runs import distributed
 from ..runs.checkpoints import state_errors_as_model_error
 from ..runs.run_folder import RunFolder
 from ..runs.run_lock import exclusive_lock
@@ -75,16 +75,16 @@ def train(
         folder.require_new()
     torch.set_num_threads(config.threads)
     device = choose_training_device(config.device)
-    with processes.process_group(device):
+    with distributed.process_group(device):
         targets = target_settings(config, slices)
         network = network or landmark_network(config, len(data.names), targets)
-        learner = Learner(network, config, targets, processes.own_device(device))
+        learner = Learner(network, config, targets, distributed.own_device(device))
         run = _Run(learner, data, folder, progress, cancelled)
         try:
-            with exclusive_lock(folder.path) if processes.rank() == 0 else nullcontext():
+            with exclusive_lock(folder.path) if distributed.rank() == 0 else nullcontext():
                 if folder.checkpoint.exists():
                     run.load(folder.load())
-                if processes.rank() == 0:
+                if distributed.rank() == 0:
                     folder.begin(config)  # last: a run whose checkpoint does not fit these settings keeps its own
                     if begun:
                         begun()
@@ -120,7 +120,7 @@ class _Run:
             self.learner.load(state)
             self.best, self.checks_since_best = state["best"], state["checks_since_best"]
         self.first_step = self.learner.step
-        if processes.rank() == 0:
+        if distributed.rank() == 0:
             self.folder.trim_log(self.first_step)
 
     def go(self) -> None:
@@ -131,7 +131,7 @@ class _Run:
         with self._signals(), self._logging():
             self._trainer(first, last).run()
         if self.stopped:
-            if processes.rank() == 0:
+            if distributed.rank() == 0:
                 self.folder.stop_request.unlink(missing_ok=True)
             raise Cancelled(f"stopped at step {self.learner.step}, go on with --resume")
 
@@ -140,7 +140,7 @@ class _Run:
         from ignite.engine import Events
         from monai.engines import SupervisedTrainer
 
-        world, rank = processes.world_size(), processes.rank()
+        world, rank = distributed.world_size(), distributed.rank()
         numbers = Numbers(first * world + rank, last * world, world)
         trainer = SupervisedTrainer(
             device=self.learner.device,
@@ -157,7 +157,7 @@ class _Run:
         return trainer
 
     def _learn(self, batch: SliceBatch, number: int) -> dict[str, torch.Tensor]:
-        return {"loss": self.learner.learn(batch, number * processes.world_size() + processes.rank())}
+        return {"loss": self.learner.learn(batch, number * distributed.world_size() + distributed.rank())}
 
     def _after_batch(self, engine: Any) -> None:
         self.losses.append(engine.state.output["loss"])
@@ -165,7 +165,7 @@ class _Run:
             return
         step = self.learner.step
         at_end = step == self.config.steps
-        self.stopped = processes.any_of(self._asked_to_stop()) and not at_end
+        self.stopped = distributed.any_of(self._asked_to_stop()) and not at_end
         if step % self.config.checkpoint_steps == 0 or at_end or self.stopped:
             self._require_finite()
             self._checkpoint()
@@ -185,12 +185,12 @@ class _Run:
 
     def _checkpoint(self) -> None:
         """Look at the error, then keep weights, log and picture. All processes call it, the first one writes."""
-        errors = self._errors() if processes.rank() == 0 else {}
-        error = processes.agreed(errors.get("median_mm", math.nan))
+        errors = self._errors() if distributed.rank() == 0 else {}
+        error = distributed.agreed(errors.get("median_mm", math.nan))
         self.learner.checked(error)
         self.checks_since_best = 0 if error < self.best else self.checks_since_best + 1
         better, self.best = error < self.best, min(self.best, error)
-        if processes.rank() == 0:
+        if distributed.rank() == 0:
             self._write(errors, better)
         self.losses = []
 
@@ -234,7 +234,7 @@ class _Run:
     @contextmanager
     def _logging(self) -> Iterator[None]:
         """The loggers of the configuration, of the first process only."""
-        names = self.config.loggers if processes.rank() == 0 else ()
+        names = self.config.loggers if distributed.rank() == 0 else ()
         uri = self.config.mlflow_uri or None
         self.loggers = open_loggers(names, self.folder.path, first_step=self.first_step, mlflow_uri=uri)
         try:

@@ -26,7 +26,7 @@ from ..datasets.check import check_dataset
 from ..datasets.findings import ERROR
 from ..evaluation.study_calibration import calibrate_on_studies
 from ..evaluation.uncertainty_calibration import calibrate_uncertainty
-from ..runs import distributed as processes
+from ..runs import distributed
 from ..runs.run_folder import RunFolder
 from ..runs.run_request import settings_from_text
 from ..simulator.slice_planes import SliceSettings
@@ -79,7 +79,7 @@ def run_training(
             write_text(run_folder / "transfer.txt", report.summary() + "\n")
 
     train(config, data, run_folder, network=network, resume=resume, begun=keep_start, progress=progress)
-    if processes.started_rank() == 0:
+    if distributed.started_rank() == 0:
         export_run(folder, config, data, protocol)
     return folder.bundle
 

@@ -19,7 +19,7 @@ from AutoVolumeCalibrationLib.core.files.json_files import json_text, read_json
 from AutoVolumeCalibrationLib.core.networks.registry import find_architecture
 
 from ..config import TrainingConfig
-from ..runs import distributed as processes
+from ..runs import distributed
 from ..runs.run_folder import RunFolder
 from ..runs.run_request import settings_from_text
 from ..slices.batches import TrainingData
@@ -105,7 +105,7 @@ def run_xray(
         begun=keep_data,
         progress=progress,
     )
-    if processes.started_rank() != 0:
+    if distributed.started_rank() != 0:
         return ""
     measured = _measured(folder, config, data, {split: read[split] for split in benchmark.tests})
     text = report(measured, benchmark)
