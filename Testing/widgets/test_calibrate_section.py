@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -133,10 +135,17 @@ def test_a_missing_landmark_is_never_invented(planned):
     assert planned.landmarks.GetNthControlPointPositionStatus(point) == planned.landmarks.PositionMissing
 
 
-def test_by_hand_three_points_place_the_head(panel, monkeypatch):
-    import sys
+class NoTorch:
+    """Importing torch fails. (None in ``sys.modules`` would do that too, but scipy takes it for the module.)"""
 
-    monkeypatch.setitem(sys.modules, "torch", None)  # importing it would fail
+    def find_spec(self, name, _path=None, _target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError(name)
+
+
+def test_by_hand_three_points_place_the_head(panel, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [NoTorch(), *sys.meta_path])
     panel.load()
     panel.click(panel.ui.byHandButton)
     assert panel.ui.verdictLabel.text == "Do not use without correction"

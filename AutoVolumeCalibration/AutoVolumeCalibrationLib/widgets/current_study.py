@@ -156,7 +156,7 @@ class CurrentStudy:
 
     def follow(self) -> None:
         """By hand: put the points that no person placed where the placed ones let expect them."""
-        self.show(manual_planning.followed(self.calibration))
+        self.show(manual_planning.propagate_corrections(self.calibration))
 
     def _planned(self, protocol: Protocol, box: str | None) -> Calibration:
         """A plan by ``protocol`` from the landmarks as they are."""
