@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 import numpy as np
@@ -140,7 +141,14 @@ class NoTorch:
 
     def find_spec(self, name, _path=None, _target=None):
         if name.partition(".")[0] == "torch":
-            raise ImportError(name)
+            return importlib.util.spec_from_loader(name, self)
+        return None
+
+    def create_module(self, spec):
+        raise ImportError(spec.name)
+
+    def exec_module(self, _module):
+        raise NotImplementedError
 
 
 def test_by_hand_three_points_place_the_head(panel, monkeypatch):
