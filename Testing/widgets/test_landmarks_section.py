@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fake_finding import FAINT, NOT_FOUND
+from fake_detection import FAINT, NOT_FOUND
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 

@@ -15,7 +15,7 @@ slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
 
 class FakePredicting:
-    """Takes the place of ``finding.predict_the_rest``: everything else is found 5 mm further left."""
+    """Takes the place of ``detection_job.repredict_landmarks``: everything else is found 5 mm further left."""
 
     def __init__(self, panel) -> None:
         self.panel, self.calls, self.error, self.open = panel, [], None, True
@@ -151,5 +151,5 @@ def test_by_hand_nothing_is_needed_or_installed_for_it(panel, monkeypatch, lacki
     panel.move("AC", np.array([0, 2.0, 0]))
     assert "let expect them" in panel.ui.followButton.toolTip
     panel.click(panel.ui.followButton)
-    assert panel.predicting.calls == [] and not panel.panel.work.busy
+    assert panel.predicting.calls == [] and not panel.panel.jobs.busy
     assert panel.calibration.model.name == "typical head" and panel.ui.undoButton.enabled

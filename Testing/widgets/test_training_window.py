@@ -146,7 +146,7 @@ def test_other_data_want_another_check(window):
 
 @pytest.mark.parametrize(
     ("error", "shown"),
-    [(InputError("is damaged", source="dataset.json"), "dataset.json: is damaged"), (KeyError("x"), "fault of the")],
+    [(InputError("is damaged", source="dataset.json"), "dataset.json: is damaged"), (KeyError("x"), "Internal error")],
 )
 def test_a_check_that_fails_tells_why(window, caplog, error, shown):
     window.add_dataset()

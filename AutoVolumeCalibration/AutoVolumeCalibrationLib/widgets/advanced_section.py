@@ -10,13 +10,13 @@ from slicer.i18n import tr as _
 from ..core.errors import ModelError
 from ..core.models.bundle import DEVICES
 from ..core.models.store import default_model_name, model_folders
-from . import dependencies
+from . import requirements
 from .current_study import CurrentStudy
-from .finding import Settings
+from .detection_job import DetectionSettings
 
 
 class AdvancedSection:
-    """Settings that most people never need."""
+    """DetectionSettings that most people never need."""
 
     def __init__(self, ui, current: CurrentStudy) -> None:
         self._ui, self._current = ui, current
@@ -27,10 +27,10 @@ class AdvancedSection:
             ui.deviceComboBox.addItem(device, device)
         ui.modelFolderButton.connect("clicked()", self._on_model_folder)
 
-    def settings(self) -> Settings:
+    def settings(self) -> DetectionSettings:
         """What is chosen."""
         models, devices = self._ui.modelComboBox, self._ui.deviceComboBox
-        return Settings(
+        return DetectionSettings(
             models.itemData(models.currentIndex) or None,
             devices.itemData(devices.currentIndex),
             self._ui.thresholdSpinBox.value or None,  # the smallest value stands for the model's own
@@ -58,7 +58,7 @@ class AdvancedSection:
     def update(self) -> None:
         """Show the study's threshold, and say what the first run will install."""
         self._show_threshold()
-        text = dependencies.first_run_text()
+        text = requirements.first_run_text()
         self._ui.firstRunLabel.text = text
         self._ui.firstRunLabel.visible = bool(text)
 

@@ -37,7 +37,7 @@ class BoxObserver:
     def _on_changed(self, *_event: object) -> None:
         if not self._due:
             self._due = True
-            self._schedule(self._tell)
+            self._schedule(self._notify)
 
     def _on_start(self, *_event: object) -> None:
         self._dragging = True
@@ -46,7 +46,7 @@ class BoxObserver:
         self._dragging = False
         self._on_changed()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._due = False
         if self._node is not None and self._node.GetScene() is not None:
             self._on_drawn(self._dragging)

@@ -19,10 +19,10 @@ from ..core.geometry.oriented_box import FACES
 from ..core.planning.margins import coverage_text, margins_mm, plan_coverage, proposed_margins_mm
 from ..core.planning.protocol_editing import ADJUSTED, save_by_example
 from ..core.workflow.calibration import Calibration
-from .availability import allow
 from .current_study import CurrentStudy
+from .job_runner import JobRunner
 from .messages import errors_shown
-from .work import JobRunner
+from .shared.enabling import allow
 
 DEFAULT_PROTOCOL = "BrainAcPc"
 
@@ -30,8 +30,8 @@ DEFAULT_PROTOCOL = "BrainAcPc"
 class BoxSection:
     """Chooses the protocol and shows the box that follows."""
 
-    def __init__(self, ui, current: CurrentStudy, work: JobRunner) -> None:
-        self._ui, self._current, self._work = ui, current, work
+    def __init__(self, ui, current: CurrentStudy, jobs: JobRunner) -> None:
+        self._ui, self._current, self._jobs = ui, current, jobs
         self._showing = False
         for path in sorted(resource_path("Protocols").glob("*.json")):
             # Titles only: checking the whole file would need a package that may not be there yet.
@@ -68,7 +68,7 @@ class BoxSection:
         self._show_margins(calibration)
         ui.boxLabel.text = _numbers(calibration) if calibration else _("No box yet: calibrate first.")
         self._showing = False
-        busy = _("Wait until the work under way is done, or cancel it.") if self._work.busy else ""
+        busy = _("Wait until the work under way is done, or cancel it.") if self._jobs.busy else ""
         none = busy or (_("Calibrate first, or begin by hand.") if calibration is None else "")
         allow(ui.protocolComboBox, _("What is planned, and along which line"), busy)
         allow(ui.protocolFileButton, _("Open a protocol file (.json)"), busy)
@@ -177,7 +177,9 @@ class BoxSection:
                 calibration.protocol, frame, frame.expected_mm, calibration.box, target.stem, target.stem
             )
             write_text(target, text)
-            self._work.say(_("Saved as {path}. Open it with the button beside the protocols.").format(path=target))
+            self._jobs.show_status(
+                _("Saved as {path}. Open it with the button beside the protocols.").format(path=target)
+            )
 
 
 def _numbers(calibration: Calibration) -> str:

@@ -23,8 +23,9 @@ from ..mrml.landmark_nodes import make_ready_to_place
 from ..mrml.protocol_file import with_protocol_file
 from ..mrml.study_nodes import Study
 from .box_observer import BoxObserver
-from .history import History
 from .plan_changes import boxes_differ, moved, same_corrections
+from .shared.signal import Signal
+from .undo_stack import UndoStack
 
 
 class CurrentStudy:
@@ -32,7 +33,7 @@ class CurrentStudy:
 
     Attributes:
         study: None where none is chosen.
-        listeners: called without arguments after anything changed.
+        changed: emitted after anything changed.
     """
 
     def __init__(
@@ -49,9 +50,9 @@ class CurrentStudy:
             folder: for the files of adjusted protocols.
         """
         self.engine, self.study = engine, None
-        self.listeners: list[Callable[[], None]] = []
+        self.changed = Signal()
         self._schedule, self._on_error, self._folder = schedule, on_error, folder
-        self._history = History()
+        self._undo_stack = UndoStack()
         self._observers: list[CorrectionObserver | BoxObserver] = []
         self._tags: list[tuple[object, int]] = []
         #: While a person drags or places something: None, or whether a step was recorded for it.
@@ -62,15 +63,15 @@ class CurrentStudy:
     @property
     def calibration(self) -> Calibration | None:
         """The plan that holds; None before the first."""
-        return self._history.present
+        return self._undo_stack.present
 
     @property
     def can_undo(self) -> bool:
-        return self._history.can_undo
+        return self._undo_stack.can_undo
 
     @property
     def can_redo(self) -> bool:
-        return self._history.can_redo
+        return self._undo_stack.can_redo
 
     def select(self, study: Study | None) -> None:
         """Make ``study`` the current one, with the plan it has in the scene.
@@ -87,10 +88,10 @@ class CurrentStudy:
                     self.engine.show(study, complete)
                     calibration = complete
             self.study = study
-            self._history.begin(calibration)
+            self._undo_stack.begin(calibration)
             self._state_tag = study.node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_state)
             self._watch()
-        self._tell()
+        self.changed.emit()
 
     def close(self) -> None:
         """Let go of the study and its nodes."""
@@ -98,13 +99,13 @@ class CurrentStudy:
         if self.study is not None:
             self.study.node.RemoveObserver(self._state_tag)
         self.study, self._gesture, self._placing = None, None, ""
-        self._history.begin(None)
+        self._undo_stack.begin(None)
 
     def show(self, calibration: Calibration) -> None:
         """A new plan, as a step that can be undone."""
         self._write(calibration)
-        self._history.add(calibration)
-        self._tell()
+        self._undo_stack.add(calibration)
+        self.changed.emit()
 
     def show_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
         """The plan that work in the background made for ``study`` when ``corrections`` held, as a step.
@@ -118,22 +119,22 @@ class CurrentStudy:
 
     def undo(self) -> None:
         """Back to the plan before the last step."""
-        self._write(self._history.undo())
-        self._tell()
+        self._write(self._undo_stack.undo())
+        self.changed.emit()
 
     def redo(self) -> None:
         """Forth to the plan that was taken back."""
-        self._write(self._history.redo())
-        self._tell()
+        self._write(self._undo_stack.redo())
+        self.changed.emit()
 
     def restore(self, name: str | None = None) -> None:
         """Take the corrections of one landmark, or of all, back."""
         self._unwatch()
         try:
-            self._history.add(self.engine.restore(self.study, name))
+            self._undo_stack.add(self.engine.restore(self.study, name))
         finally:
             self._watch()
-            self._tell()
+            self.changed.emit()
 
     def start_placing(self, name: str) -> None:
         """Clear a point, so that place mode places it; clearing and placing are one step."""
@@ -154,7 +155,7 @@ class CurrentStudy:
         protocol = protocol_editing.with_margins(self.calibration.protocol, box, margins_mm, self._new_folder())
         self.show(self._planned(protocol, box))
 
-    def follow(self) -> None:
+    def propagate_corrections(self) -> None:
         """By hand: put the points that no person placed where the placed ones let expect them."""
         self.show(manual_planning.propagate_corrections(self.calibration))
 
@@ -217,8 +218,8 @@ class CurrentStudy:
         if calibration is not None and calibration is not self.calibration:
             self._unwatch()
             self._watch()
-            self._history.add(calibration)
-            self._tell()
+            self._undo_stack.add(calibration)
+            self.changed.emit()
 
     def _on_grab(self, *_event: object) -> None:
         self._gesture, self._placing = False, ""
@@ -235,7 +236,7 @@ class CurrentStudy:
             placed = {mark.name for mark in calibration.landmarks if mark.status == CORRECTED}
             if self._placing in placed:
                 self._end_gesture()
-        self._tell()
+        self.changed.emit()
 
     def _on_box(self, dragging: bool) -> None:
         """A person drew the box: while it is dragged the numbers follow, then the protocol takes it over."""
@@ -249,7 +250,7 @@ class CurrentStudy:
         except AutoVolumeError as error:
             self._on_error(error)
         else:
-            self._tell()
+            self.changed.emit()
 
     def _take_over(self, drawn: OrientedBox) -> None:
         """Make the drawn box the study's own rule, so that it stays where it is in the anatomy."""
@@ -262,9 +263,9 @@ class CurrentStudy:
     def _record(self, calibration: Calibration) -> None:
         """Part of the step that is being made, or a step of its own."""
         if self._gesture or (self.calibration is not None and not moved(self.calibration, calibration)):
-            self._history.replace(calibration)
+            self._undo_stack.replace(calibration)
             return
-        self._history.add(calibration)
+        self._undo_stack.add(calibration)
         if self._gesture is not None:
             self._gesture = True
 
@@ -272,7 +273,3 @@ class CurrentStudy:
         """A folder of its own for each adjusted protocol: plans in the history need theirs unchanged."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self._folder))
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()

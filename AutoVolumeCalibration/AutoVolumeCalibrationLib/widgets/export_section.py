@@ -18,11 +18,12 @@ from ..core.storage.dataset import add_study, decided_by_person, study_names
 from ..core.storage.results import OVERVIEW_FILE, RESULT_FILES, SCENE_FILE, write_results
 from ..core.workflow.calibration import Calibration
 from ..mrml.scene_file import save_scene
-from . import dependencies
-from .availability import allow
+from . import requirements
 from .current_study import CurrentStudy
+from .job_runner import JobRunner
 from .messages import errors_shown
-from .work import JobRunner
+from .shared.dependencies import ensure
+from .shared.enabling import allow
 
 PROTOCOL_FILE = "protocol.json"
 
@@ -35,8 +36,8 @@ _Drawings = Mapping[str, Callable[[Calibration, Path], None]]
 class ExportSection:
     """Writes the current plan into a folder, as the command line does."""
 
-    def __init__(self, ui, current: CurrentStudy, work: JobRunner) -> None:
-        self._ui, self._current, self._work = ui, current, work
+    def __init__(self, ui, current: CurrentStudy, jobs: JobRunner) -> None:
+        self._ui, self._current, self._jobs = ui, current, jobs
         ui.exportButton.connect("clicked()", self._on_export)
         ui.trainingSetButton.connect("clicked()", self._on_training_set)
 
@@ -57,7 +58,7 @@ class ExportSection:
         if not folder or not _may_write(Path(folder)):
             return
         with errors_shown():
-            dependencies.ensure(dependencies.PICTURE)
+            ensure(requirements.PICTURE)
             with slicer.util.WaitCursor():
                 files = export(
                     self._current.calibration,
@@ -66,7 +67,7 @@ class ExportSection:
                     with_picture=self._ui.pictureCheckBox.checked,
                     with_scene=self._ui.sceneCheckBox.checked,
                 )
-            self._work.say(_("{count} files saved in {folder}.").format(count=len(files), folder=folder))
+            self._jobs.show_status(_("{count} files saved in {folder}.").format(count=len(files), folder=folder))
 
     def _on_training_set(self) -> None:
         settings, button = slicer.app.userSettings(), self._ui.trainingSetButton
@@ -75,11 +76,11 @@ class ExportSection:
         if not folder:
             return
         with errors_shown():
-            dependencies.ensure(dependencies.PLANNING)
+            ensure(requirements.PLANNING)
             with slicer.util.WaitCursor():
                 text = _add_to_training_set(Path(folder), self._current.calibration)
             settings.setValue(TRAINING_SET, folder)
-            self._work.say(text)
+            self._jobs.show_status(text)
 
 
 def _add_to_training_set(folder: Path, calibration: Calibration) -> str:

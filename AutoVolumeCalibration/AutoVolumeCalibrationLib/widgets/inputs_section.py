@@ -13,11 +13,12 @@ from ..core.scouts.reader import read_scouts
 from ..mrml.correction_observer import Schedule
 from ..mrml.scout_planes import missing_planes, planes_of_node
 from ..mrml.study_nodes import MODULE_NAME, Study
-from . import dependencies, slice_views
-from .availability import allow
+from . import requirements, slice_views
 from .current_study import CurrentStudy
+from .job_runner import JobRunner
 from .messages import errors_shown
-from .work import JobRunner
+from .shared.dependencies import ensure
+from .shared.enabling import allow
 
 IMAGE_FILTER = "Scouts (*.dcm *.ima *.nrrd *.nhdr *.nii *.nii.gz *.mha *.mhd);;All files (*)"
 
@@ -25,8 +26,8 @@ IMAGE_FILTER = "Scouts (*.dcm *.ima *.nrrd *.nhdr *.nii *.nii.gz *.mha *.mhd);;A
 class InputsSection:
     """Loads scouts, and tells which are chosen."""
 
-    def __init__(self, ui, current: CurrentStudy, work: JobRunner, schedule: Schedule) -> None:
-        self._ui, self._current, self._work, self._schedule = ui, current, work, schedule
+    def __init__(self, ui, current: CurrentStudy, jobs: JobRunner, schedule: Schedule) -> None:
+        self._ui, self._current, self._jobs, self._schedule = ui, current, jobs, schedule
         self._selectors = {plane: getattr(ui, f"{plane}Selector") for plane in PLANES}
         self._filling = self._fill_due = False
         ui.studySelector.addAttribute("vtkMRMLScriptedModuleNode", "ModuleName", MODULE_NAME)
@@ -68,7 +69,7 @@ class InputsSection:
         self._show_study()
         reason = self.why_not_ready()
         self._ui.scoutsLabel.text = reason or self._summary()
-        busy = _("Wait until the work under way is done, or cancel it.") if self._work.busy else ""
+        busy = _("Wait until the work under way is done, or cancel it.") if self._jobs.busy else ""
         allow(self._ui.loadFolderButton, _("Load all scouts of a folder: DICOM, or images (NRRD, NIfTI, MHA)"), busy)
         allow(self._ui.loadFilesButton, _("Load DICOM or image files"), busy)
         allow(self._ui.loadDicomButton, _("Load the series that are selected in the DICOM browser"), busy)
@@ -145,13 +146,13 @@ class InputsSection:
         if files:
             self._load(files)
         else:
-            self._work.say(_("Select series in the DICOM browser (module DICOM) first."), wrong=True)
+            self._jobs.show_status(_("Select series in the DICOM browser (module DICOM) first."), wrong=True)
 
     def _load(self, paths: list[str]) -> None:
         force = self._ui.forceCheckBox.checked
         with errors_shown():
-            dependencies.ensure(dependencies.PLANNING)
-            self._work.start(
+            ensure(requirements.PLANNING)
+            self._jobs.start(
                 _("Reading scouts..."),
                 lambda _progress, cancelled: read_scouts(paths, force=force, cancelled=cancelled),
                 self._on_read,
@@ -160,7 +161,7 @@ class InputsSection:
     def _on_read(self, stacks: list) -> None:
         self._current.select(self._current.engine.add_stacks(stacks))
         show_current(self._current)
-        self._work.say(_("Scouts are loaded. Next: Calibrate."))
+        self._jobs.show_status(_("Scouts are loaded. Next: Calibrate."))
 
 
 def _known_planes(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, ...]:

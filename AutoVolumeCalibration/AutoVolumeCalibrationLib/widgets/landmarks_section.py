@@ -16,13 +16,14 @@ from ..core.workflow.calibration import Calibration
 from ..core.workflow.manual_planning import is_by_hand
 from ..mrml.landmark_nodes import DOUBTFUL_CONFIDENCE
 from ..mrml.study_nodes import Study
-from . import dependencies, slice_views
+from . import requirements, slice_views
 from .advanced_section import AdvancedSection
-from .availability import allow
 from .current_study import CurrentStudy
-from .finding import predict_the_rest
+from .detection_job import repredict_landmarks
+from .job_runner import JobRunner
 from .messages import errors_shown
-from .work import JobRunner
+from .shared.dependencies import ensure
+from .shared.enabling import allow
 
 NAME, SD, STATUS = range(3)
 ROW_HEIGHT = 22
@@ -45,12 +46,12 @@ class LandmarksSection:
     """The table of landmarks and the buttons for the selected one.
 
     Attributes:
-        predict: what is run in the thread, see ``finding.predict_the_rest``; another one in tests.
+        predict: what is run in the thread, see ``detection_job.repredict_landmarks``; another one in tests.
     """
 
-    def __init__(self, ui, current: CurrentStudy, work: JobRunner, advanced: AdvancedSection) -> None:
-        self._ui, self._current, self._work, self._advanced = ui, current, work, advanced
-        self.predict: Callable[..., Calibration] = predict_the_rest
+    def __init__(self, ui, current: CurrentStudy, jobs: JobRunner, advanced: AdvancedSection) -> None:
+        self._ui, self._current, self._jobs, self._advanced = ui, current, jobs, advanced
+        self.predict: Callable[..., Calibration] = repredict_landmarks
         self._rows: list[Row] = []
         table = ui.landmarksTable
         table.setColumnCount(3)
@@ -111,7 +112,7 @@ class LandmarksSection:
     def _allow(self) -> None:
         ui, calibration = self._ui, self._current.calibration
         none = _("Calibrate first, or begin by hand.") if calibration is None else ""
-        if self._work.busy:
+        if self._jobs.busy:
             none = _("Wait until the work under way is done, or cancel it.")
         name = self.selected()
         unchosen = none or ("" if name else _("Click a landmark in the table first."))
@@ -151,17 +152,17 @@ class LandmarksSection:
         if not is_by_hand(self._current.calibration):
             return True
         has_model = self._advanced.settings().model or model_folders()
-        return bool(has_model) and not dependencies.missing(dependencies.NETWORK)
+        return bool(has_model) and not requirements.NETWORK.missing()
 
     def _on_follow(self) -> None:
         with errors_shown():
             if not self._looks_again():
-                self._current.follow()
+                self._current.propagate_corrections()
                 return
-            dependencies.ensure(dependencies.PLANNING, dependencies.NETWORK)
+            ensure(requirements.PLANNING, requirements.NETWORK)
             study, calibration = self._current.study, self._current.calibration
             settings, corrections = self._advanced.settings(), self._current.engine.corrections(study)
-            self._work.start(
+            self._jobs.start(
                 _("Looking again..."),
                 lambda progress, cancelled: self.predict(calibration, settings, corrections, progress, cancelled),
                 lambda found: self._on_found(study, found, corrections),
@@ -171,7 +172,7 @@ class LandmarksSection:
         self._current.show_found(study, calibration, corrections)
         found = sum(mark.status == PREDICTED for mark in self._current.calibration.landmarks)
         text = _("{found} points were found, with yours telling how the head lies. Undo takes it back.")
-        self._work.say(text.format(found=found))
+        self._jobs.show_status(text.format(found=found))
 
     def _is_locked(self, name: str) -> bool:
         node = self._current.study.landmarks
@@ -196,7 +197,7 @@ class LandmarksSection:
         with errors_shown():
             self._current.start_placing(self.selected())
             slice_views.start_place_mode(self._current.study.landmarks)
-            self._work.say(_("Click the place of {name} in a slice view.").format(name=self.selected()))
+            self._jobs.show_status(_("Click the place of {name} in a slice view.").format(name=self.selected()))
 
     def _on_lock(self) -> None:
         node = self._current.study.landmarks

@@ -18,10 +18,10 @@ from .checks_section import ChecksSection
 from .current_study import CurrentStudy
 from .export_section import ExportSection
 from .inputs_section import InputsSection
+from .job_runner import JobRunner
 from .landmarks_section import LandmarksSection
 from .messages import errors_shown
 from .scanner_section import ScannerSection
-from .work import JobRunner
 
 #: The module's parameter node remembers which study the panel shows.
 STUDY = "Study"
@@ -48,14 +48,14 @@ class Panel:
     ) -> None:
         self.ui = slicer.util.childWidgetVariables(root)
         self._engine, self._parameter_node = engine, parameter_node
-        self.work = JobRunner(self.ui)
+        self.jobs = JobRunner(self.ui)
         folder = Path(slicer.app.temporaryPath) / "AutoVolumeCalibration"
         self.current = CurrentStudy(engine, next_turn, self._on_error, folder)
-        self.inputs = InputsSection(self.ui, self.current, self.work, next_turn)
-        self.box = BoxSection(self.ui, self.current, self.work)
+        self.inputs = InputsSection(self.ui, self.current, self.jobs, next_turn)
+        self.box = BoxSection(self.ui, self.current, self.jobs)
         self.advanced = AdvancedSection(self.ui, self.current)
-        self.calibrate = CalibrateSection(self.ui, self.current, self.work, self.inputs, self.box, self.advanced)
-        self.landmarks = LandmarksSection(self.ui, self.current, self.work, self.advanced)
+        self.calibrate = CalibrateSection(self.ui, self.current, self.jobs, self.inputs, self.box, self.advanced)
+        self.landmarks = LandmarksSection(self.ui, self.current, self.jobs, self.advanced)
         self._sections = [
             self.inputs,
             self.calibrate,
@@ -64,10 +64,10 @@ class Panel:
             self.box,
             ScannerSection(self.ui, self.current),
             self.advanced,
-            ExportSection(self.ui, self.current, self.work),
+            ExportSection(self.ui, self.current, self.jobs),
         ]
-        self.current.listeners = [self._remember, self.update]
-        self.work.listeners = [self.update]
+        self.current.changed.connect(self._remember, self.update)
+        self.jobs.changed.connect(self.update)
         scene = engine.scene
         handlers = {
             scene.StartCloseEvent: self._on_start_close,
@@ -87,8 +87,8 @@ class Panel:
 
     def close(self) -> None:
         """Stop everything: the panel goes away."""
-        self.work.abandon()
-        self.current.listeners = []
+        self.jobs.abandon()
+        self.current.changed.disconnect_all()
         self.current.close()
         for tag in self._tags:
             self._engine.scene.RemoveObserver(tag)
@@ -101,7 +101,7 @@ class Panel:
 
     def _on_error(self, error: AutoVolumeError) -> None:
         """A drag or a deletion that leaves no plan is told in the status line: a dialog would stop the hand."""
-        self.work.say(str(error), wrong=True)
+        self.jobs.show_status(str(error), wrong=True)
 
     def _remember(self) -> None:
         study = self.current.study
@@ -118,11 +118,11 @@ class Panel:
 
     # VTK passes the scene and the event's name.
     def _on_start_close(self, *_event: object) -> None:
-        self.work.abandon()
+        self.jobs.abandon()
         self.current.close()
 
     def _on_end_close(self, *_event: object) -> None:
-        self.work.say("")
+        self.jobs.show_status("")
         self.update()
 
     def _on_end_import(self, *_event: object) -> None:

@@ -6,8 +6,8 @@ import qt
 from slicer.i18n import tr as _
 
 from ..core.planning.prescription import Prescription
-from .availability import allow
 from .current_study import CurrentStudy
+from .shared.enabling import allow
 
 ROW_HEIGHT = 20
 

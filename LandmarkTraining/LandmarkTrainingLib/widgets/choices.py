@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import slicer
 
+from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
+
 from ..mrml.training_choices import TrainingChoices, read_choices, write_choices
 
 
@@ -15,7 +17,7 @@ class Choices:
 
     Attributes:
         now: what is chosen.
-        listeners: called without arguments after each change.
+        changed: emitted after each change.
     """
 
     def __init__(
@@ -25,7 +27,7 @@ class Choices:
     ) -> None:
         self._parameter_node, self._first = parameter_node, first
         self.now = first()
-        self.listeners: list[Callable[[], None]] = []
+        self.changed = Signal()
 
     def change(self, **values: object) -> None:
         """Choose something else. A widget that is set to what is chosen already changes nothing."""
@@ -41,5 +43,4 @@ class Choices:
     def _take(self, choices: TrainingChoices) -> None:
         if choices != self.now:
             self.now = choices
-            for listener in self.listeners:
-                listener()
+            self.changed.emit()

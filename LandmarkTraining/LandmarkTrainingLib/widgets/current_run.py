@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import qt
+
+from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
 
 from ..core.runs.run_process import Outcome, RunProcess
 from ..core.runs.run_watch import RunWatch
@@ -20,7 +22,7 @@ class CurrentRun:
         watch: its log and pictures; None where no run is shown.
         outcome: what became of it, as of the last look; None where no run is shown.
         stopping: a person asked it to stop.
-        listeners: called without arguments whenever something is new.
+        changed: emitted whenever something is new.
     """
 
     def __init__(self) -> None:
@@ -28,7 +30,7 @@ class CurrentRun:
         self.watch: RunWatch | None = None
         self.outcome: Outcome | None = None
         self.stopping = False
-        self.listeners: list[Callable[[], None]] = []
+        self.changed = Signal()
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self.look)
@@ -58,7 +60,7 @@ class CurrentRun:
         self._timer.stop()
         self._process = self.watch = self.outcome = None
         self.stopping = False
-        self._tell()
+        self.changed.emit()
 
     def stop(self) -> None:
         """Ask it to end with a checkpoint; asked twice, it ends at once."""
@@ -67,12 +69,12 @@ class CurrentRun:
         else:
             self.stopping = True
             self._process.stop()
-        self._tell()
+        self.changed.emit()
 
     def close(self) -> None:
         """The window goes away; what is at work goes on."""
         self._timer.stop()
-        self.listeners = []
+        self.changed.disconnect_all()
 
     def look(self) -> None:
         """See what is new."""
@@ -83,7 +85,7 @@ class CurrentRun:
             if not self.running:
                 self._timer.stop()
                 self.stopping = False
-            self._tell()
+            self.changed.emit()
 
     def error_text(self) -> str:
         return self._process.error_text()
@@ -97,7 +99,3 @@ class CurrentRun:
         self.outcome, self.stopping = None, False
         self._timer.start()
         self.look()
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 
 import ctk
@@ -11,13 +10,16 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from AutoVolumeCalibrationLib.widgets.shared.background_job import BackgroundJob
+from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
+from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
+from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
+
 from ..core.datasets.findings import Finding, has_errors, report
-from . import dependencies
-from .availability import allow
-from .background import BackgroundJob
+from . import requirements
 from .choices import Choices
 from .engine import DatasetSize, TrainingEngine
-from .messages import errors_shown, show_failure
+from .messages import errors_shown, show_error
 
 #: Where the application's settings remember the training set that Auto Volume Calibration adds studies to.
 TRAINING_SET = "AutoVolumeCalibration/TrainingSet"
@@ -31,13 +33,13 @@ class DataSection:
 
     Attributes:
         found: what the last check found, None where the data sets that are chosen now were not checked.
-        listeners: called without arguments when a check begins or ends.
+        changed: emitted when a check begins or ends.
     """
 
     def __init__(self, ui, choices: Choices, engine: TrainingEngine, protocol: Callable[[], str]) -> None:
         self._ui, self._choices, self._engine, self._protocol = ui, choices, engine, protocol
         self.found: Found | None = None
-        self.listeners: list[Callable[[], None]] = []
+        self.changed = Signal()
         self._job: BackgroundJob | None = None
         self._sizes: dict[str, DatasetSize] = {}
         self._paths = {"validation": ui.validationPath, "labels": ui.labelsPath}
@@ -156,7 +158,7 @@ class DataSection:
         if not folder:
             return
         with errors_shown():
-            dependencies.ensure(dependencies.READING)
+            ensure(requirements.READING)
             self._sizes.pop(folder, None)
             chosen = self._choices.now.datasets
             self._choices.change(datasets=(*(other for other in chosen if other != folder), folder))
@@ -168,21 +170,24 @@ class DataSection:
 
     def _on_check(self) -> None:
         with errors_shown():
-            dependencies.ensure(dependencies.READING)
+            ensure(requirements.READING)
             folders, protocol, check = self._choices.now.datasets, self._protocol(), self._engine.check
             self.found, self._sizes = None, {}
             self._job = BackgroundJob(
-                lambda: {folder: check(Path(folder), protocol) for folder in folders}, self._on_checked
+                lambda _progress, _cancelled: {folder: check(Path(folder), protocol) for folder in folders},
+                on_done=self._on_checked,
+                on_failed=self._on_check_failed,
             )
-            self._tell()
+            self.changed.emit()
 
-    def _on_checked(self, future: Future) -> None:
+    def _on_checked(self, found: Found) -> None:
+        self._job, self.found = None, found
+        self.changed.emit()
+
+    def _on_check_failed(self, error: Exception) -> None:
         self._job = None
-        if future.exception() is None:
-            self.found = future.result()
-        self._tell()
-        if future.exception() is not None:
-            show_failure(future.exception())
+        self.changed.emit()
+        show_error(error)
 
     def _show_report(self) -> None:
         browser = self._ui.reportBrowser
@@ -199,7 +204,3 @@ class DataSection:
             title = f"#### {Path(folder).name}\n\n" if len(self.found) > 1 else ""
             parts.append(title + report(findings, self._size(folder).studies).replace("## ", "#### "))
         return "\n".join(parts)
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()

@@ -47,8 +47,8 @@ class Panel:
         self.result = ResultSection(self.ui, self.choices, engine, self.recipe, self.run, self.comparing)
         self._sections = [self.data, self.recipe, self.training, self.result, LogSection(self.ui, self.run)]
         for part in (self.choices, self.run, self.comparing, self.data):
-            part.listeners.append(self.update)
-        self.result.listeners.append(self._on_models_changed)
+            part.changed.connect(self.update)
+        self.result.changed.connect(self._on_models_changed)
         handlers = {scene.EndCloseEvent: self._on_end_close, scene.EndImportEvent: self._on_end_import}
         self._tags = [scene.AddObserver(event, handler) for event, handler in handlers.items()]
         self._recall()

@@ -10,11 +10,11 @@ from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.models.bundle import DEVICES
+from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
 
 from ..core.config import TrainingConfig
 from ..core.runs.recipes import FINETUNE, RECIPES, Recipe, find_recipe
 from ..core.runs.run_request import settings_from_text
-from .availability import allow
 from .choices import Choices
 from .engine import TrainingEngine
 

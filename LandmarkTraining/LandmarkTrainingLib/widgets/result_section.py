@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 
 import qt
 from slicer.i18n import tr as _
 
+from AutoVolumeCalibrationLib.widgets.shared.background_job import BackgroundJob
+from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
+from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
+from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
+
 from ..core.runs.run_folder import BUNDLE_FOLDER
 from ..core.runs.run_process import ERRORS_FILE, Outcome
 from ..core.runs.run_request import compare_arguments
-from . import dependencies
-from .availability import allow
-from .background import BackgroundJob
+from . import requirements
 from .choices import Choices
 from .current_run import CurrentRun
 from .engine import Comparison, TrainingEngine
-from .messages import errors_shown, show_error, show_failure
+from .messages import errors_shown, show, show_error
 from .recipe_section import RecipeSection
 
 #: Folder of the comparison in the run's.
@@ -33,7 +34,7 @@ class ResultSection:
 
     Attributes:
         comparison: of the run that is shown; None where there is none yet.
-        listeners: called without arguments after a promotion or a roll-back.
+        changed: emitted after a promotion or a roll-back.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class ResultSection:
         self._ui, self._choices, self._engine = ui, choices, engine
         self._recipe, self._run, self._comparing = recipe, run, comparing
         self.comparison: Comparison | None = None
-        self.listeners: list[Callable[[], None]] = []
+        self.changed = Signal()
         self._used = False
         self._job: BackgroundJob | None = None
         self._shown: tuple = ()
@@ -135,7 +136,7 @@ class ResultSection:
         ours = self._comparing.folder == self._run.folder / COMPARISON_FOLDER
         if ours and self._comparing.outcome is Outcome.FAILED:
             text = _("The comparison failed: {error}").format(error=self._comparing.error_text())
-            show_error(text, self._comparing.tail(ERRORS_FILE, 100))
+            show(text, self._comparing.tail(ERRORS_FILE, 100))
         elif ours and self._comparing.outcome is Outcome.FINISHED:
             with errors_shown():
                 self.comparison = self._engine.comparison(self._comparing.folder)
@@ -153,7 +154,7 @@ class ResultSection:
 
     def _on_compare(self) -> None:
         with errors_shown():
-            dependencies.ensure(dependencies.READING, dependencies.TRAINING)
+            ensure(requirements.READING, requirements.TRAINING)
             folder = self._run.folder / COMPARISON_FOLDER
             arguments = compare_arguments(
                 self._bundle(),
@@ -169,22 +170,24 @@ class ResultSection:
 
     def _on_promote(self) -> None:
         promote, bundle, comparison = self._engine.promote, self._bundle(), self._comparing.folder
-        self._job = BackgroundJob(lambda: promote(bundle, comparison), self._on_promoted)
+        self._job = BackgroundJob(
+            lambda _progress, _cancelled: promote(bundle, comparison),
+            on_done=self._on_promoted,
+            on_failed=self._on_promotion_failed,
+        )
         self.update()
 
-    def _on_promoted(self, future: Future) -> None:
-        self._job = None
-        self._used = future.exception() is None
-        self._tell()
-        if not self._used:
-            show_failure(future.exception())
+    def _on_promoted(self, _name: str) -> None:
+        self._job, self._used = None, True
+        self.changed.emit()
+
+    def _on_promotion_failed(self, error: Exception) -> None:
+        self._job, self._used = None, False
+        self.changed.emit()
+        show_error(error)
 
     def _on_roll_back(self) -> None:
         with errors_shown():
             self._engine.roll_back()
             self._used = False
-        self._tell()
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()
+        self.changed.emit()

@@ -11,6 +11,8 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
+from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
 
 from ..core.runs.recipes import STUDIES
 from ..core.runs.run_folder import CHECKPOINT_FILE, CONFIG_FILE
@@ -18,13 +20,12 @@ from ..core.runs.run_process import ERRORS_FILE, Outcome
 from ..core.runs.run_request import RunRequest, resume_arguments
 from ..core.runs.run_watch import Progress
 from ..mrml.curve_nodes import show_curves
-from . import dependencies
-from .availability import allow
+from . import requirements
 from .choices import Choices
 from .current_run import CurrentRun
 from .data_section import DataSection
 from .engine import TrainingEngine
-from .messages import errors_shown, show_error
+from .messages import errors_shown, show
 from .plot_view import show_chart
 from .recipe_section import RecipeSection
 
@@ -108,13 +109,13 @@ class RunSection:
         ):
             return
         with errors_shown():
-            dependencies.ensure(dependencies.READING, dependencies.TRAINING)
+            ensure(requirements.READING, requirements.TRAINING)
             folder = new_run_folder(Path(self._choices.now.output), self._recipe.recipe.name)
             self._begin(folder, self._request(folder).arguments())
 
     def _on_resume(self) -> None:
         with errors_shown():
-            dependencies.ensure(dependencies.READING, dependencies.TRAINING)
+            ensure(requirements.READING, requirements.TRAINING)
             self._begin(self._run.folder, resume_arguments(self._run.folder))
 
     def _request(self, folder: Path) -> RunRequest:
@@ -230,7 +231,7 @@ class RunSection:
         if self._run.outcome is Outcome.FAILED and not self._failure_told:
             self._failure_told = True
             text = _("The training failed: {error}").format(error=self._run.error_text())
-            show_error(text, self._run.tail(ERRORS_FILE, 100))
+            show(text, self._run.tail(ERRORS_FILE, 100))
 
 
 def new_run_folder(output: Path, recipe: str) -> Path:

@@ -15,8 +15,8 @@ from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 NOT_FOUND, FAINT = "GENU", "SPLE"
 
 
-class FakeFinding:
-    """Takes the place of ``finding.find_landmarks``.
+class FakeDetection:
+    """Takes the place of ``detection_job.find_landmarks``.
 
     Attributes:
         gate: while it is cleared the work goes on, and looks for a cancel.

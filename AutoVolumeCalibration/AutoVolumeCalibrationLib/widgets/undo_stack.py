@@ -8,7 +8,7 @@ from ..core.workflow.calibration import Calibration
 LIMIT = 100
 
 
-class History:
+class UndoStack:
     """The plan that holds now, and those before and after it."""
 
     def __init__(self) -> None:

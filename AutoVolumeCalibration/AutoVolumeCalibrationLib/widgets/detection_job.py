@@ -12,14 +12,14 @@ from ..core.anatomy.protocol import Protocol
 from ..core.errors import ModelError
 from ..core.scouts.stack import ScoutStack
 from ..core.workflow.calibration import Calibration
-from .background import IsCancelled, Progress
+from .shared.background_job import IsCancelled, Progress
 
 if TYPE_CHECKING:
     from ..core.detection.landmark_model import LandmarkModel
 
 
 @dataclass(frozen=True)
-class Settings:
+class DetectionSettings:
     """Which model runs where: ``model`` is a name or a bundle's folder, None for the current one.
 
     A landmark whose peak is lower than ``threshold`` is not found; None for the model's own.
@@ -33,7 +33,7 @@ class Settings:
 def find_landmarks(
     stacks: Sequence[ScoutStack],
     protocol: Protocol,
-    settings: Settings,
+    settings: DetectionSettings,
     corrections: Sequence[Landmark],
     progress: Progress,
     cancelled: IsCancelled,
@@ -60,9 +60,9 @@ def find_landmarks(
         )
 
 
-def predict_the_rest(
+def repredict_landmarks(
     calibration: Calibration,
-    settings: Settings,
+    settings: DetectionSettings,
     corrections: Sequence[Landmark],
     progress: Progress,
     cancelled: IsCancelled,
