@@ -22,6 +22,7 @@ ROOMS = {
         "models",
         "storage",
         "report",
+        "scripting",
     ),
     TRAINING: (
         "reference_heads",

@@ -1,0 +1,1 @@
+"""What ``AutoVolumeCalibrationLib.api`` hands to scripts and notebooks."""
