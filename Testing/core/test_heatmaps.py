@@ -134,7 +134,7 @@ def test_what_is_negative_counts_as_nothing():
     rng = np.random.default_rng(2)
     noisy = rendered(rng.uniform([1, 1], [38, 54], (50, 2))) + torch.from_numpy(rng.normal(0, 0.1, (1, 50, 40, 56)))
     plain, cut = decode_peaks(noisy, SIGMA), decode_peaks(noisy.clamp_min(0), SIGMA)
-    for name in ("positions", "heights", "moments"):
+    for name in ("positions", "peak_values", "moments"):
         assert np.array_equal(getattr(plain, name), getattr(cut, name)), name
     assert decode_peaks(noisy - 9, SIGMA).peak_values.max() == 0
     assert noisy.min() < 0
