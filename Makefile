@@ -8,10 +8,13 @@ REQUIREMENTS := pyproject.toml constraints.txt
 # Test processes; each computes on one thread.
 WORKERS ?= auto
 
+# Options of a mutation run, such as `--sample 0` (all changes) or `--survivors`.
+MUTANTS ?= --sample 300
+
 SAMPLE := Resources/SampleData/ColinScouts/dicom
 OUTPUT := output/sample
 
-.PHONY: help calibrate test lint clean
+.PHONY: help calibrate test quick mutants lint clean
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -22,6 +25,13 @@ calibrate: $(VENV)/.ready-run  ## Plan the sample scouts; the result lies in out
 
 test: lint  ## Lint, then all tests
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+quick: $(VENV)/.ready-test  ## Only the tests that are quick
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow'
+
+mutants: $(VENV)/.ready-test  ## Which small changes of the program the tests notice (docs/mutation_testing.md)
+	$(PIP_INSTALL) -e '.[mutants]'
+	nice -n 10 $(BIN)/python Testing/mutation/run_mutants.py $(MUTANTS)
 
 lint: $(VENV)/.ready-test  ## Style and likely bugs
 	$(BIN)/ruff check .
