@@ -88,5 +88,5 @@ class CalibrateSection:
 def _found_text(calibration: Calibration) -> str:
     found = [landmark for landmark in calibration.landmarks if landmark.status != MISSING]
     seconds = calibration.timings_s.get("total", 0.0)
-    text = _("{found} of {all} landmarks in {seconds:.1f} s. Drag points that are off.")
+    text = _("{found} of {all} landmarks in {seconds:.1f} s. Drag those that are off.")
     return text.format(found=len(found), all=len(calibration.landmarks), seconds=seconds)

@@ -106,7 +106,7 @@ class RecipeSection:
         self._updating = False
         self._ui.recipeLabel.text = _(self.recipe.description)
         unused = "" if self.recipe.command == FINETUNE else _("This recipe starts from random weights.")
-        allow(self._ui.baseComboBox, _("The model that a fine-tuning starts from"), unused)
+        allow(self._ui.baseComboBox, _("The model that fine-tuning starts from"), unused)
         allow(self._ui.baseFolderButton, _("Choose the folder of a model bundle"), unused)
 
     def _on_combo(self, name: str, index: int) -> None:
