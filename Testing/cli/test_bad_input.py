@@ -228,7 +228,7 @@ def raising(error):
     return fail
 
 
-def cancelled_half_way(stacks, protocol, model, progress, cancelled, *, given):
+def cancelled_half_way(stacks, protocol, model, progress, cancelled, *, guidance):
     progress(0.5)
     raise KeyboardInterrupt
 

@@ -32,7 +32,7 @@ class FakePredicting:
             mark if mark.position_mm is None else replace(mark, position_mm=mark.position_mm - [5.0, 0, 0])
             for mark in calibration.predicted
         ]
-        model = replace(calibration.model, name="guide", given=tuple(mark.name for mark in corrections))
+        model = replace(calibration.model, name="guide", guidance=tuple(mark.name for mark in corrections))
         return plan_from_landmarks(
             calibration.stacks, calibration.protocol, corrections, predicted=predicted, model=model
         )
@@ -66,7 +66,7 @@ def test_the_rest_is_found_and_the_placed_points_stay(guided):
     assert guided.place_of("PC") == pytest.approx(other - [5, 0, 0])
     assert (guided.row("AC").status, guided.row("PC").status) == ("set by you", "found")
     assert guided.landmarks.GetNthControlPointLocked(guided.point("AC"))
-    assert guided.calibration.model.given == ("AC",)
+    assert guided.calibration.model.guidance == ("AC",)
     assert "43 landmarks found" in guided.ui.statusLabel.text
     assert guided.app.scene.GetNumberOfNodes() == nodes
 
