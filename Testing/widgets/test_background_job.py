@@ -21,7 +21,9 @@ def run(stand_in):
         outcomes = []
 
         def note(kind):
-            return lambda *values: outcomes.append((kind, *values, threading.current_thread() is threading.main_thread()))
+            return lambda *values: outcomes.append(
+                (kind, *values, threading.current_thread() is threading.main_thread())
+            )
 
         job = BackgroundJob(
             work,
