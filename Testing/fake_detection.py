@@ -1,4 +1,4 @@
-"""What the panel's tests run instead of a network: landmarks of the reference head, found at once or when told so."""
+"""What the panel's tests run instead of a network: landmarks of the reference head, at once or when the gate opens."""
 
 from __future__ import annotations
 

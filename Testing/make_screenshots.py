@@ -74,7 +74,7 @@ def _calibrate(stand_in: StandIn, panel) -> None:
 
 
 def _drag_first_landmark(stand_in: StandIn, panel, views) -> None:
-    """Drag the chosen landmark upwards in the sagittal view, as a person would with the mouse."""
+    """Drag the chosen landmark upwards in the sagittal view, as the user would with the mouse."""
     place = panel.current.calibration.landmarks[0].position_mm
     views.jump_to(place)
     x, y = views.yellow.pixel_of(place)

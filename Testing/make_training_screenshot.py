@@ -91,7 +91,7 @@ def _make_data(folder: Path) -> None:
 
 
 def _plausible(plan: Calibration) -> Iterator[Landmark]:
-    """The found points near their expected places, each as if a person had placed it; none on top of another."""
+    """The found points near their expected places, each as if the user had placed it; none on top of another."""
     taken: list[np.ndarray] = []
     for mark in plan.landmarks:
         place = mark.position_mm

@@ -1,4 +1,4 @@
-"""The training window in the stand-in, with a fake engine, and what a person does with it."""
+"""The training window in the stand-in, with a fake engine, and what the user does with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``refit``: a person goes over the points, and the box follows without the network."""
+"""``refit``: the user corrects landmarks, and the box follows without the network."""
 
 from __future__ import annotations
 

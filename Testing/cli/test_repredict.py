@@ -1,4 +1,4 @@
-"""``refit --repredict``, and ``calibrate --landmarks``: the placed points tell how the head lies."""
+"""``refit --repredict``, and ``calibrate --landmarks``: the placed landmarks guide detection."""
 
 from __future__ import annotations
 

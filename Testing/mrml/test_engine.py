@@ -139,10 +139,10 @@ def test_a_refit_follows_the_moved_point(engine, study, plan):
 
 
 def test_the_rest_is_predicted_from_what_a_person_placed(engine, scene, study, plan, monkeypatch, nodes_in):
-    told = []
+    calls = []
 
     def repredict(calibration, corrections, model, *, progress, cancelled):
-        told.append(({mark.name: mark.status for mark in corrections}, model))
+        calls.append(({mark.name: mark.status for mark in corrections}, model))
         info = replace(plan.model, name="guide", guidance=("PC",))
         found = [replace(m, position_mm=m.position_mm + 3.0) for m in plan.predicted if m.position_mm is not None]
         return pipeline.plan_from_landmarks(
@@ -155,12 +155,12 @@ def test_the_rest_is_predicted_from_what_a_person_placed(engine, scene, study, p
     study.landmarks.UnsetNthControlPointPosition(study.landmarks.GetControlPointIndexByLabel("CUL"))
     nodes = nodes_in()
     result = engine.repredict(study, device="cpu")
-    assert told == [({"PC": CORRECTED, "CUL": MISSING}, (None, "cpu"))]  # the study's own is not installed
+    assert calls == [({"PC": CORRECTED, "CUL": MISSING}, (None, "cpu"))]  # the study's own is not installed
     engine.repredict(study, model="mine")
-    assert told[1][1] == ("mine", "auto")
+    assert calls[1][1] == ("mine", "auto")
     monkeypatch.setattr("AutoVolumeCalibrationLib.core.models.bundle.model_folders", lambda: {"guide": Path("guide")})
     engine.repredict(study)
-    assert told[2][1] == ("guide", "auto")
+    assert calls[2][1] == ("guide", "auto")
     again = CalibrationEngine(scene).calibration(study)
     assert (again.model.name, again.model.guidance) == ("guide", ("PC",))
     assert (status(result, "PC"), status(again, "CUL")) == (CORRECTED, MISSING)

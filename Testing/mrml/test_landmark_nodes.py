@@ -1,4 +1,4 @@
-"""Landmarks as one fiducial node: what is written, and what a person did to it since."""
+"""Landmarks as one fiducial node: what is written, and what the user did to it since."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class Shown:
 
 
 class Dialogs:
-    """What was shown, and what the next dialog of each kind will be told.
+    """What was shown, and the prepared answer to the next dialog of each kind.
 
     Kinds are "QMessageBox", "QDialog", "QMenu" and the functions of QFileDialog, as "QFileDialog.getOpenFileName".
     """

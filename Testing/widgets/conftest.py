@@ -18,7 +18,7 @@ MODULE = Path(__file__).resolve().parents[2] / "AutoVolumeCalibration" / "AutoVo
 
 
 class OpenPanel:
-    """The module's panel in the stand-in, with a fake network, and what a person does with it."""
+    """The module's panel in the stand-in, with a fake network, and what the user does with it."""
 
     def __init__(self, stand_in) -> None:
         self.app = stand_in

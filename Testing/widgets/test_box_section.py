@@ -1,4 +1,4 @@
-"""Box: protocol and box choice, margins, the box as a person draws it, scanner terms."""
+"""Box: protocol and box choice, margins, the box as the user draws it, scanner terms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from AutoVolumeCalibrationLib.core.planning.margins import proposed_margins_mm  
 
 
 def draw_box(panel, *, move_mm=(0, 0, 0), grow_mm=(0, 0, 0)) -> None:
-    """What a person does to the ROI in a view, without the mouse."""
+    """What the user does to the ROI in a view, without the mouse."""
     box = panel.current.study.scan_box
     matrix = slicer.util.arrayFromVTKMatrix(box.GetObjectToNodeMatrix())
     matrix[:3, 3] += move_mm

@@ -1,4 +1,4 @@
-"""Landmarks: the table and everything a person can do with a point; every correction can be undone."""
+"""Landmarks: the table and everything the user can do with a point; every correction can be undone."""
 
 from __future__ import annotations
 

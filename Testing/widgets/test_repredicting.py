@@ -40,7 +40,7 @@ class FakePredicting:
 
 @pytest.fixture
 def guided(planned):
-    """The panel with a plan, and what is asked to look again."""
+    """The panel with a plan, and a fake detection to rerun."""
     return with_predicting(planned)
 
 

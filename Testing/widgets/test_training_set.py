@@ -1,4 +1,4 @@
-"""Add to training set: what a person corrected becomes a study to train on."""
+"""Add to training set: what the user corrected becomes a study to train on."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def test_without_a_plan_or_a_correction_the_button_says_what_is_missing(panel):
     assert not button.enabled
 
 
-def test_a_corrected_study_is_added_and_told_in_words(planned, tmp_path):
+def test_a_corrected_study_is_added_and_reported(planned, tmp_path):
     planned.move("AC", [0, 4, 0])
     add(planned, tmp_path / "set")
     (name,) = study_names(tmp_path / "set")
-    told = f"Added as {name}: landmarks set by you: 1, removed: 0. Studies in the set: 1."
-    assert planned.ui.statusLabel.text == told
+    expected = f"Added as {name}: landmarks set by you: 1, removed: 0. Studies in the set: 1."
+    assert planned.ui.statusLabel.text == expected
     place = tmp_path / "set" / "studies" / name
     provenance = json.loads((place / "provenance.json").read_text(encoding="utf-8"))
     assert provenance["corrected"] == ["AC"]
