@@ -8,6 +8,9 @@ REQUIREMENTS := pyproject.toml constraints.txt
 # Test processes; each computes on one thread.
 WORKERS ?= auto
 
+# Options of a mutation run, such as `--sample 0` (all changes) or `--survivors`.
+MUTANTS ?= --sample 300
+
 SAMPLE := Resources/SampleData/ColinScouts/dicom
 OUTPUT := output/sample
 
@@ -15,7 +18,7 @@ OUTPUT := output/sample
 VENV_MINIMUM := .venv-minimum
 MINIMUM_OUTPUT := output/sample-minimum
 
-.PHONY: help calibrate test test-minimum lint clean
+.PHONY: help calibrate test quick test-minimum mutants lint clean
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -27,9 +30,16 @@ calibrate: $(VENV)/.ready-run  ## Plan the sample scouts; the result lies in out
 test: lint  ## Lint, then all tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
+quick: $(VENV)/.ready-test  ## Only the tests that are quick
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow'
+
 test-minimum: $(VENV_MINIMUM)/.ready  ## Quick tests with the lowest versions promised (Python 3.10 or 3.11)
 	$(VENV_MINIMUM)/bin/autovolume calibrate $(SAMPLE) --output $(MINIMUM_OUTPUT) --overwrite
 	$(VENV_MINIMUM)/bin/python -m pytest Testing/core -m 'not slow'
+
+mutants: $(VENV)/.ready-test  ## Which small changes of the program the tests notice (docs/mutation_testing.md)
+	$(PIP_INSTALL) -e '.[mutants]'
+	nice -n 10 $(BIN)/python Testing/mutation/run_mutants.py $(MUTANTS)
 
 lint: $(VENV)/.ready-test  ## Style, format, types and likely bugs
 	$(BIN)/ruff check .

@@ -40,24 +40,24 @@ if TYPE_CHECKING:
     from .core.models.bundle import load_model
     from .core.scouts.reader import read_scouts
     from .core.scouts.stack import ScoutStack
-    from .core.scripting.calibration import Calibration
-    from .core.scripting.planning import calibrate, refit
     from .core.storage.dataset import add_study
+    from .core.workflow.calibration import Calibration
+    from .core.workflow.pipeline import calibrate, refit
 
 #: Name -> the module that holds it, loaded when the name is first used: importing this file costs nothing.
 _MODULES = {
     "AutoVolumeError": "core.errors",
-    "Calibration": "core.scripting.calibration",
+    "Calibration": "core.workflow.calibration",
     "Landmark": "core.anatomy.landmark",
     "LandmarkModel": "core.detection.landmark_model",
     "Protocol": "core.anatomy.protocol",
     "ScoutStack": "core.scouts.stack",
     "add_study": "core.storage.dataset",
-    "calibrate": "core.scripting.planning",
+    "calibrate": "core.workflow.pipeline",
     "load_model": "core.models.bundle",
     "load_protocol": "core.anatomy.protocol_file",
     "read_scouts": "core.scouts.reader",
-    "refit": "core.scripting.planning",
+    "refit": "core.workflow.pipeline",
 }
 
 

@@ -1,4 +1,3 @@
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -323,17 +322,6 @@ def test_a_constellation_without_modes_works(protocol):
     stiff = replace(protocol, constellation=Constellation(brain.landmarks, np.zeros((0, 3 * len(brain.landmarks)))))
     frame = fit_frame(landmarks_at(stiff, placement=random_placement(2)), stiff)
     assert np.abs(frame.axes @ random_placement(2).turn - np.eye(3)).max() < 0.06
-
-
-def test_a_fit_takes_milliseconds(protocol):
-    marks = noisy(protocol)
-    fit_frame(marks, protocol)
-    times = []
-    for _ in range(5):
-        started = time.process_time()
-        fit_frame(marks, protocol)
-        times.append(time.process_time() - started)
-    assert min(times) < 0.25
 
 
 SHARED = np.diag([3e-4, 1e-4, 2e-4, 1e-4, 0.5, 1.0, 2.0])

@@ -30,7 +30,10 @@ def turned(scout_slice: ScoutSlice, cosine: float) -> ScoutSlice:
     """The slice turned in its plane until its direction cosines differ by ``cosine``."""
     turn = Rotation.from_rotvec(scout_slice.normal * cosine).as_matrix()
     return replace(
-        scout_slice, column_axis=turn @ scout_slice.column_axis, row_axis=turn @ scout_slice.row_axis, origin_mm=[0, 0, 9]
+        scout_slice,
+        column_axis=turn @ scout_slice.column_axis,
+        row_axis=turn @ scout_slice.row_axis,
+        origin_mm=[0, 0, 9],
     )
 
 

@@ -14,12 +14,12 @@ from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 pytest.importorskip("slicer")
 
 from AutoVolumeCalibrationLib.mrml.landmark_nodes import (
-    landmarks_from_node,  # noqa: E402
-    make_ready_to_place,  # noqa: E402
-    moved_points,  # noqa: E402
-    restore_prediction,  # noqa: E402
-    wants_refit,  # noqa: E402
-    write_landmarks,  # noqa: E402
+    landmarks_from_node,
+    make_ready_to_place,
+    moved_points,
+    restore_prediction,
+    wants_refit,
+    write_landmarks,
 )
 
 FAINT, NOT_FOUND = "SPLE", "GENU"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -56,10 +55,8 @@ def test_a_module_describes_itself(load, name):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_has_a_widget_and_a_logic_and_loads_at_once(load, name):
-    started = time.perf_counter()
+def test_a_module_has_a_widget_and_a_logic(load, name):
     module = load(name)
-    assert time.perf_counter() - started < 0.3
     assert hasattr(getattr(module, f"{name}Widget"), "setup")
     getattr(module, f"{name}Logic")()
 

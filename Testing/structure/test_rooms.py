@@ -18,11 +18,10 @@ ROOMS = {
         "detection",
         "networks",
         "planning",
-        "workflow",
-        "models",
         "storage",
         "report",
-        "scripting",
+        "workflow",
+        "models",
     ),
     TRAINING: (
         "reference_heads",

@@ -31,7 +31,7 @@ from .store import model_folder, model_folders
 if TYPE_CHECKING:
     import torch
 
-    from ..workflow.calibration import ModelInfo
+    from ..detection.model_info import ModelInfo
 
 #: Larger weight files are refused: nothing this project trains comes near.
 LARGEST_WEIGHTS_BYTES = 2 * 1024**3

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol, box_rule
+from ..detection.model_info import ModelInfo
 from ..errors import InputError, UsageError
 from ..planning.box import plan_box
 from ..planning.checks import ERROR, Evidence, run_checks, scout_checks
 from ..planning.frame import fit_frame
 from ..planning.prescription import prescribe
 from ..scouts.stack import ScoutStack, require_usable
-from .calibration import Calibration, ModelInfo
+from .calibration import Calibration
 from .localization import locate
 
 if TYPE_CHECKING:

@@ -1,1 +1,0 @@
-"""What ``AutoVolumeCalibrationLib.api`` hands to scripts and notebooks."""
