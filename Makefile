@@ -33,13 +33,13 @@ test: lint  ## Lint, then all tests
 quick: $(VENV)/.ready-test  ## Only the tests that are quick
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow'
 
-test-minimum: $(VENV_MINIMUM)/.ready  ## Quick tests with the lowest versions promised (Python 3.10 or 3.11)
-	$(VENV_MINIMUM)/bin/autovolume calibrate $(SAMPLE) --output $(MINIMUM_OUTPUT) --overwrite
-	$(VENV_MINIMUM)/bin/python -m pytest Testing/core -m 'not slow'
-
 mutants: $(VENV)/.ready-test  ## Which small changes of the program the tests notice (docs/mutation_testing.md)
 	$(PIP_INSTALL) -e '.[mutants]'
 	nice -n 10 $(BIN)/python Testing/mutation/run_mutants.py $(MUTANTS)
+
+test-minimum: $(VENV_MINIMUM)/.ready  ## Quick tests with the lowest versions promised (Python 3.10 or 3.11)
+	$(VENV_MINIMUM)/bin/autovolume calibrate $(SAMPLE) --output $(MINIMUM_OUTPUT) --overwrite
+	$(VENV_MINIMUM)/bin/python -m pytest Testing/core -m 'not slow'
 
 lint: $(VENV)/.ready-test  ## Style, format, types and likely bugs
 	$(BIN)/ruff check .

@@ -135,7 +135,7 @@ def test_a_cleared_point_is_missing_until_it_is_restored(node, plan):
     assert named(landmarks)["PC"].status == MISSING
     cleared = refit(plan, landmarks)
     write_landmarks(node.GetScene(), node, cleared, "x")
-    assert "removed by a person" in node.GetNthControlPointDescription(index_of(node, "PC"))
+    assert "removed by the user" in node.GetNthControlPointDescription(index_of(node, "PC"))
     restore_prediction(node, "PC")
     assert named(landmarks_from_node(node, cleared))["PC"] is named(plan.predicted)["PC"]
 

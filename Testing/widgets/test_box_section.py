@@ -94,7 +94,7 @@ def test_a_box_drawn_by_hand_stays_in_place_when_a_point_moves(planned):
 
 def test_back_to_the_protocol_forgets_the_adjustments(planned):
     assert not planned.ui.resetBoxButton.enabled
-    assert planned.ui.resetBoxButton.toolTip == "The box follows its protocol already."
+    assert planned.ui.resetBoxButton.toolTip == "The box already follows its protocol."
     before = planned.calibration.box
     draw_box(planned, grow_mm=(0, 20, 0))
     planned.click(planned.ui.resetBoxButton)

@@ -36,7 +36,7 @@ def test_the_window_lives_while_landmarks_are_found(panel):
     panel.app.wait_until(lambda: len(turns) > 3 and panel.ui.progressBar.value == 50)
     assert not panel.ui.calibrateButton.isVisible()
     assert not panel.ui.loadFolderButton.enabled
-    assert "under way" in panel.ui.loadFolderButton.toolTip
+    assert "current job" in panel.ui.loadFolderButton.toolTip
     panel.detection.gate.set()
     panel.wait()
     timer.stop()

@@ -52,7 +52,7 @@ def test_files_are_loaded(panel):
     panel.app.dialogs.answer("QFileDialog.getOpenFileNames", files)
     panel.ui.loadFilesButton.click()
     panel.wait()
-    assert panel.ui.scoutsLabel.text == "No axial scout: the plan will rest on two planes."
+    assert panel.ui.scoutsLabel.text == "No axial scout: the plan will use two planes only."
     assert panel.ui.calibrateButton.enabled
 
 

@@ -195,6 +195,7 @@ def _start_worker(threads: int) -> None:
 def _calibrate(study: Study, arguments: argparse.Namespace) -> Outcome:
     """One study; a failure is its outcome and does not end the batch."""
     from ..core.errors import AutoVolumeError
+    from .main import error_exit_code
 
     folder = arguments.output / study.name
     flags = argparse.Namespace(**{**vars(arguments), "scouts": study.scouts})
@@ -204,7 +205,7 @@ def _calibrate(study: Study, arguments: argparse.Namespace) -> Outcome:
             calibration = plan_scouts(flags, choose_protocol(flags))
             write_plan(calibration, folder, study.scouts, drawings)
     except AutoVolumeError as error:
-        return Outcome(study.name, error.exit_code, str(error))
+        return Outcome(study.name, error_exit_code(error), str(error))
     return _outcome(study.name, calibration.checks)
 
 

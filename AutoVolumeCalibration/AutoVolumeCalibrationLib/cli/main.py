@@ -16,7 +16,10 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
 
 INTERNAL_ERROR_CODE, USAGE_CODE, INPUT_CODE, MODEL_CODE, CANCELLED_CODE = 1, 2, 3, 4, 130
 
@@ -54,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else USAGE_CODE
     except AutoVolumeError as error:
         print_error(str(error))
-        return error.exit_code
+        return error_exit_code(error)
     except (Cancelled, KeyboardInterrupt) as stop:
         print_error(str(stop) or "cancelled, nothing was written")
         return CANCELLED_CODE
@@ -68,6 +71,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         path = f"{error.filename}: " if error.filename else ""
         print_error(f"{path}{error.strerror or error}. Check the path, its access rights and the disk.")
         return INPUT_CODE
+
+
+def error_exit_code(error: AutoVolumeError) -> int:
+    """The exit code of a command that failed with an expected error."""
+    from AutoVolumeCalibrationLib.core.errors import ModelError, ProtocolError, UsageError
+
+    if isinstance(error, UsageError):
+        return USAGE_CODE
+    if isinstance(error, (ModelError, ProtocolError)):
+        return MODEL_CODE
+    return INPUT_CODE
 
 
 def main_or_exit(argv: Sequence[str]) -> None:

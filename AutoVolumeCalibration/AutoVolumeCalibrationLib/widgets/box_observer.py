@@ -1,4 +1,4 @@
-"""Notices when a person moves, turns or resizes the scan box in a view."""
+"""Notices when the user moves, rotates or resizes the scan box in a view."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..mrml.correction_observer import Schedule
 
 
 class BoxObserver:
-    """Calls ``on_drawn(dragging)`` once per event-loop turn in which the ROI changed, and once when it is let go."""
+    """Calls ``on_drawn(dragging)`` once per event-loop turn in which the ROI changed, and once when it is released."""
 
     def __init__(
         self, node: slicer.vtkMRMLMarkupsROINode, on_drawn: Callable[[bool], None], schedule: Schedule

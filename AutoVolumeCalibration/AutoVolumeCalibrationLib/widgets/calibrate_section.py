@@ -1,4 +1,4 @@
-"""Calibrate: find the landmarks with a model, or begin by hand."""
+"""Calibrate: find the landmarks with a model, or start by hand."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from .messages import errors_shown
 from .shared.dependencies import ensure
 from .shared.enabling import allow
 
-CALIBRATE_TIP = "Find the landmarks and plan the scan box; points that you corrected stay where they are"
-BY_HAND_TIP = "Begin with a typical head and place points yourself (AC, PC and VERTEX go a long way); needs no model"
+CALIBRATE_TIP = "Plan the scan volume from these scouts.\nPoints that you corrected stay where they are."
+BY_HAND_TIP = "Start with a typical head and place landmarks yourself, first AC, PC and VERTEX. No model is needed."
 
 
 class CalibrateSection:
-    """Starts the work and shows its outcome.
+    """Starts a detection and shows its result.
 
     Attributes:
-        find: what is run in the thread, see ``detection_job.find_landmarks``; another one in tests.
+        find: runs in the thread, see ``detection_job.find_landmarks``; another one in tests.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class CalibrateSection:
         ui.byHandButton.connect("clicked()", self._on_by_hand)
 
     def update(self) -> None:
-        """Allow what can be done, and say in tooltips why something cannot."""
+        """Enable the buttons, or say in their tooltips what is missing."""
         reason = self._inputs.why_not_ready()
         allow(self._ui.calibrateButton, _(CALIBRATE_TIP), reason)
         allow(self._ui.byHandButton, _(BY_HAND_TIP), reason)
@@ -71,7 +71,7 @@ class CalibrateSection:
     def _on_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
         self._current.show_found(study, calibration, corrections)
         show_current(self._current)
-        self._jobs.show_status(_found_text(self._current.calibration))
+        self._jobs.show_status(_found_text(self._current.require_calibration()))
 
     def _on_by_hand(self) -> None:
         with errors_shown():
@@ -81,12 +81,12 @@ class CalibrateSection:
             self._current.show(plan_by_hand(stacks_from_volume_nodes(study.scouts), protocol))
             show_current(self._current)
             self._jobs.show_status(
-                _("A typical head is shown. Drag AC, PC and VERTEX to their places, then re-predict the rest.")
+                _("A typical head is shown. Drag AC, PC and VERTEX to their positions, then re-predict the rest.")
             )
 
 
 def _found_text(calibration: Calibration) -> str:
-    found = [mark for mark in calibration.landmarks if mark.status != MISSING]
+    found = [landmark for landmark in calibration.landmarks if landmark.status != MISSING]
     seconds = calibration.timings_s.get("total", 0.0)
-    text = _("{found} of {all} landmarks in {seconds:.1f} s. Drag points that are off.")
+    text = _("{found} of {all} landmarks in {seconds:.1f} s. Drag those that are off.")
     return text.format(found=len(found), all=len(calibration.landmarks), seconds=seconds)

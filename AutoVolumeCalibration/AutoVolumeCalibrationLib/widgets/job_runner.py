@@ -1,4 +1,4 @@
-"""The one long job that the panel may have under way, with its progress, its cancel button and the status line."""
+"""Runs the long jobs of the panel, one at a time, with progress bar, cancel button and status line."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ class JobRunner:
         self.changed.emit()
 
     def cancel(self) -> None:
-        """Stop the job as soon as it looks."""
+        """Stop the job as soon as it asks whether it should."""
         if self._job is not None:
             self._job.cancel()
             self._ui.cancelButton.enabled = False
             self.show_status(_("Cancelling..."))
 
     def abandon(self) -> None:
-        """Forget the job: the scene or the panel goes away."""
+        """Forget the job: the scene or the panel closes."""
         if self._job is not None:
             self._job.abandon()
             self._job = None
@@ -79,12 +79,12 @@ class JobRunner:
         self._ui.progressBar.setRange(0, 100)
         self._ui.progressBar.value = round(100 * fraction)
 
-    def _finish(self, tell_outcome: Callable[[], None]) -> None:
+    def _finish(self, report: Callable[[], None]) -> None:
         self._job = None
         self._show_idle()
         try:
-            tell_outcome()
-        except Exception as error:  # noqa: BLE001 - shown, there is nobody above a timer
+            report()
+        except Exception as error:  # noqa: BLE001 - shown here, a timer has no caller to handle it
             self.fail(error)
         self.changed.emit()
 

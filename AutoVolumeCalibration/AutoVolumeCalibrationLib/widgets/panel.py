@@ -1,9 +1,10 @@
-"""The panel: its sections, the scene's comings and goings, and what holds them together."""
+"""The panel: its sections, and how they follow the scene."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import qt
 import slicer
@@ -32,8 +33,15 @@ def next_turn(call: Callable[[], None]) -> None:
     qt.QTimer.singleShot(0, call)
 
 
+class Section(Protocol):
+    """A part of the panel."""
+
+    def update(self) -> None:
+        """Show the current state."""
+
+
 class Panel:
-    """One class for each section; this one owns them and tells them all to update when anything changes.
+    """Owns the sections, one class each, and updates them all when anything changes.
 
     Attributes:
         current: the study that is shown.
@@ -56,7 +64,7 @@ class Panel:
         self.advanced = AdvancedSection(self.ui, self.current)
         self.calibrate = CalibrateSection(self.ui, self.current, self.jobs, self.inputs, self.box, self.advanced)
         self.landmarks = LandmarksSection(self.ui, self.current, self.jobs, self.advanced)
-        self._sections = [
+        self._sections: list[Section] = [
             self.inputs,
             self.calibrate,
             ChecksSection(self.ui, self.current),
@@ -80,13 +88,13 @@ class Panel:
         self._show_remembered()
 
     def enter(self) -> None:
-        """The panel is shown: fill the selectors with what is there."""
+        """The panel is shown: fill the selectors from the scene."""
         self.inputs.fill()
         self.advanced.fill()
         self.update()
 
     def close(self) -> None:
-        """Stop everything: the panel goes away."""
+        """Stop everything: the panel closes."""
         self.jobs.abandon()
         self.current.changed.disconnect_all()
         self.current.close()
@@ -95,12 +103,12 @@ class Panel:
         self._tags = []
 
     def update(self) -> None:
-        """Show what holds now."""
+        """Show the current state."""
         for section in self._sections:
             section.update()
 
     def _on_error(self, error: AutoVolumeError) -> None:
-        """A drag or a deletion that leaves no plan is told in the status line: a dialog would stop the hand."""
+        """Show in the status line why a drag or a deletion leaves no plan: a dialog would interrupt the user's hand."""
         self.jobs.show_status(str(error), wrong=True)
 
     def _remember(self) -> None:
@@ -109,7 +117,7 @@ class Panel:
 
     def _show_remembered(self) -> None:
         """The study that was shown when the scene was saved, or the latest one."""
-        if not self._tags:  # closed meanwhile
+        if not self._tags:  # the panel closed meanwhile
             return
         node = self._parameter_node().GetNodeReference(STUDY)
         studies = [study for study in self._engine.studies() if study.node is node] or self._engine.studies()

@@ -1,4 +1,4 @@
-"""Result: is the new model better than the current one? Only then may it take its place; and there is a way back."""
+"""Result: compares the new model with the current one, promotes it where it is better, and rolls back."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HEADER_HEIGHT, ROW_HEIGHT = 28, 20
 
 
 class ResultSection:
-    """Compares, promotes, rolls back.
+    """Compares, promotes and rolls back models.
 
     Attributes:
         comparison: of the run that is shown; None where there is none yet.
@@ -71,25 +71,25 @@ class ResultSection:
         return self._used
 
     def why_not_compare(self) -> str:
-        """What is missing before models can be compared, in words."""
+        """What is missing before models can be compared, as a sentence."""
         if self._comparing.running:
             return _("The models are being compared.")
         if self._bundle() is None:
-            return _("A model comes out when a training is finished.")
+            return _("There is a new model when the training is finished.")
         if not self._choices.now.validation:
-            return _("Choose a validation set (Data): only on cases that neither model learnt from is it fair.")
+            return _("Choose a validation set (Data): the comparison needs cases that neither model was trained on.")
         return ""
 
     def update(self) -> None:
-        """Show the comparison of the run, if any, and allow what can be done."""
+        """Show the comparison of the run, if any, and enable the buttons that apply."""
         self._follow_run()
         self._fill_table()
         ui, comparing = self._ui, self._comparing.running
         ui.compareButton.visible, ui.stopCompareButton.visible = not comparing, comparing
-        tip = _("Measure both models on the validation set, in a process of its own")
+        tip = _("Measure both models on the validation set, in a separate process")
         allow(ui.compareButton, tip, self.why_not_compare())
-        ui.stopCompareButton.toolTip = _("Compare later")
-        tip = _("Auto Volume Calibration uses it from now on, where no other model is chosen")
+        ui.stopCompareButton.toolTip = _("Stop the comparison")
+        tip = _("Make it the default model of Auto Volume Calibration")
         allow(ui.promoteButton, tip, self._why_not_promote())
         previous = self._engine.previous_model()
         none = "" if previous else _("No model was replaced yet.")
@@ -99,7 +99,15 @@ class ResultSection:
 
     def _bundle(self) -> Path | None:
         """The model of the run that is shown, None before it is finished."""
-        return self._run.folder / BUNDLE_FOLDER if self._run.outcome is Outcome.FINISHED else None
+        folder = self._run.folder
+        return folder / BUNDLE_FOLDER if folder and self._run.outcome is Outcome.FINISHED else None
+
+    def _require_bundle(self) -> Path:
+        """The model of the run, for actions that are disabled before it is finished."""
+        bundle = self._bundle()
+        if bundle is None:
+            raise RuntimeError("this action needs a finished run")
+        return bundle
 
     def close(self) -> None:
         if self._job is not None:
@@ -124,7 +132,7 @@ class ResultSection:
         return self.comparison.verdict if self.comparison else ""
 
     def _follow_run(self) -> None:
-        """Another run, or an end of the comparison: read what there is of it."""
+        """Read the comparison again where another run is shown, or where it has ended."""
         state = (self._run.folder, self._run.outcome, self._comparing.folder, self._comparing.outcome)
         if state == self._shown:
             return
@@ -133,13 +141,14 @@ class ResultSection:
         bundle = self._bundle()
         if bundle is None:
             return
-        ours = self._comparing.folder == self._run.folder / COMPARISON_FOLDER
+        folder = bundle.parent / COMPARISON_FOLDER
+        ours = self._comparing.folder == folder
         if ours and self._comparing.outcome is Outcome.FAILED:
             text = _("The comparison failed: {error}").format(error=self._comparing.error_text())
             show(text, self._comparing.tail(ERRORS_FILE, 100))
         elif ours and self._comparing.outcome is Outcome.FINISHED:
             with errors_shown():
-                self.comparison = self._engine.comparison(self._comparing.folder)
+                self.comparison = self._engine.comparison(folder)
 
     def _fill_table(self) -> None:
         table = self._ui.resultTable
@@ -155,9 +164,10 @@ class ResultSection:
     def _on_compare(self) -> None:
         with errors_shown():
             ensure(requirements.READING, requirements.TRAINING)
-            folder = self._run.folder / COMPARISON_FOLDER
+            bundle = self._require_bundle()
+            folder = bundle.parent / COMPARISON_FOLDER
             arguments = compare_arguments(
-                self._bundle(),
+                bundle,
                 Path(self._choices.now.validation),
                 folder,
                 protocol=self._recipe.protocol(),
@@ -169,7 +179,8 @@ class ResultSection:
         self._comparing.stop()
 
     def _on_promote(self) -> None:
-        promote, bundle, comparison = self._engine.promote, self._bundle(), self._comparing.folder
+        promote, bundle = self._engine.promote, self._require_bundle()
+        comparison = bundle.parent / COMPARISON_FOLDER
         self._job = BackgroundJob(
             lambda _progress, _cancelled: promote(bundle, comparison),
             on_done=self._on_promoted,

@@ -26,5 +26,5 @@ class ModelInfo:
     device: str
     pose_covariance: np.ndarray | None = None
     threshold: float | None = None
-    given: tuple[str, ...] = ()
+    guidance: tuple[str, ...] = ()
     coverage: tuple[Coverage, ...] = ()

@@ -170,7 +170,7 @@ def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
         "device": model.device,
         "pose_covariance": _list(model.pose_covariance),
         "threshold": model.threshold,
-        "given": list(model.given),
+        "given": list(model.guidance),
         "coverage": [coverage.to_dict() for coverage in model.coverage],
     }
 

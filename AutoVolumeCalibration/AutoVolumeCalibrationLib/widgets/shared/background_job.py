@@ -16,8 +16,10 @@ POLL_MS = 20
 #: lock. So each poll waits a little for the thread, which is short enough for a fluent window.
 WAIT_S = 0.03
 
-#: Receives the fraction done, 0..1; says whether to stop.
-Progress, IsCancelled = Callable[[float], None], Callable[[], bool]
+#: Receives the fraction done, 0..1.
+Progress = Callable[[float], None]
+#: Whether the work should stop.
+IsCancelled = Callable[[], bool]
 
 
 def _ignore(*_values: object) -> None:

@@ -1,4 +1,4 @@
-"""Tells other parts of a panel that something changed."""
+"""Notifies other parts of a panel that something changed."""
 
 from __future__ import annotations
 
