@@ -66,7 +66,6 @@ class Calibration:
 
         Raises:
             UsageError: the folder has results already, or cannot be written.
-
         """
         drawings = {OVERVIEW_FILE: draw_overview}
         return write_results(self, folder, overwrite=overwrite, sources=sources, drawings=drawings)

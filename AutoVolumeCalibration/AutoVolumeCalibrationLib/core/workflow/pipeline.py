@@ -202,7 +202,6 @@ def _plan(
     box = plan_box(frame, protocol, rule)
     still_predicted = {landmark.name for landmark in landmarks if landmark.status == PREDICTED}
     in_doubt = [name for name in disagreeing if name in still_predicted]
-
     checks = run_checks(Evidence(stacks, landmarks, in_doubt, frame, box, protocol, rule))
     return Calibration(
         stacks=tuple(stacks),
