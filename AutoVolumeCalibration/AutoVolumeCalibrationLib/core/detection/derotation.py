@@ -1,8 +1,8 @@
-"""Turn slices within their plane so that the head in them stands upright.
+"""Derotate slices in-plane, so that the head is upright in them.
 
-A network sees a tilted head less sharply than an upright one, and errs towards upright. Once a first pass has told
-how the head lies, every slice is resampled along the head's own directions, as far as these lie in the
-slice, and looked at again. Only the in-plane part can be undone: the slice itself stays where it was acquired.
+A network detects less well in a tilted head than in an upright one, with a bias towards upright. Once a first pass
+has found the head's orientation, every slice is resampled along the head's directions, as far as these lie in the
+slice, for a second pass. Only the in-plane part can be undone: the slice itself stays where it was acquired.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..scouts.stack import IN_PLANE_AXES, ScoutSlice
 
 
 def in_plane_angle(scout_slice: ScoutSlice, plane: str, head_axes: np.ndarray) -> float:
-    """Angle (rad) from the slice's column axis towards its row axis by which the head is turned in the slice.
+    """Angle (rad) from the slice's column axis towards its row axis by which the head is rotated in the slice.
 
     Args:
         scout_slice: in standard orientation.
@@ -27,7 +27,7 @@ def in_plane_angle(scout_slice: ScoutSlice, plane: str, head_axes: np.ndarray) -
 
 
 def rotated_in_plane(scout_slice: ScoutSlice, angle: float, smallest_pixel_mm: float) -> ScoutSlice:
-    """The slice on a grid turned by ``angle`` (rad) about its middle: bilinear, zero outside, same field of view.
+    """The slice on a grid rotated by ``angle`` (rad) about its middle: bilinear, zero outside, same field of view.
 
     Pixels become square, as small as the smaller of the slice's, but not below ``smallest_pixel_mm``.
     """
@@ -40,7 +40,7 @@ def rotated_in_plane(scout_slice: ScoutSlice, angle: float, smallest_pixel_mm: f
     rows, columns = (max(1, round(mm / pixel)) for mm in scout_slice.extent_mm)
     origin = scout_slice.center_mm - ((rows - 1) / 2 * row + (columns - 1) / 2 * column) * pixel
     grid = replace(scout_slice, origin_mm=origin, column_axis=column, row_axis=row, spacing_mm=(pixel, pixel))
-    # Where its first pixel lies in the slice, and how far there a step to the next row and to the next column leads.
+    # The new grid's first pixel, and its steps to the next row and the next column, in pixels of the acquired slice.
     first, next_row, next_column = scout_slice.to_pixel(grid.to_world(np.array([[0, 0], [1, 0], [0, 1]])))
     steps = np.stack([next_row - first, next_column - first], axis=1)
     shape, pixels = (rows, columns), scout_slice.pixels

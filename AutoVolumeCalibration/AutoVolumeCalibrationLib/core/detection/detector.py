@@ -1,4 +1,4 @@
-"""Run the network over all slices of a study and read the landmarks of each slice."""
+"""Run the network over all slices of a study and decode the landmarks of each slice."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from .landmark_model import LandmarkModel
 
-#: Slices that go through the network at once; also how often a cancel is looked for.
+#: Slices per run of the network; cancelling is checked before each.
 BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
 class StackDetections:
-    """What the network saw in the s slices of one stack, for k landmarks.
+    """The network's peaks on the s slices of one stack, for k landmarks.
 
     In-plane coordinates are RAS positions projected on the stack's two image axes, mm from the world origin.
 
@@ -37,8 +37,8 @@ class StackDetections:
         plane: of the stack.
         axes: (3, 3), rows are the unit column axis, row axis and normal of the slices in standard orientation.
         positions_mm: (s,) slice positions along the normal.
-        points_mm: (s, k, 2) where the landmark's peak lies, along (column axis, row axis).
-        peak_values: (s, k) peak heights, about 0..1.
+        points_mm: (s, k, 2) position of the landmark's peak along (column axis, row axis).
+        peak_values: (s, k), about 0..1.
         sd_mm: (s, k, 2) calibrated standard deviation of ``points_mm``.
     """
 
@@ -51,7 +51,7 @@ class StackDetections:
 
     @property
     def sagittal(self) -> bool:
-        """In sagittal slices a left/right pair is seen as its middle."""
+        """In sagittal slices a left/right pair appears as its middle."""
         return self.plane == "sagittal"
 
 
@@ -67,24 +67,24 @@ def detect(
     """Detections of every stack, in the order of ``stacks``.
 
     Args:
-        head_axes: (3, 3), rows are the head's right, anterior, superior directions, where they are known: the
-            slices are then turned in their planes so that the head stands upright.
-        given: landmarks that a person placed, for a sequential model: it is shown them and answers with them. Those
-            without a place and those that it does not know are left out.
+        head_axes: (3, 3), rows are the head's right, anterior, superior directions in RAS, where they are known: the
+            slices are then derotated in-plane.
+        guidance: the user's landmarks, which a guided model takes as input and repeats in its output. Those without
+            a position and names that the model does not know are left out; other models ignore them.
         progress: called with the fraction done, 0..1.
-        cancelled: asked between batches; True raises Cancelled.
+        cancelled: called between batches; True raises Cancelled.
     """
-    slices = [standard_orientation(s, stack.plane) for stack in stacks for s in stack.slices]
-    acquired = slices
+    acquired = [standard_orientation(s, stack.plane) for stack in stacks for s in stack.slices]
+    slices = acquired
     if head_axes is not None:
-        slices = _upright([s.plane for s in stacks for _ in s.slices], slices, head_axes, model.pixel_mm / 2)
+        slices = _derotated([s.plane for s in stacks for _ in s.slices], acquired, head_axes, model.pixel_mm / 2)
     planes = [PLANES.index(stack.plane) for stack in stacks for _ in stack.slices]
     prepared = [to_network_grid(s, model.pixel_mm, model.largest_size) for s in slices]
     size = tuple(max(p.image.shape[i] for p in prepared) for i in range(2))
     size = tuple(-(-n // model.divisor) * model.divisor for n in size)
-    known = (
-        guidance_peaks(guidance, planes, acquired, slices, prepared, size, model) if guidance and model.guided else None
-    )
+    known = None
+    if guidance and model.guided:
+        known = guidance_peaks(guidance, planes, acquired, slices, prepared, size, model)
     heatmaps = _run_network([_padded(p, size) for p in prepared], planes, known, model, progress, cancelled)
     peaks = decode_peaks(heatmaps, model.sigma_pixels)
     results, start = [], 0
@@ -95,7 +95,7 @@ def detect(
     return results
 
 
-def _upright(
+def _derotated(
     planes: Sequence[str], slices: Sequence[ScoutSlice], head_axes: np.ndarray, smallest_pixel_mm: float
 ) -> list[ScoutSlice]:
     angles = [in_plane_angle(s, plane, head_axes) for plane, s in zip(planes, slices, strict=True)]
@@ -120,15 +120,15 @@ def _run_network(
             if cancelled and cancelled():
                 raise Cancelled
             part = part.to(model.device).contiguous(memory_format=torch.channels_last)
-            shown = [] if known is None else [_guidance_maps(known, sum(map(len, heatmaps)), part, model)]
-            heatmaps.append(model.network(part, *shown).float().cpu())
+            maps = [] if known is None else [_guidance_maps(known, sum(map(len, heatmaps)), part, model)]
+            heatmaps.append(model.network(part, *maps).float().cpu())
             if progress:
                 progress(sum(map(len, heatmaps)) / len(images))
     return torch.cat(heatmaps)
 
 
 def _guidance_maps(known: GuidancePeaks, first: int, part: torch.Tensor, model: LandmarkModel) -> torch.Tensor:
-    """(m, k, h, w) what is known on the slices of a batch ``part`` (m, 4, H, W), of which ``first`` is the first."""
+    """(m, k, h, w) guidance for a batch ``part`` (m, 4, H, W), whose first slice has index ``first``."""
     size = [n // model.output_stride for n in part.shape[-2:]]
     return known.heatmaps(slice(first, first + len(part)), size, model.sigma_pixels).to(part.device)
 

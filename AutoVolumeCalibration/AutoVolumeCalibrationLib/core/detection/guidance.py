@@ -1,7 +1,7 @@
-"""What a sequential network is shown of landmarks that are known: on every slice the heatmaps it should answer with.
+"""Guidance as a guided network takes it: for every slice the heatmaps of the landmarks that are known.
 
-They are made as the targets of the training are: a Gaussian at the projection, as high as the distance from the slice
-lets it be, nothing where the projection lies outside the image, and in sagittal slices the middle of a left/right pair.
+They equal the targets of the training: a Gaussian at the projection, lower with the distance from the slice, zero
+where the projection lies outside the image, and in sagittal slices the middle of a left/right pair.
 """
 
 from __future__ import annotations
@@ -53,26 +53,26 @@ def guidance_peaks(
     size: Sequence[int],
     model: LandmarkModel,
 ) -> GuidancePeaks:
-    """The peaks of ``given`` landmarks on slices that are ready for the network.
+    """The peaks of ``guidance`` on slices that are ready for the network.
 
     Args:
-        given: placed landmarks; those without a place, and names that the model does not know, are left out.
+        guidance: placed landmarks; those without a position, and names that the model does not know, are left out.
         planes: (n,) index into PLANES.
-        acquired: the slices as they were acquired; what lies outside them was never seen.
-        slices: the same, perhaps turned in their planes.
+        acquired: the slices as they were acquired; a landmark outside of them has no peak.
+        slices: the same, perhaps derotated in-plane.
         prepared: the same on the network's grid.
         size: (H, W) pixels of the network's input, in whose middle every prepared image lies.
     """
-    places = {mark.name: mark.position_mm for mark in guidance if mark.position_mm is not None}
-    single = np.array([places.get(name, np.full(3, np.nan)) for name in model.names], dtype=float)
-    pairs = (single + single[model.mirror]) / 2  # unknown where one of the two is
+    known = {landmark.name: landmark.position_mm for landmark in guidance if landmark.position_mm is not None}
+    single = np.array([known.get(name, np.full(3, np.nan)) for name in model.names], dtype=float)
+    pairs = (single + single[model.mirror]) / 2  # NaN where one of the two is
     points, peak_values = [], []
     for plane, before, scout_slice, prep in zip(planes, acquired, slices, prepared, strict=True):
-        # A single sagittal slice cannot tell left from right.
-        places_mm = pairs if PLANES[plane] == "sagittal" else single
-        pixels = prep.from_slice_pixels(scout_slice.to_pixel(places_mm)) + prep.first_in(size)
-        depths = (places_mm - scout_slice.origin_mm) @ scout_slice.normal
-        shown = before.shows(places_mm) & scout_slice.shows(places_mm)
+        # A single sagittal slice does not distinguish left from right.
+        positions_mm = pairs if PLANES[plane] == "sagittal" else single
+        pixels = prep.from_slice_pixels(scout_slice.to_pixel(positions_mm)) + prep.first_in(size)
+        depths = (positions_mm - scout_slice.origin_mm) @ scout_slice.normal
+        visible = before.shows(positions_mm) & scout_slice.shows(positions_mm)
         points.append(to_heatmap_pixels(pixels, model.output_stride))
-        peak_values.append(np.where(shown, amplitude(depths, model.tau_mm), 0.0))
+        peak_values.append(np.where(visible, amplitude(depths, model.tau_mm), 0.0))
     return GuidancePeaks(np.stack(points), np.stack(peak_values))

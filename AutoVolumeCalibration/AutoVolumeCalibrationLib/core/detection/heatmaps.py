@@ -1,8 +1,8 @@
-"""Heatmaps: what a network is asked for, and how its answer is read.
+"""Heatmaps: the targets of a network, and how its output is decoded.
 
-The target of a landmark on a slice is a Gaussian at the landmark's projection, as high as
-``exp(-depth^2 / 2 tau^2)`` with the landmark's distance ``depth`` from the slice: over a stack the
-heights tell the through-plane coordinate. Heatmap pixels are ``stem`` times coarser than image pixels.
+The target of a landmark on a slice is a Gaussian at the landmark's projection with the peak value
+``exp(-depth^2 / 2 tau^2)``, where ``depth`` is the landmark's distance from the slice: the peak values of a stack
+give the through-plane coordinate. Heatmap pixels are ``output_stride`` times coarser than image pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WINDOW_SIGMAS = 2.0
 
 
 def to_heatmap_pixels(image_pixels, output_stride: int):
-    """Heatmap index of an image index (fractions; arrays or tensors): pixel centres, blocks of ``stem``."""
+    """Heatmap index of an image index (fractions; arrays or tensors): pixel centres, blocks of ``output_stride``."""
     return (image_pixels + 0.5) / output_stride - 0.5
 
 
@@ -30,7 +30,7 @@ def to_image_pixels(heatmap_pixels, output_stride: int):
 
 
 def amplitude(depth_mm, tau_mm: float):
-    """Height 0..1 of a target whose landmark lies ``depth_mm`` off the slice (numpy)."""
+    """Peak value, 0..1, of the target of a landmark ``depth_mm`` off the slice (numpy)."""
     return np.exp(-(np.asarray(depth_mm) ** 2) / (2 * tau_mm**2))
 
 
@@ -41,7 +41,7 @@ def render_targets(
 
     Args:
         points: (b, k, 2) heatmap pixels (row, column), fractions; not finite where there is none.
-        peak_values: (b, k) peak heights.
+        peak_values: (b, k).
         size: (height, width) of the heatmaps.
         sigma_pixels: standard deviation in heatmap pixels.
 
@@ -64,7 +64,7 @@ class Peaks:
 
     Attributes:
         positions: (n, k, 2) sub-pixel (row, column) in heatmap pixels.
-        peak_values: (n, k) peak values.
+        peak_values: (n, k).
         moments: (n, k, 2, 2) second moments of the heatmap around the peak, pixels^2.
     """
 
@@ -76,20 +76,20 @@ class Peaks:
 def decode_peaks(heatmaps: torch.Tensor, sigma_pixels: float) -> Peaks:
     """Sub-pixel peaks of heatmaps (n, k, height, width).
 
-    The peak's place is the vertex of a parabola through the logarithm of the three pixels around the
-    maximum, summed across the other axis's three (the exact answer for a sampled Gaussian; cf.
-    DARK, arXiv:1910.06278). Moments are taken in a window of ``WINDOW_SIGMAS`` around it.
+    The peak is the vertex of a parabola through the logarithm of the three pixels around the maximum,
+    summed across the other axis's three (exact for a sampled Gaussian; cf. DARK, arXiv:1910.06278).
+    Moments are taken in a window of ``WINDOW_SIGMAS`` around it.
     """
     import torch
 
     n, k, height, width = heatmaps.shape
     maps = heatmaps.float().reshape(n * k, height, width)
-    best = _places_of_maxima(maps.flatten(1))
+    best = _indices_of_maxima(maps.flatten(1))
     peak = maps.flatten(1).gather(1, best[:, None])[:, 0].clamp_min(0)
     row, column = best // width, best % width
     patch = _patches(maps, row, column, 1)
     sub_row, sub_column = _log_vertex(patch.sum(dim=2)), _log_vertex(patch.sum(dim=1))
-    # At the border the parabola would look beyond the image: keep the pixel itself.
+    # At the border the parabola would need pixels beyond the image: keep the pixel itself.
     sub_row = torch.where((row > 0) & (row < height - 1), sub_row, 0.0)
     sub_column = torch.where((column > 0) & (column < width - 1), sub_column, 0.0)
     moments = _second_moments(_patches(maps, row, column, max(1, round(WINDOW_SIGMAS * sigma_pixels))))
@@ -101,7 +101,7 @@ def decode_peaks(heatmaps: torch.Tensor, sigma_pixels: float) -> Peaks:
     )
 
 
-def _places_of_maxima(maps: torch.Tensor) -> torch.Tensor:
+def _indices_of_maxima(maps: torch.Tensor) -> torch.Tensor:
     """(m,) index of the first maximum in each row of ``maps`` (m, p)."""
     import torch
 
@@ -111,15 +111,15 @@ def _places_of_maxima(maps: torch.Tensor) -> torch.Tensor:
 
 
 def _patches(maps: torch.Tensor, row: torch.Tensor, column: torch.Tensor, radius: int) -> torch.Tensor:
-    """(m, 2r+1, 2r+1) what is positive around (row, column) in maps (m, h, w); zero elsewhere and beyond the border."""
+    """(m, 2r+1, 2r+1) positive parts of maps (m, h, w) around (row, column), zero beyond the border."""
     import torch
 
     height, width = maps.shape[1:]
     steps = torch.arange(-radius, radius + 1, device=maps.device)
     rows, columns = row[:, None] + steps, column[:, None] + steps
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    places = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
-    values = maps.flatten(1).gather(1, places.flatten(1)).view(inside.shape)
+    indices = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
+    values = maps.flatten(1).gather(1, indices.flatten(1)).view(inside.shape)
     return values.clamp_min(0) * inside
 
 

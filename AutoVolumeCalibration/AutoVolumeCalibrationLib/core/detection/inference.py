@@ -1,4 +1,4 @@
-"""Make a trained network quicker without changing what it answers."""
+"""Make inference faster without changing the network's output."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import torch
+#: Processors with one of these multiply bfloat16 about twice as fast as float32; others emulate it slowly.
+BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
 
 def prepare_for_inference(network: torch.nn.Module) -> torch.nn.Module:
@@ -21,7 +19,7 @@ def prepare_for_inference(network: torch.nn.Module) -> torch.nn.Module:
     by rounding (1e-6). Only MONAI's blocks of a convolution followed by a norm are folded.
 
     Args:
-        network: in evaluation mode; it cannot be trained any more afterwards.
+        network: in evaluation mode; it cannot be trained afterwards.
     """
     import torch
     from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -34,16 +32,12 @@ def prepare_for_inference(network: torch.nn.Module) -> torch.nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
-#: Processors with one of these multiply bfloat16 about twice as fast as float32; others emulate it slowly.
-BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
-
-
 def inference_autocast(network: torch.nn.Module, device: str) -> AbstractContextManager:
-    """While it is entered, ``network`` on ``device`` computes in bfloat16 where that is quicker and does no harm.
+    """A context in which ``network`` on ``device`` computes in bfloat16, where that is faster and does no harm.
 
-    It does none where the heads stay in float32, which a network tells by ``float32_heads``: rounded heatmaps tell
-    a peak's place badly. The shipped network takes 5.2 instead of 9.4 ms per slice on one processor core; the peaks
-    of the sample study move by 0.02 mm (median; a faint one by 0.7 mm; ``Testing/benchmarks/network_speed.py``).
+    It does no harm to networks with ``float32_heads``: rounded heatmaps would locate a peak badly. The shipped network
+    takes 5.2 instead of 9.4 ms per slice on one processor core; the peaks of the sample study move by 0.02 mm
+    (median; a low one by 0.7 mm; ``Testing/benchmarks/network_speed.py``).
     """
     import torch
 
@@ -53,7 +47,7 @@ def inference_autocast(network: torch.nn.Module, device: str) -> AbstractContext
 
 
 def processor_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 by instructions of its own; False where this torch cannot tell."""
+    """Whether the processor has instructions for bfloat16; False where this torch does not report it."""
     import torch
 
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()

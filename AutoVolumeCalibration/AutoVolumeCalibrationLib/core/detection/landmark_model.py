@@ -21,17 +21,17 @@ class LandmarkModel:
 
     Attributes:
         name, sha256: of the bundle and its weights.
-        network: in evaluation mode on ``device``; (n, 4, H, W) -> (n, k, H / stem, W / stem).
+        network: in evaluation mode on ``device``; (n, 4, H, W) -> heatmaps (n, k, H / s, W / s), s: output_stride.
         device: torch device name.
         names: k landmark names in channel order; mirror: (k,) index of each one's left/right partner.
-        pixel_mm: pixel size of the input; stem: how much coarser the heatmaps are.
+        pixel_mm: pixel size of the input; output_stride: how much coarser the heatmaps are.
         sigma_mm, tau_mm: of the targets (see ``heatmaps``).
         divisor, largest_size: an input's sides are multiples of, and at most, so many pixels.
-        threshold: a lower peak means that the landmark is not there.
-        uncertainty: how far off a peak is.
-        sequential: the network may be given landmarks: ``network(image, known)``, with heatmaps (n, k, h, w) of those
-            that are known and zeros for the others.
-        coverage: what the stated uncertainty of some boxes is worth.
+        threshold: a lower peak means that the landmark is not visible.
+        uncertainty: calibrated standard deviations of the peaks.
+        guided: the network takes known landmarks as input: ``network(image, known)``, with heatmaps (n, k, h, w) of
+            those and zeros for the others.
+        coverage: measured coverage of the stated uncertainty, of some boxes.
     """
 
     name: str

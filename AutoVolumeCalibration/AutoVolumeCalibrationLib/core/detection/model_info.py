@@ -1,4 +1,4 @@
-"""What a result keeps of the model that it was made with."""
+"""The part of a model that a result keeps."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class ModelInfo:
     """Which model found the landmarks, on which device it ran, and the error that its landmarks share.
 
     ``pose_covariance`` is (7, 7) as ``frame.fit_frame`` takes it, None where it was not measured. ``threshold`` is
-    a person's choice of the peak height below which a landmark is not found, None for the model's own. ``given`` are
-    the landmarks whose places the model was told before it looked for the others. ``coverage`` tells what the stated
-    uncertainty of some boxes is worth.
+    the user's choice of the peak value below which a landmark counts as not found, None for the model's own.
+    ``guidance`` names the user's landmarks that guided the detection. ``coverage`` is the measured coverage of the
+    stated uncertainty, of some boxes.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the network sees of a slice: scaled intensities and the plane it is of. Shared by training and inference."""
+"""The network's input: a slice's scaled intensities and its plane. Shared by training and inference."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..scouts.stack import ScoutSlice
-
-if TYPE_CHECKING:
-    import torch
-
-from typing import TYPE_CHECKING
-
 from ..geometry.coordinates import PLANES
+from ..scouts.stack import ScoutSlice
 
 if TYPE_CHECKING:
     import torch
@@ -26,14 +20,14 @@ LOW_PERCENTILE, HIGH_PERCENTILE, CAP = 1.0, 99.5, 1.2
 #: Image plus one indicator per plane.
 IN_CHANNELS = 1 + len(PLANES)
 
-#: Largest side of an image in pixels; a wider field of view is seen coarser.
+#: Largest side of an image in pixels; a wider field of view is resampled coarser.
 LARGEST_SIZE = 192
 
 
 def encode_slices(images: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
     """Network input (n, 4, H, W) from images (n, H, W) in 0..CAP and plane indices (n,) int64.
 
-    Channel 0 is ``2 * image - 1``; channels 1-3 tell sagittal, coronal, axial.
+    Channel 0 is ``2 * image - 1``; channels 1-3 indicate sagittal, coronal, axial.
     """
     import torch
 
@@ -63,7 +57,7 @@ class NetworkImage:
         return (pixels + 0.5) / self.scale - 0.5
 
     def first_in(self, size: Sequence[int]) -> np.ndarray:
-        """(2,) its first pixel (row, column) where it lies in the middle of ``size`` pixels."""
+        """(2,) index (row, column) of the image's first pixel when it is centred in ``size`` pixels."""
         return np.array([(n - m) // 2 for n, m in zip(size, self.image.shape, strict=True)])
 
 
@@ -86,6 +80,6 @@ def to_network_grid(scout_slice: ScoutSlice, pixel_mm: float, largest_size: int)
 
 
 def _padded(prepared: NetworkImage, size: Sequence[int]) -> np.ndarray:
-    """The image in the middle of zeros of ``size``."""
+    """The image, centred and padded with zeros to ``size``."""
     image, first = prepared.image, prepared.first_in(size)
     return np.pad(image, [(b, n - m - b) for b, n, m in zip(first, size, image.shape, strict=True)])

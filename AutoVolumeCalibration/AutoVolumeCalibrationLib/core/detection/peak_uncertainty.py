@@ -1,7 +1,7 @@
-"""How far off a peak is, learnt from slices with known landmarks.
+"""Standard deviations of peaks, calibrated on slices with known landmarks.
 
-The standard deviation of a peak is ``base[plane, landmark, axis] * factor(height)``, times how much wider
-than usual its heatmap is. The numbers are measured on simulated slices of heads the network did not see
+The standard deviation of a peak is ``base[plane, landmark, axis] * factor(peak value)``, times how much wider than
+usual its heatmap is. The numbers are measured on simulated slices of heads that were not used in training
 (``autovolume evaluate --calibrate``) and stored in the bundle.
 """
 
@@ -25,10 +25,10 @@ class PeakUncertainty:
 
     Attributes:
         base_mm: (3, k, 2) by plane (sagittal, coronal, axial), landmark, in-plane axis (column, row).
-        peak_values: (h,) increasing peak heights.
-        factors: (h,) factor on the base at each height.
+        peak_values: (h,) increasing peak values.
+        factors: (h,) factor on the base at each of them.
         typical_spread_mm: width of an ordinary heatmap's window (root of its second moment).
-        through_plane_mm: standard deviation of the place along the normal that a stack's peak heights give.
+        through_plane_mm: standard deviation of the position along the normal that a stack's peak values give.
         pose_covariance: (7, 7) of the error that all landmarks of a study share, see ``frame.fit_frame``; None where it
             was not measured.
     """
@@ -41,7 +41,7 @@ class PeakUncertainty:
     pose_covariance: np.ndarray | None = None
 
     def sd_mm(self, plane: int, peak_values: np.ndarray, spread_mm: np.ndarray) -> np.ndarray:
-        """(s, k, 2) standard deviations from peak heights (s, k) and heatmap widths (s, k, 2)."""
+        """(s, k, 2) standard deviations from peak values (s, k) and heatmap widths (s, k, 2)."""
         factor = np.interp(peak_values, self.peak_values, self.factors)[..., None]
         wider = np.clip(spread_mm / self.typical_spread_mm, 1.0, LARGEST_SPREAD_FACTOR)
         return self.base_mm[plane] * factor * wider
@@ -87,7 +87,9 @@ def uncertainty_from_dict(values: Mapping[str, Any], landmarks: int, source: str
     if not (positive and rising and fitting):
         raise ModelError("uncertainty calibration does not fit the landmarks", source=source, remedy="Export it anew.")
     if result.pose_covariance is not None and not _is_covariance(result.pose_covariance, 7):
-        raise ModelError("pose_covariance is no covariance", source=source, remedy="Export the bundle anew.")
+        raise ModelError(
+            "pose_covariance is not a valid covariance matrix", source=source, remedy="Export the bundle anew."
+        )
     return result
 
 

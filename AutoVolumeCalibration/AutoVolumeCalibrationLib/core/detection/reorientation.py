@@ -1,7 +1,7 @@
-"""Scouts as the head would see them: the world's axes exchanged for directions of the head.
+"""Scout geometry expressed in the head frame.
 
-A head on its side shows its axial anatomy on "coronal" slices. Told in the head's own axes, every slice is of the plane
-that it shows, which is what a network has learnt.
+A head on its side shows its axial anatomy on "coronal" slices. In the head's own axes every slice is of the anatomical
+plane that it shows, as in training.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def in_head_space(stacks: Iterable[ScoutStack], axes: np.ndarray) -> list[ScoutS
     Args:
         axes: (3, 3), rows are the head's right, anterior and superior directions in RAS; the origin stays.
     """
-    turned = []
+    result = []
     for stack in stacks:
-        slices = tuple(_turned(scout_slice, axes) for scout_slice in stack.slices)
-        turned.append(replace(stack, plane=plane_of(slices[0].normal), slices=slices))
-    return turned
+        slices = tuple(_slice_in_head_space(scout_slice, axes) for scout_slice in stack.slices)
+        result.append(replace(stack, plane=plane_of(slices[0].normal), slices=slices))
+    return result
 
 
-def _turned(scout_slice: ScoutSlice, axes: np.ndarray) -> ScoutSlice:
+def _slice_in_head_space(scout_slice: ScoutSlice, axes: np.ndarray) -> ScoutSlice:
     origin, column, row = (
         axes @ vector for vector in (scout_slice.origin_mm, scout_slice.column_axis, scout_slice.row_axis)
     )
@@ -40,14 +40,18 @@ def _turned(scout_slice: ScoutSlice, axes: np.ndarray) -> ScoutSlice:
 
 
 def points_in_head_space(landmarks: Iterable[Landmark], axes: np.ndarray) -> list[Landmark]:
-    """The landmarks that have a place, in head coordinates."""
-    placed = [mark for mark in landmarks if mark.position_mm is not None]
+    """The landmarks that have a position, in head coordinates."""
     return [
-        replace(mark, position_mm=axes @ mark.position_mm, covariance_mm2=axes @ mark.covariance_mm2 @ axes.T)
-        for mark in placed
+        replace(
+            landmark,
+            position_mm=axes @ landmark.position_mm,
+            covariance_mm2=axes @ landmark.covariance_mm2 @ axes.T,
+        )
+        for landmark in landmarks
+        if landmark.position_mm is not None and landmark.covariance_mm2 is not None
     ]
 
 
 def back_from_head_space(detections: Sequence[StackDetections], axes: np.ndarray) -> list[StackDetections]:
-    """What was detected in head space, told in RAS: in-plane coordinates stay, the axes they run along turn back."""
-    return [replace(seen, axes=seen.axes @ axes) for seen in detections]
+    """Detections in head coordinates, expressed in RAS: in-plane coordinates stay, their axes rotate back."""
+    return [replace(detection, axes=detection.axes @ axes) for detection in detections]

@@ -1,4 +1,4 @@
-"""The whole result of one calibration, as plain data."""
+"""The result of one calibration, as plain data."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
-    """Everything that one calibration found out, and what it was found from.
+    """The result of one calibration, and the scouts, protocol and model that it was made with.
 
-    ``predicted`` keeps the network's own landmarks, so that a correction can be taken back, and ``disagreeing`` the
-    names of those on which the planes disagreed.
+    ``predicted`` keeps the network's own landmarks, so that a correction can be reset, and ``disagreeing`` the names
+    of those on which the planes disagreed.
     """
 
     stacks: tuple[ScoutStack, ...]
@@ -44,12 +44,12 @@ class Calibration:
 
     @property
     def has_errors(self) -> bool:
-        """True where a check says: do not trust without review."""
+        """Whether a check is an error: do not use the plan without review."""
         return any(check.level == ERROR for check in self.checks)
 
     @property
     def level(self) -> str:
-        """Level of the worst check: "ok", "warning" or "error". The checks come worst first."""
+        """Level of the worst check, which comes first: "ok", "warning" or "error"."""
         return self.checks[0].level
 
     def save(self, folder: Path | str, *, overwrite: bool = False, sources: Sequence[Path | str] = ()) -> list[Path]:
@@ -57,7 +57,7 @@ class Calibration:
 
         Args:
             folder: made where it does not exist.
-            overwrite: replace results that are there; without it they are an error.
+            overwrite: replace existing results; without it they are an error.
             sources: the paths that ``read_scouts`` got. calibration.json keeps them, and ``autovolume refit``
                 needs them to find the scouts again.
 
@@ -65,7 +65,7 @@ class Calibration:
             The files: landmarks, box, calibration.json and the picture.
 
         Raises:
-            UsageError: results are there already, or the folder cannot be written.
+            UsageError: the folder has results already, or cannot be written.
         """
         drawings = {OVERVIEW_FILE: draw_overview}
         return write_results(self, folder, overwrite=overwrite, sources=sources, drawings=drawings)

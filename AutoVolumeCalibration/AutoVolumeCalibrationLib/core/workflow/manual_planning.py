@@ -1,8 +1,8 @@
-"""Planning by hand, without a model: a typical head that follows the points a person places.
+"""Planning by hand, without a model: a typical head that follows the landmarks the user places.
 
-The reference constellation is put straight where the scouts cross. Its points count as predictions that share one
-large error of the pose (``frame.fit_frame``), so nothing but the placed points decides where the head lies, and what
-is known of heads in general fills in the rest. Needs no torch.
+The reference constellation starts unrotated where the scouts cross. Its landmarks count as predictions that share one
+large error of the pose (``frame.fit_frame``): only the placed landmarks determine the pose, and the statistics of the
+anatomy fill in the rest. Needs no torch.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from ..scouts.stack import ScoutStack, require_usable
 from .calibration import Calibration
 from .pipeline import plan_from_landmarks
 
-#: Stands where else the name of a model stands.
+#: Takes the place of a model's name.
 NAME = "typical head"
 
-#: Nobody looked at the image: how far off each point may be, mm per axis ...
+#: The images were not used: standard deviation of each landmark's position, mm per axis ...
 UNSEEN_SD_MM = 20.0
 
-#: ... and all of them together: rotation (rad), log scale, translation (mm).
+#: ... and of the pose that all of them share: rotation (rad), log scale, translation (mm).
 POSE_SD = (0.2, 0.2, 0.2, 0.1, 25.0, 25.0, 25.0)
 
 
 def plan_by_hand(stacks: Sequence[ScoutStack], protocol: Protocol, *, box: str | None = None) -> Calibration:
-    """A plan for a typical head where the scouts cross, to be corrected by a person.
+    """A plan for a typical head where the scouts cross, for the user to correct.
 
     Args:
         box: name of one of the protocol's boxes, its first when None.
@@ -42,11 +42,11 @@ def plan_by_hand(stacks: Sequence[ScoutStack], protocol: Protocol, *, box: str |
     require_usable(stacks)
     reference = protocol.constellation.reference_mm
     middle = (reference.min(axis=0) + reference.max(axis=0)) / 2
-    places = scouts_center_mm(stacks) + reference - middle
-    predicted = _unseen(zip(protocol.constellation.names, places, strict=True))
+    positions = scouts_center_mm(stacks) + reference - middle
+    predicted = _unseen(zip(protocol.constellation.names, positions, strict=True))
     model = ModelInfo(NAME, "0" * 64, "none", np.diag(np.square(POSE_SD)))
     plan = plan_from_landmarks(stacks, protocol, (), predicted=predicted, model=model, box=box)
-    # What else there is to find fault with follows from this.
+    # Any other finding follows from this one.
     return replace(plan, checks=(Check("by hand", ERROR, "This is a typical head, not yet the patient's."),))
 
 
@@ -56,9 +56,9 @@ def is_by_hand(calibration: Calibration) -> bool:
 
 
 def propagate_corrections(calibration: Calibration) -> Calibration:
-    """The plan with every point that no person placed where the placed ones let expect it; those stay."""
-    placed = [mark for mark in calibration.landmarks if mark.status == CORRECTED]
-    cleared = [mark for mark in calibration.landmarks if mark.status == MISSING]
+    """The plan with every other landmark moved to where the user's landmarks predict it; these stay."""
+    placed = [landmark for landmark in calibration.landmarks if landmark.status == CORRECTED]
+    cleared = [landmark for landmark in calibration.landmarks if landmark.status == MISSING]
     return plan_from_landmarks(
         calibration.stacks,
         calibration.protocol,
@@ -78,6 +78,6 @@ def scouts_center_mm(stacks: Sequence[ScoutStack]) -> np.ndarray:
     return images + np.linalg.lstsq(normals, depths - normals @ images, rcond=None)[0]
 
 
-def _unseen(places: Iterable[tuple[str, np.ndarray]]) -> list[Landmark]:
+def _unseen(positions: Iterable[tuple[str, np.ndarray]]) -> list[Landmark]:
     covariance = np.eye(3) * UNSEEN_SD_MM**2
-    return [Landmark(name, place, covariance, 0.0, PREDICTED) for name, place in places]
+    return [Landmark(name, position, covariance, 0.0, PREDICTED) for name, position in positions]

@@ -1,4 +1,4 @@
-"""The whole job, in the order of the flow: scouts -> landmarks -> frame -> box -> prescription."""
+"""Plan a scan volume: scouts -> landmarks -> frame -> box -> prescription."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def calibrate(
 
     Args:
         box: name of one of the protocol's boxes, its first when None.
-        corrections: landmarks that a person placed; they replace the predicted ones and tell how the head lies, so
-            that the model sees it upright. A sequential model is shown them and predicts none of them itself.
-        threshold: peak height, 0..1, below which a landmark is not found; the model's own when None.
+        corrections: the user's landmarks. They replace the predicted ones, and the head's orientation follows them,
+            so that the model gets upright slices. A guided model takes them as input and does not predict them.
+        threshold: peak value, 0..1, below which a landmark counts as not found; the model's own when None.
         progress: called with the fraction of the slices done, 0..1.
         cancelled: asked between batches of slices; True raises Cancelled.
 
@@ -54,29 +54,30 @@ def calibrate(
     if threshold is not None:
         model = _with_threshold(model, threshold)
     corrections = tuple(corrections)
-    guidance = [mark for mark in corrections if mark.status == CORRECTED and mark.name in model.names]
-    told = tuple(mark.name for mark in guidance)
-    shown = told if model.guided else ()
+    guidance = [c for c in corrections if c.status == CORRECTED and c.name in model.names]
+    guidance_names = tuple(landmark.name for landmark in guidance)
+    not_predicted = guidance_names if model.guided else ()
     started = time.perf_counter()
     located = locate(stacks, protocol, model, progress, cancelled, guidance=guidance)
     detected = time.perf_counter()
-    predicted = in_protocol_order((mark for mark in located.landmarks if mark.name not in shown), protocol)
-    disagreeing = [name for name in located.disagreeing if name not in shown]
+    found = (landmark for landmark in located.landmarks if landmark.name not in not_predicted)
+    predicted = in_protocol_order(found, protocol)
+    disagreeing = [name for name in located.disagreeing if name not in not_predicted]
     shared = model.uncertainty.pose_covariance
-    info = ModelInfo(model.name, model.sha256, model.device, shared, threshold, told, model.coverage)
+    info = ModelInfo(model.name, model.sha256, model.device, shared, threshold, guidance_names, model.coverage)
     try:
         result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, info)
     except InputError as error:
-        raise _not_recognised(stacks, protocol, predicted) from error
+        raise _not_recognized(stacks, protocol, predicted) from error
     finished = time.perf_counter()
     timings = {"detect": detected - started, "fit": finished - detected, "total": finished - started}
     return replace(result, timings_s=timings)
 
 
 def refit(calibration: Calibration, corrections: Iterable[Landmark], *, box: str | None = None) -> Calibration:
-    """Plan anew from the predictions and a person's corrections, without the network; takes milliseconds.
+    """Plan anew from the predictions and the user's corrections, without the network; takes milliseconds.
 
-    ``corrections`` are all that hold now: a landmark not among them goes back to its prediction.
+    ``corrections`` are all that hold now: a landmark not among them returns to its prediction.
     """
     return plan_from_landmarks(
         calibration.stacks,
@@ -98,14 +99,14 @@ def repredict(
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Calibration:
-    """Look again, the points that a person placed telling how the head lies, and plan from what is found.
+    """Rerun detection, guided by the user's landmarks, and plan from the result.
 
     ``corrections`` are all that hold now, as in ``refit``; they stay where they are. The model's predictions replace
-    the earlier ones. A sequential model predicts none of the landmarks it is shown: of these the earlier predictions
-    stay, for a correction to be taken back to.
+    the earlier ones. A guided model does not predict the landmarks that guide it: for these the earlier predictions
+    stay, so that a correction can be reset to them.
 
     Args:
-        model: any; a placed landmark that it does not know tells how the head lies only once the others are found.
+        model: any; a correction of a landmark that the model does not know takes part in the fit only.
         progress, cancelled: as in ``calibrate``.
 
     Raises:
@@ -123,9 +124,10 @@ def repredict(
     )
     if not model.guided:
         return result
-    # Without confidence nobody saw it: a typical head's place is none to go back to once a model has looked.
-    kept = {m.name: m for m in calibration.predicted if m.name in result.model.guidance and m.confidence > 0}
-    return replace(result, predicted=tuple(kept.get(mark.name, mark) for mark in result.predicted))
+    # No confidence: a position of the typical head, which nothing returns to once a model has run.
+    guidance = result.model.guidance if result.model else ()
+    kept = {p.name: p for p in calibration.predicted if p.name in guidance and p.confidence > 0}
+    return replace(result, predicted=tuple(kept.get(landmark.name, landmark) for landmark in result.predicted))
 
 
 def plan_from_landmarks(
@@ -139,11 +141,11 @@ def plan_from_landmarks(
     timings_s: Mapping[str, float] | None = None,
     disagreeing: Sequence[str] = (),
 ) -> Calibration:
-    """Plan from landmarks that are there already: no network, no torch.
+    """Plan from existing landmarks, without a network; needs no torch.
 
     Args:
-        corrections: placed by a person, or marked missing by one; they replace predicted ones.
-        predicted: what ``model`` found earlier.
+        corrections: placed by the user, or set to missing; they replace predicted ones.
+        predicted: landmarks that ``model`` found earlier.
         timings_s: of the earlier steps.
         disagreeing: names of predicted landmarks on which the planes disagreed.
     """
@@ -156,30 +158,33 @@ def plan_from_landmarks(
 
 
 def in_protocol_order(landmarks: Iterable[Landmark], protocol: Protocol) -> tuple[Landmark, ...]:
-    """One landmark for every name of the protocol, missing where there is none; names it does not know are left out."""
-    known = {mark.name: mark for mark in landmarks}
+    """One landmark for every name of the protocol, missing where there is none; other names are left out."""
+    known = {landmark.name: landmark for landmark in landmarks}
     return tuple(known.get(name, Landmark(name)) for name in protocol.constellation.names)
 
 
 def with_corrections(predicted: Iterable[Landmark], corrections: Iterable[Landmark]) -> tuple[Landmark, ...]:
-    """The predicted landmarks with those replaced that a person placed or marked missing."""
-    placed = {mark.name: mark for mark in corrections if mark.status != PREDICTED}
-    return tuple(placed.get(mark.name, mark) for mark in predicted)
+    """The predicted landmarks, except for those that the user placed or set to missing."""
+    changed = {landmark.name: landmark for landmark in corrections if landmark.status != PREDICTED}
+    return tuple(changed.get(landmark.name, landmark) for landmark in predicted)
 
 
 def _with_threshold(model: LandmarkModel, threshold: float) -> LandmarkModel:
     if not 0 < threshold < 1:
-        raise UsageError(f"a detection threshold of {threshold:g} finds all or nothing", remedy="Give one in 0..1.")
+        raise UsageError(
+            f"the detection threshold must be between 0 and 1 (got {threshold:g})",
+            remedy="Choose another threshold, or none to use the model's own.",
+        )
     return replace(model, threshold=threshold)
 
 
-def _not_recognised(stacks: Sequence[ScoutStack], protocol: Protocol, predicted: Sequence[Landmark]) -> InputError:
-    """Too few landmarks to plan: what that means for someone who gave scouts, with what the images themselves show."""
-    found = sum(mark.status != MISSING for mark in predicted)
+def _not_recognized(stacks: Sequence[ScoutStack], protocol: Protocol, predicted: Sequence[Landmark]) -> InputError:
+    """Too few landmarks to plan, as the user needs to know it: with the faults of the scouts themselves as remedy."""
+    found = sum(landmark.status != MISSING for landmark in predicted)
     reasons = [check.message for check in scout_checks(stacks) if check.level == ERROR]
     return InputError(
         f"no {protocol.anatomy or 'anatomy'} recognised in the scouts, {found} of {len(predicted)} landmarks found",
-        remedy=" ".join(reasons) or "Check the region and the images, or place landmarks by hand (--landmarks).",
+        remedy=" ".join(reasons) or "Check the region and the images, or place landmarks by hand.",
     )
 
 
@@ -195,8 +200,8 @@ def _plan(
     landmarks = with_corrections(predicted, corrections)
     frame = fit_frame(landmarks, protocol, model.pose_covariance if model else None)
     box = plan_box(frame, protocol, rule)
-    seen = {mark.name for mark in landmarks if mark.status == PREDICTED}
-    in_doubt = [name for name in disagreeing if name in seen]
+    still_predicted = {landmark.name for landmark in landmarks if landmark.status == PREDICTED}
+    in_doubt = [name for name in disagreeing if name in still_predicted]
     checks = run_checks(Evidence(stacks, landmarks, in_doubt, frame, box, protocol, rule))
     return Calibration(
         stacks=tuple(stacks),
