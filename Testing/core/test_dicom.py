@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.geometry.coordinates import unit
+from AutoVolumeCalibrationLib.core.scouts import dicom
 from AutoVolumeCalibrationLib.core.scouts.dicom import NotAScout, is_dicom, read_dicom_frames, stacks_from_frames
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
@@ -303,3 +307,48 @@ def test_real_oblique_planning_slices_each_keep_their_own_orientation(shared_dat
         assert {stack.plane for stack in stacks} == {plane}
         assert sum(len(stack.slices) for stack in stacks) == counts[label]
         assert all(s.pixels.shape == (162, 162) and s.spacing_mm == (1.6, 1.6) for k in stacks for s in k.slices)
+
+
+def test_damaged_copies_of_a_sample_file_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    """Truncated files and flipped bits in the header: pydicom raises many types, the user reads one."""
+    sound = (resource_path("SampleData", "ColinScouts", "dicom") / "0001.dcm").read_bytes()
+    header = sound.index(b"\xe0\x7f\x10\x00")  # the tag of the pixel data
+    random = Random(10)
+    for number in range(300):
+        damaged = bytearray(sound)
+        if number % 3:
+            for _ in range(random.choice((1, 2, 8))):
+                damaged[random.randrange(132, header + 12)] ^= 1 << random.randrange(8)
+        else:
+            del damaged[random.randrange(132, header if number % 2 else len(sound)) :]
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(damaged)
+        try:
+            assert len(read_dicom_frames(path)) == 1
+        except InputError as error:
+            assert error.remedy and "\n" not in str(error)
+
+
+@pytest.mark.parametrize("slip", [TypeError, AttributeError, KeyError, IndexError, NameError])
+@pytest.mark.parametrize("step", ["_geometry", "_pixels", "_frame_count"])
+def test_a_mistake_of_our_own_is_not_called_a_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, slip: type[Exception]
+) -> None:
+    def wrong(*_arguments: object) -> None:
+        raise slip("a mistake")
+
+    monkeypatch.setattr(dicom, step, wrong)
+    with pytest.raises(slip, match="a mistake"):
+        read_dicom_frames(write_one(tmp_path, np.eye(4)))
+
+
+def test_where_a_damaged_file_failed_is_logged_without_its_values(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_one(tmp_path, np.eye(4))
+    path.write_bytes(path.read_bytes().replace(b"\x10\x00\x20\x00LO", b"\x10\x00\x20\x00L?"))
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(InputError, match="the DICOM file is damaged"):
+        read_dicom_frames(path)
+    assert "NotImplementedError" in caplog.text and "raw_element_value" in caplog.text
+    assert "Unknown Value Representation" not in caplog.text

@@ -1,17 +1,20 @@
 """DICOM scouts, frame by frame: single-frame and enhanced multi-frame alike.
 
 The header is judged before any pixel is decoded. Nothing that names a patient leaves this file:
-messages hold file names and reasons of our own wording, never values or library texts.
+messages and log lines hold file names and reasons of our own wording, never values or library texts.
 """
 
 from __future__ import annotations
 
+import logging
 import struct
+import traceback
 import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsInt
 
 import numpy as np
 
@@ -23,12 +26,22 @@ from .validation import MAX_FRAMES, finite_pixels, require_sane_size, require_sp
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_logger = logging.getLogger(__name__)
+
 _ONE_EXAMINATION = "Choose the scouts of one examination."
 _EXPORT_AGAIN = "Export or copy the file again."
 
 #: MR Image Storage: classic, enhanced, enhanced colour, legacy converted. Spectroscopy (4.2) is none.
 _MR_IMAGE_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.4{suffix}" for suffix in ("", ".1", ".3", ".4"))
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+#: What the standard library raises below pydicom, which parses elements on access. Neither TypeError nor
+#: AttributeError: those point to a mistake in our own code.
+_PARSE_ERRORS = (ValueError, NotImplementedError, OverflowError, EOFError, OSError, struct.error, zlib.error)
+
+#: What ``pydicom.pixels.pixel_array`` raises besides these: RuntimeError where every decoder failed, AttributeError
+#: where an element is missing, TypeError where one has several values. Only that call may be guarded by this.
+_DECODE_ERRORS = (*_PARSE_ERRORS, RuntimeError, AttributeError, TypeError, MemoryError)
 
 
 class NotAScout(InputError):
@@ -77,14 +90,15 @@ def read_dicom_frames(path: Path, *, force: bool = False) -> list[DicomFrame]:
         NotAScout: where the file is no single-channel MR image.
         InputError: where the file or its geometry is damaged, missing or of an unusable kind.
     """
+    from pydicom.errors import BytesLengthException
+
     source = str(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote header values
             return _read_frames(path, source, force)
-    except InputError:
-        raise
-    except Exception as error:  # pydicom parses on access, and a damaged file raises almost anything there
+    except (*_PARSE_ERRORS, BytesLengthException) as error:
+        _log_where(error, source)
         raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_EXPORT_AGAIN) from error
 
 
@@ -95,7 +109,7 @@ def _read_frames(path: Path, source: str, force: bool) -> list[DicomFrame]:
     dataset.file_meta.setdefault("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
     _require_scout(dataset, source, force)
     frames = _frame_count(dataset, source)
-    require_sane_size((int(dataset.Rows), int(dataset.Columns), frames), source)
+    require_sane_size((*_size(dataset), frames), source)
     _require_decoder(dataset, source)
     # All geometry first: it is cheap, and what it finds is worth more than a decoding error.
     geometries = [_geometry(dataset, index, _frame_name(source, index, frames)) for index in range(frames)]
@@ -110,6 +124,12 @@ def _read_frames(path: Path, source: str, force: bool) -> list[DicomFrame]:
         )
         for index, geometry in enumerate(geometries)
     ]
+
+
+def _log_where(error: BaseException, source: str) -> None:
+    """Log at DEBUG where a library failed, without its message, which may quote header values."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    _logger.debug("%s: %s from\n%s", source, type(error).__name__, where)
 
 
 def stacks_from_frames(frames: Sequence[DicomFrame], source: str) -> list[ScoutStack]:
@@ -145,7 +165,7 @@ def _require_scout(dataset: Dataset, source: str, force: bool) -> None:
     remedy = "Choose the MR localizer images."
     if "DirectoryRecordSequence" in dataset:
         raise NotAScout("a DICOMDIR is an index without images", source=source, remedy="Choose the image folder.")
-    if not (_value(dataset, "Rows") and _value(dataset, "Columns") and any(k in dataset for k in _PIXELS)):
+    if not (_value(dataset, "Rows") and _value(dataset, "Columns") and any(_value(dataset, k) for k in _PIXELS)):
         if _text(dataset, "SOPClassUID") in ("", *_MR_IMAGE_CLASSES):
             raise InputError("the image is missing or cut short in this file", source=source, remedy=_EXPORT_AGAIN)
         raise NotAScout("this DICOM object holds no image", source=source, remedy=remedy)
@@ -165,7 +185,7 @@ def _frame_count(dataset: Dataset, source: str) -> int:
     frames = 1 if stated is None else int(stated) if str(stated).strip().isdigit() else 0
     if not 1 <= frames <= MAX_FRAMES:
         raise InputError("the number of frames is not usable", source=source, remedy=_EXPORT_AGAIN)
-    if frames > 1 and len(dataset.get("PerFrameFunctionalGroupsSequence") or ()) < frames:
+    if frames > 1 and len(_items(dataset, "PerFrameFunctionalGroupsSequence")) < frames:
         raise InputError(
             f"{frames} frames, but not a position for each of them",
             source=source,
@@ -179,6 +199,8 @@ def _require_decoder(dataset: Dataset, source: str) -> None:
     from pydicom.pixels import get_decoder
 
     syntax = dataset.file_meta.TransferSyntaxUID
+    if not isinstance(syntax, str):
+        raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_EXPORT_AGAIN)
     try:
         known = get_decoder(syntax).is_available
     except NotImplementedError:
@@ -187,7 +209,7 @@ def _require_decoder(dataset: Dataset, source: str) -> None:
         raise InputError(
             f"no decoder is installed for its compression ({syntax.name})",
             source=source,
-            remedy="Export the images uncompressed, or install pylibjpeg.",
+            remedy="Export the images uncompressed, or install pylibjpeg, pylibjpeg-libjpeg and pylibjpeg-openjpeg.",
         )
 
 
@@ -242,17 +264,19 @@ def _pixels(dataset: Dataset, index: int, source: str) -> np.ndarray:
 
 
 def _stored_values(dataset: Dataset, index: int, source: str) -> np.ndarray:
+    from pydicom.errors import BytesLengthException
     from pydicom.pixels import pixel_array
 
     try:
-        stored = pixel_array(dataset, index=index, raw=True).astype(np.float64)
-    except Exception as error:  # the decoders raise almost anything on damaged data
+        stored = pixel_array(dataset, index=index, raw=True)
+    except (*_DECODE_ERRORS, BytesLengthException) as error:
+        _log_where(error, source)
         raise InputError(
             "the pixel data are damaged or cut short", source=source, remedy="Export the file again, uncompressed."
         ) from error
-    if stored.shape != (int(dataset.Rows), int(dataset.Columns)):
+    if stored.shape != _size(dataset):
         raise InputError("the pixel data do not have the stated size", source=source, remedy=_EXPORT_AGAIN)
-    return stored
+    return stored.astype(np.float64)
 
 
 def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
@@ -267,10 +291,10 @@ def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
 
 def _frame_value(dataset: Dataset, index: int, group: str, keyword: str) -> Any:
     """An attribute of one frame: its own functional group, else the shared one, else the top of the data set."""
-    per_frame = (dataset.get("PerFrameFunctionalGroupsSequence") or ())[index : index + 1]
-    shared = (dataset.get("SharedFunctionalGroupsSequence") or ())[:1]
+    per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")[index : index + 1]
+    shared = _items(dataset, "SharedFunctionalGroupsSequence")[:1]
     for holder in (*per_frame, *shared):
-        for item in (holder.get(group) or ())[:1]:
+        for item in _items(holder, group)[:1]:
             if keyword in item:
                 return _value(item, keyword)
     return _value(dataset, keyword)
@@ -282,6 +306,26 @@ def _value(dataset: Dataset, keyword: str) -> Any:
         return dataset.get(keyword)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
+    """The items of a sequence, none where it is absent or damaged so that it is not a sequence any more."""
+    from pydicom import Sequence as DicomSequence
+
+    value = dataset.get(keyword)
+    return value if isinstance(value, DicomSequence) else ()
+
+
+def _size(dataset: Dataset) -> tuple[int, int]:
+    """(rows, columns) as the header states them.
+
+    Raises:
+        ValueError: a damaged header states something else than one number for each.
+    """
+    rows, columns = _value(dataset, "Rows"), _value(dataset, "Columns")
+    if not isinstance(rows, SupportsInt) or not isinstance(columns, SupportsInt):
+        raise ValueError("the size of the image is not a pair of numbers")
+    return int(rows), int(columns)
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
