@@ -106,7 +106,7 @@ def _start(options: argparse.Namespace) -> None:
         with use_db(_session(name), WorkDB.Mode.open) as session:
             found += [(name, item) for item in session.pending_work_items]
     found.sort(key=lambda entry: (entry[0], *_place(entry[1])))
-    print(f"{len(found)} changes are possible")
+    print(f"{len(found)} changes are possible", flush=True)
     if not 0 < options.sample < len(found):
         return
     drawn = set(random.Random(options.seed).sample(range(len(found)), options.sample))
