@@ -14,11 +14,15 @@ MUTANTS ?= --sample 220
 SAMPLE := Resources/SampleData/ColinScouts/dicom
 OUTPUT := output/sample
 
-.PHONY: help calibrate test quick mutants lint clean
+# The lowest versions that pyproject.toml promises have wheels for Python 3.10 and 3.11 only.
+VENV_MINIMUM := .venv-minimum
+MINIMUM_OUTPUT := output/sample-minimum
+
+.PHONY: help calibrate test quick test-minimum mutants lint clean
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 calibrate: $(VENV)/.ready-run  ## Plan the sample scouts; the result lies in output/sample
 	$(BIN)/autovolume calibrate $(SAMPLE) --output $(OUTPUT) --overwrite
@@ -33,11 +37,17 @@ mutants: $(VENV)/.ready-test  ## Which small changes of the program the tests no
 	$(PIP_INSTALL) -e '.[mutants]'
 	nice -n 10 $(BIN)/python Testing/mutation/run_mutants.py $(MUTANTS)
 
-lint: $(VENV)/.ready-test  ## Style and likely bugs
+test-minimum: $(VENV_MINIMUM)/.ready  ## Quick tests with the lowest versions promised (Python 3.10 or 3.11)
+	$(VENV_MINIMUM)/bin/autovolume calibrate $(SAMPLE) --output $(MINIMUM_OUTPUT) --overwrite
+	$(VENV_MINIMUM)/bin/python -m pytest Testing/core -m 'not slow'
+
+lint: $(VENV)/.ready-test  ## Style, format, types and likely bugs
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean:  ## Remove the environment, outputs and caches
-	rm -rf $(VENV) output build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_MINIMUM) output build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: pip runs again only when what it would install has changed.
@@ -52,3 +62,10 @@ $(VENV)/.ready-test: $(REQUIREMENTS) | $(BIN)/python
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+# Without the extras: what they need is not promised from a lowest version on.
+$(VENV_MINIMUM)/.ready: pyproject.toml constraints-minimum.txt
+	$(PYTHON) -m venv $(VENV_MINIMUM)
+	$(VENV_MINIMUM)/bin/python -m pip install --disable-pip-version-check -q -c constraints-minimum.txt \
+		-e . hypothesis pytest pytest-timeout
+	touch $@

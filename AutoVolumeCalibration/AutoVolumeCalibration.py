@@ -129,7 +129,7 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
         return calibrate(scouts, plan, load_model(model, device), box=box)
 
     def refit(self, calibration: Calibration, corrections: Iterable[Landmark]) -> Calibration:
-        """The plan that follows from all landmarks a person has placed; takes milliseconds, without the network."""
+        """Plan again from all landmarks that the user placed; takes milliseconds, without the network."""
         from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 
         return refit(calibration, corrections)

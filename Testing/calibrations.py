@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation, LandmarkDefinition
 from AutoVolumeCalibrationLib.core.anatomy.landmark import MISSING, PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol import BoxRule, FrameRule, Protocol
+from AutoVolumeCalibrationLib.core.detection.model_info import ModelInfo
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, OrientedBox
 from AutoVolumeCalibrationLib.core.planning.checks import OK, WARNING, Check
@@ -18,7 +19,7 @@ from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
-from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration, ModelInfo
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 
 #: Landmark name -> RAS mm in the anatomical frame.
 PLACES = {

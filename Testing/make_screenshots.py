@@ -63,12 +63,12 @@ def main() -> None:
 def _load(stand_in: StandIn, panel) -> None:
     stand_in.dialogs.answer("QFileDialog.getExistingDirectory", str(SCOUTS))
     panel.ui.loadFolderButton.click()
-    stand_in.wait_until(lambda: not panel.work.busy, timeout_s=60)
+    stand_in.wait_until(lambda: not panel.jobs.busy, timeout_s=60)
 
 
 def _calibrate(stand_in: StandIn, panel) -> None:
     panel.ui.calibrateButton.click()
-    stand_in.wait_until(lambda: not panel.work.busy, timeout_s=300)
+    stand_in.wait_until(lambda: not panel.jobs.busy, timeout_s=300)
     panel.ui.landmarksTable.selectRow(0)
     stand_in.process_events()
 

@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "LandmarkTraining", "Testing")]
 
+from AutoVolumeCalibrationLib.cli.main import error_exit_code  # noqa: E402
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError  # noqa: E402
 from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa: E402
@@ -90,7 +91,7 @@ def main() -> int:
         _run(arguments.model, arguments.output)
     except AutoVolumeError as error:
         print(error, file=sys.stderr)
-        return error.exit_code
+        return error_exit_code(error)
     return 0
 
 

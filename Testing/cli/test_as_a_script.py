@@ -29,11 +29,11 @@ from AutoVolumeCalibrationLib.cli.main import entry_point
 from AutoVolumeCalibrationLib.core.models import bundle as bundles
 from AutoVolumeCalibrationLib.core.workflow import pipeline
 
-def locate(stacks, protocol, model, progress, cancelled, *, given):
+def locate(stacks, protocol, model, progress, cancelled, *, guidance):
     print("detecting", flush=True)
     time.sleep(60)
 
-bundles.load_model = lambda name, device: SimpleNamespace(sequential=False)
+bundles.load_model = lambda name, device: SimpleNamespace(guided=False)
 pipeline.locate = locate
 entry_point()
 """

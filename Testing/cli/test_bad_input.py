@@ -8,10 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from AutoVolumeCalibrationLib.core.errors import Cancelled
+from AutoVolumeCalibrationLib.cli.main import error_exit_code
+from AutoVolumeCalibrationLib.core.errors import (
+    AutoVolumeError,
+    Cancelled,
+    InputError,
+    ModelError,
+    ProtocolError,
+    UsageError,
+)
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.report import overview
 from AutoVolumeCalibrationLib.core.scouts import reader as readers
+from AutoVolumeCalibrationLib.core.scouts.dicom import NotAScout
 from AutoVolumeCalibrationLib.core.workflow import pipeline
 from bad_inputs import BAD_INPUTS, SECRET_ID, SECRET_NAME
 from command_line import (
@@ -228,7 +237,7 @@ def raising(error):
     return fail
 
 
-def cancelled_half_way(stacks, protocol, model, progress, cancelled, *, given):
+def cancelled_half_way(stacks, protocol, model, progress, cancelled, *, guidance):
     progress(0.5)
     raise KeyboardInterrupt
 
@@ -290,3 +299,11 @@ def test_trouble_on_the_way_is_one_line(autovolume, tmp_path, monkeypatch, step,
     assert ran.err.startswith("autovolume: ")
     assert str(named) in ran.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(AutoVolumeError, 3), (UsageError, 2), (InputError, 3), (NotAScout, 3), (ModelError, 4), (ProtocolError, 4)],
+)
+def test_each_kind_of_error_has_its_exit_code(kind, code):
+    assert error_exit_code(kind("what happened")) == code

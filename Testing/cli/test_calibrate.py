@@ -180,7 +180,7 @@ def test_points_that_the_protocol_does_not_know_are_noted(autovolume, tmp_path):
     points = write_points(tmp_path / "placed.mrk.json", {"AC": [4, 5, -6], "Lesion": [0, 0, 0]})
     ran = autovolume("calibrate", *MIDDLE_SLICES, "--output", tmp_path / "out", "--landmarks", points)
     assert ran.code in PLANNED_CODES
-    assert ran.err == (f"autovolume: note: {points}: Lesion left out, no landmark of protocol BrainAcPc\n")
+    assert ran.err == (f"autovolume: note: {points}: points ignored, not in protocol BrainAcPc: Lesion\n")
 
 
 @pytest.mark.usefixtures("no_picture")

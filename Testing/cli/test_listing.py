@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 
 import pytest
 
 from AutoVolumeCalibrationLib import __version__
+from AutoVolumeCalibrationLib.cli.command_groups import GROUPS, grouped_commands
+from AutoVolumeCalibrationLib.cli.main import _parser
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, CurrentModel, write_current
 from command_line import assert_refused
@@ -34,7 +37,7 @@ def test_every_shipped_model_is_listed_and_the_default_marked(autovolume):
     ]
 
 
-def test_the_version_is_told(autovolume):
+def test_the_version_is_shown(autovolume):
     ran = autovolume("--version")
     assert (ran.code, ran.out, ran.err) == (0, f"autovolume {__version__}\n", "")
 
@@ -43,7 +46,22 @@ def test_the_help_names_the_commands(autovolume):
     ran = autovolume("--help")
     assert (ran.code, ran.err) == (0, "")
     for command in (*COMMANDS, "train", "evaluate", "render"):
-        assert re.search(rf"^    {command}\b", ran.out, re.MULTILINE)
+        assert re.search(rf"^  {command}\b", ran.out, re.MULTILINE)
+
+
+def test_every_command_is_listed_once_in_a_group_in_a_line_that_fits_a_terminal(autovolume, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    commands = _parser()._subparsers._group_actions[0].choices
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(commands)
+    listed = autovolume("--help").out.partition("Plan:")[2].splitlines()
+    assert [len(line) for line in listed if len(line) > 80] == []
+    for name, parser in commands.items():
+        assert [line.split(maxsplit=1)[1] for line in listed if line.split()[:1] == [name]] == [parser.description]
+
+
+def test_only_commands_that_exist_are_listed():
+    parsers = {"batch": argparse.ArgumentParser(description="Plan many studies")}
+    assert grouped_commands(parsers) == "Department:\n  batch          Plan many studies"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -51,6 +69,10 @@ def test_every_command_explains_its_flags(autovolume, command):
     ran = autovolume(command, "--help")
     assert (ran.code, ran.err) == (0, "")
     assert f"usage: autovolume {command}" in ran.out
+
+
+def test_calibrate_says_in_its_first_line_that_it_plans(autovolume):
+    assert autovolume("calibrate", "--help").out.split("\n\n")[1] == "Plan the scan volume from these scouts"
 
 
 def test_a_model_of_the_user_s_is_listed_and_marked_where_it_is_the_default(autovolume, tmp_path, monkeypatch):
@@ -61,7 +83,7 @@ def test_a_model_of_the_user_s_is_listed_and_marked_where_it_is_the_default(auto
     assert [line.split(":")[0] for line in lines[:2]] == ["mine-1 (default)", DEFAULT_MODEL]
 
 
-def test_a_damaged_choice_of_model_is_told(autovolume, tmp_path, monkeypatch):
+def test_a_damaged_choice_of_model_is_reported(autovolume, tmp_path, monkeypatch):
     monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path))
     (tmp_path / "current.json").write_text("{", encoding="utf-8")
     assert_refused(autovolume("models"), 4, tmp_path / "current.json")

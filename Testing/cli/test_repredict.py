@@ -109,12 +109,12 @@ def test_flags_of_a_new_prediction_are_refused_without_one(autovolume, results, 
     assert_refused(autovolume("refit", results, "--landmarks", corrected, flag, "cpu"), 2, "Give --repredict too")
 
 
-def test_the_list_of_models_tells_the_guided_ones(autovolume, installed):
+def test_the_list_of_models_shows_which_are_guided(autovolume, installed):
     lines = autovolume("models").out.splitlines()
     assert [line.split(":")[0] for line in lines if "guided" in line] == ["guide"]
     assert len(lines) == 2
 
 
-def test_the_help_tells_what_the_points_are_good_for(autovolume):
+def test_the_help_says_what_the_points_do(autovolume):
     for command in ("calibrate", "refit"):
-        assert "how the head lies" in " ".join(autovolume(command, "--help").out.split())
+        assert "guide" in " ".join(autovolume(command, "--help").out.split())

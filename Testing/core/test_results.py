@@ -11,6 +11,7 @@ import pytest
 from AutoVolumeCalibrationLib import __version__
 from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.model_info import ModelInfo
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.files.json_files import require_schema
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
@@ -21,7 +22,7 @@ from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
 from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks, read_scan_box
 from AutoVolumeCalibrationLib.core.storage.results import calibration_to_dict, read_results, write_results
-from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration, ModelInfo
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 
 FILES = {"landmarks.mrk.json", "scanbox.mrk.json", "calibration.json"}
 

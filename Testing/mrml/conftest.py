@@ -7,7 +7,8 @@ import pytest
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration, ModelInfo
+from AutoVolumeCalibrationLib.core.detection.model_info import ModelInfo
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from calibrations import scout_stacks
 

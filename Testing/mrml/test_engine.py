@@ -143,7 +143,7 @@ def test_the_rest_is_predicted_from_what_a_person_placed(engine, scene, study, p
 
     def repredict(calibration, corrections, model, *, progress, cancelled):
         told.append(({mark.name: mark.status for mark in corrections}, model))
-        info = replace(plan.model, name="guide", given=("PC",))
+        info = replace(plan.model, name="guide", guidance=("PC",))
         found = [replace(m, position_mm=m.position_mm + 3.0) for m in plan.predicted if m.position_mm is not None]
         return pipeline.plan_from_landmarks(
             calibration.stacks, calibration.protocol, corrections, predicted=found, model=info
@@ -162,7 +162,7 @@ def test_the_rest_is_predicted_from_what_a_person_placed(engine, scene, study, p
     engine.repredict(study)
     assert told[2][1] == ("guide", "auto")
     again = CalibrationEngine(scene).calibration(study)
-    assert (again.model.name, again.model.given) == ("guide", ("PC",))
+    assert (again.model.name, again.model.guidance) == ("guide", ("PC",))
     assert (status(result, "PC"), status(again, "CUL")) == (CORRECTED, MISSING)
     assert nodes_in() == nodes
     assert_box_shown(study, engine.calibration(study))

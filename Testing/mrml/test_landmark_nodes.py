@@ -14,12 +14,12 @@ from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 pytest.importorskip("slicer")
 
 from AutoVolumeCalibrationLib.mrml.landmark_nodes import (
-    landmarks_from_node,  # noqa: E402
-    make_ready_to_place,  # noqa: E402
-    moved_points,  # noqa: E402
-    restore_prediction,  # noqa: E402
-    wants_refit,  # noqa: E402
-    write_landmarks,  # noqa: E402
+    landmarks_from_node,
+    make_ready_to_place,
+    moved_points,
+    restore_prediction,
+    wants_refit,
+    write_landmarks,
 )
 
 FAINT, NOT_FOUND = "SPLE", "GENU"
@@ -135,7 +135,7 @@ def test_a_cleared_point_is_missing_until_it_is_restored(node, plan):
     assert named(landmarks)["PC"].status == MISSING
     cleared = refit(plan, landmarks)
     write_landmarks(node.GetScene(), node, cleared, "x")
-    assert "removed by a person" in node.GetNthControlPointDescription(index_of(node, "PC"))
+    assert "removed by the user" in node.GetNthControlPointDescription(index_of(node, "PC"))
     restore_prediction(node, "PC")
     assert named(landmarks_from_node(node, cleared))["PC"] is named(plan.predicted)["PC"]
 

@@ -8,11 +8,7 @@ from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Ch
 
 pytest.importorskip("slicer")
 
-from AutoVolumeCalibrationLib.mrml.report_nodes import (
-    rows_of,  # noqa: E402
-    write_checks,  # noqa: E402
-    write_prescription,  # noqa: E402
-)
+from AutoVolumeCalibrationLib.mrml.report_nodes import rows_of, write_checks, write_prescription
 
 CHECKS = (Check("tilt", ERROR, "only known to 6 deg: add slices"), Check("box", WARNING, "the left face, 7 mm"))
 

@@ -1,4 +1,4 @@
-"""cli, widgets -> mrml -> core; training -> planning; nothing points back."""
+"""cli, widgets -> mrml -> core; training -> planning and its shared widgets; nothing points back."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ HEAVY = {"torch", "monai", "SimpleITK", "pydicom", "matplotlib", "ignite", "tens
 #: Code that is only loaded to train, and network classes, which are only loaded to build a network.
 MAY_IMPORT_TORCH = (f"{TRAINING}.core", f"{PLANNING}.core.networks.architectures")
 TORCH = {"torch", "monai", "ignite"}
+
+#: Widgets of both modules. They know nothing of the panel around them, so that training's panel can use them.
+SHARED_WIDGETS = f"{PLANNING}.widgets.shared"
 
 #: The one way back: the command line offers the training commands, and loads them when one is called.
 TRAINING_COMMANDS = (f"{PLANNING}.cli.main", f"{TRAINING}.cli")
@@ -108,13 +111,21 @@ def violation(found: Import) -> str | None:
         return f"{layer or 'the package'} must not import {target_layer}"
     if package == PLANNING and target_package == TRAINING and not _offers_training_commands(found):
         return "planning must not depend on training"
+    if _is_in(found.importer, (SHARED_WIDGETS,)) and target_layer == "widgets" and not _is_shared(found.target):
+        return "shared widgets must not import the panel's"
     if package == TRAINING and target_package == PLANNING and target_layer in {"widgets", "cli"}:
-        return "training builds on planning's core and mrml only"
+        if layer == "widgets" and _is_shared(found.target):
+            return None
+        return "training builds on planning's core, mrml and shared widgets only"
     return None
 
 
 def _is_in(dotted: str, packages: tuple[str, ...]) -> bool:
     return any(f"{dotted}.".startswith(f"{package}.") for package in packages)
+
+
+def _is_shared(target: str) -> bool:
+    return _is_in(target, (SHARED_WIDGETS,))
 
 
 def _offers_training_commands(found: Import) -> bool:
@@ -164,6 +175,14 @@ def test_a_module_file_imports_only_slicer_at_file_scope(module):
         ("LandmarkTrainingLib.cli.train", "import torch", False),
         ("LandmarkTrainingLib.core.training.losses", "from AutoVolumeCalibrationLib.core import heatmaps", True),
         ("LandmarkTrainingLib.cli.train", "from AutoVolumeCalibrationLib.cli import main", False),
+        ("LandmarkTrainingLib.widgets.panel", "from AutoVolumeCalibrationLib.widgets.shared import signal", True),
+        ("LandmarkTrainingLib.widgets.panel", "from AutoVolumeCalibrationLib.widgets import shared", True),
+        ("LandmarkTrainingLib.widgets.panel", "from AutoVolumeCalibrationLib.widgets import panel", False),
+        ("LandmarkTrainingLib.widgets.panel", "from AutoVolumeCalibrationLib.widgets.shared_box import draw", False),
+        ("LandmarkTrainingLib.core.options", "from AutoVolumeCalibrationLib.widgets.shared import signal", False),
+        ("AutoVolumeCalibrationLib.widgets.panel", "from .shared.signal import Signal", True),
+        ("AutoVolumeCalibrationLib.widgets.shared.messages", "from .signal import Signal", True),
+        ("AutoVolumeCalibrationLib.widgets.shared.messages", "from ..panel import Panel", False),
     ],
 )
 def test_the_rules_tell_right_from_wrong(tmp_path, importer, statement, allowed):

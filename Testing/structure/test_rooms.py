@@ -18,10 +18,10 @@ ROOMS = {
         "detection",
         "networks",
         "planning",
-        "workflow",
-        "models",
         "storage",
         "report",
+        "workflow",
+        "models",
     ),
     TRAINING: (
         "reference_heads",

@@ -60,7 +60,7 @@ def test_what_inference_needs_is_in_the_bundle(exported, constellation, uncertai
     model = load_model(exported, "cpu")
     assert model.names == constellation.names
     assert model.mirror.tolist() == constellation.mirror_indices.tolist()
-    assert (model.name, model.stem, model.sigma_mm, model.tau_mm) == ("tiny", 2, 5.0, 10.0)
+    assert (model.name, model.output_stride, model.sigma_mm, model.tau_mm) == ("tiny", 2, 5.0, 10.0)
     assert model.uncertainty.base_mm == pytest.approx(uncertainty.base_mm, abs=1e-3)
     assert model.uncertainty.pose_covariance == pytest.approx(uncertainty.pose_covariance)
     assert model.largest_size % model.divisor == 0

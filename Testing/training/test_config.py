@@ -58,7 +58,7 @@ def test_a_whole_number_stands_for_a_fraction_and_a_list_for_a_row(tmp_path):
 def test_a_setting_that_is_unknown_or_of_another_kind_is_named(tmp_path, values, said):
     with pytest.raises(UsageError, match=said) as caught:
         TrainingConfig.from_json(written(tmp_path, values))
-    assert "\n" not in str(caught.value) and caught.value.exit_code == 2 and "config.json" in str(caught.value)
+    assert "\n" not in str(caught.value) and "config.json" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "3", "null", '{"training": 5}', '{"training": [1]}'])

@@ -247,7 +247,7 @@ def test_what_a_model_sees_on_a_slice_is_a_point_on_that_slice_above_the_thresho
     peak_values = np.array([[0.9, 0.1], [0.5, 0.6]])
     seen = detector.StackDetections("sagittal", axes, np.array([-6.0, 6.0]), peaks, peak_values, np.ones((2, 2, 2)))
     located = localization.LocalizationResult((), (), (seen,))
-    monkeypatch.setattr(localization, "locate", lambda stacks, protocol, model, given: located)
+    monkeypatch.setattr(localization, "locate", lambda stacks, protocol, model, guidance: located)
     model = SimpleNamespace(names=("AC", "PC"), threshold=0.5)
     left, right = detect_slices((), None, model)
     assert (left.stack_index, left.slice_index, right.slice_index) == (0, 0, 1)

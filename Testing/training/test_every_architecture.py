@@ -94,7 +94,7 @@ def test_a_bundle_gives_back_the_network(name, tmp_path):
     image = torch.randn(1, 4, model.divisor, 3 * model.divisor)
     with torch.inference_mode():
         given, expected = model.network(image), network(image)
-    assert given.shape[2:] == (model.divisor // model.stem, 3 * model.divisor // model.stem)
+    assert given.shape[2:] == (model.divisor // model.output_stride, 3 * model.divisor // model.output_stride)
     assert torch.allclose(given, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
     assert model.largest_size % model.divisor == 0
 

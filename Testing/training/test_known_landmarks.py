@@ -28,7 +28,7 @@ TARGETS = TargetSettings(SIGMA_MM, TAU_MM, STEM, PIXEL_MM)
 def told_to(study, names, mirror, **changes):
     """The maps that a model with these landmarks is shown of the study's."""
     network = Believer(len(names))
-    detect(study.stacks, fake_model(network, names, mirror, sequential=True, **changes), given=study.landmarks)
+    detect(study.stacks, fake_model(network, names, mirror, guided=True, **changes), guidance=study.landmarks)
     return torch.cat(network.told)
 
 

@@ -13,27 +13,19 @@ import pytest
 
 pytest.importorskip("optuna")
 
-from AutoVolumeCalibrationLib.core.errors import (
-    Cancelled,  # noqa: E402
-    ModelError,  # noqa: E402
-    UsageError,  # noqa: E402
-)
+from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError, UsageError
 from LandmarkTrainingLib.core.config import TrainingConfig  # noqa: E402
 from LandmarkTrainingLib.core.experiments.search import (
-    FAILED,  # noqa: E402
-    FINISHED,  # noqa: E402
-    PRUNED,  # noqa: E402
-    SearchPlan,  # noqa: E402
-    best_trial,  # noqa: E402
-    read_trials,  # noqa: E402
-    search,  # noqa: E402
-    trials_table,  # noqa: E402
+    FAILED,
+    FINISHED,
+    PRUNED,
+    SearchPlan,
+    best_trial,
+    read_trials,
+    search,
+    trials_table,
 )
-from LandmarkTrainingLib.core.experiments.search_space import (
-    configured,  # noqa: E402
-    read_space,  # noqa: E402
-    space_from_dict,  # noqa: E402
-)
+from LandmarkTrainingLib.core.experiments.search_space import configured, read_space, space_from_dict
 
 SPACE = {
     "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},

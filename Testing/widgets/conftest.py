@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fake_finding import FakeFinding
+from fake_detection import FakeDetection
 from standin.fixtures import real_views, stand_in
 from training_window import window
 
@@ -25,7 +25,7 @@ class OpenPanel:
         self.widget = stand_in.open_module(MODULE)
         self.panel, self.ui = self.widget.panel, self.widget.panel.ui
         self.current = self.panel.current
-        self.finding = self.panel.calibrate.find = FakeFinding()
+        self.detection = self.panel.calibrate.find = FakeDetection()
 
     @property
     def calibration(self):
@@ -49,7 +49,7 @@ class OpenPanel:
 
     def wait(self) -> None:
         """Until the work under way is done."""
-        self.app.wait_until(lambda: not self.panel.work.busy)
+        self.app.wait_until(lambda: not self.panel.jobs.busy)
         self.settle()
 
     def settle(self) -> None:

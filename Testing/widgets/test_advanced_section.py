@@ -16,7 +16,7 @@ SHIPPED = ["brain-scout", "brain-scout-guided"]
 
 
 def threshold_used(panel) -> float | None:
-    return panel.finding.calls[-1][1].threshold
+    return panel.detection.calls[-1][1].threshold
 
 
 def test_the_model_s_own_threshold_holds_unless_a_person_sets_one(planned):
@@ -72,11 +72,11 @@ def names_offered(panel) -> list[str]:
 
 
 def test_the_current_model_runs_unless_another_one_is_chosen(planned):
-    assert planned.finding.calls[-1][1].model is None
+    assert planned.detection.calls[-1][1].model is None
     assert names_offered(planned) == ["current (brain-scout)", *SHIPPED]
     planned.ui.modelComboBox.setCurrentIndex(1)
     planned.calibrate()
-    assert planned.finding.calls[-1][1].model == "brain-scout"
+    assert planned.detection.calls[-1][1].model == "brain-scout"
 
 
 def test_a_model_promoted_meanwhile_is_offered_and_a_choice_stays(panel, tmp_path, monkeypatch):
@@ -92,7 +92,7 @@ def test_a_model_promoted_meanwhile_is_offered_and_a_choice_stays(panel, tmp_pat
 def test_a_damaged_choice_of_model_lets_the_panel_open_and_is_told_by_calibrate(panel, tmp_path, monkeypatch):
     monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path))
     (tmp_path / "current.json").write_text("{", encoding="utf-8")
-    from AutoVolumeCalibrationLib.widgets.finding import find_landmarks
+    from AutoVolumeCalibrationLib.widgets.detection_job import find_landmarks
 
     panel.widget.enter()
     assert names_offered(panel) == ["current (?)", *SHIPPED]

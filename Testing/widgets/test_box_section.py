@@ -37,7 +37,7 @@ def test_another_protocol_plans_another_box_from_the_same_points(planned):
     choose_protocol(planned, "BrainSagittal3D")
     assert planned.calibration.protocol.name == "BrainSagittal3D"
     assert planned.ui.boxComboBox.itemText(0) == "Sagittal 3D T1, 1 mm"
-    assert len(planned.finding.calls) == 1
+    assert len(planned.detection.calls) == 1
     planned.click(planned.ui.undoButton)
     assert planned.calibration is before
     assert planned.ui.protocolComboBox.itemData(planned.ui.protocolComboBox.currentIndex) == "BrainAcPc"
@@ -47,7 +47,7 @@ def test_the_protocol_chosen_first_is_the_one_that_is_planned(panel):
     panel.load()
     choose_protocol(panel, "BrainHippocampus")
     panel.calibrate()
-    assert panel.finding.calls[0][0] == "BrainHippocampus"
+    assert panel.detection.calls[0][0] == "BrainHippocampus"
 
 
 def test_margins_are_shown_with_what_they_promise_and_can_be_changed(planned):
@@ -94,7 +94,7 @@ def test_a_box_drawn_by_hand_stays_in_place_when_a_point_moves(planned):
 
 def test_back_to_the_protocol_forgets_the_adjustments(planned):
     assert not planned.ui.resetBoxButton.enabled
-    assert planned.ui.resetBoxButton.toolTip == "The box follows its protocol already."
+    assert planned.ui.resetBoxButton.toolTip == "The box already follows its protocol."
     before = planned.calibration.box
     draw_box(planned, grow_mm=(0, 20, 0))
     planned.click(planned.ui.resetBoxButton)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import InputError, ModelError
-from fake_finding import NOT_FOUND
+from fake_detection import NOT_FOUND
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
@@ -20,12 +20,12 @@ def test_calibrate_makes_points_box_and_verdict(panel):
     assert "44 of 45 landmarks" in panel.ui.statusLabel.text
     assert panel.ui.verdictLabel.text != "No plan yet"
     assert panel.ui.calibrateButton.visible or not panel.ui.cancelButton.visible
-    assert panel.finding.calls[0][0] == "BrainAcPc"
+    assert panel.detection.calls[0][0] == "BrainAcPc"
 
 
 def test_the_window_lives_while_landmarks_are_found(panel):
     panel.load()
-    panel.finding.gate.clear()
+    panel.detection.gate.clear()
     panel.ui.calibrateButton.click()
     turns = []
     import qt
@@ -36,8 +36,8 @@ def test_the_window_lives_while_landmarks_are_found(panel):
     panel.app.wait_until(lambda: len(turns) > 3 and panel.ui.progressBar.value == 50)
     assert not panel.ui.calibrateButton.isVisible()
     assert not panel.ui.loadFolderButton.enabled
-    assert "under way" in panel.ui.loadFolderButton.toolTip
-    panel.finding.gate.set()
+    assert "current job" in panel.ui.loadFolderButton.toolTip
+    panel.detection.gate.set()
     panel.wait()
     timer.stop()
     assert panel.calibration is not None
@@ -46,7 +46,7 @@ def test_the_window_lives_while_landmarks_are_found(panel):
 def test_a_cancel_in_the_middle_leaves_the_scene_as_it_was_and_is_no_error(panel, caplog):
     panel.load()
     nodes = panel.app.scene.GetNumberOfNodes()
-    panel.finding.gate.clear()
+    panel.detection.gate.clear()
     panel.ui.calibrateButton.click()
     panel.app.wait_until(lambda: panel.ui.progressBar.value == 50)
     panel.click(panel.ui.cancelButton)
@@ -56,17 +56,17 @@ def test_a_cancel_in_the_middle_leaves_the_scene_as_it_was_and_is_no_error(panel
     assert panel.app.scene.GetNumberOfNodes() == nodes
     assert panel.calibration is None
     assert caplog.text == ""
-    panel.finding.gate.set()
+    panel.detection.gate.set()
     panel.calibrate()
     assert panel.calibration is not None
 
 
 def test_a_work_that_ends_in_spite_of_the_cancel_changes_nothing(panel):
     panel.load()
-    panel.finding.gate.clear()
+    panel.detection.gate.clear()
     panel.ui.calibrateButton.click()
-    panel.panel.work.cancel()
-    panel.finding.gate.set()
+    panel.panel.jobs.cancel()
+    panel.detection.gate.set()
     panel.wait()
     assert panel.calibration is None
 
@@ -81,12 +81,12 @@ def test_a_work_that_ends_in_spite_of_the_cancel_changes_nothing(panel):
         (InputError("too few landmarks"), "too few landmarks"),
         (MemoryError(), "Not enough memory"),
         (ModuleNotFoundError("no", name="monai"), "package monai is missing"),
-        (ZeroDivisionError("division by zero"), "fault of the program: division by zero"),
+        (ZeroDivisionError("division by zero"), "Internal error: division by zero"),
     ],
 )
 def test_errors_are_shown_in_words_and_the_last_plan_stays(planned, error, shown, caplog):
     before = planned.calibration
-    planned.finding.error = error
+    planned.detection.error = error
     planned.calibrate()
     assert shown in planned.ui.statusLabel.text
     assert shown in caplog.text
@@ -98,18 +98,18 @@ def test_a_second_run_keeps_corrections_and_adds_no_nodes(planned):
     planned.move("AC", [0, 6, 0])
     moved, nodes = planned.place_of("AC"), planned.app.scene.GetNumberOfNodes()
     planned.calibrate()
-    assert planned.finding.calls[1][2] == ["AC"]
+    assert planned.detection.calls[1][2] == ["AC"]
     assert planned.place_of("AC") == pytest.approx(moved)
     assert planned.app.scene.GetNumberOfNodes() == nodes
     assert planned.row("AC").status == "set by you"
 
 
 def test_a_point_corrected_while_the_work_goes_on_is_kept(planned):
-    planned.finding.gate.clear()
+    planned.detection.gate.clear()
     planned.ui.calibrateButton.click()
     planned.move("PC", [0, -5, 0])
     moved = planned.place_of("PC")
-    planned.finding.gate.set()
+    planned.detection.gate.set()
     planned.wait()
     assert planned.place_of("PC") == pytest.approx(moved)
     assert planned.row("PC").status == "set by you"
@@ -117,12 +117,12 @@ def test_a_point_corrected_while_the_work_goes_on_is_kept(planned):
 
 def test_closing_the_scene_in_the_middle_drops_the_result(panel):
     panel.load()
-    panel.finding.gate.clear()
+    panel.detection.gate.clear()
     panel.ui.calibrateButton.click()
     panel.app.scene.Clear(False)
-    panel.finding.gate.set()
+    panel.detection.gate.set()
     panel.settle()
-    assert not panel.panel.work.busy
+    assert not panel.panel.jobs.busy
     assert panel.current.study is None
     assert panel.current.engine.studies() == []
 
@@ -136,8 +136,8 @@ def test_a_missing_landmark_is_never_invented(planned):
 def test_by_hand_three_points_place_the_head(panel, monkeypatch):
     import sys
 
+    panel.load()  # first: scipy takes None for the module when it meets a type for the first time
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it would fail
-    panel.load()
     panel.click(panel.ui.byHandButton)
     assert panel.ui.verdictLabel.text == "Do not use without correction"
     assert panel.row("AC").status == "as in a typical head"
@@ -157,14 +157,14 @@ def test_by_hand_three_points_place_the_head(panel, monkeypatch):
 
 def test_the_bundled_model_runs_in_the_panel(panel):
     from AutoVolumeCalibrationLib.core.files.resources import resource_path
-    from AutoVolumeCalibrationLib.widgets.finding import find_landmarks
+    from AutoVolumeCalibrationLib.widgets.detection_job import find_landmarks
 
     panel.panel.calibrate.find = find_landmarks
     panel.current.select(panel.current.engine.add_scouts([resource_path("SampleData", "ColinScouts", "dicom")]))
     panel.ui.deviceComboBox.setCurrentIndex(panel.ui.deviceComboBox.findData("cpu"))
     panel.ui.thresholdSpinBox.setValue(0.3)
     panel.ui.calibrateButton.click()
-    panel.app.wait_until(lambda: not panel.panel.work.busy, timeout_s=120)
+    panel.app.wait_until(lambda: not panel.panel.jobs.busy, timeout_s=120)
     assert panel.calibration.model.device == "cpu"
     assert panel.calibration.model.threshold == pytest.approx(0.3)
     assert panel.calibration.model.name == "brain-scout"

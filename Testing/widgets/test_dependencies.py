@@ -51,7 +51,7 @@ def test_declining_is_a_cancel_and_no_error(panel, without, caplog):
     panel.app.packaging.declined = True
     panel.load()
     panel.click(panel.ui.calibrateButton)
-    assert not panel.panel.work.busy
+    assert not panel.panel.jobs.busy
     assert panel.calibration is None
     assert caplog.text == ""
 
@@ -65,7 +65,7 @@ def test_torch_comes_through_the_pytorch_extension_where_it_is_there(panel, with
     panel.load()
     panel.click(panel.ui.calibrateButton)
     assert asked == [{"askConfirmation": True, "torchVersionRequirement": ">=2.2"}]
-    assert not panel.panel.work.busy  # declined: it gave no torch
+    assert not panel.panel.jobs.busy  # declined: it gave no torch
 
 
 def test_older_applications_install_with_pip_after_asking(panel, without, monkeypatch):

@@ -36,7 +36,7 @@ def test_without_scouts_nothing_can_be_done_and_the_tooltips_say_why(panel):
 def test_a_folder_is_loaded_in_the_background_and_fills_the_selectors(panel):
     panel.app.dialogs.answer("QFileDialog.getExistingDirectory", str(SAMPLE / "dicom"))
     panel.ui.loadFolderButton.click()
-    assert panel.panel.work.busy
+    assert panel.panel.jobs.busy
     assert not panel.ui.loadFolderButton.enabled
     panel.wait()
     assert [getattr(panel.ui, f"{plane}Selector").currentNode().GetName() for plane in ("sagittal", "axial")] == [
@@ -52,7 +52,7 @@ def test_files_are_loaded(panel):
     panel.app.dialogs.answer("QFileDialog.getOpenFileNames", files)
     panel.ui.loadFilesButton.click()
     panel.wait()
-    assert panel.ui.scoutsLabel.text == "No axial scout: the plan will rest on two planes."
+    assert panel.ui.scoutsLabel.text == "No axial scout: the plan will use two planes only."
     assert panel.ui.calibrateButton.enabled
 
 
@@ -63,7 +63,7 @@ def test_files_are_loaded(panel):
 def test_a_cancelled_file_dialog_loads_nothing(panel, button, kind, answer):
     panel.app.dialogs.answer(f"QFileDialog.{kind}", answer)
     getattr(panel.ui, f"{button}Button").click()
-    assert not panel.panel.work.busy
+    assert not panel.panel.jobs.busy
 
 
 def test_the_series_selected_in_the_dicom_browser_are_loaded(panel, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fake_finding import FAINT, NOT_FOUND
+from fake_detection import FAINT, NOT_FOUND
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
@@ -46,12 +46,12 @@ def test_buttons_wait_for_a_chosen_point_and_say_so(planned):
     assert planned.ui.placeButton.toolTip == "Click a landmark in the table first."
     planned.choose("AC")
     assert planned.ui.placeButton.enabled
-    assert planned.ui.restoreButton.toolTip == "This point was not corrected."
-    assert planned.ui.restoreAllButton.toolTip == "No point was corrected."
+    assert planned.ui.restoreButton.toolTip == "This landmark was not corrected."
+    assert planned.ui.restoreAllButton.toolTip == "No landmark was corrected."
     assert planned.ui.undoButton.toolTip == "There is nothing to undo."
-    assert planned.ui.followButton.toolTip == "Drag a point to its place first."
+    assert planned.ui.followButton.toolTip == "First drag a landmark to its position."
     planned.choose(NOT_FOUND)
-    assert planned.ui.lockButton.toolTip == "This point has no place yet."
+    assert planned.ui.lockButton.toolTip == "This landmark has no position yet."
 
 
 def test_a_moved_point_turns_the_box_and_can_be_restored(planned):

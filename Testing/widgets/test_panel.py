@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fake_finding import NOT_FOUND
+from fake_detection import NOT_FOUND
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
@@ -210,7 +210,7 @@ def test_model_and_device_are_handed_on(planned, tmp_path):
     planned.click(planned.ui.modelFolderButton)
     planned.ui.deviceComboBox.setCurrentIndex(planned.ui.deviceComboBox.findData("cpu"))
     planned.calibrate()
-    settings = planned.finding.calls[-1][1]
+    settings = planned.detection.calls[-1][1]
     assert (settings.model, settings.device) == (str(tmp_path / "MyModel"), "cpu")
 
 

@@ -58,7 +58,7 @@ def test_a_click_in_the_table_leads_the_views_to_the_point(planned_in_views, rea
 
 
 def test_a_missing_point_is_placed_with_a_click(planned_in_views, real_views):
-    from fake_finding import NOT_FOUND
+    from fake_detection import NOT_FOUND
 
     panel, view = planned_in_views, real_views.yellow
     panel.choose(NOT_FOUND)

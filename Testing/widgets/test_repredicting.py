@@ -15,7 +15,7 @@ slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
 
 class FakePredicting:
-    """Takes the place of ``finding.predict_the_rest``: everything else is found 5 mm further left."""
+    """Takes the place of ``detection_job.repredict_landmarks``: everything else is found 5 mm further left."""
 
     def __init__(self, panel) -> None:
         self.panel, self.calls, self.error, self.open = panel, [], None, True
@@ -32,7 +32,7 @@ class FakePredicting:
             mark if mark.position_mm is None else replace(mark, position_mm=mark.position_mm - [5.0, 0, 0])
             for mark in calibration.predicted
         ]
-        model = replace(calibration.model, name="guide", given=tuple(mark.name for mark in corrections))
+        model = replace(calibration.model, name="guide", guidance=tuple(mark.name for mark in corrections))
         return plan_from_landmarks(
             calibration.stacks, calibration.protocol, corrections, predicted=predicted, model=model
         )
@@ -50,9 +50,9 @@ def with_predicting(panel):
 
 
 def test_it_waits_for_a_placed_point(guided):
-    assert guided.ui.followButton.toolTip == "Drag a point to its place first."
+    assert guided.ui.followButton.toolTip == "First drag a landmark to its position."
     guided.move("AC", [0, 2, 0])
-    assert guided.ui.followButton.enabled and "telling how the head lies" in guided.ui.followButton.toolTip
+    assert guided.ui.followButton.enabled and "guided by yours" in guided.ui.followButton.toolTip
 
 
 def test_the_rest_is_found_and_the_placed_points_stay(guided):
@@ -66,8 +66,8 @@ def test_the_rest_is_found_and_the_placed_points_stay(guided):
     assert guided.place_of("PC") == pytest.approx(other - [5, 0, 0])
     assert (guided.row("AC").status, guided.row("PC").status) == ("set by you", "found")
     assert guided.landmarks.GetNthControlPointLocked(guided.point("AC"))
-    assert guided.calibration.model.given == ("AC",)
-    assert "43 points were found" in guided.ui.statusLabel.text
+    assert guided.calibration.model.guidance == ("AC",)
+    assert "43 landmarks found" in guided.ui.statusLabel.text
     assert guided.app.scene.GetNumberOfNodes() == nodes
 
 
@@ -91,7 +91,7 @@ def test_a_cancel_changes_nothing(guided):
     before, guided.predicting.open = guided.calibration, False
     guided.click(guided.ui.followButton)
     guided.app.wait_until(lambda: guided.ui.progressBar.value == 50)
-    assert not guided.ui.followButton.enabled and "under way" in guided.ui.followButton.toolTip
+    assert not guided.ui.followButton.enabled and "current job" in guided.ui.followButton.toolTip
     guided.click(guided.ui.cancelButton)
     guided.wait()
     assert guided.calibration is before
@@ -149,7 +149,7 @@ def test_by_hand_nothing_is_needed_or_installed_for_it(panel, monkeypatch, lacki
         section = sys.modules["AutoVolumeCalibrationLib.widgets.landmarks_section"]
         monkeypatch.setattr(section, "model_folders", dict)
     panel.move("AC", np.array([0, 2.0, 0]))
-    assert "let expect them" in panel.ui.followButton.toolTip
+    assert "where yours predict them" in panel.ui.followButton.toolTip
     panel.click(panel.ui.followButton)
-    assert panel.predicting.calls == [] and not panel.panel.work.busy
+    assert panel.predicting.calls == [] and not panel.panel.jobs.busy
     assert panel.calibration.model.name == "typical head" and panel.ui.undoButton.enabled

@@ -23,9 +23,9 @@ def test_without_a_plan_or_a_correction_the_button_says_what_is_missing(panel):
     panel.load()
     assert not button.enabled
     panel.calibrate()
-    assert not button.enabled and "Correct a point first" in button.toolTip
+    assert not button.enabled and "First correct a landmark" in button.toolTip
     panel.move("AC", [0, 4, 0])
-    assert button.enabled and "names and ids stay out" in button.toolTip
+    assert button.enabled and "without patient names and ids" in button.toolTip
     panel.click(panel.ui.undoButton)
     assert not button.enabled
 
@@ -34,7 +34,7 @@ def test_a_corrected_study_is_added_and_told_in_words(planned, tmp_path):
     planned.move("AC", [0, 4, 0])
     add(planned, tmp_path / "set")
     (name,) = study_names(tmp_path / "set")
-    told = f"Added as {name}: landmarks set by you: 1, taken away: 0. Studies in the set now: 1."
+    told = f"Added as {name}: landmarks set by you: 1, removed: 0. Studies in the set: 1."
     assert planned.ui.statusLabel.text == told
     place = tmp_path / "set" / "studies" / name
     provenance = json.loads((place / "provenance.json").read_text(encoding="utf-8"))
@@ -44,7 +44,7 @@ def test_a_corrected_study_is_added_and_told_in_words(planned, tmp_path):
     add(planned, tmp_path / "set")
     assert len(study_names(tmp_path / "set")) == 2
     assert "set by you: 2" in planned.ui.statusLabel.text
-    assert "in the set now: 2" in planned.ui.statusLabel.text
+    assert "in the set: 2" in planned.ui.statusLabel.text
 
 
 def test_the_written_landmarks_are_those_in_the_scene(planned, tmp_path):

@@ -106,7 +106,7 @@ def test_the_validation_set_is_not_learnt_from(window):
     folder = window.add_dataset()
     window.ui.validationPath.currentPath = str(folder)
     window.settle()
-    assert "must not be learnt from" in window.ui.startButton.toolTip
+    assert "must not be used for training" in window.ui.startButton.toolTip
 
 
 def test_a_check_lists_what_is_wrong_the_worst_first(window):
@@ -118,7 +118,7 @@ def test_a_check_lists_what_is_wrong_the_worst_first(window):
     assert text.index("case_3: left and right are swapped") < text.index("case_4: lacks GENU")
     assert "Swap the names" in text
     assert window.engine.checked == [(str(window.folder / "cases"), "BrainAcPc")]
-    assert "mend the errors" in window.next
+    assert "correct the errors" in window.next
 
 
 def test_the_window_lives_while_the_data_are_checked(window):
@@ -146,7 +146,7 @@ def test_other_data_want_another_check(window):
 
 @pytest.mark.parametrize(
     ("error", "shown"),
-    [(InputError("is damaged", source="dataset.json"), "dataset.json: is damaged"), (KeyError("x"), "fault of the")],
+    [(InputError("is damaged", source="dataset.json"), "dataset.json: is damaged"), (KeyError("x"), "Internal error")],
 )
 def test_a_check_that_fails_tells_why(window, caplog, error, shown):
     window.add_dataset()
@@ -211,7 +211,7 @@ def test_a_recipe_for_label_maps_needs_label_maps_and_no_studies(window):
     assert "random weights" in window.ui.baseComboBox.toolTip
     window.ui.labelsPath.currentPath = str(window.folder / "absent")
     window.settle()
-    assert "is no folder" in window.next
+    assert "is not a folder" in window.next
     window.ui.labelsPath.currentPath = str(window.folder)
     window.settle()
     window.train()
@@ -246,7 +246,7 @@ def test_a_training_is_shown_from_its_start_to_its_end(window):
     window.start()
     assert "reading the data" in window.ui.runLabel.text
     assert (window.ui.startButton.visible, window.ui.stopButton.visible) == (False, True)
-    assert "goes on when Slicer is closed" in window.next
+    assert "goes on when Slicer closes" in window.next
     window.wait_for_numbers()
     assert re.search(r"Training: step \d+ of 10000, 2 min left, error \d+\.\d\d mm", window.ui.runLabel.text)
     assert not window.ui.pictureLabel.pixmap.isNull()
@@ -367,7 +367,7 @@ def test_a_run_at_work_is_opened_by_its_folder(window):
 
 def test_a_folder_without_a_run_is_refused(window, caplog):
     window.choose_folder(window.ui.openRunButton, window.folder)
-    assert "holds no run" in caplog.text
+    assert "does not hold a run" in caplog.text
     assert window.run.folder is None
 
 
@@ -410,7 +410,7 @@ def test_packages_are_asked_for_by_the_first_training(window, monkeypatch):
 def test_a_better_model_is_used_and_taken_back(window):
     window.add_dataset()
     window.set_validation()
-    assert "comes out when a training is finished" in window.ui.compareButton.toolTip
+    assert "There is a new model when the training is finished" in window.ui.compareButton.toolTip
     window.train()
     assert "compare the new model" in window.next
     assert not window.ui.promoteButton.enabled

@@ -1,4 +1,4 @@
-"""``batch``: calibrate many studies, one folder of results each, and a table of how it went."""
+"""``batch``: plan many studies, each into its own folder, with a table of the outcomes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a study went: the exit code that ``calibrate`` would have, and why."""
+    """The outcome of a study: the exit code that ``calibrate`` would have, and why."""
 
     study: str
     exit_code: int
@@ -48,17 +48,19 @@ class Outcome:
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    batch = commands.add_parser("batch", help="calibrate many studies")
+    batch = commands.add_parser("batch", description="Plan many studies, each into its own folder")
     batch.add_argument(
         "studies",
         type=Path,
         metavar="MANIFEST.csv|FOLDER",
         help="table with columns study, scouts; or folder of studies",
     )
-    batch.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for a folder a study")
+    batch.add_argument(
+        "--output", required=True, type=Path, metavar="DIR", help="output root, one sub-folder per study"
+    )
     add_planning_flags(batch)
     batch.add_argument("--workers", type=_positive_count, default=1, metavar="N", help="processes (default: 1)")
-    batch.add_argument("--resume", action="store_true", help="leave out studies that have results already")
+    batch.add_argument("--resume", action="store_true", help="skip studies that already have results")
     batch.add_argument("--overwrite", action="store_true", help="replace results in DIR")
     batch.set_defaults(run=run_batch)
 
@@ -91,7 +93,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
 def list_studies(source: Path, output: Path) -> list[Study]:
     """The studies of a manifest, whose paths (several: separated by ``;``) are relative to it, or of a folder.
 
-    Hidden folders of a folder, and ``output`` where it lies in there, are no studies.
+    Hidden folders, and ``output`` where it lies inside the folder, are not studies.
 
     Raises:
         InputError: there are none, the manifest cannot be read, or two studies share a name.
@@ -116,7 +118,9 @@ def list_studies(source: Path, output: Path) -> list[Study]:
         raise InputError("needs the columns study and scouts in every row", source=str(source), remedy="Complete it.")
     names = [row["study"] for row in rows]
     if len(set(names)) < len(names) or not all(_is_plain(name) for name in names):
-        raise InputError("study names must be plain and differ", source=str(source), remedy="Rename the studies.")
+        raise InputError(
+            "study names must be unique and valid as folder names", source=str(source), remedy="Rename the studies."
+        )
     return [Study(row["study"], _scouts(row["scouts"], source.parent)) for row in rows]
 
 
@@ -130,10 +134,10 @@ def _scouts(entry: str, folder: Path) -> tuple[str, ...]:
 
 
 def _earlier_outcomes(studies: Iterable[Study], arguments: argparse.Namespace) -> dict[str, Outcome]:
-    """Study name -> how it went before, with ``--resume``.
+    """Study name -> earlier outcome, with ``--resume``.
 
     Raises:
-        UsageError: there are results, and no flag says what to do with them.
+        UsageError: there are results, and neither --resume nor --overwrite is given.
     """
     from ..core.errors import InputError, UsageError
     from ..core.storage.results import CALIBRATION_FILE, read_results
@@ -141,19 +145,19 @@ def _earlier_outcomes(studies: Iterable[Study], arguments: argparse.Namespace) -
     done = [study.name for study in studies if (arguments.output / study.name / CALIBRATION_FILE).exists()]
     if done and not (arguments.resume or arguments.overwrite):
         raise UsageError(
-            f"holds results of {len(done)} of these studies already",
+            f"already holds results of {len(done)} of these studies",
             source=str(arguments.output),
             remedy="Give another folder, --resume or --overwrite.",
         )
     outcomes = {}
     for name in done if arguments.resume else ():
-        with suppress(InputError):  # damaged results are no results: the study is planned again
+        with suppress(InputError):  # damaged results do not count: the study is planned again
             outcomes[name] = _outcome(name, read_results(arguments.output / name).checks)
     return outcomes
 
 
 def _outcomes(studies: Sequence[Study], arguments: argparse.Namespace) -> Iterator[Outcome]:
-    """How each study went, in their order."""
+    """The outcome of each study, in their order."""
     if arguments.workers > 1 and len(studies) > 1:
         yield from _outcomes_of_workers(studies, arguments)
     else:
@@ -176,7 +180,7 @@ def _outcomes_of_workers(studies: Sequence[Study], arguments: argparse.Namespace
         yield from pool.map(_calibrate, studies, [arguments] * len(studies))
     except BrokenProcessPool as error:
         raise AutoVolumeError(
-            "a worker process died, perhaps for lack of memory", remedy="Go on with --resume and fewer --workers."
+            "a worker process died, perhaps out of memory", remedy="Go on with --resume and fewer --workers."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -191,6 +195,7 @@ def _start_worker(threads: int) -> None:
 def _calibrate(study: Study, arguments: argparse.Namespace) -> Outcome:
     """One study; a failure is its outcome and does not end the batch."""
     from ..core.errors import AutoVolumeError
+    from .main import error_exit_code
 
     folder = arguments.output / study.name
     flags = argparse.Namespace(**{**vars(arguments), "scouts": study.scouts})
@@ -200,7 +205,7 @@ def _calibrate(study: Study, arguments: argparse.Namespace) -> Outcome:
             calibration = plan_scouts(flags, choose_protocol(flags))
             write_plan(calibration, folder, study.scouts, drawings)
     except AutoVolumeError as error:
-        return Outcome(study.name, error.exit_code, str(error))
+        return Outcome(study.name, error_exit_code(error), str(error))
     return _outcome(study.name, calibration.checks)
 
 
@@ -218,7 +223,7 @@ def _table(outcomes: Iterable[Outcome]) -> str:
 
 
 def _positive_count(word: str) -> int:
-    """An argparse type: a whole number of at least 1."""
+    """An argparse type."""
     if not (word.isdecimal() and int(word) > 0):
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{word!r} is not a positive integer")
     return int(word)

@@ -20,7 +20,7 @@ _LEVEL_WORDS = {"ok": "ok", "warning": "look", "error": "STOP"}
 
 
 class ProgressLine:
-    """One line on stderr that is written over; silent where stderr is no terminal, so that logs stay clean."""
+    """One line on stderr that overwrites itself; silent where stderr is not a terminal, so that logs stay clean."""
 
     def __init__(self) -> None:
         # A windowed application has no stderr, or a stand-in that does not know whether it is a terminal.
@@ -71,7 +71,7 @@ def print_error(text: str) -> None:
 
 
 def print_notes(notes: Sequence[str]) -> None:
-    """What a person should know of a command that went well, a line on stderr each."""
+    """What the user should know about a command that succeeded, a line on stderr each."""
     for note in notes:
         print(f"autovolume: note: {note}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""What a person placed or changed in a point file: the landmarks that hold against the network's."""
+"""Which landmarks of a point file the user placed or changed: they take precedence over the model's."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
     from AutoVolumeCalibrationLib.core.storage.markups import MarkupPoint
 
-#: A point of a file that lies further than this from its prediction has been moved.
+#: A point that lies further than this from its prediction was moved.
 MOVED_MM = 0.01
 
 
 @dataclass(frozen=True)
 class Corrections:
-    """Landmarks that a person placed or marked missing, and what to tell about the file they came from."""
+    """Landmarks that the user placed or marked missing, and notes about the file they came from."""
 
     landmarks: tuple[Landmark, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def placed_points(path: Path, protocol: Protocol) -> Corrections:
-    """The points of a file that hold before any network has run.
+    """The points of a file to keep fixed before any model has run.
 
-    A landmark file of ours lists the network's predictions too. Of these only locked ones count: taken
-    for placed, the others would hold on to every error of the earlier model.
+    A landmark file of ours lists the model's predictions too. Of these only locked ones count: the others
+    would carry every error of the earlier model over.
 
     Raises:
         InputError: the file cannot be read, or no point is a landmark of the protocol.
@@ -36,27 +36,31 @@ def placed_points(path: Path, protocol: Protocol) -> Corrections:
     from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 
     points, notes = _points_of(path, protocol)
-    with_place = [point for point in points if point.position_mm is not None]
-    placed = [point for point in with_place if point.locked or not _is_prediction(point)]
-    if len(placed) < len(with_place):
+    visible = sum(point.position_mm is not None for point in points)
+    placed = [
+        Landmark(point.name).corrected(point.position_mm)
+        for point in points
+        if point.position_mm is not None and (point.locked or not _is_prediction(point))
+    ]
+    if len(placed) < visible:
         notes.append(
-            f"{path}: {len(with_place) - len(placed)} points are predictions and are found anew; "
+            f"{path}: {visible - len(placed)} points are predictions and will be detected again; "
             "lock a point to keep it, or use refit"
         )
-    return Corrections(tuple(Landmark(p.name).corrected(p.position_mm) for p in placed), tuple(notes))
+    return Corrections(tuple(placed), tuple(notes))
 
 
 def changed_points(
     path: Path, protocol: Protocol, predicted: Iterable[Landmark], landmarks: Iterable[Landmark]
 ) -> Corrections:
-    """What holds after a person went over the points of a plan.
+    """The corrections that the user made to the points of a plan.
 
-    A point that was moved from its prediction, or locked, is a correction; one without a place was marked
-    missing; an unlocked one at its prediction is none, or no longer one. A landmark that the file does not
-    list stays as it was.
+    A point that was moved from its prediction, or locked, is a correction; one without a position was marked
+    missing; an unlocked one at its prediction is not a correction, or not any more. A landmark that the file
+    does not list stays as it was.
 
     Args:
-        predicted: as the network found them.
+        predicted: as the model found them.
         landmarks: as in the last plan, earlier corrections included.
 
     Raises:
@@ -65,11 +69,15 @@ def changed_points(
     from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 
     points, notes = _points_of(path, protocol)
-    found = {mark.name: mark for mark in predicted}
+    found = {landmark.name: landmark for landmark in predicted}
     listed = {point.name for point in points}
-    kept = [m for m in landmarks if m.name not in listed and m.status != found.get(m.name, Landmark(m.name)).status]
+    kept = [
+        landmark
+        for landmark in landmarks
+        if landmark.name not in listed and landmark.status != found.get(landmark.name, Landmark(landmark.name)).status
+    ]
     changed = [_change(point, found.get(point.name, Landmark(point.name))) for point in points]
-    return Corrections((*kept, *(mark for mark in changed if mark is not None)), tuple(notes))
+    return Corrections((*kept, *(landmark for landmark in changed if landmark is not None)), tuple(notes))
 
 
 def _change(point: MarkupPoint, predicted: Landmark) -> Landmark | None:
@@ -99,7 +107,7 @@ def _points_of(path: Path, protocol: Protocol) -> tuple[list[MarkupPoint], list[
             source=str(path),
             remedy=f"Name the points as the protocol does, for example {', '.join(names[:3])}.",
         )
-    notes = [f"{path}: {_some(unknown)} left out, no landmark of protocol {protocol.name}"] if unknown else []
+    notes = [f"{path}: points ignored, not in protocol {protocol.name}: {_some(unknown)}"] if unknown else []
     return [point for point in points if point.name in names], notes
 
 

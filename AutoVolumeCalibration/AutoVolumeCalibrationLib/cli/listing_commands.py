@@ -1,4 +1,4 @@
-"""``models`` and ``protocols``: what there is to choose from."""
+"""``models`` and ``protocols``: list what to choose from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .console import say
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add both commands."""
-    models = commands.add_parser("models", help="list the model bundles")
+    models = commands.add_parser("models", description="List the models")
     models.set_defaults(run=run_models)
-    protocols = commands.add_parser("protocols", help="list the protocols and their boxes")
+    protocols = commands.add_parser("protocols", description="List the protocols and their boxes")
     protocols.set_defaults(run=run_protocols)
 
 
@@ -23,7 +23,7 @@ def run_models(_arguments: argparse.Namespace) -> int:
     default_name = default_model_name()
     for metadata in list_models():
         default = " (default)" if metadata["name"] == default_name else ""
-        guided = ", guided: is shown the points that you place" if is_guided(metadata) else ""
+        guided = ", guided by the landmarks that you place" if is_guided(metadata) else ""
         say(f"{metadata['name']}{default}: {metadata['title']}, {len(metadata['landmarks'])} landmarks{guided}")
     return 0
 

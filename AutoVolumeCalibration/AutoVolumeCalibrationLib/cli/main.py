@@ -3,7 +3,7 @@
 In Slicer: ``Slicer --no-main-window --python-script .../AutoVolumeCalibrationLib/cli/main.py calibrate ...``.
 
 Exit codes: 0 planned; 2 bad usage; 3 unreadable or unsuitable input; 4 model or protocol problem;
-5 planned, but a check found an error; 130 cancelled; 1 a fault of the program.
+5 planned, but a check found an error; 130 cancelled; 1 internal error.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-FAULT_CODE, USAGE_CODE, INPUT_CODE, MODEL_CODE, CANCELLED_CODE = 1, 2, 3, 4, 130
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
+
+INTERNAL_ERROR_CODE, USAGE_CODE, INPUT_CODE, MODEL_CODE, CANCELLED_CODE = 1, 2, 3, 4, 130
 
 #: Import name -> what to install, where the two differ.
 _DISTRIBUTIONS = {
@@ -54,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else USAGE_CODE
     except AutoVolumeError as error:
         print_error(str(error))
-        return error.exit_code
+        return error_exit_code(error)
     except (Cancelled, KeyboardInterrupt) as stop:
         print_error(str(stop) or "cancelled, nothing was written")
         return CANCELLED_CODE
@@ -65,9 +68,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error("not enough memory. Close other programs or give less data.")
         return INPUT_CODE
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        print_error(f"{place}{error.strerror or error}. Check the path, its access rights and the disk.")
+        path = f"{error.filename}: " if error.filename else ""
+        print_error(f"{path}{error.strerror or error}. Check the path, its access rights and the disk.")
         return INPUT_CODE
+
+
+def error_exit_code(error: AutoVolumeError) -> int:
+    """The exit code of a command that failed with an expected error."""
+    from AutoVolumeCalibrationLib.core.errors import ModelError, ProtocolError, UsageError
+
+    if isinstance(error, UsageError):
+        return USAGE_CODE
+    if isinstance(error, (ModelError, ProtocolError)):
+        return MODEL_CODE
+    return INPUT_CODE
 
 
 def main_or_exit(argv: Sequence[str]) -> None:
@@ -82,15 +96,15 @@ def entry_point() -> NoReturn:
     _set_up_process()
     try:
         code = main(sys.argv[1:])
-    except Exception as fault:
+    except Exception as error:
         traceback.print_exc()
-        print("autovolume: this is a fault of the program: please report the lines above.", file=sys.stderr)
-        raise SystemExit(FAULT_CODE) from fault
+        print("autovolume: internal error: please report the lines above.", file=sys.stderr)
+        raise SystemExit(INTERNAL_ERROR_CODE) from error
     sys.exit(code)
 
 
 def _set_up_process() -> None:
-    """What suits a command and would not suit a library: signals, warnings, what a terminal cannot show."""
+    """Set up what suits a command but not a library: signals, warnings, characters that a terminal cannot show."""
 
     def stop(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -113,17 +127,22 @@ def _missing_package(error: ModuleNotFoundError) -> str:
 def _parser() -> argparse.ArgumentParser:
     from AutoVolumeCalibrationLib import __version__
     from AutoVolumeCalibrationLib.cli import batch_command, listing_commands, planning_commands, refit_command
+    from AutoVolumeCalibrationLib.cli.command_groups import grouped_commands
 
     parser = _Parser(
-        prog="autovolume", description="From three-plane MRI scouts to an oriented scan box. Research use only."
+        prog="autovolume",
+        description="From three-plane MRI scouts to an oriented scan box. Research use only.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # keeps the lines of the list of commands
     )
     parser.add_argument("--version", action="version", version=f"autovolume {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    # Commands register with a description only: argparse's own list has no groups and shows those with a help text.
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", help="one of the commands below")
     planning_commands.register(commands)
     refit_command.register(commands)
     batch_command.register(commands)
     listing_commands.register(commands)
     _register_training(commands)
+    parser.epilog = grouped_commands(commands.choices)
     return parser
 
 

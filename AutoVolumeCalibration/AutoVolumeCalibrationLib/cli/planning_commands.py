@@ -32,21 +32,21 @@ Drawings = Mapping[str, Callable[["Calibration", Path], None]]
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the two commands."""
-    calibrate = commands.add_parser("calibrate", help="find landmarks on scouts and plan the scan box")
+    calibrate = commands.add_parser("calibrate", description="Plan the scan volume from these scouts")
     calibrate.add_argument("scouts", nargs="+", metavar="SCOUT", help="DICOM folder or file, or image file")
-    calibrate.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
+    calibrate.add_argument("--output", required=True, type=Path, metavar="DIR", help="output folder")
     add_planning_flags(calibrate)
     calibrate.add_argument(
         "--landmarks",
         type=Path,
         metavar="FILE",
-        help="placed points (.mrk.json, .fcsv) that hold and tell how the head lies",
+        help="landmarks to keep fixed (.mrk.json, .fcsv); they also guide detection",
     )
     calibrate.add_argument("--scene", action="store_true", help="write scene.mrb for Slicer too")
     calibrate.add_argument("--overwrite", action="store_true", help="replace results in DIR")
     calibrate.set_defaults(run=run_calibrate)
 
-    check = commands.add_parser("check", help="can these scouts be planned on?")
+    check = commands.add_parser("check", description="Check whether these scouts are good enough to plan on")
     check.add_argument("scouts", nargs="+", metavar="SCOUT", help="DICOM folder or file, or image file")
     add_planning_flags(check)
     check.set_defaults(run=run_check)
@@ -58,7 +58,7 @@ def add_planning_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box", metavar="NAME", help="one of the protocol's boxes (default: its first)")
     parser.add_argument("--model", metavar="NAME|DIR", help="model bundle (default: the current one, see models)")
     parser.add_argument("--device", default="auto", choices=DEVICES)
-    parser.add_argument("--force", action="store_true", help="accept other modalities than MR")
+    parser.add_argument("--force", action="store_true", help="accept modalities other than MR")
 
 
 def run_calibrate(arguments: argparse.Namespace) -> int:
@@ -98,7 +98,7 @@ def plan_scouts(
     placed: Sequence[Landmark] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> Calibration:
-    """Read, detect and plan as the flags say; the landmarks ``placed`` hold. ``progress`` is told what goes on.
+    """Read, detect and plan as the flags say; the landmarks ``placed`` stay fixed. ``progress`` gets the step at hand.
 
     Raises:
         AutoVolumeError: naming the scouts or the model.
@@ -122,7 +122,7 @@ def plan_scouts(
 
 
 def choose_drawings(folder: Path, scene: bool = False) -> Drawings:
-    """What to draw into ``folder``: the picture, and the scene if wanted or there already, lest it show an old plan."""
+    """What to write into ``folder``: the picture, and the scene if asked for or present (it would show an old plan)."""
     from ..core.report.overview import draw_overview
     from ..core.storage.results import OVERVIEW_FILE, SCENE_FILE
 
@@ -144,7 +144,7 @@ def write_plan(
 
 @contextmanager
 def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
-    """Make sure of the output folder before the work; where the work fails, a folder that we made goes again.
+    """Check and make the output folder before the work; remove it again where the work fails and it was made here.
 
     Raises:
         UsageError: it cannot be made or written, or holds results and ``overwrite`` is False.
@@ -158,13 +158,13 @@ def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
         yield
     except BaseException:
         for path in made:
-            with suppress(OSError):  # not made after all, or no longer empty: then it is not ours to remove
+            with suppress(OSError):  # never made, or not empty any more: not ours to remove
                 path.rmdir()
         raise
 
 
 def _require_text(paths: Sequence[str]) -> None:
-    """Raise InputError for a path whose bytes are no text, as old file systems have: JSON cannot name it."""
+    """Raise InputError for a path whose bytes are not valid text, as on old file systems: JSON cannot name it."""
     from ..core.errors import InputError
 
     for path in paths:
@@ -187,17 +187,17 @@ def _find_and_plan(
     from ..core.workflow.pipeline import calibrate
 
     with device_failures(model):
-        return calibrate(stacks, protocol, model, box=box, corrections=placed, progress=telling(progress))
+        return calibrate(stacks, protocol, model, box=box, corrections=placed, progress=detection_progress(progress))
 
 
-def telling(progress: Callable[[str], None]) -> Callable[[float], None]:
-    """Tells ``progress`` how far the network is."""
+def detection_progress(progress: Callable[[str], None]) -> Callable[[float], None]:
+    """A callback for the fraction done, 0..1, that writes it into the line of ``progress``."""
     return lambda part: progress(f"finding landmarks {part:.0%}")
 
 
 @contextmanager
 def device_failures(model: LandmarkModel) -> Iterator[None]:
-    """Torch's own errors as ours: no memory left on the device, or nothing there for an operation."""
+    """Turn torch's own errors into ModelError: out of memory, or an operation that the device lacks."""
     from ..core.errors import ModelError
 
     try:

@@ -1,4 +1,4 @@
-"""``refit``: plan again from corrected points, and look again for the others with their help where that is wanted."""
+"""``refit``: plan again from corrected landmarks; with ``--repredict``, rerun detection guided by them first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from .console import ProgressLine, print_notes, print_plan
 from .corrections import changed_points
-from .planning_commands import DEVICES, choose_drawings, device_failures, naming, telling, with_total, write_plan
+from .planning_commands import (
+    DEVICES,
+    choose_drawings,
+    detection_progress,
+    device_failures,
+    naming,
+    with_total,
+    write_plan,
+)
 
 if TYPE_CHECKING:
     from ..core.anatomy.landmark import Landmark
@@ -20,12 +28,12 @@ if TYPE_CHECKING:
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    refit = commands.add_parser("refit", help="plan again from corrected points")
-    refit.add_argument("folder", type=Path, metavar="DIR", help="folder that calibrate wrote")
-    refit.add_argument("--landmarks", required=True, type=Path, metavar="FILE", help="the points, some of them moved")
+    refit = commands.add_parser("refit", description="Plan again from corrected landmarks")
+    refit.add_argument("folder", type=Path, metavar="DIR", help="output folder of calibrate")
     refit.add_argument(
-        "--repredict", action="store_true", help="look again, with your points telling how the head lies"
+        "--landmarks", required=True, type=Path, metavar="FILE", help="the landmarks, some of them corrected"
     )
+    refit.add_argument("--repredict", action="store_true", help="rerun detection guided by these points")
     refit.add_argument(
         "--model",
         metavar="NAME|DIR",
@@ -49,7 +57,9 @@ def run_refit(arguments: argparse.Namespace) -> int:
     protocol = load_protocol(saved.protocol)
     changed = changed_points(arguments.landmarks, protocol, saved.predicted, saved.landmarks)
     if not saved.sources:
-        raise InputError("does not name its scouts", source=str(arguments.folder), remedy="Run calibrate again.")
+        raise InputError(
+            "does not say which scouts it was planned on", source=str(arguments.folder), remedy="Run calibrate again."
+        )
     started = time.perf_counter()
     stacks = read_scouts(saved.sources, force=True)
     timings = {**saved.timings_s, "read": time.perf_counter() - started}
@@ -73,18 +83,18 @@ def run_refit(arguments: argparse.Namespace) -> int:
 
 
 def _require_repredict(arguments: argparse.Namespace) -> None:
-    """Raise UsageError where a flag asks for what only a new prediction needs."""
+    """Raise UsageError for a flag that only a new prediction uses."""
     from ..core.errors import UsageError
 
     for flag in ("model", "device"):
         if getattr(arguments, flag) and not arguments.repredict:
-            raise UsageError(f"--{flag} is of no use to a refit", remedy="Give --repredict too, or leave it out.")
+            raise UsageError(f"--{flag} has no effect on a refit", remedy="Give --repredict too, or leave it out.")
 
 
 def _repredicted(
     calibration: Calibration, corrections: Sequence[Landmark], arguments: argparse.Namespace
 ) -> Calibration:
-    """The plan with all points that no person placed found anew, the placed ones telling how the head lies."""
+    """The plan with all landmarks that the user did not place detected again, guided by those that the user placed."""
     from ..core.models.bundle import load_model, model_used_before
     from ..core.workflow.pipeline import repredict
 
@@ -94,5 +104,5 @@ def _repredicted(
         model = load_model(arguments.model or model_used_before(calibration.model), arguments.device or "auto")
         timings = {"read": calibration.timings_s["read"], "load": time.perf_counter() - started}
         with device_failures(model):
-            result = repredict(calibration, corrections, model, progress=telling(progress))
+            result = repredict(calibration, corrections, model, progress=detection_progress(progress))
     return replace(result, timings_s={**timings, **result.timings_s})

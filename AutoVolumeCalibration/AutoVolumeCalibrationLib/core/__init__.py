@@ -1,1 +1,1 @@
-"""Scouts -> landmarks -> frame -> box -> prescription, on numpy and scipy alone."""
+"""Scouts -> landmarks -> frame -> box -> prescription. To be read first: ``workflow/pipeline.py``."""

@@ -18,7 +18,7 @@ FILL_OPACITY = 0.1
 
 #: The box is not touched where it differs by less, so that a re-run causes no redrawing.
 SAME_MM = 1e-9
-#: Axes under a transform that skews them by more than this are no box any more.
+#: A transform that skews the axes by more than this does not leave a box.
 SKEW_TOLERANCE = 1e-4
 
 
@@ -58,7 +58,7 @@ def write_box(
 
 
 def box_from_node(node: slicer.vtkMRMLMarkupsROINode) -> OrientedBox:
-    """The box as it lies in the world now, dragged by a person or not; without uncertainties of the faces.
+    """The box as it lies in the world now, dragged by the user or not; without uncertainties of the faces.
 
     Raises:
         InputError: the ROI has no extent, or a transform bends, skews or mirrors it.

@@ -15,7 +15,7 @@ _MOVES = (
     slicer.vtkMRMLMarkupsNode.PointPositionMissingEvent,
     slicer.vtkMRMLMarkupsNode.PointRemovedEvent,
 )
-#: Either way the node is gone for us.
+#: After either the node may have left its scene.
 _SCENE_CHANGES = (slicer.vtkMRMLScene.NodeRemovedEvent, slicer.vtkMRMLScene.EndCloseEvent)
 
 
@@ -23,7 +23,7 @@ class CorrectionObserver:
     """Calls back once for any number of moves between two turns of the event loop.
 
     Slicer fires the same event for a point that is hidden, selected, renamed or locked as for one that moves, so
-    ``moved`` is asked. What the callback itself writes into the node is not taken for a person's doing. When the
+    ``moved`` decides. What the callback itself writes into the node does not count as a move by the user. When the
     node leaves its scene (closed, cleared, deleted) the observer removes itself.
     """
 
@@ -38,7 +38,7 @@ class CorrectionObserver:
 
         Args:
             moved: whether there is something to do, see ``landmark_nodes.wants_refit``.
-            on_moved: refits and writes the landmarks; told whether a person still holds a point. Its exceptions
+            on_moved: refits and writes the landmarks; receives whether the user still holds a point. Its exceptions
                 go through to the event loop.
             schedule: runs a callable in the next turn of the event loop; in Slicer
                 ``lambda call: qt.QTimer.singleShot(0, call)``.

@@ -1,4 +1,4 @@
-"""Everything the panel, the console and a batch do with studies in a scene."""
+"""What the panel, the console and scripts do with studies in a scene."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from .study_state import recall, remember, remember_protocol, state_of
 class CalibrationEngine:
     """Studies in one scene: scouts in, landmarks, scan box, prescription and checks out, always in the same nodes.
 
-    Everything that matters is in the scene; the engine only keeps what is quick to have at hand, so a
-    second engine, or one after the scene was saved and loaded, carries on where this one stopped.
-    All errors that a person can mend are AutoVolumeErrors that name the study or the node.
+    The scene holds the whole state; the engine is only a cache, so that a second engine, or one after the
+    scene was saved and loaded, continues where this one stopped.
+    All errors that the user can correct are AutoVolumeErrors that name the study or the node.
 
     Example::
 
@@ -64,7 +64,7 @@ class CalibrationEngine:
         Args:
             paths: DICOM folders, DICOM files or image files.
             name: of the study; a free "Study N" when None.
-            force: take other modalities than MR too.
+            force: accept modalities other than MR.
         """
         stacks = read_scouts(paths, force=force, cancelled=cancelled)
         return self.add_stacks(stacks, name=name)
@@ -99,7 +99,7 @@ class CalibrationEngine:
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Study:
-        """Find the landmarks and plan the box; what a person corrected in this study before holds.
+        """Find the landmarks and plan the box; earlier corrections in this study are kept.
 
         Args:
             scouts: a study, or scout volumes.
@@ -148,15 +148,15 @@ class CalibrationEngine:
         return calibration
 
     def corrections(self, study: Study) -> list[Landmark]:
-        """What a person decided about the study's landmarks: corrected ones, and predicted ones that were cleared."""
+        """The user's corrections to the study: landmarks that were moved, and predicted ones that were cleared."""
         calibration = self.calibration(study)
         if calibration is None:
             return []
-        predicted = {mark.name: mark.status for mark in calibration.predicted}
+        found = {landmark.name for landmark in calibration.predicted if landmark.status != MISSING}
         return [
-            mark
-            for mark in self._landmarks(study, calibration)
-            if mark.status == CORRECTED or (mark.status == MISSING and predicted.get(mark.name, MISSING) != MISSING)
+            landmark
+            for landmark in self._landmarks(study, calibration)
+            if landmark.status == CORRECTED or (landmark.status == MISSING and landmark.name in found)
         ]
 
     def refit(self, study: Study, *, box: str | None = None, dragging: bool = False) -> Calibration:
@@ -164,7 +164,7 @@ class CalibrationEngine:
 
         Args:
             box: another of the protocol's boxes.
-            dragging: a person holds a point at the moment.
+            dragging: the user holds a point.
 
         Raises:
             InputError: nothing was calibrated yet, or too few points are left; the box then stays as it was.
@@ -184,7 +184,7 @@ class CalibrationEngine:
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Calibration:
-        """Look again, the points that a person placed telling how the head lies, and plan from what is found.
+        """Rerun detection, guided by the landmarks that the user placed, and plan again.
 
         Args:
             model: name of a model or a bundle's folder; when None the study's own where it is installed, else the
@@ -205,14 +205,14 @@ class CalibrationEngine:
         return result
 
     def restore(self, study: Study, name: str | None = None) -> Calibration:
-        """Take the corrections of one landmark, or of all, back and plan again."""
+        """Revert the corrections of one landmark, or of all, and plan again."""
         self._require_calibration(study)
         if study.landmarks is not None:
             restore_prediction(study.landmarks, name)
         return self.refit(study)
 
     def adopt_box(self, study: Study) -> Calibration:
-        """Prescribe the box as it lies in the scene, where a person dragged it; the next refit plans it anew."""
+        """Prescribe the box as the user dragged it in the scene; the next refit plans it again."""
         calibration = self._require_calibration(study)
         if study.scan_box is None:
             raise InputError("has no scan box in the scene", source=study.name, remedy="Refit it.")
@@ -230,13 +230,13 @@ class CalibrationEngine:
         on_refit: Callable[[Calibration], None],
         on_error: Callable[[AutoVolumeError], None],
     ) -> CorrectionObserver:
-        """Refit whenever a person moves a point, until the result's ``remove()`` or the end of the node.
+        """Refit whenever the user moves a point, until the result's ``remove()`` or the end of the node.
 
         Args:
             schedule: runs a callable in the next turn of the event loop; in Slicer
                 ``lambda call: qt.QTimer.singleShot(0, call)``.
-            on_refit: told of each new plan.
-            on_error: told why no plan can be made of the points, for example too few.
+            on_refit: receives each new plan.
+            on_error: receives the reason why the points give no plan, for example too few.
 
         Raises:
             InputError: the study was not calibrated yet.

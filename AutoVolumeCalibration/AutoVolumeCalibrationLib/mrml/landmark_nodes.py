@@ -1,17 +1,19 @@
-"""Landmarks as one fiducial node: written in place, and read back with what a person moved.
+"""Landmarks as one fiducial node: updated in position, and read back with the user's corrections.
 
 Label = landmark name, description = definition and status. Slicer has two colours for the points of a
-node, chosen by each point's "selected" state: selected points are sure, unselected ones want a look (low
-confidence, or in contradiction to the others). A missing landmark keeps a point without a place, ready to be placed.
+node, chosen by each point's "selected" state: selected points are certain, unselected ones need a review
+(low confidence, or in contradiction to the others). A missing landmark keeps a point without a position, ready to
+be placed.
 
-A move is told by comparing the points with the calibration that was written, so it does not matter how a point
-came where it is: dragged, undone, set by a script. The node remembers the predictions (``RECORD_ATTRIBUTE``), which
-can be restored without anything but the node. Points are known by their ids: renaming one changes nothing.
+A move is found by comparing the points with the calibration that was written, so it does not matter what moved a
+point: the mouse, undo, a script. The node stores the predictions (``RECORD_ATTRIBUTE``), so that they can be restored
+from the node alone. Points are identified by their ids: renaming one changes nothing.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +31,10 @@ from ..core.workflow.calibration import Calibration
 
 RECORD_ATTRIBUTE = "AutoVolume.Landmarks"
 
-#: A point that lies no further than this from where it was written was not moved by a person.
+#: A point that lies no further than this from where it was written was not moved by the user.
 MOVED_MM = 0.01
 
-#: Below this confidence a point is shown in the colour of doubt (as the checks ask for a look).
+#: Below this confidence a point has the colour of uncertain ones (the checks ask for a review too).
 DOUBTFUL_CONFIDENCE = CLEAR_CONFIDENCE / 2
 
 SURE_COLOR, DOUBTFUL_COLOR = confidence_colour(1.0), confidence_colour(0.0)
@@ -40,22 +42,23 @@ SURE_COLOR, DOUBTFUL_COLOR = confidence_colour(1.0), confidence_colour(0.0)
 #: Size of points and names, percent of the view.
 GLYPH_SCALE, TEXT_SCALE = 2.0, 2.5
 
-_Place = tuple[float, float, float]
+#: RAS mm.
+_Position = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class _Record:
-    """What the node remembers of one landmark.
+    """What the node stores about one landmark.
 
     Attributes:
         id: of its control point.
-        predicted: RAS mm, None where the model saw none.
-        locked_at: where the point lay when it was locked as corrected; the lock is a person's from then on.
+        predicted: RAS mm, None where the model found none.
+        locked_at: where the point lay when it was locked as corrected; from then on the lock is the user's.
     """
 
     id: str
-    predicted: _Place | None
-    locked_at: _Place | None
+    predicted: _Position | None
+    locked_at: _Position | None
 
 
 def write_landmarks(
@@ -68,30 +71,30 @@ def write_landmarks(
 ) -> slicer.vtkMRMLMarkupsFiducialNode:
     """Show the landmarks of ``calibration`` in ``node``, or in a new node called ``name``; gives the node.
 
-    Points of the node that are no landmark of ours stay as they are.
+    Points of the node that are not landmarks of the protocol stay as they are.
 
     Args:
-        dragging: a person holds a point, which must not be locked under the mouse: locks are set later.
+        dragging: the user holds a point, which must not be locked under the mouse: locks are set later.
     """
     if node is None:
         node = _new_node(scene, name)
     before = _read_record(node)
-    predicted = {mark.name: mark.position_mm for mark in calibration.predicted}
+    predicted = {landmark.name: landmark.position_mm for landmark in calibration.predicted}
     descriptions = _descriptions(calibration)
     modifying = node.StartModify()
     record = {}
-    for mark in calibration.landmarks:
-        known = before.get(mark.name)
-        index = _require_point(node, mark.name, known)
-        if node.GetNthControlPointLabel(index) != mark.name:
-            node.SetNthControlPointLabel(index, mark.name)
-        node.SetNthControlPointDescription(index, descriptions[mark.name])
-        node.SetNthControlPointSelected(index, not _is_doubtful(mark, calibration))
-        _put(node, index, _plain(mark.position_mm))
-        locked_at = _write_lock(node, index, mark, known, dragging)
-        record[mark.name] = _Record(
+    for landmark in calibration.landmarks:
+        known = before.get(landmark.name)
+        index = _require_point(node, landmark.name, known)
+        if node.GetNthControlPointLabel(index) != landmark.name:
+            node.SetNthControlPointLabel(index, landmark.name)
+        node.SetNthControlPointDescription(index, descriptions[landmark.name])
+        node.SetNthControlPointSelected(index, not _is_uncertain(landmark, calibration))
+        _put(node, index, _plain(landmark.position_mm))
+        locked_at = _write_lock(node, index, landmark, known, dragging)
+        record[landmark.name] = _Record(
             node.GetNthControlPointID(index),
-            _plain(predicted.get(mark.name)),
+            _plain(predicted.get(landmark.name)),
             locked_at,
         )
     _remove_points(node, [before[name].id for name in before if name not in record])
@@ -101,14 +104,14 @@ def write_landmarks(
     return node
 
 
-def moved_points(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration) -> dict[str, _Place | None]:
+def moved_points(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration) -> dict[str, _Position | None]:
     """Landmark name -> RAS mm of every point that is not where ``calibration`` has it; None: cleared or deleted."""
     record = _read_record(node)
     moved = {}
-    for mark in calibration.landmarks:
-        place = _place(node, _find_point(node, mark.name, record.get(mark.name)))
-        if not _same(place, _plain(mark.position_mm)):
-            moved[mark.name] = place
+    for landmark in calibration.landmarks:
+        position = _position(node, _find_point(node, landmark.name, record.get(landmark.name)))
+        if not _same(position, _plain(landmark.position_mm)):
+            moved[landmark.name] = position
     return moved
 
 
@@ -116,27 +119,27 @@ def wants_refit(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibratio
     """Whether a point was moved since ``calibration``, or a correction waits for its lock since it was dragged."""
     record = _read_record(node)
     return bool(moved_points(node, calibration)) or any(
-        mark.status == CORRECTED and not _same(record[mark.name].locked_at, _plain(mark.position_mm))
-        for mark in calibration.landmarks
-        if mark.name in record
+        landmark.status == CORRECTED and not _same(record[landmark.name].locked_at, _plain(landmark.position_mm))
+        for landmark in calibration.landmarks
+        if landmark.name in record
     )
 
 
 def landmarks_from_node(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration) -> tuple[Landmark, ...]:
-    """The landmarks of ``calibration`` with what a person did to the points since.
+    """The landmarks of ``calibration`` with what the user did to the points since.
 
     A moved or placed point is corrected, one that lies where it was predicted is that prediction again
     (an undone move), a cleared or deleted one is missing.
     """
-    landmarks = {mark.name: mark for mark in calibration.landmarks}
-    predicted = {mark.name: mark for mark in calibration.predicted}
-    for name, place in moved_points(node, calibration).items():
-        landmarks[name] = _as_placed(landmarks[name], predicted.get(name, Landmark(name)), place)
+    landmarks = {landmark.name: landmark for landmark in calibration.landmarks}
+    predicted = {landmark.name: landmark for landmark in calibration.predicted}
+    for name, position in moved_points(node, calibration).items():
+        landmarks[name] = _as_placed(landmarks[name], predicted.get(name, Landmark(name)), position)
     return tuple(landmarks.values())
 
 
 def restore_prediction(node: slicer.vtkMRMLMarkupsFiducialNode, name: str | None = None) -> None:
-    """Put one point, or all of them, back to where the model saw it; to no place where it saw none.
+    """Move one point, or all of them, back to the model's prediction; clear those without one.
 
     Raises:
         InputError: the node has no landmark of that name.
@@ -149,7 +152,7 @@ def restore_prediction(node: slicer.vtkMRMLMarkupsFiducialNode, name: str | None
 
 
 def make_ready_to_place(node: slicer.vtkMRMLMarkupsFiducialNode, name: str) -> None:
-    """Take a point's place away, so that place mode places this point next.
+    """Clear a point's position, so that place mode places this point next.
 
     Raises:
         InputError: the node has no landmark of that name.
@@ -178,9 +181,9 @@ def _find_point(node: slicer.vtkMRMLMarkupsFiducialNode, name: str, entry: _Reco
 
 
 def _require_point(node: slicer.vtkMRMLMarkupsFiducialNode, name: str, entry: _Record | None) -> int:
-    """Index of the landmark's control point, which is added without a place where there is none.
+    """Index of the landmark's control point, which is added without a position where there is none.
 
-    Then the number of points is fixed: they are landmarks, so a person can clear one, but not delete or add one.
+    Then the number of points is fixed: they are landmarks, so the user can clear one, but not delete or add one.
     """
     index = _find_point(node, name, entry)
     if index < 0:
@@ -204,13 +207,13 @@ def _remove_points(node: slicer.vtkMRMLMarkupsFiducialNode, ids: list[str]) -> N
 
 
 def _write_lock(
-    node: slicer.vtkMRMLMarkupsFiducialNode, index: int, mark: Landmark, known: _Record | None, dragging: bool
-) -> _Place | None:
-    """Lock a point that was corrected, unlock one that no longer is; gives the place for which that was done last.
+    node: slicer.vtkMRMLMarkupsFiducialNode, index: int, landmark: Landmark, known: _Record | None, dragging: bool
+) -> _Position | None:
+    """Lock a point that was corrected, unlock one that no longer is; gives the position for which that was done last.
 
-    A point that a person unlocked stays unlocked until it moves.
+    A point that the user unlocked stays unlocked until it moves.
     """
-    wanted = _plain(mark.position_mm) if mark.status == CORRECTED else None
+    wanted = _plain(landmark.position_mm) if landmark.status == CORRECTED else None
     locked_at = known.locked_at if known else None
     if dragging or _same(wanted, locked_at):
         return locked_at
@@ -219,66 +222,70 @@ def _write_lock(
 
 
 def _descriptions(calibration: Calibration) -> dict[str, str]:
-    """Landmark name -> definition and what is known of it."""
+    """Landmark name -> definition and status."""
     definitions = {entry.name: entry.definition for entry in calibration.protocol.constellation.landmarks}
-    found = {mark.name for mark in calibration.predicted if mark.status != MISSING}
+    found = {landmark.name for landmark in calibration.predicted if landmark.status != MISSING}
     texts = {}
-    for mark in calibration.landmarks:
-        text = landmark_description(mark, definitions)
-        if mark.status == MISSING:
-            if mark.name in found:
-                text = f"{definitions.get(mark.name, '')} [missing: removed by a person]".strip()
-            expected = calibration.frame.expected_mm.get(mark.name)
+    for landmark in calibration.landmarks:
+        text = landmark_description(landmark, definitions)
+        if landmark.status == MISSING:
+            if landmark.name in found:
+                text = f"{definitions.get(landmark.name, '')} [missing: removed by the user]".strip()
+            expected = calibration.frame.expected_mm.get(landmark.name)
             if expected is not None:
                 text += f" [expected at {side_text(swap_ras_lps(expected))} mm]"
-        elif mark.name in calibration.frame.outliers:
+        elif landmark.name in calibration.frame.outliers:
             text += " [contradicts the other points]"
-        texts[mark.name] = text
+        texts[landmark.name] = text
     return texts
 
 
-def _is_doubtful(mark: Landmark, calibration: Calibration) -> bool:
-    return mark.name in calibration.frame.outliers or mark.confidence < DOUBTFUL_CONFIDENCE
+def _is_uncertain(landmark: Landmark, calibration: Calibration) -> bool:
+    return landmark.name in calibration.frame.outliers or landmark.confidence < DOUBTFUL_CONFIDENCE
 
 
-def _as_placed(mark: Landmark, predicted: Landmark, place: _Place | None) -> Landmark:
-    if _same(place, _plain(predicted.position_mm)):
+def _as_placed(landmark: Landmark, predicted: Landmark, position: _Position | None) -> Landmark:
+    if _same(position, _plain(predicted.position_mm)):
         return predicted
-    return Landmark(mark.name) if place is None else mark.corrected(np.array(place))
+    return Landmark(landmark.name) if position is None else landmark.corrected(np.array(position))
 
 
-def _place(node: slicer.vtkMRMLMarkupsFiducialNode, index: int) -> _Place | None:
+def _position(node: slicer.vtkMRMLMarkupsFiducialNode, index: int) -> _Position | None:
     """World position of a point; None where it has none (missing, not yet placed, previewed, deleted)."""
     if index < 0 or node.GetNthControlPointPositionStatus(index) != node.PositionDefined:
         return None
     return node.GetNthControlPointPositionWorld(index)
 
 
-def _put(node: slicer.vtkMRMLMarkupsFiducialNode, index: int, place: _Place | None) -> None:
-    """Move a point where it is not there already. A point without a place that is about to be placed is left alone."""
-    now = _place(node, index)
-    if _same(now, place):
+def _put(node: slicer.vtkMRMLMarkupsFiducialNode, index: int, position: _Position | None) -> None:
+    """Move a point where it is not there already. A point that is about to be placed is left alone."""
+    now = _position(node, index)
+    if _same(now, position):
         return
-    if place is None:
+    if position is None:
         node.SetNthControlPointPositionMissing(index)
     else:
-        node.SetNthControlPointPositionWorld(index, *place)
+        node.SetNthControlPointPositionWorld(index, *position)
 
 
-def _same(a: _Place | None, b: _Place | None) -> bool:
+def _same(a: _Position | None, b: _Position | None) -> bool:
     if a is None or b is None:
         return a is b
     return max(abs(x - y) for x, y in zip(a, b, strict=True)) <= MOVED_MM
 
 
-def _plain(position_mm: np.ndarray | None) -> _Place | None:
-    return None if position_mm is None else tuple(float(value) for value in position_mm)
+def _plain(position_mm: Iterable[float] | None) -> _Position | None:
+    """Three plain numbers, as JSON and VTK need them."""
+    if position_mm is None:
+        return None
+    x, y, z = (float(value) for value in position_mm)
+    return x, y, z
 
 
 def _read_record(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, _Record]:
     entries = json.loads(node.GetAttribute(RECORD_ATTRIBUTE) or "{}")
     return {
-        name: _Record(entry["id"], _tuple(entry["predicted"]), _tuple(entry["locked_at"]))
+        name: _Record(entry["id"], _plain(entry["predicted"]), _plain(entry["locked_at"]))
         for name, entry in entries.items()
     }
 
@@ -288,7 +295,3 @@ def _record_with(node: slicer.vtkMRMLMarkupsFiducialNode, name: str) -> dict[str
     if name not in record:
         raise InputError(f"has no landmark {name}", source=node.GetName(), remedy="Choose one of its points.")
     return record
-
-
-def _tuple(values: list[float] | None) -> _Place | None:
-    return None if values is None else tuple(values)

@@ -1,4 +1,4 @@
-"""A protocol that a scene brought along, back as a file: its own may be on another machine."""
+"""Write the protocol that a scene contains to a file again: its own file may be on another machine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .study_state import PROTOCOL_CONTENT
 
 
 def with_protocol_file(study: Study, calibration: Calibration, make_folder: Callable[[], Path]) -> Calibration:
-    """The study's calibration with a protocol whose file is there.
+    """The study's calibration with a protocol whose file exists.
 
-    It is ``calibration`` itself where that is so already; else the file is written into ``make_folder()``.
+    It is ``calibration`` itself where the file exists; else the file is written into ``make_folder()``.
     """
     protocol = calibration.protocol
     content = study.node.GetParameter(PROTOCOL_CONTENT)

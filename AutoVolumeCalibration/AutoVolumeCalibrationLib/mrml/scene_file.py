@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def save_scene(calibration: Calibration, path: Path | str, *, study: str = "Study 1") -> None:
-    """Write a .mrb file with one study in it, whole or not at all. Neither Slicer's own scene nor any other is touched.
+    """Write a .mrb file with one study in it, atomically. Neither Slicer's own scene nor any other is touched.
 
     Args:
         calibration: its ``stacks`` become volumes.
@@ -49,7 +49,7 @@ def load_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
     """Add what a .mrb file holds to a scene that can read it: the application's, or a ``StandaloneScene``'s.
 
     Raises:
-        InputError: there is no such file, or it is no scene.
+        InputError: there is no such file, or it is not a scene.
     """
     path = Path(path).absolute()
     with _working_directory_kept():

@@ -1,4 +1,4 @@
-"""Which scout plane a volume node shows, told from its geometry alone."""
+"""Which scout plane a volume node shows, from its geometry alone."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from ..core.scouts.validation import finite_pixels
 from ..core.scouts.volume import Volume, cut_volume, is_volume, stack_from_volume
 from .transforms import parent_to_world
 
-#: What a volume node does not know by itself is kept in these attributes.
+#: Attributes for what a volume node has no field for.
 THICKNESS_ATTRIBUTE = "AutoVolume.ThicknessMm"
 FRAME_OF_REFERENCE_ATTRIBUTE = "AutoVolume.FrameOfReference"
 #: Shared by the nodes of one stack that had to be split into single slices.
@@ -28,7 +28,7 @@ def stacks_from_volume_nodes(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) ->
     """All stacks in the nodes; parallel nodes of a single slice each are joined to one stack.
 
     Raises:
-        InputError: a node holds no scout; it is named, with what to do.
+        InputError: a node does not hold a scout; the message names it and says what to do.
     """
     stacks: list[ScoutStack] = []
     single: dict[tuple[str, str], list[ScoutSlice]] = {}
@@ -118,11 +118,11 @@ def _volume_node(
     k_axis = unit(np.cross(first.column_axis, first.row_axis))
     ordered = sorted(slices, key=lambda s: float(s.origin_mm @ k_axis))
     reach_mm = float((ordered[-1].origin_mm - ordered[0].origin_mm) @ k_axis)
-    gap_mm = reach_mm / (len(ordered) - 1) if len(ordered) > 1 else stack.thickness_mm
+    slice_spacing_mm = reach_mm / (len(ordered) - 1) if len(ordered) > 1 else stack.thickness_mm
     affine = np.eye(4)
     affine[:3, 0] = first.column_axis * first.spacing_mm[1]
     affine[:3, 1] = first.row_axis * first.spacing_mm[0]
-    affine[:3, 2] = k_axis * gap_mm
+    affine[:3, 2] = k_axis * slice_spacing_mm
     affine[:3, 3] = ordered[0].origin_mm
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     slicer.util.updateVolumeFromArray(node, np.stack([s.pixels for s in ordered]))

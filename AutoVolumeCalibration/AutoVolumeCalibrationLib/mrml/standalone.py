@@ -1,6 +1,6 @@
 """A complete scene in plain Python, on slicer-core from PyPI.
 
-Never inside the Slicer application: it has all this already, and its scene is given by the caller.
+Never inside the Slicer application: it provides all this, and its scene comes from the caller.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StandaloneScene:
         self.close()
 
     def close(self) -> None:
-        """Empty the scene, singletons included, and part the logics from it."""
+        """Empty the scene, singletons included, and detach the logics from it."""
         self.scene.Clear(True)
         for logic in [*reversed(self._logics), self.application_logic]:
             logic.SetMRMLScene(None)

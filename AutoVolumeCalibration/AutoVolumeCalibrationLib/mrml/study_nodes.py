@@ -22,7 +22,7 @@ RESULTS = (LANDMARKS, SCAN_BOX, PRESCRIPTION, CHECKS)
 
 @dataclass(frozen=True)
 class Study:
-    """One patient visit's scouts and what was made of them; ``node`` is a vtkMRMLScriptedModuleNode in a scene."""
+    """The scouts of one examination and their results; ``node`` is a vtkMRMLScriptedModuleNode in a scene."""
 
     node: slicer.vtkMRMLScriptedModuleNode
 
@@ -80,10 +80,10 @@ def free_study_name(scene: slicer.vtkMRMLScene) -> str:
 
 
 def write_calibration(study: Study, calibration: Calibration, *, dragging: bool = False) -> None:
-    """Show a calibration in the study's nodes, which are made where they are not there and updated where they are.
+    """Show a calibration in the study's nodes, which are created where they are missing, else updated.
 
     Args:
-        dragging: a person holds a landmark at the moment; see ``write_landmarks``.
+        dragging: the user holds a landmark; see ``write_landmarks``.
     """
     scene, name = study.node.GetScene(), study.name
     had = _present(study)

@@ -1,4 +1,4 @@
-"""What a study's node remembers of its calibration, so that a saved scene brings everything back.
+"""What a study's node stores of its calibration, so that a saved scene restores everything.
 
 The state is the text of ``calibration.json``: one format for folder and scene. The pixels of the scouts are in
 their own nodes, and the frame is fitted again from the landmarks, which takes milliseconds.
@@ -49,7 +49,7 @@ def remember_protocol(study: Study, protocol: Protocol) -> None:
     """Keep the content of a protocol that is not shipped.
 
     Raises:
-        ProtocolError: its file is gone.
+        ProtocolError: its file is missing.
     """
     content = ""
     if not protocol.source.resolve().is_relative_to(resource_path("Protocols").resolve()):
@@ -68,7 +68,7 @@ def recall(study: Study, stacks: Sequence[ScoutStack]) -> Calibration:
 
     Raises:
         InputError: there is none, or it is damaged.
-        ProtocolError: its protocol is not known any more.
+        ProtocolError: its protocol is missing.
     """
     saved = _saved(study)
     planned = plan_from_landmarks(
@@ -80,8 +80,8 @@ def recall(study: Study, stacks: Sequence[ScoutStack]) -> Calibration:
         box=saved.box.name,
         disagreeing=saved.disagreeing,
     )
-    # Only the frame is missing in the file. The box may have been adopted from a person, and some findings need pixels
-    # and detections that are gone.
+    # Only the frame is missing in the file. The box may be one that the user drew, and some checks need pixels
+    # and detections that are not saved.
     return replace(
         planned,
         landmarks=saved.landmarks,

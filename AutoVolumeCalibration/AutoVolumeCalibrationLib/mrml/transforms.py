@@ -14,7 +14,7 @@ def parent_to_world(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
     """(4, 4) from the node's own RAS to world through all its parent transforms, the identity where it has none.
 
     Raises:
-        InputError: a transform bends space, so that planes and boxes would not stay what they are.
+        InputError: a transform is not linear, so that planes and boxes would not stay planes and boxes.
     """
     parent = node.GetParentTransformNode()
     if parent is None:

@@ -1,4 +1,4 @@
-"""Advanced: which model runs where, and how sure it has to be."""
+"""Advanced: which model runs on which device, and its detection threshold."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from slicer.i18n import tr as _
 from ..core.errors import ModelError
 from ..core.models.bundle import DEVICES
 from ..core.models.store import default_model_name, model_folders
-from . import dependencies
+from . import requirements
 from .current_study import CurrentStudy
-from .finding import Settings
+from .detection_job import DetectionSettings
 
 
 class AdvancedSection:
-    """Settings that most people never need."""
+    """Settings that most users never change."""
 
     def __init__(self, ui, current: CurrentStudy) -> None:
         self._ui, self._current = ui, current
@@ -27,17 +27,17 @@ class AdvancedSection:
             ui.deviceComboBox.addItem(device, device)
         ui.modelFolderButton.connect("clicked()", self._on_model_folder)
 
-    def settings(self) -> Settings:
-        """What is chosen."""
+    def settings(self) -> DetectionSettings:
+        """The chosen settings."""
         models, devices = self._ui.modelComboBox, self._ui.deviceComboBox
-        return Settings(
+        return DetectionSettings(
             models.itemData(models.currentIndex) or None,
             devices.itemData(devices.currentIndex),
             self._ui.thresholdSpinBox.value or None,  # the smallest value stands for the model's own
         )
 
     def fill(self) -> None:
-        """List the current model, all that there are, and the folders chosen before; the choice stays."""
+        """List the current model, all installed ones, and the folders chosen before; the selection stays."""
         models = self._ui.modelComboBox
         chosen = models.itemData(models.currentIndex) if models.count else ""
         models.clear()
@@ -49,21 +49,21 @@ class AdvancedSection:
         models.setCurrentIndex(max(0, models.findData(chosen)))
 
     def _current_model(self) -> str:
-        """Its name. Where a damaged file hides it Calibrate tells the error; the panel opens all the same."""
+        """Its name; "?" where a damaged file hides it: Calibrate reports the error, the panel opens all the same."""
         try:
             return default_model_name()
         except ModelError:
             return "?"
 
     def update(self) -> None:
-        """Show the study's threshold, and say what the first run will install."""
+        """Show the study's threshold, and what the first run will install."""
         self._show_threshold()
-        text = dependencies.first_run_text()
+        text = requirements.first_run_text()
         self._ui.firstRunLabel.text = text
         self._ui.firstRunLabel.visible = bool(text)
 
     def _show_threshold(self) -> None:
-        """Where another study or plan came, its threshold; what a person set since then stays until Calibrate."""
+        """Show the threshold of another study or plan; what the user sets after that stays until Calibrate."""
         study, calibration = self._current.study, self._current.calibration
         threshold = calibration.model.threshold if calibration and calibration.model else None
         shown = (study.node.GetID() if study else "", threshold)

@@ -1,4 +1,4 @@
-"""Notices when a person moves, turns or resizes the scan box in a view."""
+"""Notices when the user moves, rotates or resizes the scan box in a view."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..mrml.correction_observer import Schedule
 
 
 class BoxObserver:
-    """Calls ``on_drawn(dragging)`` once per event-loop turn in which the ROI changed, and once when it is let go."""
+    """Calls ``on_drawn(dragging)`` once per event-loop turn in which the ROI changed, and once when it is released."""
 
     def __init__(
         self, node: slicer.vtkMRMLMarkupsROINode, on_drawn: Callable[[bool], None], schedule: Schedule
@@ -37,7 +37,7 @@ class BoxObserver:
     def _on_changed(self, *_event: object) -> None:
         if not self._due:
             self._due = True
-            self._schedule(self._tell)
+            self._schedule(self._notify)
 
     def _on_start(self, *_event: object) -> None:
         self._dragging = True
@@ -46,7 +46,7 @@ class BoxObserver:
         self._dragging = False
         self._on_changed()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._due = False
         if self._node is not None and self._node.GetScene() is not None:
             self._on_drawn(self._dragging)

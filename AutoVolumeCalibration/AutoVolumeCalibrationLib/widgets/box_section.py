@@ -1,4 +1,4 @@
-"""Box: protocol, margins with what they promise, live numbers."""
+"""Box: protocol, margins with the coverage they give, live numbers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ..core.geometry.oriented_box import FACES
 from ..core.planning.margins import coverage_text, margins_mm, plan_coverage, proposed_margins_mm
 from ..core.planning.protocol_editing import ADJUSTED, save_by_example
 from ..core.workflow.calibration import Calibration
-from .availability import allow
 from .current_study import CurrentStudy
+from .job_runner import JobRunner
 from .messages import errors_shown
-from .work import JobRunner
+from .shared.enabling import allow
 
 DEFAULT_PROTOCOL = "BrainAcPc"
 
@@ -30,11 +30,11 @@ DEFAULT_PROTOCOL = "BrainAcPc"
 class BoxSection:
     """Chooses the protocol and shows the box that follows."""
 
-    def __init__(self, ui, current: CurrentStudy, work: JobRunner) -> None:
-        self._ui, self._current, self._work = ui, current, work
+    def __init__(self, ui, current: CurrentStudy, jobs: JobRunner) -> None:
+        self._ui, self._current, self._jobs = ui, current, jobs
         self._showing = False
         for path in sorted(resource_path("Protocols").glob("*.json")):
-            # Titles only: checking the whole file would need a package that may not be there yet.
+            # Titles only: checking the whole file would need a package that may not be installed yet.
             data = read_json(path, ProtocolError, _("Install AutoVolumeCalibration again."))
             ui.protocolComboBox.addItem(data.get("title", data["name"]), data["name"])
         ui.protocolComboBox.setCurrentIndex(ui.protocolComboBox.findData(DEFAULT_PROTOCOL))
@@ -52,7 +52,7 @@ class BoxSection:
         """The chosen protocol.
 
         Raises:
-            ProtocolError: its file is gone or damaged.
+            ProtocolError: its file is missing or damaged.
         """
         calibration, chosen = self._current.calibration, self._chosen()
         if calibration is not None and chosen in (calibration.protocol.name, str(calibration.protocol.source)):
@@ -68,21 +68,21 @@ class BoxSection:
         self._show_margins(calibration)
         ui.boxLabel.text = _numbers(calibration) if calibration else _("No box yet: calibrate first.")
         self._showing = False
-        busy = _("Wait until the work under way is done, or cancel it.") if self._work.busy else ""
-        none = busy or (_("Calibrate first, or begin by hand.") if calibration is None else "")
-        allow(ui.protocolComboBox, _("What is planned, and along which line"), busy)
+        busy = _("Wait until the current job is done, or cancel it.") if self._jobs.busy else ""
+        none = busy or (_("Calibrate first, or start by hand.") if calibration is None else "")
+        allow(ui.protocolComboBox, _("Protocol: what is planned, and along which line"), busy)
         allow(ui.protocolFileButton, _("Open a protocol file (.json)"), busy)
         allow(ui.boxComboBox, _("One of the protocol's boxes"), none)
         allow(ui.safeMarginsButton, _("Margins with which 95 % of heads lie fully inside the box"), none)
-        unadjusted = "" if self._base() else _("The box follows its protocol already.")
+        unadjusted = "" if self._base() else _("The box already follows its protocol.")
         allow(ui.resetBoxButton, _("Back to the margins and angles of the protocol"), none or unadjusted)
-        allow(ui.saveProtocolButton, _("Save this box, relative to the anatomy, as a protocol"), none)
+        allow(ui.saveProtocolButton, _("Save this box, relative to the anatomy, as a protocol file"), none)
         for face in FACES:
             tip = _("mm from the outermost anatomy on the {face} side to the face of the box").format(face=face)
             allow(getattr(ui, f"{face}Margin"), tip, none)
 
     def _chosen(self) -> str:
-        """Name of a shipped protocol, or a file."""
+        """Name of a shipped protocol, or path of a file."""
         combo_box = self._ui.protocolComboBox
         return combo_box.itemData(combo_box.currentIndex)
 
@@ -97,7 +97,7 @@ class BoxSection:
         return next((entry for entry in data if entry == name or Path(entry).stem == name), "")
 
     def _show_choice(self, calibration: Calibration) -> None:
-        """Select protocol and box of the plan; a protocol that is no file of the list replaces the last such one."""
+        """Select protocol and box of the plan; a protocol that is not in the list replaces the last such one."""
         combo_box, protocol = self._ui.protocolComboBox, calibration.protocol
         row = max(combo_box.findData(protocol.name), combo_box.findData(str(protocol.source)))
         if row < 0:
@@ -114,16 +114,17 @@ class BoxSection:
         boxes.setCurrentIndex(boxes.findData(calibration.box.name))
 
     def _show_margins(self, calibration: Calibration | None) -> None:
-        rules = box_rule(calibration.protocol, calibration.box.name).faces if calibration else {}
-        actual = margins_mm(calibration.box, calibration.frame, calibration.protocol) if calibration else {}
-        coverage = plan_coverage(calibration) if calibration else None
-        reach = coverage.reach_mm(calibration.box.face_sd_mm) if coverage else {}
-        for face in FACES:
-            spin_box, label = getattr(self._ui, f"{face}Margin"), getattr(self._ui, f"{face}Coverage")
-            known = face in rules and face in reach
-            label.text = coverage_text(actual[face], reach[face], coverage.measured) if known else ""
-            if face in rules:
-                spin_box.setValue(rules[face].margin_mm)
+        labels = {face: getattr(self._ui, f"{face}Coverage") for face in FACES}
+        if calibration is None:
+            for label in labels.values():
+                label.text = ""
+            return
+        rules = box_rule(calibration.protocol, calibration.box.name).faces
+        for face in rules:
+            getattr(self._ui, f"{face}Margin").setValue(rules[face].margin_mm)
+        texts = _coverage_texts(calibration)
+        for face, label in labels.items():
+            label.text = texts.get(face, "") if face in rules else ""
 
     def _on_protocol(self, _row: int) -> None:
         if self._current.calibration is None:
@@ -157,7 +158,7 @@ class BoxSection:
 
     def _on_safe_margins(self) -> None:
         with errors_shown():
-            self._current.set_margins(proposed_margins_mm(self._current.calibration))
+            self._current.set_margins(proposed_margins_mm(self._current.require_calibration()))
 
     def _on_reset(self) -> None:
         with errors_shown():
@@ -171,21 +172,33 @@ class BoxSection:
             return
         target = Path(path).with_suffix(".json")
         with errors_shown():
-            calibration = self._current.calibration
+            calibration = self._current.require_calibration()
             frame = calibration.frame
             text = save_by_example(
                 calibration.protocol, frame, frame.expected_mm, calibration.box, target.stem, target.stem
             )
             write_text(target, text)
-            self._work.say(_("Saved as {path}. Open it with the button beside the protocols.").format(path=target))
+            self._jobs.show_status(
+                _("Saved as {path}. Open it with the button beside the protocols.").format(path=target)
+            )
+
+
+def _coverage_texts(calibration: Calibration) -> dict[str, str]:
+    """Face -> which share of heads its margin covers; only faces whose uncertainty is known."""
+    coverage = plan_coverage(calibration)
+    if coverage is None:
+        return {}
+    actual = margins_mm(calibration.box, calibration.frame, calibration.protocol)
+    reach = coverage.reach_mm(calibration.box.face_sd_mm)
+    return {face: coverage_text(actual[face], reach[face], coverage.measured) for face in actual if face in reach}
 
 
 def _numbers(calibration: Calibration) -> str:
-    """Size, tilt and slices of the box, two short lines."""
+    """Size, slices and orientation of the box, two short lines."""
     box, scan = calibration.box, calibration.prescription
     size = " × ".join(f"{edge:.0f}" for edge in box.size_mm)
     pitch, roll, yaw = np.round(rotation_angles_deg(np.eye(3), box.axes), 1) + 0.0
     return _(
         "{size} mm (R-L × A-P × S-I), {slices} slices of {thickness:g} mm\n"
-        "Turned by pitch {pitch:.1f}°, roll {roll:.1f}°, yaw {yaw:.1f}°"
+        "Rotated by pitch {pitch:.1f}°, roll {roll:.1f}°, yaw {yaw:.1f}°"
     ).format(size=size, slices=scan.slices, thickness=scan.slice_thickness_mm, pitch=pitch, roll=roll, yaw=yaw)

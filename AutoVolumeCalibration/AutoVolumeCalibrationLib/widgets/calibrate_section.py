@@ -1,4 +1,4 @@
-"""Calibrate: find the landmarks with a model, or begin by hand."""
+"""Calibrate: find the landmarks with a model, or start by hand."""
 
 from __future__ import annotations
 
@@ -11,57 +11,58 @@ from ..core.workflow.calibration import Calibration
 from ..core.workflow.manual_planning import plan_by_hand
 from ..mrml.scouts_from_nodes import stacks_from_volume_nodes
 from ..mrml.study_nodes import Study
-from . import dependencies
+from . import requirements
 from .advanced_section import AdvancedSection
-from .availability import allow
 from .box_section import BoxSection
 from .current_study import CurrentStudy
-from .finding import find_landmarks
+from .detection_job import find_landmarks
 from .inputs_section import InputsSection, show_current
+from .job_runner import JobRunner
 from .messages import errors_shown
-from .work import JobRunner
+from .shared.dependencies import ensure
+from .shared.enabling import allow
 
-CALIBRATE_TIP = "Find the landmarks and plan the scan box; points that you corrected stay where they are"
-BY_HAND_TIP = "Begin with a typical head and place points yourself (AC, PC and VERTEX go a long way); needs no model"
+CALIBRATE_TIP = "Plan the scan volume from these scouts.\nPoints that you corrected stay where they are."
+BY_HAND_TIP = "Start with a typical head and place landmarks yourself, first AC, PC and VERTEX. No model is needed."
 
 
 class CalibrateSection:
-    """Starts the work and shows its outcome.
+    """Starts a detection and shows its result.
 
     Attributes:
-        find: what is run in the thread, see ``finding.find_landmarks``; another one in tests.
+        find: runs in the thread, see ``detection_job.find_landmarks``; another one in tests.
     """
 
     def __init__(
         self,
         ui,
         current: CurrentStudy,
-        work: JobRunner,
+        jobs: JobRunner,
         inputs: InputsSection,
         box: BoxSection,
         advanced: AdvancedSection,
     ) -> None:
-        self._ui, self._current, self._work = ui, current, work
+        self._ui, self._current, self._jobs = ui, current, jobs
         self._inputs, self._box, self._advanced = inputs, box, advanced
         self.find: Callable[..., Calibration] = find_landmarks
         ui.calibrateButton.connect("clicked()", self._on_calibrate)
         ui.byHandButton.connect("clicked()", self._on_by_hand)
 
     def update(self) -> None:
-        """Allow what can be done, and say in tooltips why something cannot."""
+        """Enable the buttons, or say in their tooltips what is missing."""
         reason = self._inputs.why_not_ready()
         allow(self._ui.calibrateButton, _(CALIBRATE_TIP), reason)
         allow(self._ui.byHandButton, _(BY_HAND_TIP), reason)
 
     def _on_calibrate(self) -> None:
         with errors_shown():
-            dependencies.ensure(dependencies.PLANNING, dependencies.NETWORK)
+            ensure(requirements.PLANNING, requirements.NETWORK)
             protocol = self._box.protocol()
             settings = self._advanced.settings()
             study = self._inputs.study()
             stacks = stacks_from_volume_nodes(study.scouts)
             corrections = self._current.engine.corrections(study)
-            self._work.start(
+            self._jobs.start(
                 _("Finding landmarks..."),
                 lambda progress, cancelled: self.find(stacks, protocol, settings, corrections, progress, cancelled),
                 lambda calibration: self._on_found(study, calibration, corrections),
@@ -70,22 +71,22 @@ class CalibrateSection:
     def _on_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
         self._current.show_found(study, calibration, corrections)
         show_current(self._current)
-        self._work.say(_found_text(self._current.calibration))
+        self._jobs.show_status(_found_text(self._current.require_calibration()))
 
     def _on_by_hand(self) -> None:
         with errors_shown():
-            dependencies.ensure(dependencies.PLANNING)
+            ensure(requirements.PLANNING)
             protocol = self._box.protocol()
             study = self._inputs.study()
             self._current.show(plan_by_hand(stacks_from_volume_nodes(study.scouts), protocol))
             show_current(self._current)
-            self._work.say(
-                _("A typical head is shown. Drag AC, PC and VERTEX to their places, then re-predict the rest.")
+            self._jobs.show_status(
+                _("A typical head is shown. Drag AC, PC and VERTEX to their positions, then re-predict the rest.")
             )
 
 
 def _found_text(calibration: Calibration) -> str:
-    found = [mark for mark in calibration.landmarks if mark.status != MISSING]
+    found = [landmark for landmark in calibration.landmarks if landmark.status != MISSING]
     seconds = calibration.timings_s.get("total", 0.0)
-    text = _("{found} of {all} landmarks in {seconds:.1f} s. Drag points that are off.")
+    text = _("{found} of {all} landmarks in {seconds:.1f} s. Drag those that are off.")
     return text.format(found=len(found), all=len(calibration.landmarks), seconds=seconds)

@@ -1,4 +1,4 @@
-"""Checks: a traffic light with its reasons."""
+"""Checks: a traffic light and the reasons for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_PLAN_COLOR = "#808080"
 
 
 class ChecksSection:
-    """Shows the findings of the current plan, worst first."""
+    """Shows the checks of the current plan, worst first."""
 
     def __init__(self, ui, current: CurrentStudy) -> None:
         self._ui, self._current = ui, current
@@ -52,7 +52,7 @@ def verdict(checks: tuple[Check, ...]) -> str:
 
 
 def _reasons(checks: tuple[Check, ...]) -> str:
-    """The findings as a list, each in its colour."""
+    """The messages of the checks as a list, each with a dot in the colour of its level."""
     rows = (
         f'<p style="margin: 0 0 3px 0"><span style="color: {LEVEL_COLOURS[check.level]}">&#9679;</span> '
         f"{escape(check.message)}</p>"

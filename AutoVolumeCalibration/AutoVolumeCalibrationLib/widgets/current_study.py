@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import slicer
 import vtk
 
 from ..core.anatomy.landmark import CORRECTED, MISSING, Landmark
@@ -23,16 +25,17 @@ from ..mrml.landmark_nodes import make_ready_to_place
 from ..mrml.protocol_file import with_protocol_file
 from ..mrml.study_nodes import Study
 from .box_observer import BoxObserver
-from .history import History
 from .plan_changes import boxes_differ, moved, same_corrections
+from .shared.signal import Signal
+from .undo_stack import UndoStack
 
 
 class CurrentStudy:
-    """One study of the engine's scene with its plan, the way back, and the observers that follow a person's mouse.
+    """One study of the engine's scene with its plan, undo, and the observers that follow the user's mouse.
 
     Attributes:
-        study: None where none is chosen.
-        listeners: called without arguments after anything changed.
+        study: the study in the panel; None where none is chosen.
+        changed: emitted after anything changed.
     """
 
     def __init__(
@@ -45,32 +48,52 @@ class CurrentStudy:
         """
         Args:
             schedule: runs a callable in the next turn of the event loop.
-            on_error: told why no plan can be made of points or box as they were moved; the last plan holds.
+            on_error: receives the reason why points or box, as they were moved, give no plan; the last plan stays.
             folder: for the files of adjusted protocols.
         """
-        self.engine, self.study = engine, None
-        self.listeners: list[Callable[[], None]] = []
+        self.engine = engine
+        self.study: Study | None = None
+        self.changed = Signal()
         self._schedule, self._on_error, self._folder = schedule, on_error, folder
-        self._history = History()
+        self._undo_stack = UndoStack()
         self._observers: list[CorrectionObserver | BoxObserver] = []
-        self._tags: list[tuple[object, int]] = []
-        #: While a person drags or places something: None, or whether a step was recorded for it.
+        self._tags: list[tuple[Any, int]] = []
+        #: None, or, while the user drags or places something, whether a step was recorded for it.
         self._gesture: bool | None = None
         self._placing = ""
         self._state_tag, self._state_due = 0, False
 
     @property
     def calibration(self) -> Calibration | None:
-        """The plan that holds; None before the first."""
-        return self._history.present
+        """The current plan; None before the first."""
+        return self._undo_stack.present
+
+    def require_calibration(self) -> Calibration:
+        """The current plan, for actions that are disabled without one."""
+        if self.calibration is None:
+            raise RuntimeError("this action needs a plan")
+        return self.calibration
+
+    def require_study(self) -> Study:
+        """The current study, for actions that are disabled without one."""
+        if self.study is None:
+            raise RuntimeError("this action needs a study")
+        return self.study
 
     @property
     def can_undo(self) -> bool:
-        return self._history.can_undo
+        return self._undo_stack.can_undo
 
     @property
     def can_redo(self) -> bool:
-        return self._history.can_redo
+        return self._undo_stack.can_redo
+
+    def require_landmarks(self) -> slicer.vtkMRMLMarkupsFiducialNode:
+        """The node of the current study's landmarks, for actions that are disabled without a plan."""
+        node = self.require_study().landmarks
+        if node is None:
+            raise RuntimeError("this action needs landmarks in the scene")
+        return node
 
     def select(self, study: Study | None) -> None:
         """Make ``study`` the current one, with the plan it has in the scene.
@@ -87,29 +110,29 @@ class CurrentStudy:
                     self.engine.show(study, complete)
                     calibration = complete
             self.study = study
-            self._history.begin(calibration)
+            self._undo_stack.begin(calibration)
             self._state_tag = study.node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_state)
             self._watch()
-        self._tell()
+        self.changed.emit()
 
     def close(self) -> None:
-        """Let go of the study and its nodes."""
+        """Stop following the study and its nodes; none is current then."""
         self._unwatch()
         if self.study is not None:
             self.study.node.RemoveObserver(self._state_tag)
         self.study, self._gesture, self._placing = None, None, ""
-        self._history.begin(None)
+        self._undo_stack.begin(None)
 
     def show(self, calibration: Calibration) -> None:
         """A new plan, as a step that can be undone."""
         self._write(calibration)
-        self._history.add(calibration)
-        self._tell()
+        self._undo_stack.add(calibration)
+        self.changed.emit()
 
     def show_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
-        """The plan that work in the background made for ``study`` when ``corrections`` held, as a step.
+        """The plan that a background job made for ``study`` from ``corrections``, as a step.
 
-        What a person went on to correct meanwhile holds.
+        What the user corrected meanwhile is kept.
         """
         if self.study is None or self.study.node is not study.node:
             self.select(study)
@@ -117,51 +140,52 @@ class CurrentStudy:
         self.show(calibration if same_corrections(now, corrections) else pipeline.refit(calibration, now))
 
     def undo(self) -> None:
-        """Back to the plan before the last step."""
-        self._write(self._history.undo())
-        self._tell()
+        """Go back to the plan before the last step."""
+        self._write(self._undo_stack.undo())
+        self.changed.emit()
 
     def redo(self) -> None:
-        """Forth to the plan that was taken back."""
-        self._write(self._history.redo())
-        self._tell()
+        """Go forward to the plan that was undone."""
+        self._write(self._undo_stack.redo())
+        self.changed.emit()
 
     def restore(self, name: str | None = None) -> None:
-        """Take the corrections of one landmark, or of all, back."""
+        """Revert the corrections of one landmark, or of all."""
         self._unwatch()
         try:
-            self._history.add(self.engine.restore(self.study, name))
+            self._undo_stack.add(self.engine.restore(self.require_study(), name))
         finally:
             self._watch()
-            self._tell()
+            self.changed.emit()
 
     def start_placing(self, name: str) -> None:
         """Clear a point, so that place mode places it; clearing and placing are one step."""
         self._gesture, self._placing = False, name
-        make_ready_to_place(self.study.landmarks, name)
+        make_ready_to_place(self.require_landmarks(), name)
 
     def choose_box(self, box: str) -> None:
-        """Another box of the protocol."""
-        self.show(self._planned(self.calibration.protocol, box))
+        """Plan another box of the protocol."""
+        self.show(self._planned(self.require_calibration().protocol, box))
 
     def choose_protocol(self, protocol: Protocol) -> None:
-        """Plan by another protocol from the landmarks that were found; too few in common is an InputError."""
+        """Plan with another protocol from the landmarks as they are; InputError where too few are in both."""
         self.show(self._planned(protocol, None))
 
     def set_margins(self, margins_mm: Mapping[str, float]) -> None:
-        """Other margins of some faces, in a protocol of this study's own."""
-        box = self.calibration.box.name
-        protocol = protocol_editing.with_margins(self.calibration.protocol, box, margins_mm, self._new_folder())
+        """Change the margins of some faces, in a protocol of this study's own."""
+        calibration = self.require_calibration()
+        box = calibration.box.name
+        protocol = protocol_editing.with_margins(calibration.protocol, box, margins_mm, self._new_folder())
         self.show(self._planned(protocol, box))
 
-    def follow(self) -> None:
-        """By hand: put the points that no person placed where the placed ones let expect them."""
-        self.show(manual_planning.followed(self.calibration))
+    def propagate_corrections(self) -> None:
+        """By hand: move the points that the user did not place to where the placed ones predict them."""
+        self.show(manual_planning.propagate_corrections(self.require_calibration()))
 
     def _planned(self, protocol: Protocol, box: str | None) -> Calibration:
         """A plan by ``protocol`` from the landmarks as they are."""
-        now = self.calibration
-        decided = [mark for mark in now.landmarks if mark.status in (CORRECTED, MISSING)]
+        now = self.require_calibration()
+        decided = [landmark for landmark in now.landmarks if landmark.status in (CORRECTED, MISSING)]
         return pipeline.plan_from_landmarks(
             now.stacks,
             protocol,
@@ -176,7 +200,7 @@ class CurrentStudy:
     def _write(self, calibration: Calibration) -> None:
         self._unwatch()
         try:
-            self.engine.show(self.study, calibration)
+            self.engine.show(self.require_study(), calibration)
         finally:
             self._watch()
 
@@ -202,10 +226,10 @@ class CurrentStudy:
     def _on_state(self, *_event: object) -> None:
         if not self._state_due:
             self._state_due = True
-            self._schedule(self._follow_others)
+            self._schedule(self._take_over_state)
 
-    def _follow_others(self) -> None:
-        """Somebody else, a script perhaps, may have planned this study anew."""
+    def _take_over_state(self) -> None:
+        """Take over a plan that somebody else, a script perhaps, made for this study."""
         self._state_due = False
         if self.study is None or self.study.node.GetScene() is None:
             return
@@ -217,8 +241,8 @@ class CurrentStudy:
         if calibration is not None and calibration is not self.calibration:
             self._unwatch()
             self._watch()
-            self._history.add(calibration)
-            self._tell()
+            self._undo_stack.add(calibration)
+            self.changed.emit()
 
     def _on_grab(self, *_event: object) -> None:
         self._gesture, self._placing = False, ""
@@ -232,28 +256,28 @@ class CurrentStudy:
     def _on_refit(self, calibration: Calibration) -> None:
         self._record(calibration)
         if self._placing:
-            placed = {mark.name for mark in calibration.landmarks if mark.status == CORRECTED}
+            placed = {landmark.name for landmark in calibration.landmarks if landmark.status == CORRECTED}
             if self._placing in placed:
                 self._end_gesture()
-        self._tell()
+        self.changed.emit()
 
     def _on_box(self, dragging: bool) -> None:
-        """A person drew the box: while it is dragged the numbers follow, then the protocol takes it over."""
-        calibration = self.calibration
+        """The user moved the box: while it is dragged the numbers follow, then the protocol takes it over."""
+        calibration, study = self.require_calibration(), self.require_study()
         try:
-            drawn = replace(box_from_node(self.study.scan_box), name=calibration.box.name)
+            drawn = replace(box_from_node(study.scan_box), name=calibration.box.name)
             if dragging and boxes_differ(drawn, calibration.box):
-                self._record(self.engine.adopt_box(self.study))
+                self._record(self.engine.adopt_box(study))
             elif not dragging and (self._gesture is not None or boxes_differ(drawn, calibration.box)):
                 self._take_over(drawn)
         except AutoVolumeError as error:
             self._on_error(error)
         else:
-            self._tell()
+            self.changed.emit()
 
     def _take_over(self, drawn: OrientedBox) -> None:
         """Make the drawn box the study's own rule, so that it stays where it is in the anatomy."""
-        calibration = self.calibration
+        calibration = self.require_calibration()
         protocol = protocol_editing.with_box(calibration.protocol, calibration, drawn, self._new_folder())
         planned = self._planned(protocol, drawn.name)
         self._write(planned)
@@ -262,17 +286,13 @@ class CurrentStudy:
     def _record(self, calibration: Calibration) -> None:
         """Part of the step that is being made, or a step of its own."""
         if self._gesture or (self.calibration is not None and not moved(self.calibration, calibration)):
-            self._history.replace(calibration)
+            self._undo_stack.replace(calibration)
             return
-        self._history.add(calibration)
+        self._undo_stack.add(calibration)
         if self._gesture is not None:
             self._gesture = True
 
     def _new_folder(self) -> Path:
-        """A folder of its own for each adjusted protocol: plans in the history need theirs unchanged."""
+        """A folder of its own for each adjusted protocol: plans on the undo stack need theirs unchanged."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self._folder))
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()

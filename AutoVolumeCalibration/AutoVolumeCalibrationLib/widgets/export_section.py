@@ -1,4 +1,4 @@
-"""Export: points and box as markups, everything as JSON, a picture, and a scene; corrected studies to train on."""
+"""Export: landmarks and box as markups, everything as JSON, a picture and a scene; corrected studies to train on."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from ..core.storage.dataset import add_study, decided_by_person, study_names
 from ..core.storage.results import OVERVIEW_FILE, RESULT_FILES, SCENE_FILE, write_results
 from ..core.workflow.calibration import Calibration
 from ..mrml.scene_file import save_scene
-from . import dependencies
-from .availability import allow
+from . import requirements
 from .current_study import CurrentStudy
+from .job_runner import JobRunner
 from .messages import errors_shown
-from .work import JobRunner
+from .shared.dependencies import ensure
+from .shared.enabling import allow
 
 PROTOCOL_FILE = "protocol.json"
 
-#: The application's settings remember the training set: it grows from patient to patient.
+#: Where the application's settings keep the folder of the training set, which grows from study to study.
 TRAINING_SET = "AutoVolumeCalibration/TrainingSet"
 
 _Drawings = Mapping[str, Callable[[Calibration, Path], None]]
@@ -35,38 +36,38 @@ _Drawings = Mapping[str, Callable[[Calibration, Path], None]]
 class ExportSection:
     """Writes the current plan into a folder, as the command line does."""
 
-    def __init__(self, ui, current: CurrentStudy, work: JobRunner) -> None:
-        self._ui, self._current, self._work = ui, current, work
+    def __init__(self, ui, current: CurrentStudy, jobs: JobRunner) -> None:
+        self._ui, self._current, self._jobs = ui, current, jobs
         ui.exportButton.connect("clicked()", self._on_export)
         ui.trainingSetButton.connect("clicked()", self._on_training_set)
 
     def update(self) -> None:
-        """Allow the export where there is a plan, and the training set where a person corrected it."""
-        none = _("Calibrate first, or begin by hand.") if self._current.calibration is None else ""
+        """Enable the export where there is a plan, and the training set where the user corrected it."""
+        none = _("Calibrate first, or start by hand.") if self._current.calibration is None else ""
         tip = _("Save landmarks.mrk.json, scanbox.mrk.json, calibration.json and overview.png in a folder")
         allow(self._ui.exportButton, tip, none)
-        tip = _("Add scouts, points and box to a folder of studies to train on; names and ids stay out")
+        tip = _("Add scouts, landmarks and box to a folder of studies to train on, without patient names and ids")
         allow(self._ui.trainingSetButton, tip, none or self._why_not_train())
 
     def _why_not_train(self) -> str:
-        corrected = any(decided_by_person(self._current.calibration))
-        return "" if corrected else _("Correct a point first: from its own answers a model learns nothing.")
+        corrected = any(decided_by_person(self._current.require_calibration()))
+        return "" if corrected else _("First correct a landmark: a model learns nothing from its own predictions.")
 
     def _on_export(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(self._ui.exportButton, _("Folder for the results"))
         if not folder or not _may_write(Path(folder)):
             return
         with errors_shown():
-            dependencies.ensure(dependencies.PICTURE)
+            ensure(requirements.PICTURE)
             with slicer.util.WaitCursor():
                 files = export(
-                    self._current.calibration,
+                    self._current.require_calibration(),
                     Path(folder),
-                    study=self._current.study.name,
+                    study=self._current.require_study().name,
                     with_picture=self._ui.pictureCheckBox.checked,
                     with_scene=self._ui.sceneCheckBox.checked,
                 )
-            self._work.say(_("{count} files saved in {folder}.").format(count=len(files), folder=folder))
+            self._jobs.show_status(_("{count} files saved in {folder}.").format(count=len(files), folder=folder))
 
     def _on_training_set(self) -> None:
         settings, button = slicer.app.userSettings(), self._ui.trainingSetButton
@@ -75,25 +76,25 @@ class ExportSection:
         if not folder:
             return
         with errors_shown():
-            dependencies.ensure(dependencies.PLANNING)
+            ensure(requirements.PLANNING)
             with slicer.util.WaitCursor():
-                text = _add_to_training_set(Path(folder), self._current.calibration)
+                text = _add_to_training_set(Path(folder), self._current.require_calibration())
             settings.setValue(TRAINING_SET, folder)
-            self._work.say(text)
+            self._jobs.show_status(text)
 
 
 def _add_to_training_set(folder: Path, calibration: Calibration) -> str:
-    """Add the study; gives what was added, in words."""
+    """Add the study; gives a sentence about what was added."""
     name = add_study(folder, calibration).name
     placed, removed = decided_by_person(calibration)
-    text = _("Added as {name}: landmarks set by you: {placed}, taken away: {removed}. Studies in the set now: {count}.")
+    text = _("Added as {name}: landmarks set by you: {placed}, removed: {removed}. Studies in the set: {count}.")
     return text.format(name=name, placed=len(placed), removed=len(removed), count=len(study_names(folder)))
 
 
 def export(calibration: Calibration, folder: Path, *, study: str, with_picture: bool, with_scene: bool) -> list[Path]:
     """Write the files of a plan, all or none, replacing those of the same names; gives their paths.
 
-    A protocol that is not shipped goes with them, so that the folder can be planned again elsewhere.
+    A protocol that is not shipped is copied too, so that the folder can be planned again elsewhere.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -102,7 +103,11 @@ def export(calibration: Calibration, folder: Path, *, study: str, with_picture: 
     written = calibration
     source = calibration.protocol.source
     if not source.resolve().is_relative_to(resource_path("Protocols").resolve()):
-        drawings[PROTOCOL_FILE] = lambda _calibration, path: shutil.copyfile(source, path)
+
+        def copy_protocol(_calibration: Calibration, path: Path) -> None:
+            shutil.copyfile(source, path)
+
+        drawings[PROTOCOL_FILE] = copy_protocol
         written = replace(calibration, protocol=replace(calibration.protocol, source=folder / PROTOCOL_FILE))
     if with_picture:
         drawings[OVERVIEW_FILE] = draw_overview
@@ -115,5 +120,5 @@ def export(calibration: Calibration, folder: Path, *, study: str, with_picture: 
 def _may_write(folder: Path) -> bool:
     """Ask before results of an earlier plan are replaced."""
     present = [name for name in (*RESULT_FILES, SCENE_FILE, PROTOCOL_FILE) if (folder / name).exists()]
-    question = _("{folder} holds {names} already. Replace them?")
+    question = _("{folder} already holds {names}. Replace them?")
     return not present or slicer.util.confirmOkCancelDisplay(question.format(folder=folder, names=", ".join(present)))

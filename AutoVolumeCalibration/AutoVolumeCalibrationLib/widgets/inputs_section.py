@@ -1,4 +1,4 @@
-"""Inputs: load scouts, or choose volumes of the scene; what is missing is said in words."""
+"""Inputs: load scouts, or choose volumes of the scene; says what is missing."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from ..core.scouts.reader import read_scouts
 from ..mrml.correction_observer import Schedule
 from ..mrml.scout_planes import missing_planes, planes_of_node
 from ..mrml.study_nodes import MODULE_NAME, Study
-from . import dependencies, slice_views
-from .availability import allow
+from . import requirements, slice_views
 from .current_study import CurrentStudy
+from .job_runner import JobRunner
 from .messages import errors_shown
-from .work import JobRunner
+from .shared.dependencies import ensure
+from .shared.enabling import allow
 
 IMAGE_FILTER = "Scouts (*.dcm *.ima *.nrrd *.nhdr *.nii *.nii.gz *.mha *.mhd);;All files (*)"
 
 
 class InputsSection:
-    """Loads scouts, and tells which are chosen."""
+    """Loads scouts, and knows which are chosen."""
 
-    def __init__(self, ui, current: CurrentStudy, work: JobRunner, schedule: Schedule) -> None:
-        self._ui, self._current, self._work, self._schedule = ui, current, work, schedule
+    def __init__(self, ui, current: CurrentStudy, jobs: JobRunner, schedule: Schedule) -> None:
+        self._ui, self._current, self._jobs, self._schedule = ui, current, jobs, schedule
         self._selectors = {plane: getattr(ui, f"{plane}Selector") for plane in PLANES}
         self._filling = self._fill_due = False
         ui.studySelector.addAttribute("vtkMRMLScriptedModuleNode", "ModuleName", MODULE_NAME)
@@ -45,7 +46,7 @@ class InputsSection:
         return list(dict.fromkeys(node for node in nodes if node is not None))
 
     def why_not_ready(self) -> str:
-        """What is missing before anything can be planned, in words; empty where nothing is."""
+        """What is missing before anything can be planned, as a sentence; empty where nothing is."""
         nodes = self.chosen()
         if not nodes:
             return _("Load scouts, or choose volumes of the scene.")
@@ -58,17 +59,17 @@ class InputsSection:
         return ""
 
     def study(self) -> Study:
-        """The study of the chosen scouts, which is made where there is none; it becomes the current one."""
+        """The study of the chosen scouts, a new one where there is none; it becomes the current one."""
         if self._current.study is None:
             self._current.select(self._current.engine.study_of(self.chosen()))
-        return self._current.study
+        return self._current.require_study()
 
     def update(self) -> None:
         """Show the current study, and what is missing."""
         self._show_study()
         reason = self.why_not_ready()
         self._ui.scoutsLabel.text = reason or self._summary()
-        busy = _("Wait until the work under way is done, or cancel it.") if self._work.busy else ""
+        busy = _("Wait until the current job is done, or cancel it.") if self._jobs.busy else ""
         allow(self._ui.loadFolderButton, _("Load all scouts of a folder: DICOM, or images (NRRD, NIfTI, MHA)"), busy)
         allow(self._ui.loadFilesButton, _("Load DICOM or image files"), busy)
         allow(self._ui.loadDicomButton, _("Load the series that are selected in the DICOM browser"), busy)
@@ -76,9 +77,9 @@ class InputsSection:
             widget.enabled = not busy
 
     def fill(self) -> None:
-        """Put the volumes of the scene into the empty selectors of their planes, in the next turn of the event loop.
+        """Fill the empty selectors with the scene's volumes of their planes, in the next turn of the event loop.
 
-        A volume that was just added gets its image only then.
+        A volume that was just added has its image only then.
         """
         if not self._fill_due:
             self._fill_due = True
@@ -92,7 +93,7 @@ class InputsSection:
         count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
         volumes = [scene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode") for number in range(count)]
         self._put(volumes, keep=True)
-        self._current.select(None)  # still none, but other scouts are chosen: all sections want to know
+        self._current.select(None)  # still none, but other scouts are chosen: all sections update
 
     def _put(self, volumes: list[slicer.vtkMRMLScalarVolumeNode], *, keep: bool) -> None:
         """Set the selectors to the first volume of each plane, those of a single plane first."""
@@ -114,8 +115,8 @@ class InputsSection:
     def _summary(self) -> str:
         missing = missing_planes(self.chosen())
         if missing:
-            return _("No {plane} scout: the plan will rest on two planes.").format(plane=missing[0])
-        return _("Sagittal, coronal and axial scouts are there. Next: Calibrate.")
+            return _("No {plane} scout: the plan will use two planes only.").format(plane=missing[0])
+        return _("Sagittal, coronal and axial scouts are loaded. Next: Calibrate.")
 
     def _on_study(self, node: slicer.vtkMRMLScriptedModuleNode | None) -> None:
         if self._filling:
@@ -126,7 +127,7 @@ class InputsSection:
                 show_current(self._current)
 
     def _on_scout(self, _node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-        """Other volumes than the current study's are no longer that study."""
+        """Leave the current study when other volumes than its own are chosen."""
         if not self._filling:
             self._current.select(None)
 
@@ -145,13 +146,13 @@ class InputsSection:
         if files:
             self._load(files)
         else:
-            self._work.say(_("Select series in the DICOM browser (module DICOM) first."), wrong=True)
+            self._jobs.show_status(_("First select series in the DICOM browser (module DICOM)."), wrong=True)
 
     def _load(self, paths: list[str]) -> None:
         force = self._ui.forceCheckBox.checked
         with errors_shown():
-            dependencies.ensure(dependencies.PLANNING)
-            self._work.start(
+            ensure(requirements.PLANNING)
+            self._jobs.start(
                 _("Reading scouts..."),
                 lambda _progress, cancelled: read_scouts(paths, force=force, cancelled=cancelled),
                 self._on_read,
@@ -160,11 +161,11 @@ class InputsSection:
     def _on_read(self, stacks: list) -> None:
         self._current.select(self._current.engine.add_stacks(stacks))
         show_current(self._current)
-        self._work.say(_("Scouts are loaded. Next: Calibrate."))
+        self._jobs.show_status(_("Scouts are loaded. Next: Calibrate."))
 
 
 def _known_planes(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, ...]:
-    """The planes of a volume; none where it is bent, of which ``why_not_ready`` tells once it is chosen."""
+    """The planes of a volume; none where a transform bends it, which ``why_not_ready`` reports once it is chosen."""
     try:
         return planes_of_node(node)
     except AutoVolumeError:
@@ -172,9 +173,11 @@ def _known_planes(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, ...]:
 
 
 def show_current(current: CurrentStudy) -> None:
-    """Turn the views to the current study's scouts and, where there is a plan, to its origin."""
+    """Show the current study's scouts in the views and, where there is a plan, jump to its origin."""
     slice_views.show_planning_layout()
-    slice_views.show_scouts(current.study, current.calibration.frame.origin_mm if current.calibration else None)
+    slice_views.show_scouts(
+        current.require_study(), current.calibration.frame.origin_mm if current.calibration else None
+    )
 
 
 def dicom_browser_files() -> list[str]:

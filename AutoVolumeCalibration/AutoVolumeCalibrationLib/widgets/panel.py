@@ -1,9 +1,10 @@
-"""The panel: its sections, the scene's comings and goings, and what holds them together."""
+"""The panel: its sections, and how they follow the scene."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import qt
 import slicer
@@ -18,10 +19,10 @@ from .checks_section import ChecksSection
 from .current_study import CurrentStudy
 from .export_section import ExportSection
 from .inputs_section import InputsSection
+from .job_runner import JobRunner
 from .landmarks_section import LandmarksSection
 from .messages import errors_shown
 from .scanner_section import ScannerSection
-from .work import JobRunner
 
 #: The module's parameter node remembers which study the panel shows.
 STUDY = "Study"
@@ -32,8 +33,15 @@ def next_turn(call: Callable[[], None]) -> None:
     qt.QTimer.singleShot(0, call)
 
 
+class Section(Protocol):
+    """A part of the panel."""
+
+    def update(self) -> None:
+        """Show the current state."""
+
+
 class Panel:
-    """One class for each section; this one owns them and tells them all to update when anything changes.
+    """Owns the sections, one class each, and updates them all when anything changes.
 
     Attributes:
         current: the study that is shown.
@@ -48,15 +56,15 @@ class Panel:
     ) -> None:
         self.ui = slicer.util.childWidgetVariables(root)
         self._engine, self._parameter_node = engine, parameter_node
-        self.work = JobRunner(self.ui)
+        self.jobs = JobRunner(self.ui)
         folder = Path(slicer.app.temporaryPath) / "AutoVolumeCalibration"
         self.current = CurrentStudy(engine, next_turn, self._on_error, folder)
-        self.inputs = InputsSection(self.ui, self.current, self.work, next_turn)
-        self.box = BoxSection(self.ui, self.current, self.work)
+        self.inputs = InputsSection(self.ui, self.current, self.jobs, next_turn)
+        self.box = BoxSection(self.ui, self.current, self.jobs)
         self.advanced = AdvancedSection(self.ui, self.current)
-        self.calibrate = CalibrateSection(self.ui, self.current, self.work, self.inputs, self.box, self.advanced)
-        self.landmarks = LandmarksSection(self.ui, self.current, self.work, self.advanced)
-        self._sections = [
+        self.calibrate = CalibrateSection(self.ui, self.current, self.jobs, self.inputs, self.box, self.advanced)
+        self.landmarks = LandmarksSection(self.ui, self.current, self.jobs, self.advanced)
+        self._sections: list[Section] = [
             self.inputs,
             self.calibrate,
             ChecksSection(self.ui, self.current),
@@ -64,10 +72,10 @@ class Panel:
             self.box,
             ScannerSection(self.ui, self.current),
             self.advanced,
-            ExportSection(self.ui, self.current, self.work),
+            ExportSection(self.ui, self.current, self.jobs),
         ]
-        self.current.listeners = [self._remember, self.update]
-        self.work.listeners = [self.update]
+        self.current.changed.connect(self._remember, self.update)
+        self.jobs.changed.connect(self.update)
         scene = engine.scene
         handlers = {
             scene.StartCloseEvent: self._on_start_close,
@@ -80,28 +88,28 @@ class Panel:
         self._show_remembered()
 
     def enter(self) -> None:
-        """The panel is shown: fill the selectors with what is there."""
+        """The panel is shown: fill the selectors from the scene."""
         self.inputs.fill()
         self.advanced.fill()
         self.update()
 
     def close(self) -> None:
-        """Stop everything: the panel goes away."""
-        self.work.abandon()
-        self.current.listeners = []
+        """Stop everything: the panel closes."""
+        self.jobs.abandon()
+        self.current.changed.disconnect_all()
         self.current.close()
         for tag in self._tags:
             self._engine.scene.RemoveObserver(tag)
         self._tags = []
 
     def update(self) -> None:
-        """Show what holds now."""
+        """Show the current state."""
         for section in self._sections:
             section.update()
 
     def _on_error(self, error: AutoVolumeError) -> None:
-        """A drag or a deletion that leaves no plan is told in the status line: a dialog would stop the hand."""
-        self.work.say(str(error), wrong=True)
+        """Show in the status line why a drag or a deletion leaves no plan: a dialog would interrupt the user's hand."""
+        self.jobs.show_status(str(error), wrong=True)
 
     def _remember(self) -> None:
         study = self.current.study
@@ -109,7 +117,7 @@ class Panel:
 
     def _show_remembered(self) -> None:
         """The study that was shown when the scene was saved, or the latest one."""
-        if not self._tags:  # closed meanwhile
+        if not self._tags:  # the panel closed meanwhile
             return
         node = self._parameter_node().GetNodeReference(STUDY)
         studies = [study for study in self._engine.studies() if study.node is node] or self._engine.studies()
@@ -118,11 +126,11 @@ class Panel:
 
     # VTK passes the scene and the event's name.
     def _on_start_close(self, *_event: object) -> None:
-        self.work.abandon()
+        self.jobs.abandon()
         self.current.close()
 
     def _on_end_close(self, *_event: object) -> None:
-        self.work.say("")
+        self.jobs.show_status("")
         self.update()
 
     def _on_end_import(self, *_event: object) -> None:

@@ -1,4 +1,4 @@
-"""The box in scanner terms, to be read off or copied."""
+"""The box in the scanner's terms, to read or copy."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import qt
 from slicer.i18n import tr as _
 
 from ..core.planning.prescription import Prescription
-from .availability import allow
 from .current_study import CurrentStudy
+from .shared.enabling import allow
 
 ROW_HEIGHT = 20
 
@@ -42,7 +42,7 @@ class ScannerSection:
         self._allow()
 
     def _allow(self) -> None:
-        none = _("Calibrate first, or begin by hand.") if self._current.calibration is None else ""
+        none = _("Calibrate first, or start by hand.") if self._current.calibration is None else ""
         unchosen = "" if self._ui.scannerTable.selectedItems() else _("Click a line of the table first.")
         allow(self._ui.copyTermButton, _("Copy the value of the chosen line"), none or unchosen)
         allow(self._ui.copyAllButton, _("Copy the whole prescription"), none)
@@ -52,7 +52,7 @@ class ScannerSection:
         qt.QApplication.clipboard().setText(self._ui.scannerTable.item(row, 1).text())
 
     def _on_copy_all(self) -> None:
-        qt.QApplication.clipboard().setText(self._current.calibration.prescription.to_text())
+        qt.QApplication.clipboard().setText(self._current.require_calibration().prescription.to_text())
 
 
 def terms(prescription: Prescription) -> list[tuple[str, str]]:

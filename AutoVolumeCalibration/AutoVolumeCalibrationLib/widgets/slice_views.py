@@ -1,8 +1,6 @@
-"""What the views show. Everything is done through the scene, so it also works, to no effect, without a window."""
+"""What the slice views show. All goes through the scene, so that without a window it does no harm."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import slicer
@@ -16,10 +14,10 @@ VIEW_OF_PLANE = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
 
 
 def show_scouts(study: Study, center_mm: np.ndarray | None = None) -> None:
-    """Turn each slice view into the plane of the study's scout, with the scout in it; views without one stay.
+    """Rotate each slice view into the plane of the study's scout and show it there; views without one stay as they are.
 
     Args:
-        center_mm: (3,) RAS place to show; of several nodes of a plane the one nearest to it is taken.
+        center_mm: (3,) RAS position to show; of several nodes of a plane the nearest to it is shown.
     """
     scene = study.node.GetScene()
     for plane in PLANES:
@@ -31,16 +29,16 @@ def show_scouts(study: Study, center_mm: np.ndarray | None = None) -> None:
         jump_to(scene, center_mm)
 
 
-def jump_to(scene: slicer.vtkMRMLScene, point_ras_mm: Sequence[float]) -> None:
-    """Let all slice views pass through a point (3,)."""
+def jump_to(scene: slicer.vtkMRMLScene, position_ras_mm: np.ndarray) -> None:
+    """Move all slice views to a position (3,)."""
     for name in VIEW_OF_PLANE.values():
         view = _slice_node(scene, name)
         if view is not None:
-            view.JumpSliceByOffsetting(*(float(value) for value in point_ras_mm))
+            view.JumpSliceByOffsetting(*(float(value) for value in position_ras_mm))
 
 
 def show_planning_layout() -> None:
-    """Three planes and the 3D view; nothing where the application has no window."""
+    """Show three planes and the 3D view; does nothing where the application has no window."""
     layout = slicer.app.layoutManager()
     if layout is not None:
         layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)

@@ -39,7 +39,9 @@ def register(commands: argparse._SubParsersAction) -> None:
     rate_commands.register(commands)
     inspect_commands.register(commands)
     xray_commands.register(commands)
-    anatomy = commands.add_parser("anatomy", help="measure an anatomy's reference constellation from label maps")
+    anatomy = commands.add_parser(
+        "anatomy", description="Measure where the landmarks of an anatomy lie, from label maps"
+    )
     anatomy.add_argument(
         "--labels", required=True, type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv"
     )
@@ -50,7 +52,7 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 
 def _register_render(commands: argparse._SubParsersAction) -> None:
-    render = commands.add_parser("render", help="write simulated scout studies with exact landmarks")
+    render = commands.add_parser("render", description="Simulate scout studies with exactly known landmarks")
     source = render.add_mutually_exclusive_group(required=True)
     source.add_argument("--labels", type=Path, metavar="DIR", help="label maps: random contrast, pose and shape")
     source.add_argument("--volumes", type=Path, metavar="DIR", help="real volumes (heads.csv): random poses")
@@ -63,7 +65,9 @@ def _register_render(commands: argparse._SubParsersAction) -> None:
 
 
 def _register_evaluate(commands: argparse._SubParsersAction) -> None:
-    evaluate = commands.add_parser("evaluate", help="measure a model on real heads in random poses")
+    evaluate = commands.add_parser(
+        "evaluate", description="Measure the errors of a model on real heads in random poses"
+    )
     evaluate.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder with heads.csv and heads/")
     evaluate.add_argument("--split", default="validation", choices=("train", "validation"))
     evaluate.add_argument("--model", metavar="NAME|DIR", help="default: the current one")

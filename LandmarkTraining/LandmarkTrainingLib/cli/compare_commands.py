@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
-    compare = commands.add_parser("compare", help="measure models on the same cases; the first is the current one")
-    compare.add_argument("models", nargs="+", metavar="MODEL", help="names or bundle folders; current: the one in use")
+    compare = commands.add_parser("compare", description="Compare models on the same cases")
+    compare.add_argument(
+        "models", nargs="+", metavar="MODEL", help="names or bundle folders, first the one in use (current)"
+    )
     data = compare.add_mutually_exclusive_group(required=True)
     data.add_argument("--dataset", type=Path, metavar="DIR", help="a data set that no model learnt from")
     data.add_argument("--data", type=Path, metavar="DIR", help="real heads (heads.csv) in random poses, as evaluate")
@@ -34,12 +36,12 @@ def register(commands: argparse._SubParsersAction) -> None:
     )
     compare.set_defaults(run=run_compare)
 
-    promote = commands.add_parser("promote", help="make a bundle the default model, if a comparison says it is better")
+    promote = commands.add_parser("promote", description="Make a model the default, if a comparison shows it is better")
     promote.add_argument("bundle", type=Path, metavar="BUNDLE")
     promote.add_argument("--comparison", required=True, type=Path, metavar="FILE", help="comparison.json of compare")
     promote.set_defaults(run=run_promote)
 
-    back = commands.add_parser("roll-back", help="make the model before the present one the default again")
+    back = commands.add_parser("roll-back", description="Restore the previous default model")
     back.set_defaults(run=run_roll_back)
 
 

@@ -10,7 +10,7 @@ from .run_arguments import at_least
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    coverage = commands.add_parser("coverage", help="measure what a model's stated uncertainty is worth")
+    coverage = commands.add_parser("coverage", description="Measure how well the stated uncertainty matches the errors")
     coverage.add_argument("--cases", required=True, type=Path, metavar="FILE", help="cases.jsonl of an evaluation")
     coverage.add_argument("--data", required=True, type=Path, metavar="DIR", help="heads.csv: who the heads are of")
     coverage.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to simulate heads from")

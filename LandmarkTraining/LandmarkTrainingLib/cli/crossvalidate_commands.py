@@ -12,7 +12,9 @@ from .run_arguments import SETTINGS, add_run_arguments
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    parser = commands.add_parser("crossvalidate", help="train without some people and measure on them, in turn")
+    parser = commands.add_parser(
+        "crossvalidate", description="Cross-validate: train without some people, measure on them"
+    )
     parser.add_argument(
         "--output", required=True, type=Path, metavar="DIR", help="folds (resumed), crossvalidation.json and report.md"
     )

@@ -24,15 +24,20 @@ FEWEST_FOR_SPREAD = 3
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
-    dataset = commands.add_parser("dataset", help="make data sets to train on, and check them")
+    dataset = commands.add_parser("dataset", description="Build a data set to train on, and check it")
     kinds = dataset.add_subparsers(required=True, metavar="COMMAND")
     _register_build(kinds)
     _register_check(kinds)
     _register_protocol(kinds)
 
 
+def _add_kind(kinds: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
+    """Add a sub-command with ``text`` in the list of sub-commands and as the first line of its own help."""
+    return kinds.add_parser(name, help=text, description=text)
+
+
 def _register_build(kinds: argparse._SubParsersAction) -> None:
-    build = kinds.add_parser("build", help="add studies from files or an archive; the data set is made if need be")
+    build = _add_kind(kinds, "build", "Add studies from files or an archive to a data set, new or not")
     build.add_argument("--output", required=True, type=Path, metavar="DATASET")
     source = build.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -59,7 +64,7 @@ def _register_build(kinds: argparse._SubParsersAction) -> None:
 
 
 def _register_check(kinds: argparse._SubParsersAction) -> None:
-    check = kinds.add_parser("check", help="what is wrong with a data set; exit code 3 where something must be mended")
+    check = _add_kind(kinds, "check", "Check a data set; exit code 3 where something must be corrected")
     check.add_argument("dataset", type=Path, metavar="DATASET")
     _add_protocol(check)
     check.add_argument("--folds", type=int, metavar="N", help="deal the persons into so many folds and check these too")
@@ -68,7 +73,7 @@ def _register_check(kinds: argparse._SubParsersAction) -> None:
 
 
 def _register_protocol(kinds: argparse._SubParsersAction) -> None:
-    protocol = kinds.add_parser("protocol", help="a protocol with the box rule of the people who planned an archive")
+    protocol = _add_kind(kinds, "protocol", "Write a protocol with the box rule that a site planned its archive by")
     protocol.add_argument("dataset", type=Path, metavar="DATASET", help="made with build --archive")
     protocol.add_argument("--name", required=True, help="of the protocol: letters, digits, _")
     protocol.add_argument("--output", required=True, type=Path, metavar="FILE.json")

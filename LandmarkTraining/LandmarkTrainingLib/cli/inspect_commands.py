@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    parser = commands.add_parser("inspect", help="pictures of a model's kernels, feature maps and heatmaps")
+    parser = commands.add_parser("inspect", description="Draw the kernels, feature maps and heatmaps of a model")
     parser.add_argument("model", metavar="MODEL", help="name or bundle folder")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="for the pictures")
     parser.add_argument("--scouts", nargs="+", metavar="SCOUT", help="DICOM folder or file, or image file")

@@ -10,7 +10,7 @@ from .run_arguments import DATA, SETTINGS, add_run_arguments, named_folders
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    parser = commands.add_parser("find-rate", help="suggest a learning rate: the range test on a training's data")
+    parser = commands.add_parser("find-rate", description="Suggest a learning rate from a range test on your data")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="range.png and range.json")
     add_run_arguments(parser, "model", *DATA, *SETTINGS)
     parser.add_argument("--lowest", type=float, default=1e-6, metavar="RATE", help="first rate (default: 1e-6)")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    search = commands.add_parser("search", help="search for better settings (Optuna); can be interrupted")
+    search = commands.add_parser("search", description="Search for better training settings")
     search.add_argument("--output", required=True, type=Path, metavar="DIR", help="trials (resumed), best.json")
     search.add_argument("--space", type=Path, metavar="FILE", help="JSON: setting -> list or {low, high, log, step}")
     search.add_argument(

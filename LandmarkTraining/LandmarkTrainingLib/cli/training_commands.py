@@ -12,14 +12,14 @@ from .run_arguments import DATA, SETTINGS, add_run_arguments, named_folders
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
-    train = commands.add_parser("train", help="train a landmark network")
+    train = commands.add_parser("train", description="Train a landmark model from scratch")
     _add_arguments(train)
     train.set_defaults(run=run_train)
-    finetune = commands.add_parser("finetune", help="go on training a model with your own cases")
+    finetune = commands.add_parser("finetune", description="Fine-tune a model on your own cases")
     finetune.add_argument("--model", metavar="NAME|DIR", help="where to start (default: the model in use)")
     _add_arguments(finetune)
     finetune.set_defaults(run=run_finetune)
-    ablation = commands.add_parser("ablation", help="train variants on the same images and compare them on real heads")
+    ablation = commands.add_parser("ablation", description="Train variants of one configuration and compare them")
     ablation.add_argument("plan", type=Path, metavar="PLAN.json", help="variants of one configuration, and seeds")
     ablation.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to learn from")
     ablation.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder with heads.csv to measure on")

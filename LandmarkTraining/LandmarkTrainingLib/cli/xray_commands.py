@@ -10,7 +10,7 @@ from typing import Any
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    xray = commands.add_parser("xray", help="train and measure a network on a public X-ray benchmark")
+    xray = commands.add_parser("xray", description="Train and measure a model on a public X-ray benchmark")
     xray.add_argument("benchmark", choices=("cephalometric", "hand", "chest"))
     xray.add_argument("images", type=Path, metavar="FOLDER", help="the data set in its published layout")
     xray.add_argument("--output", required=True, type=Path, metavar="RUN", help="run folder, with report.md at last")

@@ -1,11 +1,14 @@
-"""What is chosen in the window now; the parameter node follows, and all sections are told."""
+"""The current choices of the window, stored in the parameter node; sections are notified of changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import slicer
+
+from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
 
 from ..mrml.training_choices import TrainingChoices, read_choices, write_choices
 
@@ -14,8 +17,8 @@ class Choices:
     """The one place where choices change.
 
     Attributes:
-        now: what is chosen.
-        listeners: called without arguments after each change.
+        now: the current choices.
+        changed: emitted after each change.
     """
 
     def __init__(
@@ -25,21 +28,20 @@ class Choices:
     ) -> None:
         self._parameter_node, self._first = parameter_node, first
         self.now = first()
-        self.listeners: list[Callable[[], None]] = []
+        self.changed = Signal()
 
-    def change(self, **values: object) -> None:
-        """Choose something else. A widget that is set to what is chosen already changes nothing."""
+    def change(self, **values: Any) -> None:
+        """Replace choices by name. A widget that is set to the current choice changes nothing."""
         changed = replace(self.now, **values)
         if changed != self.now:
             write_choices(self._parameter_node(), changed)
             self._take(changed)
 
     def recall(self) -> None:
-        """What the scene's parameter node holds, or the first choices where a person made none."""
+        """Take the choices of the scene's parameter node, or the first ones where the user made none."""
         self._take(read_choices(self._parameter_node()) or self._first())
 
     def _take(self, choices: TrainingChoices) -> None:
         if choices != self.now:
             self.now = choices
-            for listener in self.listeners:
-                listener()
+            self.changed.emit()

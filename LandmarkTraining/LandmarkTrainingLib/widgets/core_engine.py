@@ -21,7 +21,7 @@ from .engine import Comparison, DatasetSize
 _TITLES = {
     "in_plane_mm": "In-plane error, mm",
     "landmark_3d_mm": "3D error, mm",
-    "rotation_deg": "Turn of the box, deg",
+    "rotation_deg": "Rotation of the box, deg",
     "center_mm": "Centre of the box, mm",
     "face_mm": "Worst face, mm",
     "iou": "Overlap of the boxes",
@@ -41,7 +41,7 @@ class CoreEngine:
             studies = [LabelledStudy(name, (), (), read_provenance(study_folder(folder, name))) for name in names]
         except AutoVolumeError as error:
             return DatasetSize(0, 0, str(error))
-        except ModuleNotFoundError as error:  # before anything was added in this Slicer: a scene brought the folder
+        except ModuleNotFoundError as error:  # the scene came from another Slicer, where the packages are installed
             return DatasetSize(0, 0, _("Check the data first: {name} is not installed yet.").format(name=error.name))
         return DatasetSize(len(studies), len({subject_of(study) for study in studies}))
 

@@ -1,11 +1,13 @@
-"""A process that is watched: a training, or a comparison. It lives on without the window; this only looks."""
+"""Watches a process: a training or a comparison. The process does not depend on the window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import qt
+
+from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
 
 from ..core.runs.run_process import Outcome, RunProcess
 from ..core.runs.run_watch import RunWatch
@@ -18,9 +20,9 @@ class CurrentRun:
 
     Attributes:
         watch: its log and pictures; None where no run is shown.
-        outcome: what became of it, as of the last look; None where no run is shown.
-        stopping: a person asked it to stop.
-        listeners: called without arguments whenever something is new.
+        outcome: its state at the last look; None where no run is shown.
+        stopping: the user asked it to stop.
+        changed: emitted whenever something is new.
     """
 
     def __init__(self) -> None:
@@ -28,7 +30,7 @@ class CurrentRun:
         self.watch: RunWatch | None = None
         self.outcome: Outcome | None = None
         self.stopping = False
-        self.listeners: list[Callable[[], None]] = []
+        self.changed = Signal()
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self.look)
@@ -45,48 +47,60 @@ class CurrentRun:
     def can_kill(self) -> bool:
         return self._process is not None and self._process.can_kill
 
+    def require_process(self) -> RunProcess:
+        """The process of the run, for actions that are disabled where no run is shown."""
+        if self._process is None:
+            raise RuntimeError("this action needs a run")
+        return self._process
+
+    def require_watch(self) -> RunWatch:
+        """Log and pictures of the run, for actions that are disabled where no run is shown."""
+        if self.watch is None:
+            raise RuntimeError("this action needs a run")
+        return self.watch
+
     def start(self, folder: Path, command: Sequence[str]) -> None:
         """Run ``command`` in ``folder`` and show it; UsageError where it cannot be started."""
         self._show(RunProcess.start(folder, command))
 
     def attach(self, folder: Path) -> None:
-        """Show the run of a folder, which may be at work, over, or yet to begin."""
+        """Show the run of a folder, which may be running, ended, or not started yet."""
         self._show(RunProcess(folder))
 
     def forget(self) -> None:
-        """Show no run any more; what is at work goes on."""
+        """Stop showing the run; a running process goes on."""
         self._timer.stop()
         self._process = self.watch = self.outcome = None
         self.stopping = False
-        self._tell()
+        self.changed.emit()
 
     def stop(self) -> None:
         """Ask it to end with a checkpoint; asked twice, it ends at once."""
         if self.stopping:
-            self._process.kill()
+            self.require_process().kill()
         else:
             self.stopping = True
-            self._process.stop()
-        self._tell()
+            self.require_process().stop()
+        self.changed.emit()
 
     def close(self) -> None:
-        """The window goes away; what is at work goes on."""
+        """The window closes; a running process goes on."""
         self._timer.stop()
-        self.listeners = []
+        self.changed.disconnect_all()
 
     def look(self) -> None:
-        """See what is new."""
-        outcome = self._process.outcome()
-        changed = self.watch.read()  # after the outcome: what it wrote last is read too
+        """Read what is new."""
+        outcome = self.require_process().outcome()
+        changed = self.require_watch().read()  # after the outcome: what it wrote last is read too
         if changed or outcome is not self.outcome:
             self.outcome = outcome
             if not self.running:
                 self._timer.stop()
                 self.stopping = False
-            self._tell()
+            self.changed.emit()
 
     def error_text(self) -> str:
-        return self._process.error_text()
+        return self.require_process().error_text()
 
     def tail(self, name: str, lines: int) -> str:
         """The last lines of one of its files, "" where no run is shown."""
@@ -97,7 +111,3 @@ class CurrentRun:
         self.outcome, self.stopping = None, False
         self._timer.start()
         self.look()
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()

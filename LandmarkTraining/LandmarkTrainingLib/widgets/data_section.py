@@ -1,9 +1,8 @@
-"""Data: what is learnt from, what is only looked at, and what a check finds in it."""
+"""Data: training and validation data sets, and what a check finds in them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 
 import ctk
@@ -11,13 +10,16 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from AutoVolumeCalibrationLib.widgets.shared.background_job import BackgroundJob
+from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
+from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
+from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
+
 from ..core.datasets.findings import Finding, has_errors, report
-from . import dependencies
-from .availability import allow
-from .background import BackgroundJob
+from . import requirements
 from .choices import Choices
 from .engine import DatasetSize, TrainingEngine
-from .messages import errors_shown, show_failure
+from .messages import errors_shown, show_error
 
 #: Where the application's settings remember the training set that Auto Volume Calibration adds studies to.
 TRAINING_SET = "AutoVolumeCalibration/TrainingSet"
@@ -30,14 +32,14 @@ class DataSection:
     """Chooses folders and checks them.
 
     Attributes:
-        found: what the last check found, None where the data sets that are chosen now were not checked.
-        listeners: called without arguments when a check begins or ends.
+        found: findings of the last check; None where the chosen data sets were not checked.
+        changed: emitted when a check begins or ends.
     """
 
     def __init__(self, ui, choices: Choices, engine: TrainingEngine, protocol: Callable[[], str]) -> None:
         self._ui, self._choices, self._engine, self._protocol = ui, choices, engine, protocol
         self.found: Found | None = None
-        self.listeners: list[Callable[[], None]] = []
+        self.changed = Signal()
         self._job: BackgroundJob | None = None
         self._sizes: dict[str, DatasetSize] = {}
         self._paths = {"validation": ui.validationPath, "labels": ui.labelsPath}
@@ -55,16 +57,16 @@ class DataSection:
         return self._job is not None
 
     def subjects(self) -> int:
-        """How many people the chosen data sets hold."""
+        """How many subjects the chosen data sets hold."""
         return sum(self._size(folder).subjects for folder in self._choices.now.datasets)
 
     @property
     def has_errors(self) -> bool:
-        """Whether the check found errors in what is chosen now; False where it was not checked."""
+        """Whether the check found errors in the chosen data sets; False where they were not checked."""
         return any(has_errors(findings) for findings in (self.found or {}).values())
 
     def why_no_studies(self) -> str:
-        """What is missing before studies can be learnt from, in words."""
+        """What is missing before a model can be trained on studies, as a sentence."""
         chosen = self._choices.now
         if not chosen.datasets:
             return _("Add a data set: the folder that 'Add to training set' of Auto Volume Calibration made.")
@@ -75,18 +77,18 @@ class DataSection:
             if not size.studies:
                 return _("{folder} holds no studies. Choose the folder of a data set.").format(folder=folder)
         if chosen.validation in chosen.datasets:
-            return _("The validation set must not be learnt from: choose other studies.")
+            return _("The validation set must not be used for training: choose other studies.")
         return ""
 
     def why_no_labels(self) -> str:
-        """What is missing before label maps can be learnt from."""
+        """What is missing before a model can be trained on label maps, as a sentence."""
         labels = self._choices.now.labels
         if not labels:
             return _("Choose the folder of label maps (Data).")
-        return "" if Path(labels).is_dir() else _("{folder} is no folder.").format(folder=labels)
+        return "" if Path(labels).is_dir() else _("{folder} is not a folder.").format(folder=labels)
 
     def update(self) -> None:
-        """Show what is chosen, and what holds of it."""
+        """Show the chosen data sets and the findings of the last check."""
         chosen = self._choices.now
         if self.found is not None and tuple(self.found) != chosen.datasets:
             self.found = None
@@ -98,15 +100,17 @@ class DataSection:
         busy = _("The data are being checked.") if self.checking else ""
         none = "" if chosen.datasets else _("Add a data set first.")
         unselected = "" if self._ui.datasetsTable.currentRow() >= 0 else _("Select a data set in the table first.")
-        allow(self._ui.addDatasetButton, _("Add a folder of studies to learn from"), busy)
+        allow(self._ui.addDatasetButton, _("Add a folder of studies to train on"), busy)
         allow(
-            self._ui.removeDatasetButton, _("Learn no more from the selected data set; no file is touched"), unselected
+            self._ui.removeDatasetButton,
+            _("Do not train on the selected data set; its files stay as they are"),
+            unselected,
         )
-        tip = _("Look for wrong names, doubled points, swapped sides, points outside the images, ...")
+        tip = _("Check for wrong names, duplicate points, swapped sides, points outside the images, ...")
         allow(self._ui.checkButton, tip, none or busy)
 
     def refresh(self) -> None:
-        """Count the studies anew: some may have been added meanwhile."""
+        """Count the studies again: some may have been added meanwhile."""
         self._sizes.clear()
         self.update()
 
@@ -131,7 +135,7 @@ class DataSection:
         shown = [tuple(table.item(r, c).text() for c in range(3)) for r in range(table.rowCount)]
         if rows == shown:
             return
-        table.blockSignals(True)  # a half filled table is nothing to look at
+        table.blockSignals(True)  # no events from a half-filled table
         table.setRowCount(len(rows))
         for row, (cells, folder) in enumerate(zip(rows, folders, strict=True)):
             for column, text in enumerate(cells):
@@ -156,7 +160,7 @@ class DataSection:
         if not folder:
             return
         with errors_shown():
-            dependencies.ensure(dependencies.READING)
+            ensure(requirements.READING)
             self._sizes.pop(folder, None)
             chosen = self._choices.now.datasets
             self._choices.change(datasets=(*(other for other in chosen if other != folder), folder))
@@ -168,21 +172,24 @@ class DataSection:
 
     def _on_check(self) -> None:
         with errors_shown():
-            dependencies.ensure(dependencies.READING)
+            ensure(requirements.READING)
             folders, protocol, check = self._choices.now.datasets, self._protocol(), self._engine.check
             self.found, self._sizes = None, {}
             self._job = BackgroundJob(
-                lambda: {folder: check(Path(folder), protocol) for folder in folders}, self._on_checked
+                lambda _progress, _cancelled: {folder: check(Path(folder), protocol) for folder in folders},
+                on_done=self._on_checked,
+                on_failed=self._on_check_failed,
             )
-            self._tell()
+            self.changed.emit()
 
-    def _on_checked(self, future: Future) -> None:
+    def _on_checked(self, found: Found) -> None:
+        self._job, self.found = None, found
+        self.changed.emit()
+
+    def _on_check_failed(self, error: Exception) -> None:
         self._job = None
-        if future.exception() is None:
-            self.found = future.result()
-        self._tell()
-        if future.exception() is not None:
-            show_failure(future.exception())
+        self.changed.emit()
+        show_error(error)
 
     def _show_report(self) -> None:
         browser = self._ui.reportBrowser
@@ -190,16 +197,12 @@ class DataSection:
         if self.checking:
             browser.setPlainText(_("Checking..."))
         elif self.found is not None:
-            browser.setMarkdown(self._report())
+            browser.setMarkdown(self._report(self.found))
 
-    def _report(self) -> str:
+    def _report(self, found: Found) -> str:
         """Markdown, with headings of the size of text: the browser is small."""
         parts = []
-        for folder, findings in self.found.items():
-            title = f"#### {Path(folder).name}\n\n" if len(self.found) > 1 else ""
+        for folder, findings in found.items():
+            title = f"#### {Path(folder).name}\n\n" if len(found) > 1 else ""
             parts.append(title + report(findings, self._size(folder).studies).replace("## ", "#### "))
         return "\n".join(parts)
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()

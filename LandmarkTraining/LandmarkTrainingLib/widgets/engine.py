@@ -1,4 +1,4 @@
-"""What the window asks of the rest of the program, in one object: tests put another one in its place."""
+"""The interface between the window and the core: tests replace it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.datasets.findings import Finding
 
 @dataclass(frozen=True)
 class DatasetSize:
-    """How much there is to learn from; ``problem`` says why it cannot be read, "" where it can."""
+    """The size of a data set; ``problem`` says why it cannot be read, "" where it can."""
 
     studies: int
     subjects: int
@@ -25,7 +25,7 @@ class Comparison:
 
     Attributes:
         rows: (measure, current model, new model), in words, best known first.
-        better: the new model is better, and the difference is no chance.
+        better: the new model is better, and the difference is significant.
         verdict: the reason, in a sentence.
     """
 
@@ -41,7 +41,7 @@ class TrainingEngine(Protocol):
         """What a data set holds; never raises."""
 
     def check(self, folder: Path, protocol: str) -> Sequence[Finding]:
-        """Look at every study of a data set; may take long. InputError where it cannot be read."""
+        """Check every study of a data set; may take long. InputError where it cannot be read."""
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The command line of ``autovolume ARGUMENTS``."""
@@ -50,7 +50,7 @@ class TrainingEngine(Protocol):
         """Names of the models there are."""
 
     def current_model(self) -> str:
-        """Name of the model that is used where none is named; "?" where that cannot be told."""
+        """Name of the default model; "?" where it cannot be read."""
 
     def comparison(self, folder: Path) -> Comparison:
         """What ``autovolume compare CURRENT NEW`` left in ``folder``. InputError where it is damaged."""

@@ -1,4 +1,4 @@
-"""Log: what the process says."""
+"""Log: the output of the process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LogSection:
         ui.logSection.connect("contentsCollapsed(bool)", lambda _collapsed: self.update())
 
     def update(self) -> None:
-        """Show what was said up to now."""
+        """Show the latest output."""
         if self._ui.logSection.collapsed:
             return
         parts = [self._run.tail(OUTPUT_FILE, LINES), self._run.tail(ERRORS_FILE, LINES)]

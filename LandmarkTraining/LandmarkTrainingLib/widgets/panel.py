@@ -1,9 +1,10 @@
-"""The window: its sections, the scene's comings and goings, and what a person should do next."""
+"""The window: its sections, how they follow the scene, and the next step for the user."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import qt
 import slicer
@@ -22,11 +23,18 @@ from .result_section import ResultSection
 from .run_section import RunSection
 
 
+class Section(Protocol):
+    """A part of the window."""
+
+    def update(self) -> None:
+        """Show the current state."""
+
+
 class Panel:
-    """One class for each section; this one owns them and tells them all to update when anything changes.
+    """Owns the sections, one class each, and updates them all when anything changes.
 
     Attributes:
-        choices: what is chosen; run: the training that is shown; comparing: the comparison under way.
+        choices: the current choices; run: the training that is shown; comparing: the comparison that runs.
     """
 
     def __init__(
@@ -45,10 +53,16 @@ class Panel:
         self.data = DataSection(self.ui, self.choices, engine, self.recipe.protocol)
         self.training = RunSection(self.ui, self.choices, engine, self.run, self.data, self.recipe)
         self.result = ResultSection(self.ui, self.choices, engine, self.recipe, self.run, self.comparing)
-        self._sections = [self.data, self.recipe, self.training, self.result, LogSection(self.ui, self.run)]
+        self._sections: list[Section] = [
+            self.data,
+            self.recipe,
+            self.training,
+            self.result,
+            LogSection(self.ui, self.run),
+        ]
         for part in (self.choices, self.run, self.comparing, self.data):
-            part.listeners.append(self.update)
-        self.result.listeners.append(self._on_models_changed)
+            part.changed.connect(self.update)
+        self.result.changed.connect(self._on_models_changed)
         handlers = {scene.EndCloseEvent: self._on_end_close, scene.EndImportEvent: self._on_end_import}
         self._tags = [scene.AddObserver(event, handler) for event, handler in handlers.items()]
         self._recall()
@@ -60,7 +74,7 @@ class Panel:
         self.update()
 
     def close(self) -> None:
-        """The window goes away; a training at work goes on, and can be opened again."""
+        """The window closes; a running training goes on, and can be opened again."""
         self.data.close()
         self.result.close()
         self.run.close()
@@ -70,7 +84,7 @@ class Panel:
         self._tags = []
 
     def update(self) -> None:
-        """Show what holds now."""
+        """Show the current state."""
         if self._updating:  # a section that changes something while it shows it
             return
         self._updating = True
@@ -83,7 +97,7 @@ class Panel:
 
     def _next_step(self) -> str:
         if self.run.running:
-            return _("Training. It goes on when Slicer is closed: 'Open run...' finds it again.")
+            return _("Training. It goes on when Slicer closes: 'Open run...' shows it again.")
         if self.comparing.running:
             return _("Comparing the models...")
         if self.run.outcome is Outcome.FINISHED:
@@ -95,7 +109,7 @@ class Panel:
             return missing
         if self.choices.now.datasets and self.data.found is None:
             return _("Next: check the data; then start the training.")
-        return _("Next: mend the errors in the data.") if self.data.has_errors else _("Next: start the training.")
+        return _("Next: correct the errors in the data.") if self.data.has_errors else _("Next: start the training.")
 
     def _next_after_training(self) -> str:
         if self.result.used:
@@ -121,7 +135,7 @@ class Panel:
     def _on_end_close(self, *_event: object) -> None:
         shown = self.run.folder
         self.choices.recall()
-        if shown is not None:  # a run is no part of the scene
+        if shown is not None:  # a run does not belong to the scene
             self.choices.change(run=str(shown))
         self.update()
 
@@ -130,6 +144,6 @@ class Panel:
 
 
 def first_choices() -> TrainingChoices:
-    """What is chosen at first: the training set of Auto Volume Calibration, a folder for runs in the user's own."""
+    """The first choices: the training set of Auto Volume Calibration, and a folder for runs in the user's home."""
     grown = slicer.app.userSettings().value(TRAINING_SET, "")
     return TrainingChoices(datasets=(grown,) if grown else (), output=str(Path.home() / "LandmarkTraining"))

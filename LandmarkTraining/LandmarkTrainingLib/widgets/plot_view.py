@@ -1,4 +1,4 @@
-"""Shows a chart in the application's views; nothing where it has no window."""
+"""Shows a chart in the application's views; does nothing where it has no window."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import slicer
 
 
 def show_chart(chart: slicer.vtkMRMLPlotChartNode) -> None:
-    """Turn to a layout with a plot view where the present one has none, and put the chart there."""
+    """Switch to a layout with a plot view where the current one has none, and put the chart there."""
     if slicer.app.layoutManager() is not None:
         slicer.modules.plots.logic().ShowChartInLayout(chart)

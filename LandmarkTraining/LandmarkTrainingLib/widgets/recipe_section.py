@@ -1,8 +1,9 @@
-"""Recipe: how to train; and, for those who know, every setting."""
+"""Recipe: how to train, with every setting under Advanced."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ctk
 import qt
@@ -10,17 +11,17 @@ from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.models.bundle import DEVICES
+from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
 
 from ..core.config import TrainingConfig
 from ..core.runs.recipes import FINETUNE, RECIPES, Recipe, find_recipe
 from ..core.runs.run_request import settings_from_text
-from .availability import allow
 from .choices import Choices
 from .engine import TrainingEngine
 
 
 class RecipeSection:
-    """Chooses a recipe and what differs from it."""
+    """Chooses a recipe and the settings that differ from it."""
 
     def __init__(self, ui, choices: Choices, engine: TrainingEngine) -> None:
         self._ui, self._choices, self._engine = ui, choices, engine
@@ -47,7 +48,7 @@ class RecipeSection:
         return find_recipe(self._choices.now.recipe)
 
     def settings(self) -> dict:
-        """What differs from the recipe.
+        """The settings that differ from the recipe.
 
         Raises:
             UsageError: a line of the settings is not NAME=VALUE, or a setting is unknown or of the wrong kind.
@@ -60,7 +61,7 @@ class RecipeSection:
         return settings
 
     def why_not_valid(self) -> str:
-        """What is wrong with the settings, in words."""
+        """What is wrong with the settings, as a sentence."""
         try:
             self.settings()
         except UsageError as error:
@@ -68,14 +69,14 @@ class RecipeSection:
         return "" if self._choices.now.output else _("Choose an output folder (Advanced).")
 
     def protocol(self) -> str:
-        """Name of the protocol whose landmarks are learnt."""
+        """Name of the protocol whose landmarks the model learns."""
         try:
             return self.settings().get("protocol", TrainingConfig().protocol)
         except UsageError:
             return TrainingConfig().protocol
 
     def fill(self) -> None:
-        """List the models there are now; the choice stays."""
+        """List the installed models; the selection stays."""
         base, chosen = self._ui.baseComboBox, self._choices.now.base
         self._updating = True
         base.clear()
@@ -88,7 +89,7 @@ class RecipeSection:
         self.update()
 
     def update(self) -> None:
-        """Show what is chosen."""
+        """Show the current choices."""
         chosen = self._choices.now
         if self._ui.baseComboBox.findData(chosen.base) < 0:
             self.fill()
@@ -105,13 +106,13 @@ class RecipeSection:
         self._updating = False
         self._ui.recipeLabel.text = _(self.recipe.description)
         unused = "" if self.recipe.command == FINETUNE else _("This recipe starts from random weights.")
-        allow(self._ui.baseComboBox, _("The model that a fine-tuning starts from"), unused)
+        allow(self._ui.baseComboBox, _("The model that fine-tuning starts from"), unused)
         allow(self._ui.baseFolderButton, _("Choose the folder of a model bundle"), unused)
 
     def _on_combo(self, name: str, index: int) -> None:
         self._change(**{name: self._combos[name].itemData(index)})
 
-    def _change(self, **values: object) -> None:
+    def _change(self, **values: Any) -> None:
         if not self._updating:
             self._choices.change(**values)
 

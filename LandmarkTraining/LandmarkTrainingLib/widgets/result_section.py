@@ -1,24 +1,25 @@
-"""Result: is the new model better than the current one? Only then may it take its place; and there is a way back."""
+"""Result: compares the new model with the current one, promotes it where it is better, and rolls back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 
 import qt
 from slicer.i18n import tr as _
 
+from AutoVolumeCalibrationLib.widgets.shared.background_job import BackgroundJob
+from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
+from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
+from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
+
 from ..core.runs.run_folder import BUNDLE_FOLDER
 from ..core.runs.run_process import ERRORS_FILE, Outcome
 from ..core.runs.run_request import compare_arguments
-from . import dependencies
-from .availability import allow
-from .background import BackgroundJob
+from . import requirements
 from .choices import Choices
 from .current_run import CurrentRun
 from .engine import Comparison, TrainingEngine
-from .messages import errors_shown, show_error, show_failure
+from .messages import errors_shown, show, show_error
 from .recipe_section import RecipeSection
 
 #: Folder of the comparison in the run's.
@@ -29,11 +30,11 @@ HEADER_HEIGHT, ROW_HEIGHT = 28, 20
 
 
 class ResultSection:
-    """Compares, promotes, rolls back.
+    """Compares, promotes and rolls back models.
 
     Attributes:
         comparison: of the run that is shown; None where there is none yet.
-        listeners: called without arguments after a promotion or a roll-back.
+        changed: emitted after a promotion or a roll-back.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class ResultSection:
         self._ui, self._choices, self._engine = ui, choices, engine
         self._recipe, self._run, self._comparing = recipe, run, comparing
         self.comparison: Comparison | None = None
-        self.listeners: list[Callable[[], None]] = []
+        self.changed = Signal()
         self._used = False
         self._job: BackgroundJob | None = None
         self._shown: tuple = ()
@@ -70,25 +71,25 @@ class ResultSection:
         return self._used
 
     def why_not_compare(self) -> str:
-        """What is missing before models can be compared, in words."""
+        """What is missing before models can be compared, as a sentence."""
         if self._comparing.running:
             return _("The models are being compared.")
         if self._bundle() is None:
-            return _("A model comes out when a training is finished.")
+            return _("There is a new model when the training is finished.")
         if not self._choices.now.validation:
-            return _("Choose a validation set (Data): only on cases that neither model learnt from is it fair.")
+            return _("Choose a validation set (Data): the comparison needs cases that neither model was trained on.")
         return ""
 
     def update(self) -> None:
-        """Show the comparison of the run, if any, and allow what can be done."""
+        """Show the comparison of the run, if any, and enable the buttons that apply."""
         self._follow_run()
         self._fill_table()
         ui, comparing = self._ui, self._comparing.running
         ui.compareButton.visible, ui.stopCompareButton.visible = not comparing, comparing
-        tip = _("Measure both models on the validation set, in a process of its own")
+        tip = _("Measure both models on the validation set, in a separate process")
         allow(ui.compareButton, tip, self.why_not_compare())
-        ui.stopCompareButton.toolTip = _("Compare later")
-        tip = _("Auto Volume Calibration uses it from now on, where no other model is chosen")
+        ui.stopCompareButton.toolTip = _("Stop the comparison")
+        tip = _("Make it the default model of Auto Volume Calibration")
         allow(ui.promoteButton, tip, self._why_not_promote())
         previous = self._engine.previous_model()
         none = "" if previous else _("No model was replaced yet.")
@@ -98,7 +99,15 @@ class ResultSection:
 
     def _bundle(self) -> Path | None:
         """The model of the run that is shown, None before it is finished."""
-        return self._run.folder / BUNDLE_FOLDER if self._run.outcome is Outcome.FINISHED else None
+        folder = self._run.folder
+        return folder / BUNDLE_FOLDER if folder and self._run.outcome is Outcome.FINISHED else None
+
+    def _require_bundle(self) -> Path:
+        """The model of the run, for actions that are disabled before it is finished."""
+        bundle = self._bundle()
+        if bundle is None:
+            raise RuntimeError("this action needs a finished run")
+        return bundle
 
     def close(self) -> None:
         if self._job is not None:
@@ -123,7 +132,7 @@ class ResultSection:
         return self.comparison.verdict if self.comparison else ""
 
     def _follow_run(self) -> None:
-        """Another run, or an end of the comparison: read what there is of it."""
+        """Read the comparison again where another run is shown, or where it has ended."""
         state = (self._run.folder, self._run.outcome, self._comparing.folder, self._comparing.outcome)
         if state == self._shown:
             return
@@ -132,13 +141,14 @@ class ResultSection:
         bundle = self._bundle()
         if bundle is None:
             return
-        ours = self._comparing.folder == self._run.folder / COMPARISON_FOLDER
+        folder = bundle.parent / COMPARISON_FOLDER
+        ours = self._comparing.folder == folder
         if ours and self._comparing.outcome is Outcome.FAILED:
             text = _("The comparison failed: {error}").format(error=self._comparing.error_text())
-            show_error(text, self._comparing.tail(ERRORS_FILE, 100))
+            show(text, self._comparing.tail(ERRORS_FILE, 100))
         elif ours and self._comparing.outcome is Outcome.FINISHED:
             with errors_shown():
-                self.comparison = self._engine.comparison(self._comparing.folder)
+                self.comparison = self._engine.comparison(folder)
 
     def _fill_table(self) -> None:
         table = self._ui.resultTable
@@ -153,10 +163,11 @@ class ResultSection:
 
     def _on_compare(self) -> None:
         with errors_shown():
-            dependencies.ensure(dependencies.READING, dependencies.TRAINING)
-            folder = self._run.folder / COMPARISON_FOLDER
+            ensure(requirements.READING, requirements.TRAINING)
+            bundle = self._require_bundle()
+            folder = bundle.parent / COMPARISON_FOLDER
             arguments = compare_arguments(
-                self._bundle(),
+                bundle,
                 Path(self._choices.now.validation),
                 folder,
                 protocol=self._recipe.protocol(),
@@ -168,23 +179,26 @@ class ResultSection:
         self._comparing.stop()
 
     def _on_promote(self) -> None:
-        promote, bundle, comparison = self._engine.promote, self._bundle(), self._comparing.folder
-        self._job = BackgroundJob(lambda: promote(bundle, comparison), self._on_promoted)
+        promote, bundle = self._engine.promote, self._require_bundle()
+        comparison = bundle.parent / COMPARISON_FOLDER
+        self._job = BackgroundJob(
+            lambda _progress, _cancelled: promote(bundle, comparison),
+            on_done=self._on_promoted,
+            on_failed=self._on_promotion_failed,
+        )
         self.update()
 
-    def _on_promoted(self, future: Future) -> None:
-        self._job = None
-        self._used = future.exception() is None
-        self._tell()
-        if not self._used:
-            show_failure(future.exception())
+    def _on_promoted(self, _name: str) -> None:
+        self._job, self._used = None, True
+        self.changed.emit()
+
+    def _on_promotion_failed(self, error: Exception) -> None:
+        self._job, self._used = None, False
+        self.changed.emit()
+        show_error(error)
 
     def _on_roll_back(self) -> None:
         with errors_shown():
             self._engine.roll_back()
             self._used = False
-        self._tell()
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()
+        self.changed.emit()

@@ -1,4 +1,4 @@
-"""Run: start, watch, stop, resume. The training is a process of its own; closing the window does not end it."""
+"""Run: start, watch, stop, resume. The training is a separate process; closing the window does not end it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
+from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
 
 from ..core.runs.recipes import STUDIES
 from ..core.runs.run_folder import CHECKPOINT_FILE, CONFIG_FILE
@@ -18,13 +20,12 @@ from ..core.runs.run_process import ERRORS_FILE, Outcome
 from ..core.runs.run_request import RunRequest, resume_arguments
 from ..core.runs.run_watch import Progress
 from ..mrml.curve_nodes import show_curves
-from . import dependencies
-from .availability import allow
+from . import requirements
 from .choices import Choices
 from .current_run import CurrentRun
 from .data_section import DataSection
 from .engine import TrainingEngine
-from .messages import errors_shown, show_error
+from .messages import errors_shown, show
 from .plot_view import show_chart
 from .recipe_section import RecipeSection
 
@@ -33,7 +34,7 @@ WATCHED_HEIGHT, SMALL_HEIGHT = 280, 150
 
 
 class RunSection:
-    """Starts a training and shows how it does."""
+    """Starts a training and shows its progress."""
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class RunSection:
         self._run, self._data, self._recipe = run, data, recipe
         self._drawn: tuple[Path | None, int] = (None, 0)
         self._picture: tuple[Path | None, int] = (None, 0)
-        self._failure_told = True
+        self._failure_reported = True
         ui.startButton.connect("clicked()", self._on_start)
         ui.stopButton.connect("clicked()", self._on_stop)
         ui.resumeButton.connect("clicked()", self._on_resume)
@@ -56,7 +57,7 @@ class RunSection:
         ui.curvesButton.connect("clicked()", self._on_curves)
 
     def why_not_ready(self) -> str:
-        """What is missing before a training can be started, in words."""
+        """What is missing before a training can start, as a sentence."""
         if self._recipe.recipe.learns_from == STUDIES:
             missing = self._data.why_no_studies()
         else:
@@ -64,12 +65,12 @@ class RunSection:
         return missing or self._recipe.why_not_valid()
 
     def update(self) -> None:
-        """Show the run as it is, and allow what can be done."""
+        """Show the state of the run, and enable the buttons that apply."""
         ui, running = self._ui, self._run.running
         ui.startButton.visible, ui.stopButton.visible = not running, running
-        allow(ui.startButton, _("Train in a process of its own; Slicer stays free"), self.why_not_ready())
-        allow(ui.openRunButton, _("Watch a run that is at work, or look at one that is over"), self._why_not_other())
-        allow(ui.resumeButton, _("Go on with this run from its last checkpoint"), self._why_not_resume())
+        allow(ui.startButton, _("Train in a separate process; Slicer stays free"), self.why_not_ready())
+        allow(ui.openRunButton, _("Watch a run, or open one that has ended"), self._why_not_other())
+        allow(ui.resumeButton, _("Resume this run from its last checkpoint"), self._why_not_resume())
         none = (
             "" if self._run.watch and self._run.watch.rows else _("There are no numbers before the first checkpoint.")
         )
@@ -78,44 +79,45 @@ class RunSection:
         self._show_progress()
         self._show_curves()
         self._show_picture()
-        self._tell_failure()
+        self._report_failure()
 
     def attach(self, folder: str) -> None:
         """Show the run in ``folder``; none where it is ""."""
         if folder and Path(folder).is_dir():
-            self._failure_told = True  # what failed before this window saw it is no news
+            self._failure_reported = True  # a failure before this window opened was reported then
             self._run.attach(Path(folder))
         elif self._run.folder is not None:
             self._run.forget()
 
     def _why_not_other(self) -> str:
-        return _("Stop the run at work first; or open a second Slicer.") if self._run.running else ""
+        return _("First stop the current run, or open a second Slicer.") if self._run.running else ""
 
     def _why_not_resume(self) -> str:
         if self._run.folder is None:
             return _("Open a run first.")
         if self._run.running:
-            return _("It is at work.")
+            return _("It is running.")
         if self._run.outcome is Outcome.FINISHED:
             return _("It is complete.")
         if not (self._run.folder / CHECKPOINT_FILE).exists():
-            return _("It ended before its first checkpoint: start it anew.")
+            return _("It ended before its first checkpoint: start a new run.")
         return ""
 
     def _on_start(self) -> None:
         if self._data.has_errors and not slicer.util.confirmOkCancelDisplay(
-            _("The check found errors in the data. A model learns them. Train all the same?")
+            _("The check found errors in the data, and a model learns them. Train anyway?")
         ):
             return
         with errors_shown():
-            dependencies.ensure(dependencies.READING, dependencies.TRAINING)
+            ensure(requirements.READING, requirements.TRAINING)
             folder = new_run_folder(Path(self._choices.now.output), self._recipe.recipe.name)
             self._begin(folder, self._request(folder).arguments())
 
     def _on_resume(self) -> None:
         with errors_shown():
-            dependencies.ensure(dependencies.READING, dependencies.TRAINING)
-            self._begin(self._run.folder, resume_arguments(self._run.folder))
+            ensure(requirements.READING, requirements.TRAINING)
+            folder = self._run.require_watch().folder
+            self._begin(folder, resume_arguments(folder))
 
     def _request(self, folder: Path) -> RunRequest:
         chosen = self._choices.now
@@ -131,7 +133,7 @@ class RunSection:
         )
 
     def _begin(self, folder: Path, arguments: list[str]) -> None:
-        self._failure_told = False
+        self._failure_reported = False
         self._run.start(folder, self._engine.command(arguments))
         self._make_room()
         self._choices.change(run=str(folder))
@@ -149,32 +151,34 @@ class RunSection:
         with errors_shown():
             if not (Path(folder) / CONFIG_FILE).exists():
                 raise UsageError(
-                    _("holds no run"), source=folder, remedy=_("Choose a folder in the output folder (Advanced).")
+                    _("does not hold a run"),
+                    source=folder,
+                    remedy=_("Choose a folder in the output folder (Advanced)."),
                 )
             self.attach(folder)
             self._make_room()
             self._choices.change(run=folder)
 
     def _make_room(self) -> None:
-        """Once a run is shown, what it was started from matters less than how it does."""
+        """Once a run is shown, its progress matters more than its settings."""
         self._ui.dataSection.collapsed = self._ui.recipeSection.collapsed = True
 
     def _on_curves(self) -> None:
-        show_chart(show_curves(slicer.mrmlScene, self._run.watch.rows))
+        show_chart(show_curves(slicer.mrmlScene, self._run.require_watch().rows))
 
     def _show_stop(self) -> None:
         if self._run.stopping:
             self._ui.stopButton.text = _("Stop at once")
-            none = "" if self._run.can_kill else _("It was started by another program; it ends after the step at hand.")
-            allow(self._ui.stopButton, _("End it now; what came after the last checkpoint is lost"), none)
+            none = "" if self._run.can_kill else _("Another program started it; it ends after the current step.")
+            allow(self._ui.stopButton, _("End it now; everything after the last checkpoint is lost"), none)
         else:
             self._ui.stopButton.text = _("Stop")
-            allow(self._ui.stopButton, _("End after the step at hand, with a checkpoint to resume from"))
+            allow(self._ui.stopButton, _("End after the current step, with a checkpoint to resume from"))
 
     def _show_progress(self) -> None:
         progress = self._run.watch.progress if self._run.watch else None
         self._ui.progressBar.visible = self._run.folder is not None
-        # Without a first number the bar only moves to and fro.
+        # Before the first number the bar only shows that it is busy.
         unknown = self._run.running and progress is None
         self._ui.progressBar.setRange(0, 0 if unknown else 1000)
         if not unknown:
@@ -186,7 +190,7 @@ class RunSection:
         self._ui.runLabel.visible = bool(self._ui.runLabel.text)
 
     def _run_text(self, progress: Progress | None) -> str:
-        if self._run.folder is None:
+        if self._run.folder is None or self._run.outcome is None:
             return ""
         states = {
             Outcome.RUNNING: _("Stopping...") if self._run.stopping else _("Training"),
@@ -205,10 +209,10 @@ class RunSection:
         """Put new numbers into the nodes of the scene; none are made for a run without any."""
         watch = self._run.watch
         state = (self._run.folder, len(watch.rows) if watch else 0)
-        if state != self._drawn and state[1]:
+        if watch and watch.rows and state != self._drawn:
             chart = show_curves(slicer.mrmlScene, watch.rows)
             first = self._drawn[0] != self._run.folder or not self._drawn[1]
-            if first and self._run.running:  # later the layout is the person's
+            if first and self._run.running:  # later the layout is up to the user
                 show_chart(chart)
         self._drawn = state
 
@@ -222,19 +226,19 @@ class RunSection:
                 return  # not written to its end yet
             self._picture = shown
             label.setPixmap(_fitted(picture, self._ui.runSection.width, shown[1]))
-            label.toolTip = _("Predictions on slices kept back: {path}").format(path=path) if path else ""
+            label.toolTip = _("Predictions on validation slices: {path}").format(path=path) if path else ""
         label.visible = self._picture[0] is not None
 
-    def _tell_failure(self) -> None:
-        """Once, and never of what a person stopped."""
-        if self._run.outcome is Outcome.FAILED and not self._failure_told:
-            self._failure_told = True
+    def _report_failure(self) -> None:
+        """Show a failure once; a run that the user stopped did not fail."""
+        if self._run.outcome is Outcome.FAILED and not self._failure_reported:
+            self._failure_reported = True
             text = _("The training failed: {error}").format(error=self._run.error_text())
-            show_error(text, self._run.tail(ERRORS_FILE, 100))
+            show(text, self._run.tail(ERRORS_FILE, 100))
 
 
 def new_run_folder(output: Path, recipe: str) -> Path:
-    """A folder that is not there yet, named by recipe, date and time."""
+    """A folder that does not exist yet, named by recipe, date and time."""
     name = f"{recipe}_{time.strftime('%Y-%m-%d_%H%M%S')}"
     candidates = [output / name, *(output / f"{name}_{number}" for number in range(2, 100))]
     return next(folder for folder in candidates if not folder.exists())
@@ -253,7 +257,7 @@ def progress_text(progress: Progress, *, left: bool) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """A duration as a person says it."""
+    """A duration in minutes or hours."""
     if seconds < 60:
         return _("less than a minute")
     minutes = round(seconds / 60)

@@ -62,7 +62,7 @@ def detect(
     cancelled: Callable[[], bool] | None = None,
     *,
     head_axes: np.ndarray | None = None,
-    given: Sequence[Landmark] = (),
+    guidance: Sequence[Landmark] = (),
 ) -> list[StackDetections]:
     """Detections of every stack, in the order of ``stacks``.
 
@@ -83,7 +83,7 @@ def detect(
     size = tuple(max(p.image.shape[i] for p in prepared) for i in range(2))
     size = tuple(-(-n // model.divisor) * model.divisor for n in size)
     known = (
-        guidance_peaks(given, planes, acquired, slices, prepared, size, model) if given and model.sequential else None
+        guidance_peaks(guidance, planes, acquired, slices, prepared, size, model) if guidance and model.guided else None
     )
     heatmaps = _run_network([_padded(p, size) for p in prepared], planes, known, model, progress, cancelled)
     peaks = decode_peaks(heatmaps, model.sigma_pixels)
@@ -129,7 +129,7 @@ def _run_network(
 
 def _guidance_maps(known: GuidancePeaks, first: int, part: torch.Tensor, model: LandmarkModel) -> torch.Tensor:
     """(m, k, h, w) what is known on the slices of a batch ``part`` (m, 4, H, W), of which ``first`` is the first."""
-    size = [n // model.stem for n in part.shape[-2:]]
+    size = [n // model.output_stride for n in part.shape[-2:]]
     return known.heatmaps(slice(first, first + len(part)), size, model.sigma_pixels).to(part.device)
 
 
@@ -144,12 +144,12 @@ def _stack_detections(
 ) -> StackDetections:
     """Peaks of one stack in millimetres."""
     axes = np.stack([slices[0].column_axis, slices[0].row_axis, slices[0].normal])
-    positions = to_image_pixels(peaks.positions[part], model.stem)
+    positions = to_image_pixels(peaks.positions[part], model.output_stride)
     points = np.empty(positions.shape)
     for i, (scout_slice, prep) in enumerate(zip(slices, prepared, strict=True)):
         pixels = prep.to_slice_pixels(positions[i] - prep.first_in(size))
         points[i] = scout_slice.to_world(pixels) @ axes[:2].T
-    nominal = model.pixel_mm * model.stem
+    nominal = model.pixel_mm * model.output_stride
     spread = np.sqrt(np.diagonal(peaks.moments[part], axis1=-2, axis2=-1))[..., ::-1] * nominal
     peak_values = peaks.peak_values[part]
     return StackDetections(

@@ -45,7 +45,7 @@ class GuidancePeaks:
 
 
 def guidance_peaks(
-    given: Iterable[Landmark],
+    guidance: Iterable[Landmark],
     planes: Sequence[int],
     acquired: Sequence[ScoutSlice],
     slices: Sequence[ScoutSlice],
@@ -63,7 +63,7 @@ def guidance_peaks(
         prepared: the same on the network's grid.
         size: (H, W) pixels of the network's input, in whose middle every prepared image lies.
     """
-    places = {mark.name: mark.position_mm for mark in given if mark.position_mm is not None}
+    places = {mark.name: mark.position_mm for mark in guidance if mark.position_mm is not None}
     single = np.array([places.get(name, np.full(3, np.nan)) for name in model.names], dtype=float)
     pairs = (single + single[model.mirror]) / 2  # unknown where one of the two is
     points, peak_values = [], []
@@ -73,6 +73,6 @@ def guidance_peaks(
         pixels = prep.from_slice_pixels(scout_slice.to_pixel(places_mm)) + prep.first_in(size)
         depths = (places_mm - scout_slice.origin_mm) @ scout_slice.normal
         shown = before.shows(places_mm) & scout_slice.shows(places_mm)
-        points.append(to_heatmap_pixels(pixels, model.stem))
+        points.append(to_heatmap_pixels(pixels, model.output_stride))
         peak_values.append(np.where(shown, amplitude(depths, model.tau_mm), 0.0))
     return GuidancePeaks(np.stack(points), np.stack(peak_values))

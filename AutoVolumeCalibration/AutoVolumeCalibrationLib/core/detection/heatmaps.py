@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 WINDOW_SIGMAS = 2.0
 
 
-def to_heatmap_pixels(image_pixels, stem: int):
+def to_heatmap_pixels(image_pixels, output_stride: int):
     """Heatmap index of an image index (fractions; arrays or tensors): pixel centres, blocks of ``stem``."""
-    return (image_pixels + 0.5) / stem - 0.5
+    return (image_pixels + 0.5) / output_stride - 0.5
 
 
-def to_image_pixels(heatmap_pixels, stem: int):
+def to_image_pixels(heatmap_pixels, output_stride: int):
     """Image index of a heatmap index, the inverse of :func:`to_heatmap_pixels`."""
-    return (heatmap_pixels + 0.5) * stem - 0.5
+    return (heatmap_pixels + 0.5) * output_stride - 0.5
 
 
 def amplitude(depth_mm, tau_mm: float):

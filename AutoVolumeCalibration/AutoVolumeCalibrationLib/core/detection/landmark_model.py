@@ -41,17 +41,17 @@ class LandmarkModel:
     names: tuple[str, ...]
     mirror: np.ndarray
     pixel_mm: float
-    stem: int
+    output_stride: int
     sigma_mm: float
     tau_mm: float
     divisor: int
     largest_size: int
     threshold: float
     uncertainty: PeakUncertainty
-    sequential: bool = False
+    guided: bool = False
     coverage: tuple[Coverage, ...] = ()
 
     @property
     def sigma_pixels(self) -> float:
         """Standard deviation of the targets in heatmap pixels."""
-        return self.sigma_mm / (self.pixel_mm * self.stem)
+        return self.sigma_mm / (self.pixel_mm * self.output_stride)

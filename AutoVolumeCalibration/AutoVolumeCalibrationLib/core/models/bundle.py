@@ -31,7 +31,7 @@ from .store import model_folder, model_folders
 if TYPE_CHECKING:
     import torch
 
-    from ..workflow.calibration import ModelInfo
+    from ..detection.model_info import ModelInfo
 
 #: Larger weight files are refused: nothing this project trains comes near.
 LARGEST_WEIGHTS_BYTES = 2 * 1024**3
@@ -57,7 +57,7 @@ def model_used_before(info: ModelInfo | None) -> str | None:
 def is_guided(metadata: Mapping[str, Any]) -> bool:
     """Whether the model with this metadata is shown points that a person placed; ModelError: unknown network."""
     network = metadata["network"]
-    return find_architecture(network["architecture"], network["options"]).sequential
+    return find_architecture(network["architecture"], network["options"]).guided
 
 
 def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -> LandmarkModel:
@@ -93,14 +93,14 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -
         names=names,
         mirror=_mirror_indices(landmarks, folder),
         pixel_mm=float(metadata["input"]["pixel_mm"]),
-        stem=int(options.get("stem", 1)),
+        output_stride=int(options.get("stem", 1)),
         sigma_mm=float(metadata["targets"]["sigma_mm"]),
         tau_mm=float(metadata["targets"]["tau_mm"]),
         divisor=architecture.divisor(options),
         largest_size=int(metadata["input"]["largest_size"]),
         threshold=float(metadata["threshold"]),
         uncertainty=uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder)),
-        sequential=architecture.sequential,
+        guided=architecture.guided,
         coverage=_coverage(metadata, folder),
     )
 

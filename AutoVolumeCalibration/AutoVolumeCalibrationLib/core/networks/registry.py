@@ -40,7 +40,7 @@ class Architecture:
     #: Side of the blocks an input's height and width must be multiples of, from the options.
     divisor: Callable[[Mapping[str, Any]], int]
     #: It is called with (image, known, truth), see ``architectures/landmark_groups.py``; the others with the image.
-    sequential: bool = False
+    guided: bool = False
 
 
 def _count(value: Any) -> bool:
@@ -178,7 +178,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             "order": _indices(LARGEST_WIDTH),
         },
         divisor=_stems_round_inner,
-        sequential=True,
+        guided=True,
     ),
     "ntm_unet": Architecture(
         build=_class("ntm_unet", "NtmUNet"),
@@ -197,7 +197,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             "heads": _at_most(16),
         },
         divisor=_sixteen_stems,
-        sequential=True,
+        guided=True,
     ),
     "gu2net": Architecture(
         build=_class("gu2net", "GU2Net"),
@@ -287,6 +287,6 @@ def inner_network(
         raise ModelError(f"inner_options may not set {taken[0]}", remedy="The network around it does; leave it out.")
     architecture = find_architecture(name, complete)
     # Who takes a target's sigma answers with coordinates in training, and draws the heatmaps only for evaluation.
-    if architecture.sequential or "sigma" in architecture.options:
+    if architecture.guided or "sigma" in architecture.options:
         raise ModelError(f"{name} cannot be the inner network", remedy="Choose one that maps images to heatmaps.")
     return name, complete

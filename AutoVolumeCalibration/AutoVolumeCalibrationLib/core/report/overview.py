@@ -11,7 +11,6 @@ from ..files.atomic_write import atomic_path
 from ..geometry.coordinates import PLANES
 from ..geometry.oriented_box import OrientedBox
 from ..scouts.stack import ScoutStack
-from ..workflow.calibration import Calibration
 from .slices import draw_box, draw_image, draw_slice, section_in_picture
 from .style import (
     BACKGROUND,
@@ -32,6 +31,8 @@ from .views import content_mm, nearest_slice, view_slice, window
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from ..workflow.calibration import Calibration
 
 #: Pixels of the picture (width, height); all places below are pixels from its top left.
 SIZE_PX = (2000, 744)

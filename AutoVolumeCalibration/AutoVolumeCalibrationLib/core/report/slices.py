@@ -11,7 +11,6 @@ from ..anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..geometry.coordinates import swap_ras_lps
 from ..geometry.cross_sections import box_section_mm, chord, grown
 from ..geometry.oriented_box import OrientedBox
-from ..workflow.calibration import Calibration
 from .style import BOX, CORRECTED_MARK, EXPECTED, FONT, GREY, OUTLIER, SIDE_LETTER, confidence_colour
 from .views import SliceView
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..anatomy.protocol import Protocol
     from ..planning.prescription import Prescription
+    from ..workflow.calibration import Calibration
 
 #: Landmarks named per slice, at most; the others show as dots only.
 _MOST_LABELS = 9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from ..geometry.coordinates import rotation_angles_deg
 from ..geometry.oriented_box import FACES
 from ..planning.checks import ERROR, OK, WARNING
 from ..planning.margins import plan_coverage, proposed_margins_mm
-from ..workflow.calibration import Calibration
 from .style import GREY, LEVEL_COLOURS, TEXT
+
+if TYPE_CHECKING:
+    from ..workflow.calibration import Calibration
 
 #: Characters that fit in the panel's width, in the usual type and in that of fixed width.
 _WIDTH = 66

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,9 +24,11 @@ from ..files.atomic_write import atomic_path, write_text
 from ..files.json_files import json_text, read_json, require_schema
 from ..geometry.coordinates import swap_ras_lps
 from ..scouts.stack import ScoutStack, is_even
-from ..workflow.calibration import Calibration
 from .markups import write_landmarks
 from .results import LANDMARKS_FILE, box_to_dict
+
+if TYPE_CHECKING:
+    from ..workflow.calibration import Calibration
 
 DATASET_FORMAT = "AutoVolumeCalibration/dataset/1"
 DATASET_FILE, STUDIES, PROVENANCE_FILE = "dataset.json", "studies", "provenance.json"

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ... import __version__
 from ..anatomy.landmark import Landmark
+from ..detection.model_info import ModelInfo
 from ..errors import InputError
 from ..files.atomic_write import atomic_path
 from ..files.json_files import json_text, read_json, require_schema
@@ -23,8 +24,10 @@ from ..planning.face_uncertainty import LEVEL, coverages_from_list
 from ..planning.frame import AnatomicalFrame
 from ..planning.margins import plan_coverage
 from ..planning.prescription import Prescription, prescription_from_dict
-from ..workflow.calibration import Calibration, ModelInfo
 from .markups import landmarks_to_markups, scan_box_to_markups
+
+if TYPE_CHECKING:
+    from ..workflow.calibration import Calibration
 
 FORMAT = "AutoVolumeCalibration/calibration/1"
 
@@ -167,7 +170,7 @@ def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
         "device": model.device,
         "pose_covariance": _list(model.pose_covariance),
         "threshold": model.threshold,
-        "given": list(model.given),
+        "given": list(model.guidance),
         "coverage": [coverage.to_dict() for coverage in model.coverage],
     }
 

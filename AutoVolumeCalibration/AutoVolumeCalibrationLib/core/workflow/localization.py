@@ -60,7 +60,7 @@ def locate(
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     *,
-    given: Sequence[Landmark] = (),
+    guidance: Sequence[Landmark] = (),
 ) -> LocalizationResult:
     """Landmarks of a study in two passes; the first tells how the head lies, the second sees it upright.
 
@@ -72,7 +72,7 @@ def locate(
         progress: called with the fraction done, 0..1.
         cancelled: asked between batches of slices; True raises Cancelled.
     """
-    look = _StudyLocalizer(stacks, protocol, model, cancelled, given)
+    look = _StudyLocalizer(stacks, protocol, model, cancelled, guidance)
     first = look.from_axes(None, _part(progress, 0.0))
     frame = look.frame_of(first)
     if frame is None or look.has_low_peaks(first):
@@ -102,10 +102,10 @@ class _StudyLocalizer:
         protocol: Protocol,
         model: LandmarkModel,
         cancelled: Callable[[], bool] | None,
-        given: Sequence[Landmark],
+        guidance: Sequence[Landmark],
     ) -> None:
         self._stacks, self._protocol, self._model = stacks, protocol, model
-        self._cancelled, self._given = cancelled, given
+        self._cancelled, self._guidance = cancelled, guidance
 
     def from_axes(
         self, head_axes: np.ndarray | None, progress: Callable[[float], None] | None = None
@@ -163,7 +163,7 @@ class _StudyLocalizer:
 
     def frame_of(self, located: LocalizationResult) -> AnatomicalFrame | None:
         """The frame of what was found and of what is given, which goes before; None where that is too little."""
-        placed = {mark.name: mark for mark in self._given if mark.position_mm is not None}
+        placed = {mark.name: mark for mark in self._guidance if mark.position_mm is not None}
         landmarks = [*placed.values(), *(mark for mark in located.landmarks if mark.name not in placed)]
         try:
             return fit_frame(landmarks, self._protocol, self._model.uncertainty.pose_covariance)
@@ -178,10 +178,10 @@ class _StudyLocalizer:
     ) -> LocalizationResult:
         model, cancelled = self._model, self._cancelled
         if head_axes is None:
-            detections = detect(stacks, model, progress, cancelled, given=self._given)
+            detections = detect(stacks, model, progress, cancelled, guidance=self._guidance)
         else:
-            turned, points = in_head_space(stacks, head_axes), points_in_head_space(self._given, head_axes)
-            seen = detect(turned, model, progress, cancelled, head_axes=np.eye(3), given=points)
+            turned, points = in_head_space(stacks, head_axes), points_in_head_space(self._guidance, head_axes)
+            seen = detect(turned, model, progress, cancelled, head_axes=np.eye(3), guidance=points)
             detections = back_from_head_space(seen, head_axes)
         through_plane_mm = model.uncertainty.through_plane_mm
         fusion = fuse(detections, model.names, model.mirror, model.threshold, model.tau_mm, through_plane_mm)

@@ -14,9 +14,10 @@ import numpy as np
 
 from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import Protocol
+from ..detection.model_info import ModelInfo
 from ..planning.checks import ERROR, Check
 from ..scouts.stack import ScoutStack, require_usable
-from .calibration import Calibration, ModelInfo
+from .calibration import Calibration
 from .pipeline import plan_from_landmarks
 
 #: Stands where else the name of a model stands.

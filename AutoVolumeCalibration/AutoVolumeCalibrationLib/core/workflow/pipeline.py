@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol, box_rule
+from ..detection.model_info import ModelInfo
 from ..errors import InputError, UsageError
 from ..planning.box import plan_box
 from ..planning.checks import ERROR, Evidence, run_checks, scout_checks
 from ..planning.frame import fit_frame
 from ..planning.prescription import prescribe
 from ..scouts.stack import ScoutStack, require_usable
-from .calibration import Calibration, ModelInfo
+from .calibration import Calibration
 from .localization import locate
 
 if TYPE_CHECKING:
@@ -53,11 +54,11 @@ def calibrate(
     if threshold is not None:
         model = _with_threshold(model, threshold)
     corrections = tuple(corrections)
-    given = [mark for mark in corrections if mark.status == CORRECTED and mark.name in model.names]
-    told = tuple(mark.name for mark in given)
-    shown = told if model.sequential else ()
+    guidance = [mark for mark in corrections if mark.status == CORRECTED and mark.name in model.names]
+    told = tuple(mark.name for mark in guidance)
+    shown = told if model.guided else ()
     started = time.perf_counter()
-    located = locate(stacks, protocol, model, progress, cancelled, given=given)
+    located = locate(stacks, protocol, model, progress, cancelled, guidance=guidance)
     detected = time.perf_counter()
     predicted = in_protocol_order((mark for mark in located.landmarks if mark.name not in shown), protocol)
     disagreeing = [name for name in located.disagreeing if name not in shown]
@@ -120,10 +121,10 @@ def repredict(
         progress=progress,
         cancelled=cancelled,
     )
-    if not model.sequential:
+    if not model.guided:
         return result
     # Without confidence nobody saw it: a typical head's place is none to go back to once a model has looked.
-    kept = {m.name: m for m in calibration.predicted if m.name in result.model.given and m.confidence > 0}
+    kept = {m.name: m for m in calibration.predicted if m.name in result.model.guidance and m.confidence > 0}
     return replace(result, predicted=tuple(kept.get(mark.name, mark) for mark in result.predicted))
 
 

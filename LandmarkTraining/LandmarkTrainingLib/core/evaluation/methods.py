@@ -118,13 +118,13 @@ def registration_method(protocol: Protocol, template: Template, box: str | None 
 
 
 def detect_slices(
-    stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel, given: Sequence[Landmark] = ()
+    stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel, guidance: Sequence[Landmark] = ()
 ) -> list[SliceDetections]:
     """The peaks of every slice that reach the model's threshold, in space; a sequential model may be ``given`` some."""
     from AutoVolumeCalibrationLib.core.workflow.localization import locate
 
     sights = []
-    for stack_index, seen in enumerate(locate(stacks, protocol, model, given=given).detections):
+    for stack_index, seen in enumerate(locate(stacks, protocol, model, guidance=guidance).detections):
         for slice_index, offset_mm in enumerate(seen.positions_mm):
             places = seen.points_mm[slice_index] @ seen.axes[:2] + offset_mm * seen.axes[2]
             found = zip(model.names, places, seen.peak_values[slice_index], strict=True)

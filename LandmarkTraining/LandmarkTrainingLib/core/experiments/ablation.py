@@ -192,7 +192,7 @@ class _Bench:
         network.load_state_dict({k.removeprefix("module."): v for k, v in average.items() if k.startswith("module.")})
         device = choose_training_device(config.device)
         errors = {_ALL: slice_errors_mm(network.to(device), self.slices, targets, device)}
-        for given in GIVEN if find_architecture(config.architecture, {}).sequential else ():
+        for given in GIVEN if find_architecture(config.architecture, {}).guided else ():
             errors[str(given)] = slice_errors_mm(network, self.slices, targets, device, given=given)
         self._write(place, folder, network, errors)
 

@@ -25,7 +25,7 @@ from .run_folder import BUNDLE_FOLDER, STOP_FILE
 OUTPUT_FILE, ERRORS_FILE = "output.txt", "errors.txt"
 
 CANCELLED_CODE = 130
-_PREFIX, _FAULT = "autovolume: ", "this is a fault of the program"
+_PREFIX, _FAULT = "autovolume: ", "internal error"
 
 #: Threads that wait without spinning: a training must leave the window its processor.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}

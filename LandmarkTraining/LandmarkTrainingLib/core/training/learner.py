@@ -86,7 +86,7 @@ class Learner:
         self.schedule = build_schedule(config, self.optimizer)
         self.loss = TrainingLoss(config)
         self.step, self._gathered = 0, 0
-        self._sequential = find_architecture(config.architecture, {}).sequential
+        self._guided = find_architecture(config.architecture, {}).guided
         self._hold_frozen()
         self._parallel = in_parallel(self.network)
 
@@ -165,7 +165,7 @@ class Learner:
         return image.contiguous(memory_format=torch.channels_last), targets.to(self.device)
 
     def _answer(self, image: torch.Tensor, targets: Targets, seed: tuple[int, ...]) -> Any:
-        if not self._sequential:
+        if not self._guided:
             return self._parallel(image)
         known = given_maps(targets, self.config.known_fraction, (*seed, 1))
         truth = targets.heatmaps

@@ -1,4 +1,4 @@
-"""Long work in a thread, so that the application stays alive; results are handed over in the main thread."""
+"""Long work in a thread, so that the application stays responsive; results are handed over in the main thread."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import qt
 
-from ..core.errors import Cancelled
+from ...core.errors import Cancelled
 
 POLL_MS = 20
 
@@ -16,8 +16,14 @@ POLL_MS = 20
 #: lock. So each poll waits a little for the thread, which is short enough for a fluent window.
 WAIT_S = 0.03
 
-#: Told the fraction done, 0..1; asked whether to stop.
-Progress, IsCancelled = Callable[[float], None], Callable[[], bool]
+#: Receives the fraction done, 0..1.
+Progress = Callable[[float], None]
+#: Whether the work should stop.
+IsCancelled = Callable[[], bool]
+
+
+def _ignore(*_values: object) -> None:
+    """Nobody wants to know."""
 
 
 class BackgroundJob:
@@ -31,14 +37,14 @@ class BackgroundJob:
         self,
         work: Callable[[Progress, IsCancelled], Any],
         *,
-        on_progress: Progress,
         on_done: Callable[[Any], None],
-        on_cancelled: Callable[[], None],
         on_failed: Callable[[Exception], None],
+        on_cancelled: Callable[[], None] = _ignore,
+        on_progress: Progress = _ignore,
     ) -> None:
         self._work, self._on_progress = work, on_progress
         self._on_done, self._on_cancelled, self._on_failed = on_done, on_cancelled, on_failed
-        self._cancel, self._fraction, self._told = threading.Event(), 0.0, 0.0
+        self._cancel, self._fraction, self._reported = threading.Event(), 0.0, 0.0
         self._result: Any = None
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="AutoVolumeCalibration", daemon=True)
@@ -50,7 +56,7 @@ class BackgroundJob:
 
     @property
     def running(self) -> bool:
-        """Until the outcome was told."""
+        """True until the outcome was handed over."""
         return self._timer.isActive()
 
     def cancel(self) -> None:
@@ -58,7 +64,7 @@ class BackgroundJob:
         self._cancel.set()
 
     def abandon(self) -> None:
-        """Ask the work to stop and forget it: nothing is told any more."""
+        """Ask the work to stop and forget it: none of the callables is called any more."""
         self._cancel.set()
         self._timer.stop()
 
@@ -73,9 +79,9 @@ class BackgroundJob:
 
     def _poll(self) -> None:
         self._thread.join(WAIT_S)
-        if self._fraction != self._told:
-            self._told = self._fraction
-            self._on_progress(self._told)
+        if self._fraction != self._reported:
+            self._reported = self._fraction
+            self._on_progress(self._reported)
         if self._thread.is_alive():
             return
         self._timer.stop()

@@ -1,4 +1,4 @@
-"""The long part of a calibration, which needs neither the scene nor widgets, and so can run in a thread."""
+"""Detection as a background job: the long part of a plan, which needs neither the scene nor widgets."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..core.anatomy.protocol import Protocol
 from ..core.errors import ModelError
 from ..core.scouts.stack import ScoutStack
 from ..core.workflow.calibration import Calibration
-from .background import IsCancelled, Progress
+from .shared.background_job import IsCancelled, Progress
 
 if TYPE_CHECKING:
     from ..core.detection.landmark_model import LandmarkModel
 
 
 @dataclass(frozen=True)
-class Settings:
+class DetectionSettings:
     """Which model runs where: ``model`` is a name or a bundle's folder, None for the current one.
 
-    A landmark whose peak is lower than ``threshold`` is not found; None for the model's own.
+    A landmark whose peak is lower than ``threshold`` counts as not found; None for the model's own threshold.
     """
 
     model: str | None
@@ -33,16 +33,16 @@ class Settings:
 def find_landmarks(
     stacks: Sequence[ScoutStack],
     protocol: Protocol,
-    settings: Settings,
+    settings: DetectionSettings,
     corrections: Sequence[Landmark],
     progress: Progress,
     cancelled: IsCancelled,
 ) -> Calibration:
-    """Load the model, find the landmarks and plan the first of the protocol's boxes; ``corrections`` hold.
+    """Load the model, detect the landmarks and plan the first of the protocol's boxes; ``corrections`` are kept.
 
     Raises:
         AutoVolumeError: one line for the user.
-        Cancelled: where ``cancelled`` says so.
+        Cancelled: ``cancelled()`` was True.
     """
     from ..core.models.bundle import load_model
     from ..core.workflow.pipeline import calibrate
@@ -60,18 +60,18 @@ def find_landmarks(
         )
 
 
-def predict_the_rest(
+def repredict_landmarks(
     calibration: Calibration,
-    settings: Settings,
+    settings: DetectionSettings,
     corrections: Sequence[Landmark],
     progress: Progress,
     cancelled: IsCancelled,
 ) -> Calibration:
-    """Load the model and look again, the points that a person placed telling how the head lies.
+    """Load the model and rerun detection, guided by the landmarks that the user placed.
 
     Raises:
         AutoVolumeError: one line for the user.
-        Cancelled: where ``cancelled`` says so.
+        Cancelled: ``cancelled()`` was True.
     """
     from ..core.models.bundle import load_model
     from ..core.workflow.pipeline import repredict
@@ -83,7 +83,7 @@ def predict_the_rest(
 
 @contextmanager
 def _device_failures(model: LandmarkModel) -> Iterator[None]:
-    """Torch's own errors as ours: no memory left on the device, or nothing there for an operation."""
+    """Turn torch's own errors into ModelError: out of memory, or an operation that the device lacks."""
     try:
         yield
     except RuntimeError as error:

@@ -15,7 +15,7 @@ pytest.importorskip("slicer", exc_type=ImportError)
 @pytest.fixture
 def run(stand_in):
     """Starts a job whose outcomes are noted in ``told``."""
-    from AutoVolumeCalibrationLib.widgets.background import BackgroundJob
+    from AutoVolumeCalibrationLib.widgets.shared.background_job import BackgroundJob
 
     def start(work):
         told = []

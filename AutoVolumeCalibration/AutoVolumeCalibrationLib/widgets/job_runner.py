@@ -1,4 +1,4 @@
-"""The one long job that the panel may have under way, with its progress, its cancel button and the status line."""
+"""Runs the long jobs of the panel, one at a time, with progress bar, cancel button and status line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from .background import BackgroundJob, IsCancelled, Progress
 from .messages import show_error
+from .shared.background_job import BackgroundJob, IsCancelled, Progress
+from .shared.signal import Signal
 
 _COLOR = {False: "", True: "color: #d03030;"}
 
@@ -17,13 +18,13 @@ class JobRunner:
     """Runs one job at a time.
 
     Attributes:
-        listeners: called without arguments whenever a job starts or ends.
+        changed: emitted whenever a job starts or ends.
     """
 
     def __init__(self, ui) -> None:
         self._ui = ui
         self._job: BackgroundJob | None = None
-        self.listeners: list[Callable[[], None]] = []
+        self.changed = Signal()
         ui.cancelButton.connect("clicked()", self.cancel)
         self._show_idle()
 
@@ -36,7 +37,7 @@ class JobRunner:
 
         Errors of both are shown; after a cancel nothing changes.
         """
-        self.say(title)
+        self.show_status(title)
         self._ui.progressBar.setRange(0, 0)
         self._ui.progressBar.visible = self._ui.cancelButton.visible = True
         self._ui.cancelButton.enabled = True
@@ -45,52 +46,48 @@ class JobRunner:
             work,
             on_progress=self._on_progress,
             on_done=lambda result: self._finish(lambda: on_done(result)),
-            on_cancelled=lambda: self._finish(lambda: self.say(_("Cancelled. Nothing was changed."))),
+            on_cancelled=lambda: self._finish(lambda: self.show_status(_("Cancelled. Nothing was changed."))),
             on_failed=lambda error: self._finish(lambda: self.fail(error)),
         )
-        self._tell()
+        self.changed.emit()
 
     def cancel(self) -> None:
-        """Stop the job as soon as it looks."""
+        """Stop the job as soon as it asks whether it should."""
         if self._job is not None:
             self._job.cancel()
             self._ui.cancelButton.enabled = False
-            self.say(_("Cancelling..."))
+            self.show_status(_("Cancelling..."))
 
     def abandon(self) -> None:
-        """Forget the job: the scene or the panel goes away."""
+        """Forget the job: the scene or the panel closes."""
         if self._job is not None:
             self._job.abandon()
             self._job = None
             self._show_idle()
-            self._tell()
+            self.changed.emit()
 
-    def say(self, text: str, *, wrong: bool = False) -> None:
+    def show_status(self, text: str, *, wrong: bool = False) -> None:
         """Show ``text`` in the status line."""
         self._ui.statusLabel.text = text
         self._ui.statusLabel.styleSheet = _COLOR[wrong]
 
     def fail(self, error: Exception) -> None:
         """Show an error in a dialog, and in the status line, where it stays."""
-        self.say(show_error(error), wrong=True)
+        self.show_status(show_error(error), wrong=True)
 
     def _on_progress(self, fraction: float) -> None:
         self._ui.progressBar.setRange(0, 100)
         self._ui.progressBar.value = round(100 * fraction)
 
-    def _finish(self, tell_outcome: Callable[[], None]) -> None:
+    def _finish(self, report: Callable[[], None]) -> None:
         self._job = None
         self._show_idle()
         try:
-            tell_outcome()
-        except Exception as error:  # noqa: BLE001 - shown, there is nobody above a timer
+            report()
+        except Exception as error:  # noqa: BLE001 - shown here, a timer has no caller to handle it
             self.fail(error)
-        self._tell()
+        self.changed.emit()
 
     def _show_idle(self) -> None:
         self._ui.progressBar.visible = self._ui.cancelButton.visible = False
         self._ui.calibrateButton.visible = self._ui.byHandButton.visible = True
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()

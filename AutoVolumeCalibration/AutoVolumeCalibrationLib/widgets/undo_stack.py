@@ -1,15 +1,15 @@
-"""Back and forth through the plans of one study."""
+"""Undo and redo for the plans of one study."""
 
 from __future__ import annotations
 
 from ..core.workflow.calibration import Calibration
 
-#: Plans that are kept; each is small, because they share the scouts.
+#: Most plans to keep; each is small, because they share the scouts.
 LIMIT = 100
 
 
-class History:
-    """The plan that holds now, and those before and after it."""
+class UndoStack:
+    """The current plan, and those before and after it."""
 
     def __init__(self) -> None:
         self._past: list[Calibration] = []
@@ -25,27 +25,30 @@ class History:
         return bool(self._future)
 
     def begin(self, present: Calibration | None) -> None:
-        """Start anew: nothing to go back to."""
+        """Start with ``present`` and nothing to undo."""
         self._past, self._future, self.present = [], [], present
 
     def add(self, plan: Calibration) -> None:
-        """``plan`` holds from now on, and can be taken back."""
+        """Make ``plan`` the current one, as a step that can be undone."""
         if self.present is not None:
             self._past = [*self._past[1 - LIMIT :], self.present]
         self._future, self.present = [], plan
 
     def replace(self, plan: Calibration) -> None:
-        """``plan`` belongs to the step that holds now."""
+        """Make ``plan`` the current one, as part of the last step."""
         self.present = plan
 
     def undo(self) -> Calibration:
-        """The plan before."""
-        self._future.append(self.present)
-        self.present = self._past.pop()
-        return self.present
+        """Go back to the plan before the last step."""
+        return self._move(self._past, self._future)
 
     def redo(self) -> Calibration:
-        """The plan that was taken back last."""
-        self._past.append(self.present)
-        self.present = self._future.pop()
-        return self.present
+        """Go forward to the plan that was undone last."""
+        return self._move(self._future, self._past)
+
+    def _move(self, source: list[Calibration], target: list[Calibration]) -> Calibration:
+        plan = source.pop()
+        if self.present is not None:
+            target.append(self.present)
+        self.present = plan
+        return plan

@@ -7,16 +7,17 @@ import threading
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.detection.model_info import ModelInfo
 from AutoVolumeCalibrationLib.core.errors import Cancelled
-from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration, ModelInfo
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 
 #: Not found, and found but hardly.
 NOT_FOUND, FAINT = "GENU", "SPLE"
 
 
-class FakeFinding:
-    """Takes the place of ``finding.find_landmarks``.
+class FakeDetection:
+    """Takes the place of ``detection_job.find_landmarks``.
 
     Attributes:
         gate: while it is cleared the work goes on, and looks for a cancel.

@@ -1,0 +1,71 @@
+"""What scripts and notebooks import; the folders below ``core`` may change, these names stay.
+
+Example::
+
+    from AutoVolumeCalibrationLib.api import calibrate, load_model, load_protocol, read_scouts, refit
+
+    plan = calibrate(read_scouts(["scouts"]), load_protocol("BrainAcPc"), load_model())
+    print(plan.prescription.to_text())
+    corrected = plan.landmarks[0].corrected([0.0, 12.0, -3.0])  # RAS mm
+    plan = refit(plan, [corrected])
+    plan.save("plan", sources=["scouts"])
+
+Positions are RAS mm. What goes wrong is an ``AutoVolumeError``; its text names the file and the remedy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__all__ = [
+    "AutoVolumeError",
+    "Calibration",
+    "Landmark",
+    "LandmarkModel",
+    "Protocol",
+    "ScoutStack",
+    "add_study",
+    "calibrate",
+    "load_model",
+    "load_protocol",
+    "read_scouts",
+    "refit",
+]
+
+if TYPE_CHECKING:
+    from .core.anatomy.landmark import Landmark
+    from .core.anatomy.protocol import Protocol
+    from .core.anatomy.protocol_file import load_protocol
+    from .core.detection.landmark_model import LandmarkModel
+    from .core.errors import AutoVolumeError
+    from .core.models.bundle import load_model
+    from .core.scouts.reader import read_scouts
+    from .core.scouts.stack import ScoutStack
+    from .core.storage.dataset import add_study
+    from .core.workflow.calibration import Calibration
+    from .core.workflow.pipeline import calibrate, refit
+
+#: Name -> the module that holds it, loaded when the name is first used: importing this file costs nothing.
+_MODULES = {
+    "AutoVolumeError": "core.errors",
+    "Calibration": "core.workflow.calibration",
+    "Landmark": "core.anatomy.landmark",
+    "LandmarkModel": "core.detection.landmark_model",
+    "Protocol": "core.anatomy.protocol",
+    "ScoutStack": "core.scouts.stack",
+    "add_study": "core.storage.dataset",
+    "calibrate": "core.workflow.pipeline",
+    "load_model": "core.models.bundle",
+    "load_protocol": "core.anatomy.protocol_file",
+    "read_scouts": "core.scouts.reader",
+    "refit": "core.workflow.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES[name]}", __package__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
