@@ -9,7 +9,7 @@ REQUIREMENTS := pyproject.toml constraints.txt
 WORKERS ?= auto
 
 # Options of a mutation run, such as `--sample 0` (all changes) or `--survivors`.
-MUTANTS ?= --sample 300
+MUTANTS ?= --sample 220
 
 SAMPLE := Resources/SampleData/ColinScouts/dicom
 OUTPUT := output/sample

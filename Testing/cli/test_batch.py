@@ -57,6 +57,7 @@ def test_a_bad_study_does_not_keep_the_others_from_being_planned(autovolume, stu
     assert_two_planned_one_refused(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_worker_processes_give_the_same(autovolume, studies, tmp_path):
     """One study to be planned is enough, for every worker that plans loads torch first."""
     shutil.rmtree(studies / "a")

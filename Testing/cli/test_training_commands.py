@@ -143,6 +143,7 @@ def wait_for(path, seconds=60):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_terminated_run_ends_with_a_checkpoint_and_a_killed_one_with_its_last(dataset, tmp_path):
     run = tmp_path / "run"
@@ -164,6 +165,7 @@ def test_a_terminated_run_ends_with_a_checkpoint_and_a_killed_one_with_its_last(
     assert load_checkpoint(run / "checkpoint.pt")["step"] >= stopped + 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="torchrun's rendezvous is tried on Linux only")
 def test_two_processes_learn_what_one_does_from_twice_the_batches(dataset, tmp_path):
     """With a network without batch norm: two processes average their gradients, one gathers those of two batches."""

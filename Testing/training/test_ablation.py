@@ -127,6 +127,7 @@ def test_each_seed_counts_the_same_and_extremes_are_known_to_be_ill_defined(slic
     assert set(NORMAL_AXIS) & set(NAMES)
 
 
+@pytest.mark.slow
 def test_a_comparison_trains_measures_and_reports_every_variant_and_seed(plan, slices, tmp_path):
     said = []
     outcomes = run_ablation(plan(), tmp_path, tmp_path, slices, tmp_path / "out", say=said.append)

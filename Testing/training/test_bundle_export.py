@@ -185,6 +185,7 @@ def test_monai_runs_the_shipped_bundle_on_the_sample_study(tmp_path):
     assert saved.model.name == "brain-scout" and saved.box.name == "AxialWholeBrain"
 
 
+@pytest.mark.slow
 def test_monais_command_line_runs_the_shipped_bundle(tmp_path):
     pytest.importorskip("fire", reason="python -m monai.bundle needs the package fire")
     folders = os.pathsep.join(str(ROOT / name) for name in ("AutoVolumeCalibration", "LandmarkTraining"))

@@ -45,6 +45,7 @@ def test_a_model_that_finds_no_head_tells_nothing_of_its_pose_errors():
     assert result.through_plane_mm == model.uncertainty.through_plane_mm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sd_mm", [1.5, 3.0])
 def test_the_stated_error_is_the_error(monkeypatch, sd_mm):
     """Peaks with Gaussian errors of a known size come out with that size at the height at which they were seen."""

@@ -65,6 +65,7 @@ def test_every_registered_architecture_is_tried():
     assert LEARNERS.keys() == ARCHITECTURES.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name != "unet_plus_plus"])
 def test_a_few_slices_are_learnt_by_heart(name, tmp_path):
     """As test_trainer.py does with U-Net++."""
