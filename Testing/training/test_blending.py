@@ -35,7 +35,7 @@ def test_image_and_targets_are_blended_alike():
     weights, before, after = blended()
     assert weights.sum(1).tolist() == pytest.approx([1.0] * 6)
     assert ((weights > 0).sum(1) == 2)[PLANES < 2].all()
-    for name in ("heatmaps", "heights"):
+    for name in ("heatmaps", "peak_values"):
         expected = torch.einsum("ij,j...->i...", weights, getattr(before, name))
         torch.testing.assert_close(getattr(after, name), expected, atol=1e-6, rtol=0)
 

@@ -137,7 +137,7 @@ def test_what_is_absent_or_unknown_is_reported_and_the_rest_is_loaded():
         ({"layer4.1.conv2.weight": torch.zeros(8, 8, 3, 3)}, "layer4.1.conv2.weight is 8x8x3x3 and not 512x512x3x3"),
         ({"conv1.weight": torch.zeros(64, 3, 3, 3)}, "conv1.weight is 64x4x3x3 and not 64x4x7x7"),
         ({"bn1.bias": torch.full((64,), torch.nan)}, "bn1.bias holds values that are not finite"),
-        ({"bn1.bias": [0.0] * 64}, "bn1.bias is no tensor"),
+        ({"bn1.bias": [0.0] * 64}, "bn1.bias is not a tensor"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_and_changes_nothing(change, said):

@@ -153,7 +153,7 @@ def test_a_fault_of_the_program_is_named(tmp_path):
         tmp_path, [sys.executable, "-c", f"import sys; sys.path[:0] = {path.split(os.pathsep)!r}; {code}"]
     )
     assert wait_for_end(run) is Outcome.FAILED
-    assert "fault of the program (ZeroDivisionError: division by zero)" in run.error_text()
+    assert "internal error (ZeroDivisionError: division by zero)" in run.error_text()
 
 
 @pytest.mark.parametrize(("folder", "program"), [("run", "no-such-python"), ("file/run", sys.executable)])

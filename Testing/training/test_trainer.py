@@ -129,7 +129,7 @@ def ask_by_signal(_folder):
 
 @pytest.mark.parametrize("ask", [ask_by_callback, ask_by_file, ask_by_signal])
 def test_a_stopped_run_keeps_its_last_step_and_goes_on_bit_for_bit(data, tmp_path, ask):
-    with pytest.raises(Cancelled, match="stopped at step 4, go on with --resume"):
+    with pytest.raises(Cancelled, match="stopped at step 4; the run can be resumed"):
         train(TINY, data, tmp_path / "a", **ask(tmp_path / "a"))
     assert RunFolder(tmp_path / "a").load()["step"] == 4
     resumed = train(TINY, data, tmp_path / "a", resume=True).load()
@@ -269,7 +269,7 @@ def test_frozen_parameters_stay_until_they_are_let_go(data, tmp_path):
 def test_a_folder_with_a_run_is_not_overwritten(data, tmp_path):
     train(TINY.replaced({"steps": 1}), data, tmp_path)
     before = (tmp_path / "checkpoint.pt").read_bytes(), (tmp_path / "config.json").read_text(encoding="utf-8")
-    with pytest.raises(UsageError, match="holds a run already.*--resume"):
+    with pytest.raises(UsageError, match="holds a run already.*Resume"):
         train(TINY, data, tmp_path)
     assert before == (
         (tmp_path / "checkpoint.pt").read_bytes(),

@@ -1,4 +1,4 @@
-"""``autovolume compare``, ``promote`` and ``roll-back``: which model is used by default, and why."""
+"""``autovolume compare``, ``promote`` and ``roll-back``: choose the default model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
-    compare = commands.add_parser("compare", help="measure models on the same cases; the first is the current one")
-    compare.add_argument("models", nargs="+", metavar="MODEL", help="names or bundle folders; current: the one in use")
+    compare = commands.add_parser("compare", help="measure models on the same cases, against the first one")
+    compare.add_argument(
+        "models", nargs="+", metavar="MODEL", help="names or bundle folders; current: the default model"
+    )
     data = compare.add_mutually_exclusive_group(required=True)
     data.add_argument("--dataset", type=Path, metavar="DIR", help="a data set that no model learnt from")
     data.add_argument("--data", type=Path, metavar="DIR", help="real heads (heads.csv) in random poses, as evaluate")
@@ -34,12 +36,14 @@ def register(commands: argparse._SubParsersAction) -> None:
     )
     compare.set_defaults(run=run_compare)
 
-    promote = commands.add_parser("promote", help="make a bundle the default model, if a comparison says it is better")
+    promote = commands.add_parser(
+        "promote", help="make a bundle the default model, if a comparison shows that it is better"
+    )
     promote.add_argument("bundle", type=Path, metavar="BUNDLE")
     promote.add_argument("--comparison", required=True, type=Path, metavar="FILE", help="comparison.json of compare")
     promote.set_defaults(run=run_promote)
 
-    back = commands.add_parser("roll-back", help="make the model before the present one the default again")
+    back = commands.add_parser("roll-back", help="restore the previous default model")
     back.set_defaults(run=run_roll_back)
 
 
@@ -72,7 +76,7 @@ def _compare_on_heads(contestants: Contestants, protocol: Protocol, arguments: a
     heads = {head.id: head for head in list_heads(arguments.data, "validation")}
     unknown = sorted(set(arguments.heads or ()) - set(heads))
     if unknown:
-        raise UsageError(f"no head {unknown[0]} in {arguments.data}", remedy=f"Choose of: {', '.join(heads)}.")
+        raise UsageError(f"no head {unknown[0]} in {arguments.data}", remedy=f"Choose one of: {', '.join(heads)}.")
     return compare_on_heads(
         contestants,
         protocol,
@@ -90,7 +94,7 @@ def run_promote(arguments: argparse.Namespace) -> int:
     from ..core.experiments.promotion import promote
 
     folder = promote(arguments.bundle, arguments.comparison)
-    print(f"{folder.name} is the default model now: {folder}")
+    print(f"{folder.name} is now the default model: {folder}")
     return 0
 
 
