@@ -158,7 +158,9 @@ def test_what_is_measured_is_not_trained_again(plan, slices, tmp_path, monkeypat
 
 def test_a_report_of_a_comparison_under_way_tells_what_is_there(plan, slices, tmp_path):
     chosen = plan(seeds=[0])
-    assert "Nothing is measured yet" in report(chosen, measured_outcomes(chosen, tmp_path / "out"), slices, len(NAMES))
+    assert "No variant is measured yet" in report(
+        chosen, measured_outcomes(chosen, tmp_path / "out"), slices, len(NAMES)
+    )
 
     def stop_after_two(text):
         if text.startswith("iterative"):

@@ -176,7 +176,7 @@ def test_the_starting_model_is_compared_person_by_person():
     difference = summary["difference"]
     assert [difference[key] for key in ("mean", "low", "high")] == pytest.approx([-0.5] * 3)
     assert (difference["subjects"], difference["points"]) == (4, 8)
-    assert "Mean error less that of old: -0.50 [-0.50, -0.50] mm (4 people" in report(summary)
+    assert "Mean error less that of old: -0.50 [-0.50, -0.50] mm (4 subjects" in report(summary)
 
 
 def test_folds_in_which_nothing_could_be_measured_are_written_as_unknown():

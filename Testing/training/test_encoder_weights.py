@@ -241,12 +241,12 @@ def test_public_weights_are_downloaded_once_and_loaded(published, tmp_path):
 
 def test_a_download_that_is_cut_off_leaves_nothing_behind(published, tmp_path):
     published.write_bytes(published.read_bytes()[:1000])
-    with pytest.raises(ModelError, match="resnet18-.*cannot be downloaded.*give the file's path"):
+    with pytest.raises(ModelError, match="resnet18-.*cannot be downloaded.*give the path of the file"):
         download_encoder_weights("resnet18", tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_without_a_connection_the_message_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(ENCODER_URLS, "resnet18", (tmp_path / "resnet18-12345678.pth").as_uri())
-    with pytest.raises(ModelError, match="cannot be downloaded.*Download it elsewhere"):
+    with pytest.raises(ModelError, match="cannot be downloaded.*Download it on another computer"):
         pretrain_encoder(network(), PUBLIC, tmp_path / "cache")

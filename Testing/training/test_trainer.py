@@ -346,7 +346,7 @@ class Code:
 
 def test_a_checkpoint_with_code_is_refused_and_not_run(tmp_path):
     torch.save({"step": Code(tmp_path / "run")}, tmp_path / "checkpoint.pt")
-    with pytest.raises(ModelError, match="no readable checkpoint"):
+    with pytest.raises(ModelError, match="not a readable checkpoint"):
         load_checkpoint(tmp_path / "checkpoint.pt")
     assert not (tmp_path / "run").exists()
 
@@ -355,6 +355,6 @@ def test_a_checkpoint_with_code_is_refused_and_not_run(tmp_path):
 def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="no readable checkpoint") as caught:
+    with pytest.raises(ModelError, match="not a readable checkpoint") as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)

@@ -35,7 +35,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file may fail anywhere in the unpickler
-        raise ModelError("is not a readable checkpoint", source=str(path), remedy="Start the run anew.") from error
+        raise ModelError("is not a readable checkpoint", source=str(path), remedy="Start the run again.") from error
 
 
 @contextmanager
@@ -47,5 +47,5 @@ def state_errors_as_model_error(path: Path) -> Iterator[None]:
         raise ModelError(
             "does not fit the run's settings",
             source=str(path),
-            remedy="Resume with the network, optimizer, schedule and protocol it began with, or start the run anew.",
+            remedy="Resume with the network, optimizer, schedule and protocol it began with, or start the run again.",
         ) from error
