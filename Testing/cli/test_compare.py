@@ -86,7 +86,7 @@ def test_a_bundle_is_promoted_and_rolled_back(autovolume, tmp_path, monkeypatch)
     monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path / "models"))
     trained = bundle(tmp_path / "bundle")
     ran = autovolume("promote", trained, "--comparison", comparison(tmp_path, trained))
-    assert (ran.code, ran.err) == (0, "") and "knee-model-1 is the default model now" in ran.out
+    assert (ran.code, ran.err) == (0, "") and "knee-model-1 is now the default model" in ran.out
     assert "knee-model-1 (default)" in autovolume("models").out
     ran = autovolume("roll-back")
     assert (ran.code, ran.out) == (0, f"{DEFAULT_MODEL} is the default model again\n")

@@ -76,7 +76,7 @@ def test_factors_are_measured_told_and_recorded(autovolume, asked, bundle, tmp_p
 def test_a_log_that_does_not_tell_the_margins_is_refused(autovolume, asked, tmp_path):
     words, method, head = asked
     write_log(tmp_path / "cases.jsonl", [case(head, 0, method, needed_mm=[])])
-    assert_refused(autovolume(*words), 3, "Evaluate anew")
+    assert_refused(autovolume(*words), 3, "Evaluate again")
     assert not (tmp_path / "out").exists()
 
 

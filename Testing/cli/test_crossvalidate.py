@@ -107,7 +107,7 @@ def test_what_is_fine_tuned_is_compared_with_the_model_that_it_started_from(auto
     [
         ([], 2, "nothing to deal into folds"),
         (["--dataset", "nowhere"], 3, "nowhere"),
-        (["--dataset", "DATA", "--folds", "4"], 2, "3 subjects cannot be dealt into 4 folds"),
+        (["--dataset", "DATA", "--folds", "4"], 2, "3 subjects cannot be split into 4 folds"),
         (["--dataset", "DATA", "--folds", "1"], 2, "into 1 folds"),
         (["--dataset", "DATA", "--folds", "2", "--leave-one-out"], 2, "not allowed with"),
         (["--dataset", "DATA", "--model", "nobody"], 4, "nobody"),
@@ -192,7 +192,7 @@ def test_a_learning_rate_is_suggested_with_its_curve(autovolume, dataset, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 2, "nothing to learn from"),
+        ([], 2, "no training data"),
         (["--dataset", "DATA", "--steps", "3"], 2, "no range test of 3 steps"),
         (["--dataset", "DATA", "--lowest", "2"], 2, "from 2 to 1"),
         (["--dataset", "DATA", "--set", 'architecture="magic"'], 2, "magic"),
@@ -227,7 +227,7 @@ def test_a_model_is_drawn_from_its_kernels_to_its_heatmaps(autovolume, tmp_path)
         (["brain-scout", "--layer", "x"], 2, "Give --scouts"),
         (["brain-scout", "--scouts", "nowhere"], 3, "nowhere"),
         (["brain-scout", "--scouts", *TWO_PLANES, "--layer", "conv_99"], 2, "no layer 'conv_99'"),
-        (["brain-scout", "--scouts", *TWO_PLANES, "--plane", "axial"], 3, "there are no axial slices"),
+        (["brain-scout", "--scouts", *TWO_PLANES, "--plane", "axial"], 3, "the scouts have no axial slices"),
         (["brain-scout", "--scouts", *TWO_PLANES, "--slice", "2"], 2, "Choose one from 1 to 1"),
     ],
 )

@@ -59,7 +59,7 @@ def test_other_data_or_settings_in_the_same_folder_are_refused(autovolume, train
 
 
 def test_data_and_a_space_are_needed(autovolume, trained, space, tmp_path):
-    assert_refused(autovolume("search", "--output", tmp_path / "a", "--space", space), 2, "nothing to learn from")
+    assert_refused(autovolume("search", "--output", tmp_path / "a", "--space", space), 2, "no training data")
     assert_refused(autovolume("search", "--output", tmp_path / "b", "--labels", tmp_path), 2, "no search")
     space.write_text('{"learning_rat": [1]}', encoding="utf-8")
     ran = autovolume("search", "--output", tmp_path / "c", "--labels", tmp_path, "--space", space)

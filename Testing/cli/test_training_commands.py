@@ -60,7 +60,7 @@ def test_finetuning_starts_from_the_model_in_use_and_ends_with_a_bundle(autovolu
     assert metadata["name"] == "brain-scout-tuned"
     assert metadata["training"]["base"] == {"name": "brain-scout", "sha256": base.sha256}
     assert metadata["training"]["studies"] == 2  # one person is kept back
-    assert "238 of 238 weights taken over" in (run / "transfer.txt").read_text(encoding="utf-8")
+    assert "238 of 238 weights transferred" in (run / "transfer.txt").read_text(encoding="utf-8")
     model = load_model(run / "bundle", "cpu")
     assert model.names == base.names and model.sha256 != base.sha256
     assert model.uncertainty.base_mm == pytest.approx(base.uncertainty.base_mm)
@@ -104,8 +104,8 @@ def test_what_the_check_of_the_data_finds_is_told_before_it_is_learnt(autovolume
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 2, "nothing to learn from"),
-        (["--resume"], 2, "nothing to learn from"),
+        ([], 2, "no training data"),
+        (["--resume"], 2, "no training data"),
         (["--dataset", "nowhere"], 3, "nowhere"),
         (["--labels", "nowhere"], 3, "nowhere"),
         (["--dataset", "DATA", "--set", "stepz=3"], 2, "unknown setting stepz"),
@@ -152,7 +152,7 @@ def test_a_terminated_run_ends_with_a_checkpoint_and_a_killed_one_with_its_last(
         wait_for(run / "checkpoint.pt")
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "go on with --resume" in said and "Traceback" not in said
+    assert process.returncode == 130 and "resumed with --resume" in said and "Traceback" not in said
     stopped = load_checkpoint(run / "checkpoint.pt")["step"]
     resumed = command("train", "--output", run, "--resume")
     with started(resumed, env=environment(), stderr=subprocess.DEVNULL) as process:

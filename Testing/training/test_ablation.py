@@ -159,7 +159,9 @@ def test_what_is_measured_is_not_trained_again(plan, slices, tmp_path, monkeypat
 
 def test_a_report_of_a_comparison_under_way_tells_what_is_there(plan, slices, tmp_path):
     chosen = plan(seeds=[0])
-    assert "Nothing is measured yet" in report(chosen, measured_outcomes(chosen, tmp_path / "out"), slices, len(NAMES))
+    assert "No variant is measured yet" in report(
+        chosen, measured_outcomes(chosen, tmp_path / "out"), slices, len(NAMES)
+    )
 
     def stop_after_two(text):
         if text.startswith("iterative"):
@@ -176,10 +178,10 @@ def test_a_report_of_a_comparison_under_way_tells_what_is_there(plan, slices, tm
     [
         ({"variants": {"U-Net": {}, "u net!": {}}}, "same name"),
         ({"variants": {"U-Net": {"set": {"stepz": 1}}}}, "U-Net: unknown setting stepz"),
-        ({"variants": {"U-Net": {"pictures": 3}}}, "is no plan"),
-        ({"variants": [1]}, "is no plan"),
+        ({"variants": {"U-Net": {"pictures": 3}}}, "is not an ablation plan"),
+        ({"variants": [1]}, "is not an ablation plan"),
         ({"base": {"steps": "many"}}, "base: steps"),
-        ({"title": "x", "images": None}, "is no plan"),
+        ({"title": "x", "images": None}, "is not an ablation plan"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused_with_its_place(plan, changes, said):

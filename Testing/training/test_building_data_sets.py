@@ -159,7 +159,7 @@ def test_unlocked_predictions_alone_make_no_study(tmp_path):
     for point in text["markups"][0]["controlPoints"]:
         point["description"] = "[predicted, confidence 0.90, sd 1.0 mm]"
     (case / "landmarks.mrk.json").write_text(json.dumps(text), encoding="utf-8")
-    with pytest.raises(InputError, match="no point that a person placed"):
+    with pytest.raises(InputError, match="no point that the user placed"):
         read_point_file(case / "landmarks.mrk.json")
 
 

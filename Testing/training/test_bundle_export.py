@@ -94,7 +94,7 @@ def test_the_metadata_have_what_monai_asks_for(exported):
 
 def test_a_bundle_is_not_overwritten_unless_told(exported, network, constellation, uncertainty):
     before = sha256_of(exported / "configs" / "metadata.json")
-    with pytest.raises(UsageError, match="holds a bundle already.*--overwrite"):
+    with pytest.raises(UsageError, match="holds a bundle already.*overwriting"):
         export_bundle(exported, network, CONFIG, constellation, uncertainty, {})
     assert sha256_of(exported / "configs" / "metadata.json") == before
 

@@ -37,7 +37,7 @@ def test_sound_studies_have_no_findings(tmp_path):
 
 def test_an_empty_set_is_an_error(tmp_path):
     (found,) = check_dataset(tmp_path, PROTOCOL)
-    assert found.level == "error" and "no study" in found.message
+    assert found.level == "error" and "no studies" in found.message
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_empty_set_is_an_error(tmp_path):
 )
 def test_a_misspelt_name_is_an_error_that_names_the_one_meant(tmp_path, wrong, meant):
     study = with_points(brain_study("one"), **{meant: None, wrong: [10, 20, 30]})
-    found = told(check(tmp_path, study), "one", f"{wrong} is no landmark")
+    found = told(check(tmp_path, study), "one", f"{wrong} is not a landmark")
     assert found.level == "error" and meant in found.remedy
 
 
@@ -99,7 +99,7 @@ def test_a_point_far_from_the_constellation_is_named(tmp_path, name):
     study = brain_study("one")
     place = next(mark.position_mm for mark in study.landmarks if mark.name == name)
     findings = check(tmp_path, with_points(study, **{name: place + [0, -45, 0]}))
-    assert told(findings, "one", f"put them: {name} (").level == "warning"
+    assert told(findings, "one", f"predict them: {name} (").level == "warning"
 
 
 @pytest.mark.parametrize(("factor", "kind"), [(0.1, "cm for mm"), (20.0, "an absurd pixel")])
@@ -157,7 +157,7 @@ def test_what_most_studies_have_is_missed_and_what_no_study_has_is_told_once(tmp
     studies[2] = with_points(studies[2], GENU=None)
     findings = check(tmp_path, *studies)
     assert told(findings, "s2", "lacks GENU").level == "warning"
-    assert told(findings, "", "no study knows VERTEX").level == "warning"
+    assert told(findings, "", "no study has VERTEX").level == "warning"
     assert len(findings) == 2
 
 
@@ -169,7 +169,7 @@ def test_a_landmark_that_a_person_took_away_is_not_missed(tmp_path):
 
 
 def test_a_study_without_placed_points_is_a_warning(tmp_path):
-    found = told(check(tmp_path, replace(brain_study("one"), landmarks=())), "one", "no point that a person placed")
+    found = told(check(tmp_path, replace(brain_study("one"), landmarks=())), "one", "no point that the user placed")
     assert found.level == "warning"
 
 

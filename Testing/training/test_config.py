@@ -63,15 +63,15 @@ def test_a_setting_that_is_unknown_or_of_another_kind_is_named(tmp_path, values,
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "3", "null", '{"training": 5}', '{"training": [1]}'])
 def test_a_file_that_is_no_configuration_is_refused(tmp_path, content):
-    with pytest.raises(UsageError, match=r"config\.json: is no training configuration"):
+    with pytest.raises(UsageError, match=r"config\.json: is not a training configuration"):
         TrainingConfig.from_json(written(tmp_path, content))
 
 
 def test_a_file_that_is_absent_or_no_text_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="is no training configuration"):
+    with pytest.raises(UsageError, match="is not a training configuration"):
         TrainingConfig.from_json(tmp_path / "absent.json")
     (tmp_path / "binary.json").write_bytes(bytes(range(256)))
-    with pytest.raises(UsageError, match="is no training configuration"):
+    with pytest.raises(UsageError, match="is not a training configuration"):
         TrainingConfig.from_json(tmp_path / "binary.json")
 
 

@@ -105,7 +105,7 @@ def test_with_too_few_persons_the_largest_score_is_taken():
 
 
 def test_cases_of_an_older_log_are_told():
-    with pytest.raises(InputError, match="Evaluate anew"):
+    with pytest.raises(InputError, match="Evaluate again"):
         scores_of([CaseResult("a", 0, "P5", "m")], {"a": "A"})
 
 
@@ -130,7 +130,7 @@ def test_the_report_tells_shares_and_factors_and_the_picture_is_drawn(tmp_path):
     real, simulated = scores(8, poses=4), [scores(25, poses=1, seed=5)]
     shipped = measure_coverage([real, *simulated], RULE)
     text = coverage_report(real, simulated, RULE, shipped, coverage_of(RULE, ()))
-    assert "8 persons, 32 cases" in text and f"{shipped.joint_factor:.2f}" in text
+    assert "8 subjects, 32 cases" in text and f"{shipped.joint_factor:.2f}" in text
     assert all(face in text for face in FACES) and text.count("left out") >= 3
     draw_coverage(real, simulated, RULE, tmp_path / "coverage.png")
     assert (tmp_path / "coverage.png").stat().st_size > 10_000

@@ -68,7 +68,7 @@ def test_whom_the_model_knows_already_and_who_tells_nothing_is_never_kept_back(c
     assert "measured in none" in caplog.text and caplog.text.strip().endswith("nobody, person_2")
     with pytest.raises(UsageError, match="1 subjects with landmarks that the starting model has not learnt from"):
         deal(studies[:2], learnt_before=frozenset({"person_0"}))
-    with pytest.raises(UsageError, match="3 subjects cannot be dealt into 4 folds"):
+    with pytest.raises(UsageError, match="3 subjects cannot be split into 4 folds"):
         deal(studies, 4, learnt_before=frozenset({"person_2"}))
 
 
@@ -110,7 +110,7 @@ def test_label_maps_are_mixed_in_and_watched(monkeypatch):
     assert len(data.source.batch(8, (0,)).images) == 8
     watched = load_fold_data(studies, "labels", TrainingConfig(folds=2), CONSTELLATION)
     assert len(watched.check.images) == 3
-    with pytest.raises(UsageError, match="study_fraction 1.5 makes no sense"):
+    with pytest.raises(UsageError, match="study_fraction 1.5 is out of range"):
         load_fold_data(studies, "labels", TrainingConfig(study_fraction=1.5), CONSTELLATION)
 
 
@@ -176,7 +176,7 @@ def test_the_starting_model_is_compared_person_by_person():
     difference = summary["difference"]
     assert [difference[key] for key in ("mean", "low", "high")] == pytest.approx([-0.5] * 3)
     assert (difference["subjects"], difference["points"]) == (4, 8)
-    assert "Mean error less that of old: -0.50 [-0.50, -0.50] mm (4 people" in report(summary)
+    assert "Mean error less that of old: -0.50 [-0.50, -0.50] mm (4 subjects" in report(summary)
 
 
 def test_folds_in_which_nothing_could_be_measured_are_written_as_unknown():

@@ -45,12 +45,12 @@ class OffBy:
         points = {mark.name: mark.position_mm + self.offset for mark in study.landmarks}
         marks = [Landmark(name, place, np.eye(3), 0.9, PREDICTED) for name, place in points.items()]
         frame = fit_frame(marks, PROTOCOL)
-        sights = [
+        detections = [
             SliceDetections(i, j, {name: p - (p - s.origin_mm) @ s.normal * s.normal for name, p in points.items()})
             for i, stack in enumerate(stacks)
             for j, s in enumerate(stack.slices)
         ]
-        return Plan(marks, frame, plan_box(frame, PROTOCOL, box_rule(PROTOCOL, None)), sights=sights)
+        return Plan(marks, frame, plan_box(frame, PROTOCOL, box_rule(PROTOCOL, None)), detections=detections)
 
 
 def measured(method, folder, names=("one",), **options):

@@ -137,7 +137,7 @@ def test_what_is_absent_or_unknown_is_reported_and_the_rest_is_loaded():
         ({"layer4.1.conv2.weight": torch.zeros(8, 8, 3, 3)}, "layer4.1.conv2.weight is 8x8x3x3 and not 512x512x3x3"),
         ({"conv1.weight": torch.zeros(64, 3, 3, 3)}, "conv1.weight is 64x4x3x3 and not 64x4x7x7"),
         ({"bn1.bias": torch.full((64,), torch.nan)}, "bn1.bias holds values that are not finite"),
-        ({"bn1.bias": [0.0] * 64}, "bn1.bias is no tensor"),
+        ({"bn1.bias": [0.0] * 64}, "bn1.bias is not a tensor"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_and_changes_nothing(change, said):
@@ -241,12 +241,12 @@ def test_public_weights_are_downloaded_once_and_loaded(published, tmp_path):
 
 def test_a_download_that_is_cut_off_leaves_nothing_behind(published, tmp_path):
     published.write_bytes(published.read_bytes()[:1000])
-    with pytest.raises(ModelError, match="resnet18-.*cannot be downloaded.*give the file's path"):
+    with pytest.raises(ModelError, match="resnet18-.*cannot be downloaded.*give the path of the file"):
         download_encoder_weights("resnet18", tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_without_a_connection_the_message_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(ENCODER_URLS, "resnet18", (tmp_path / "resnet18-12345678.pth").as_uri())
-    with pytest.raises(ModelError, match="cannot be downloaded.*Download it elsewhere"):
+    with pytest.raises(ModelError, match="cannot be downloaded.*Download it on another computer"):
         pretrain_encoder(network(), PUBLIC, tmp_path / "cache")

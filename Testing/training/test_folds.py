@@ -65,7 +65,7 @@ def test_leaving_one_subject_out_leaves_out_all_its_cases(subjects):
 
 @pytest.mark.parametrize("folds", [-1, 0, 1, 4])
 def test_folds_that_cannot_be_dealt_are_refused(folds):
-    with pytest.raises(UsageError, match=rf"3 subjects cannot be dealt into {folds} folds.*no more than"):
+    with pytest.raises(UsageError, match=rf"3 subjects cannot be split into {folds} folds.*no more than"):
         subject_folds(["a", "b", "c", "a"], folds, 0)
 
 

@@ -9,28 +9,11 @@ from LandmarkTrainingLib.core.evaluation.keypoint_metrics import (
     OKS_THRESHOLDS,
     PresenceScores,
     average_precision,
-    heatmap_mse,
     mean_average_precision,
     object_keypoint_similarity,
-    presence_scores,
-    radial_distances,
-    radial_errors,
 )
 
 NAN, INF = math.nan, math.inf
-
-
-def test_distances_tell_the_unknown_from_the_unfound():
-    true = np.array([[0.0, 0, 0], [1, 1, 1], [NAN] * 3, [NAN] * 3])
-    found = np.array([[3.0, 0, 4], [NAN] * 3, [1, 1, 1], [NAN] * 3])
-    assert radial_distances(found, true) == pytest.approx([5, INF, NAN, NAN], nan_ok=True)
-
-
-def test_radial_errors_summarise_the_found_and_count_the_unfound_as_failures():
-    errors = radial_errors(np.array([[1.0, 2.0], [INF, NAN], [3.0, 9.0]]))
-    assert (errors.found.count, errors.found.median, errors.found.mean, errors.expected) == (4, 2.5, 3.75, 5)
-    assert errors.success == {2.0: 0.4, 2.5: 0.4, 3.0: 0.6, 4.0: 0.6}
-    assert radial_errors(np.array([NAN])).expected == 0
 
 
 def test_similarity_by_hand():
@@ -113,36 +96,14 @@ def test_confidence_counts_only_by_its_order():
     assert value > mean_average_precision(similarities, -similarities)
 
 
-def test_presence_by_hand():
-    peak_values = np.array([[0.9, 0.2, 0.5], [0.4, NAN, 0.8]])
-    present = np.array([[True, True, True], [False, True, False]])
-    scores = presence_scores(peak_values, present, 0.5)
-    assert scores == PresenceScores(true_positives=2, false_positives=1, false_negatives=2, true_negatives=1)
+def test_ratios_of_presence_by_hand():
+    scores = PresenceScores(true_positives=2, false_positives=1, false_negatives=2, true_negatives=1)
     assert scores.precision == pytest.approx(2 / 3) and scores.recall == 0.5
     assert scores.f1 == pytest.approx(2 * (2 / 3) * 0.5 / (2 / 3 + 0.5))
-    known = np.array([[True, True, True], [True, False, False]])
-    assert presence_scores(peak_values, present, 0.5, known) == PresenceScores(2, 0, 1, 1)
 
 
-def test_a_ratio_of_nothing_is_no_number():
-    nothing = presence_scores(np.zeros(3), np.zeros(3, bool), 0.5)
-    assert nothing.true_negatives == 3
+def test_a_ratio_without_cases_is_nan():
+    nothing = PresenceScores(0, 0, 0, 3)
     assert all(math.isnan(ratio) for ratio in (nothing.precision, nothing.recall, nothing.f1))
-    unfound = presence_scores(np.zeros(3), np.ones(3, bool), 0.5)
+    unfound = PresenceScores(0, 0, 3, 0)
     assert math.isnan(unfound.precision) and unfound.recall == 0 == unfound.f1
-
-
-@given(st.integers(0, 10**6))
-def test_a_higher_threshold_never_finds_more(seed):
-    rng = np.random.default_rng(seed)
-    peak_values, present = rng.random(20), rng.random(20) < 0.5
-    low, high = (presence_scores(peak_values, present, threshold) for threshold in (0.3, 0.6))
-    assert low.true_positives >= high.true_positives and low.false_positives >= high.false_positives
-    assert low.true_positives + low.false_negatives == present.sum()
-
-
-def test_the_error_of_heatmaps_is_that_of_the_known_ones():
-    target, known = np.zeros((1, 2, 3, 3)), np.array([[True, False]])
-    prediction = np.stack([np.full((3, 3), 0.5), np.full((3, 3), 9.0)])[None]
-    assert heatmap_mse(prediction, target, known) == 0.25
-    assert math.isnan(heatmap_mse(prediction, target, ~known & False))

@@ -328,8 +328,8 @@ def test_a_loss_of_an_unknown_kind_is_not_registered():
         ({"name": "huber"}, "unknown loss in losses 'huber'.*Known: .*peak_weighted_mse"),
         ({"name": "wing"}, "unknown loss in losses 'wing'.*Known: adaptive_wing"),
         ({"name": ["mse"]}, "unknown loss"),
-        ({"weight": 1}, "is no term"),
-        ("mse", "is no term"),
+        ({"weight": 1}, "is not a loss term"),
+        ("mse", "is not a loss term"),
         ({"name": "mse", "weight": -1}, "weight of mse: -1 should be a number"),
         ({"name": "mse", "weight": "much"}, "'much' should be a number"),
         ({"name": "mse", "weight": math.nan}, "nan should be a number"),
@@ -356,5 +356,5 @@ def test_a_heatmap_loss_is_no_loss_of_points():
 
 
 def test_heatmaps_without_a_term_are_refused():
-    with pytest.raises(UsageError, match="no term for a network that answers with heatmaps"):
+    with pytest.raises(UsageError, match="no term for a network that outputs heatmaps"):
         loss_of()(torch.zeros(2, 3, 16, 20), targets())

@@ -112,7 +112,7 @@ def test_a_landmark_left_out_makes_no_error_smaller():
 def test_nothing_to_compare_is_not_better():
     lost = [case(f"s{i}", NEW.name, failure="no") for i in range(3)]
     verdict = verdict_of([2.0] * 3, lost)
-    assert not verdict.better and "no case in which both" in verdict.reasons[-1]
+    assert not verdict.better and "On no case do both" in verdict.reasons[-1]
 
 
 def test_cases_without_truth_for_a_measure_are_left_out_of_it_and_counted():

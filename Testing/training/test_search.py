@@ -21,7 +21,6 @@ from LandmarkTrainingLib.core.experiments.search import (
     PRUNED,
     SearchPlan,
     best_trial,
-    read_trials,
     search,
     trials_table,
 )
@@ -83,7 +82,7 @@ def test_the_best_settings_and_a_table_are_left_for_people_and_programs(tmp_path
     assert TrainingConfig.from_json(tmp_path / "best.json") == configured(BASE, best.values)
     table = (tmp_path / "trials.md").read_text(encoding="utf-8").splitlines()
     assert len(table) == 2 + 6 and table[2].startswith(f"| {best.name} ") and "learning_rate" in table[0]
-    assert read_trials(tmp_path) == records
+    assert search(tmp_path, FakeTraining(), 0) == records
 
 
 def test_a_search_learns_from_its_trials(tmp_path):
@@ -128,7 +127,7 @@ search(Path({str(tmp_path)!r}), train, 5, plan)
     environment = {"PYTHONPATH": ":".join(path for path in sys.path if path)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, timeout=60, capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
-    assert [record.name for record in read_trials(tmp_path)] == ["000"]
+    assert [record.name for record in search(tmp_path, FakeTraining(), 0)] == ["000"]
     records = search(tmp_path, lambda config, folder, report: 0.5, 3)
     assert [(record.name, record.error_mm) for record in records] == [("000", 1.0), ("001", 0.5), ("002", 0.5)]
 
@@ -139,7 +138,7 @@ def test_a_stop_by_the_user_leaves_the_trial_open(tmp_path):
 
     with pytest.raises(Cancelled):
         search(tmp_path, stopped, 2, PLAN)
-    assert read_trials(tmp_path) == []
+    assert search(tmp_path, FakeTraining(), 0) == []
     assert len(search(tmp_path, FakeTraining(), 2)) == 2
 
 
@@ -205,7 +204,7 @@ def test_another_plan_in_the_same_folder_is_refused(tmp_path):
 
 
 def test_a_folder_without_a_search_cannot_be_gone_on_with(tmp_path):
-    with pytest.raises(UsageError, match="holds no search to go on with"):
+    with pytest.raises(UsageError, match="holds no search to resume"):
         search(tmp_path, FakeTraining(), 2)
 
 
@@ -238,11 +237,11 @@ def test_two_searches_in_one_folder_at_once_are_refused(tmp_path):
         ({"learning_rate": {"low": 0.1, "high": 1, "step": -1}}, "step"),
         ({"learning_rate": {"low": 0.1, "high": 1, "base": 2}}, "unknown key base"),
         ({"architecture": {"low": 0, "high": 1}}, "should be a str"),
-        ({"batch_size.x": [1]}, "batch_size is no setting with keys"),
-        ({"together": [3]}, "which is no object"),
+        ({"batch_size.x": [1]}, "batch_size is not a setting with keys"),
+        ({"together": [3]}, "which is not an object"),
         ({"together": [{"widht": 3}]}, "unknown setting widht"),
-        ({"fold": [0, 1]}, "fold decides what the error is measured on"),
-        ({"together": [{"check_heads": [3]}]}, "check_heads decides"),
+        ({"fold": [0, 1]}, "fold determines the validation data"),
+        ({"together": [{"check_heads": [3]}]}, "check_heads determines"),
     ],
 )
 def test_a_space_that_makes_no_sense_is_refused_before_anything_runs(tmp_path, space, said):

@@ -54,7 +54,7 @@ def test_the_data_are_kept_with_the_search(folders, tmp_path):
     assert kept_folders(tmp_path, DataFolders()) == kept_folders(tmp_path, folders) == given
     with pytest.raises(UsageError, match="other data"):
         kept_folders(tmp_path, DataFolders(labels=tmp_path))
-    with pytest.raises(UsageError, match="nothing to learn from"):
+    with pytest.raises(UsageError, match="no training data"):
         kept_folders(tmp_path / "new", DataFolders())
 
 

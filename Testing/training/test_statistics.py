@@ -133,7 +133,7 @@ def test_false_alarms_are_about_as_rare_as_stated():
 
 
 def test_pairs_must_be_as_many():
-    with pytest.raises(ValueError, match="no pairs"):
+    with pytest.raises(ValueError, match="not pairs"):
         compare_paired([1.0, 2.0], [1.0], ["a", "b"])
     with pytest.raises(ValueError, match="zip"):
         bootstrap_interval([1.0, 2.0], ["a"])

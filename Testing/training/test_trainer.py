@@ -129,7 +129,7 @@ def ask_by_signal(_folder):
 
 @pytest.mark.parametrize("ask", [ask_by_callback, ask_by_file, ask_by_signal])
 def test_a_stopped_run_keeps_its_last_step_and_goes_on_bit_for_bit(data, tmp_path, ask):
-    with pytest.raises(Cancelled, match="stopped at step 4, go on with --resume"):
+    with pytest.raises(Cancelled, match="stopped at step 4; the run can be resumed"):
         train(TINY, data, tmp_path / "a", **ask(tmp_path / "a"))
     assert RunFolder(tmp_path / "a").load()["step"] == 4
     resumed = train(TINY, data, tmp_path / "a", resume=True).load()
@@ -269,7 +269,7 @@ def test_frozen_parameters_stay_until_they_are_let_go(data, tmp_path):
 def test_a_folder_with_a_run_is_not_overwritten(data, tmp_path):
     train(TINY.replaced({"steps": 1}), data, tmp_path)
     before = (tmp_path / "checkpoint.pt").read_bytes(), (tmp_path / "config.json").read_text(encoding="utf-8")
-    with pytest.raises(UsageError, match="holds a run already.*--resume"):
+    with pytest.raises(UsageError, match="holds a run already.*Resume"):
         train(TINY, data, tmp_path)
     assert before == (
         (tmp_path / "checkpoint.pt").read_bytes(),
@@ -346,7 +346,7 @@ class Code:
 
 def test_a_checkpoint_with_code_is_refused_and_not_run(tmp_path):
     torch.save({"step": Code(tmp_path / "run")}, tmp_path / "checkpoint.pt")
-    with pytest.raises(ModelError, match="no readable checkpoint"):
+    with pytest.raises(ModelError, match="not a readable checkpoint"):
         load_checkpoint(tmp_path / "checkpoint.pt")
     assert not (tmp_path / "run").exists()
 
@@ -355,6 +355,6 @@ def test_a_checkpoint_with_code_is_refused_and_not_run(tmp_path):
 def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="no readable checkpoint") as caught:
+    with pytest.raises(ModelError, match="not a readable checkpoint") as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)

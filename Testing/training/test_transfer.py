@@ -45,7 +45,7 @@ def test_a_network_of_the_same_kind_becomes_the_same():
     assert torch.equal(network(image()), source(image()))
     assert report.fits and set(report.loaded) == set(source.state_dict())
     assert not (report.widened or report.renamed or report.unused or report.mismatched)
-    assert report.summary() == f"{len(report.loaded)} of {len(report.loaded)} weights taken over."
+    assert report.summary() == f"{len(report.loaded)} of {len(report.loaded)} weights transferred."
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_new_input_channels_start_silent():
     assert len(report.widened) == 1 and report.fits
     wide = torch.cat([image(), 5 * image(3, seed=1)], dim=1)
     assert torch.allclose(network(wide), source(image()), atol=1e-6)
-    assert "New input channels start silent: " in report.summary()
+    assert "New input channels initialised to zero: " in report.summary()
 
 
 @torch.no_grad()
@@ -181,7 +181,7 @@ def test_an_axis_that_is_not_understood_starts_anew():
     assert axes["weight"] == (LandmarkAxis(0, -30, 0),)
     report = transfer_weights(square(5), square(5).state_dict(), LandmarkChange(KNEE, KNEE[::-1], axes))
     assert set(report.mismatched) == {"weight", "bias"} and not report.fits
-    assert "Of another shape, start anew: weight, bias." in report.summary()
+    assert "Of another shape, freshly initialised: weight, bias." in report.summary()
 
 
 def test_weights_in_half_precision_are_loaded():

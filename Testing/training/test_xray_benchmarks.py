@@ -149,7 +149,7 @@ def test_an_unknown_annotator_is_an_error(heads):
 def test_a_folder_in_another_layout_is_an_error_that_says_what_was_expected(tmp_path, read):
     with pytest.raises(InputError, match=r"holds no .*published layout"):
         list(read(tmp_path))
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         list(read(tmp_path / "nowhere"))
 
 

@@ -139,5 +139,5 @@ def test_variations_that_make_no_sense_are_refused(setting, named):
 
 
 def test_no_picture_is_an_error():
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(InputError, match="no images"):
         images_on_grid([], MATRIX, "coronal")

@@ -1,6 +1,6 @@
-"""What LandmarkTraining adds to ``autovolume``: ``render``, ``evaluate``, ``anatomy``, and the files beside this one.
+"""The commands of LandmarkTraining: ``render``, ``evaluate``, ``anatomy``, and those of the files beside this one.
 
-The functions that do the work are imported when their command runs, so that offering them costs nothing.
+A command imports its implementation when it runs, so that registering it costs nothing.
 """
 
 from __future__ import annotations

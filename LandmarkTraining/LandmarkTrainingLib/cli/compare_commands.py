@@ -1,4 +1,4 @@
-"""``autovolume compare``, ``promote`` and ``roll-back``: which model is used by default, and why."""
+"""``autovolume compare``, ``promote`` and ``roll-back``: choose the default model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
     compare = commands.add_parser("compare", description="Compare models on the same cases")
     compare.add_argument(
-        "models", nargs="+", metavar="MODEL", help="names or bundle folders, first the one in use (current)"
+        "models", nargs="+", metavar="MODEL", help="names or bundle folders; current: the default model"
     )
     data = compare.add_mutually_exclusive_group(required=True)
     data.add_argument("--dataset", type=Path, metavar="DIR", help="a data set that no model learnt from")
@@ -74,7 +74,7 @@ def _compare_on_heads(contestants: Contestants, protocol: Protocol, arguments: a
     heads = {head.id: head for head in list_heads(arguments.data, "validation")}
     unknown = sorted(set(arguments.heads or ()) - set(heads))
     if unknown:
-        raise UsageError(f"no head {unknown[0]} in {arguments.data}", remedy=f"Choose of: {', '.join(heads)}.")
+        raise UsageError(f"no head {unknown[0]} in {arguments.data}", remedy=f"Choose one of: {', '.join(heads)}.")
     return compare_on_heads(
         contestants,
         protocol,
@@ -92,7 +92,7 @@ def run_promote(arguments: argparse.Namespace) -> int:
     from ..core.experiments.promotion import promote
 
     folder = promote(arguments.bundle, arguments.comparison)
-    print(f"{folder.name} is the default model now: {folder}")
+    print(f"{folder.name} is now the default model: {folder}")
     return 0
 
 

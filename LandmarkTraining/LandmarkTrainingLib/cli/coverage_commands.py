@@ -1,4 +1,4 @@
-"""``autovolume coverage``: measure what a model's stated uncertainty is worth."""
+"""``autovolume coverage``: measure how often a model's stated uncertainty holds."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     coverage = commands.add_parser("coverage", description="Measure how well the stated uncertainty matches the errors")
     coverage.add_argument("--cases", required=True, type=Path, metavar="FILE", help="cases.jsonl of an evaluation")
-    coverage.add_argument("--data", required=True, type=Path, metavar="DIR", help="heads.csv: who the heads are of")
+    coverage.add_argument(
+        "--data", required=True, type=Path, metavar="DIR", help="heads.csv with the subjects of the heads"
+    )
     coverage.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to simulate heads from")
-    coverage.add_argument("--heads", type=int, nargs="+", default=[19, 20], metavar="NN", help="which, not learnt from")
+    coverage.add_argument(
+        "--heads", type=int, nargs="+", default=[19, 20], metavar="NN", help="numbers of held-out label maps"
+    )
     coverage.add_argument("--studies", type=at_least(1), default=240, help="simulated studies (default: 240)")
     coverage.add_argument("--split", default="validation", choices=("train", "validation"))
     coverage.add_argument("--model", metavar="NAME|DIR", help="default: the current one")

@@ -1,4 +1,4 @@
-"""``autovolume crossvalidate``: what a training is worth on people that it has not seen."""
+"""``autovolume crossvalidate``: measure a training on unseen subjects."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ def register(commands: argparse._SubParsersAction) -> None:
         "--output", required=True, type=Path, metavar="DIR", help="folds (resumed), crossvalidation.json and report.md"
     )
     folds = parser.add_mutually_exclusive_group()
-    folds.add_argument("--folds", type=int, metavar="K", help="groups of people (default: 5, or as many as people)")
-    folds.add_argument("--leave-one-out", action="store_true", help="a fold for each person")
+    folds.add_argument("--folds", type=int, metavar="K", help="groups of subjects (default: 5, or as many as subjects)")
+    folds.add_argument("--leave-one-out", action="store_true", help="one fold per subject")
     add_run_arguments(parser, "dataset", "labels", "model", *SETTINGS)
     parser.set_defaults(run=run_cross_validation)
 
 
 def run_cross_validation(arguments: argparse.Namespace) -> int:
-    """``autovolume crossvalidate``: one that was interrupted goes on with the same command."""
+    """``autovolume crossvalidate``: the same command resumes an interrupted one."""
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+
     from ..core.experiments.cross_validation import CrossValidationPlan, cross_validate
     from ..core.experiments.cross_validation_report import REPORT_FILE, write_cross_validation
     from ..core.experiments.search_trial import base_configuration
 
     config = base_configuration(arguments.model, arguments.config, arguments.set)
+    if not arguments.dataset:
+        raise UsageError("no data are named that could be split into folds", remedy="Give --dataset.")
     plan = CrossValidationPlan(
         config, tuple(arguments.dataset), arguments.labels, arguments.folds, arguments.leave_one_out
     )

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from ..core.datasets.building import Candidate, Skipped
 
-#: Exit code of a check that found errors: the input does not suit the job.
+#: Exit code of a check that found errors in the data set.
 FOUND_ERRORS_CODE = 3
 
-#: Fewer volumes do not tell how steady a site is.
+#: Fewer volumes do not show how consistent a site is.
 FEWEST_FOR_SPREAD = 3
 
 
@@ -44,14 +44,16 @@ def _register_build(kinds: argparse._SubParsersAction) -> None:
         "--scouts",
         type=Path,
         metavar="FOLDER",
-        help="scouts with point files (.mrk.json, .fcsv, .csv), in a sub-folder each, or called alike",
+        help="scouts with point files (.mrk.json, .fcsv, .csv), one sub-folder per study, or with matching names",
     )
     source.add_argument("--volumes", type=Path, metavar="FOLDER", help="3D volumes with point files of the same name")
     source.add_argument(
         "--archive", type=Path, metavar="FOLDER", help="DICOM studies: localizers, and the boxes planned on them"
     )
     _add_protocol(build)
-    build.add_argument("--poses", type=at_least(1), default=10, metavar="N", help="random poses a volume (default: 10)")
+    build.add_argument(
+        "--poses", type=at_least(1), default=10, metavar="N", help="random poses per volume (default: 10)"
+    )
     build.add_argument("--slices", type=at_least(1), default=5, metavar="N", help="per plane of a volume (default: 5)")
     build.add_argument("--seed", type=at_least(0), default=0, help="of the poses")
     build.add_argument(
@@ -67,7 +69,9 @@ def _register_check(kinds: argparse._SubParsersAction) -> None:
     check = _add_kind(kinds, "check", "Check a data set; exit code 3 where something must be corrected")
     check.add_argument("dataset", type=Path, metavar="DATASET")
     _add_protocol(check)
-    check.add_argument("--folds", type=int, metavar="N", help="deal the persons into so many folds and check these too")
+    check.add_argument(
+        "--folds", type=int, metavar="N", help="split the subjects into this number of folds and check these too"
+    )
     check.add_argument("--seed", type=at_least(0), default=0, help="of the folds")
     check.set_defaults(run=run_check)
 
@@ -102,7 +106,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     if not built.added:
         first = f" {built.skipped[0].source}: {built.skipped[0].reason}" if built.skipped else ""
         raise InputError(
-            f"no study could be made; {len(built.skipped)} left out", remedy=f"Mend the first and try again:{first}"
+            f"no study could be made; {len(built.skipped)} left out", remedy=f"Correct the first and try again:{first}"
         )
     for name, source in built.added:
         print(f"{name}  {source}")
@@ -137,7 +141,7 @@ def run_protocol(arguments: argparse.Namespace) -> int:
 
     if arguments.output.suffix != ".json" or arguments.output.exists():
         raise UsageError(
-            "is there already" if arguments.output.exists() else "is no name for a protocol file",
+            "already exists" if arguments.output.exists() else "is not a valid name for a protocol file",
             source=str(arguments.output),
             remedy="Give a new file that ends in .json.",
         )
@@ -171,7 +175,7 @@ def _candidates(arguments: argparse.Namespace) -> Iterator[Candidate | Skipped]:
 
 
 def _with_landmarks(arguments: argparse.Namespace, protocol: Protocol) -> Iterator[LabelledStudy]:
-    """The studies that can be read; where nobody placed a point, with the landmarks that the model finds."""
+    """The readable studies; those without placed points with the landmarks that the model detects."""
     from dataclasses import replace
 
     from AutoVolumeCalibrationLib.core.errors import InputError

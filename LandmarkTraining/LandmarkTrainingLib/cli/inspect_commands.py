@@ -1,4 +1,4 @@
-"""``autovolume inspect``: pictures of what is inside a model."""
+"""``autovolume inspect``: pictures of a model's kernels, feature maps and heatmaps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--plane", default="sagittal", choices=("sagittal", "coronal", "axial"), help="of the slice")
     parser.add_argument("--slice", type=int, metavar="N", help="number of the slice from 1 (default: the middle one)")
     parser.add_argument(
-        "--layer", action="append", default=[], metavar="NAME", help="feature maps to draw of it (repeatable)"
+        "--layer", action="append", default=[], metavar="NAME", help="layer whose feature maps to draw (repeatable)"
     )
     parser.set_defaults(run=run_inspect)
 
@@ -34,7 +34,7 @@ def run_inspect(arguments: argparse.Namespace) -> int:
     from LandmarkTrainingLib.core.training.bundle_inspection import open_model
 
     if arguments.layer and not arguments.scouts:
-        raise UsageError("feature maps are those of a slice", remedy="Give --scouts.")
+        raise UsageError("feature maps need a slice", remedy="Give --scouts.")
     model = open_model(arguments.model)
     image = _read_slice(model, arguments) if arguments.scouts else None
     require_place(arguments.output, overwrite=True)
@@ -63,6 +63,6 @@ def _draw_slice(model: InspectedModel, image: torch.Tensor, arguments: argparse.
     for name, path in maps.items():
         feature_picture(model.network, image, name, path)
     heatmaps = arguments.output / f"heatmaps_{arguments.plane}.png"
-    title = f"{arguments.model}, {arguments.plane} slice: heatmaps and the heights of their peaks"
+    title = f"{arguments.model}, {arguments.plane} slice: heatmaps and their peak values"
     heatmap_picture(model.network, image, model.targets, model.names, heatmaps, threshold=model.threshold, title=title)
     return [heatmaps, *maps.values()]

@@ -1,11 +1,11 @@
-"""``autovolume find-rate``: at which learning rate a training's loss falls the fastest."""
+"""``autovolume find-rate``: find the learning rate at which a training's loss falls the fastest."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from .run_arguments import DATA, SETTINGS, add_run_arguments, named_folders
+from .run_arguments import DATA, SETTINGS, add_run_arguments, required_folders
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -20,17 +20,14 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 
 def run_find_rate(arguments: argparse.Namespace) -> int:
-    """``autovolume find-rate``: nothing but the picture and the numbers is kept."""
+    """``autovolume find-rate``: writes a picture and the numbers only."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-    from AutoVolumeCalibrationLib.core.errors import UsageError
 
     from ..core.experiments.search_trial import base_configuration
     from ..core.training.lr_range_run import try_rates, write_range
-    from ..core.training.training_data import DataFolders, load_training_data
+    from ..core.training.training_data import load_training_data
 
-    folders = named_folders(arguments)
-    if folders == DataFolders():
-        raise UsageError("there is nothing to learn from", remedy="Give --dataset, --labels or --volumes.")
+    folders = required_folders(arguments)
     config = base_configuration(arguments.model, arguments.config, arguments.set)
     data = load_training_data(folders, config, load_protocol(config.protocol).constellation)
     test = try_rates(config, data, lowest=arguments.lowest, highest=arguments.highest, steps=arguments.steps)

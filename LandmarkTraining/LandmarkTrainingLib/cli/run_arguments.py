@@ -1,9 +1,10 @@
-"""The flags that every command with a training has in common: the data, the starting model, the settings."""
+"""The flags that all training commands share: the data, the starting model, the settings."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ _FOLDER: Mapping[str, Any] = {"type": Path, "metavar": "DIR"}
 
 _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "dataset": {**_REPEATABLE, **_FOLDER, "help": "data set (repeatable)"},
-    "validation": {**_FOLDER, "help": "data set to watch the error on, never learnt"},
+    "validation": {**_FOLDER, "help": "data set for validation only"},
     "labels": {**_FOLDER, "help": "label maps to simulate scouts from"},
     "volumes": {**_FOLDER, "help": "real volumes of split train (heads.csv)"},
     "model": {"metavar": "NAME|DIR", "help": "fine-tune this model instead of training from scratch"},
@@ -35,22 +36,52 @@ def add_run_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
 
 
 def at_least(lowest: int) -> Callable[[str], int]:
-    """Type of a flag that takes a whole number not below ``lowest``."""
+    """Type of a flag that takes an integer not below ``lowest``."""
 
-    def whole_number(text: str) -> int:
+    def integer(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = lowest - 1
         if number < lowest:
-            raise argparse.ArgumentTypeError(f"{text} is no whole number of {lowest} or more")
+            raise argparse.ArgumentTypeError(f"{text} is not an integer of {lowest} or more")
         return number
 
-    return whole_number
+    return integer
 
 
 def named_folders(arguments: argparse.Namespace) -> DataFolders:
-    """The data that the flags of ``DATA`` name, ``DataFolders()`` where they name none."""
+    """The data that the flags of ``DATA`` name, ``DataFolders()`` if they name none."""
     from LandmarkTrainingLib.core.training.training_data import DataFolders
 
     return DataFolders(arguments.labels, arguments.volumes, tuple(arguments.dataset), arguments.validation)
+
+
+def required_folders(arguments: argparse.Namespace) -> DataFolders:
+    """Like ``named_folders``; UsageError if the flags name none."""
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+    from LandmarkTrainingLib.core.training.training_data import NAME_DATA, DataFolders
+
+    folders = named_folders(arguments)
+    if folders == DataFolders():
+        with flags_named():
+            raise UsageError("no training data are named", remedy=NAME_DATA)
+    return folders
+
+
+@contextmanager
+def flags_named() -> Iterator[None]:
+    """Name the flags of the command line in errors of the core, which the window shows too."""
+    from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
+    from LandmarkTrainingLib.core.runs.run_folder import RESUME_OR_OTHER
+    from LandmarkTrainingLib.core.training.training_data import NAME_DATA
+
+    flags = {NAME_DATA: "Give --dataset, --labels or --volumes.", RESUME_OR_OTHER: "Give --resume or another --output."}
+    try:
+        yield
+    except UsageError as error:
+        if error.remedy not in flags:
+            raise
+        raise UsageError(error.what, source=error.source, remedy=flags[error.remedy]) from error
+    except Cancelled as stop:
+        raise Cancelled(f"{stop} with --resume") from stop

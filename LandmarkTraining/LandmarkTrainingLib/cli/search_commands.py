@@ -1,4 +1,4 @@
-"""``autovolume search``: look for better settings, one training after the other."""
+"""``autovolume search``: search for better settings, one training after the other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .run_arguments import DATA, SETTINGS, add_run_arguments, at_least, named_folders
+from .run_arguments import DATA, SETTINGS, add_run_arguments, at_least, flags_named, named_folders
 
 if TYPE_CHECKING:
     from ..core.experiments.search import SearchPlan, TrialRecord
@@ -26,12 +26,13 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 
 def run_search(arguments: argparse.Namespace) -> int:
-    """``autovolume search``: a search that was interrupted goes on with the same ``--output`` and data."""
+    """``autovolume search``: the same ``--output`` and data resume an interrupted search."""
     from ..core.experiments.search import best_trial, search, trials_table
     from ..core.experiments.search_trial import kept_folders, trial_training
 
     plan = _plan(arguments) if arguments.space else None
-    training = trial_training(kept_folders(arguments.output, named_folders(arguments)))
+    with flags_named():
+        training = trial_training(kept_folders(arguments.output, named_folders(arguments)))
     records = search(arguments.output, training, arguments.trials, plan, progress=_say)
     print(trials_table(records))
     best = best_trial(records)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .run_arguments import DATA, SETTINGS, add_run_arguments, named_folders
+from .run_arguments import DATA, SETTINGS, add_run_arguments, flags_named, named_folders
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -24,7 +24,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     ablation.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to learn from")
     ablation.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder with heads.csv to measure on")
     ablation.add_argument("--output", required=True, type=Path, metavar="DIR", help="runs (resumed) and report.md")
-    ablation.add_argument("--report-only", action="store_true", help="only tell what is measured so far")
+    ablation.add_argument("--report-only", action="store_true", help="only report what is measured so far")
     ablation.set_defaults(run=run_ablation)
 
 
@@ -51,16 +51,17 @@ def _run(arguments: argparse.Namespace, base: str | None) -> int:
     from ..core.training.training_run import run_training
 
     folders = named_folders(arguments)
-    bundle = run_training(
-        arguments.output,
-        # A run that is resumed knows its data.
-        None if folders == DataFolders() else folders,
-        base=base,
-        config_file=arguments.config,
-        settings=arguments.set,
-        resume=arguments.resume,
-        progress=_say,
-    )
+    with flags_named():
+        bundle = run_training(
+            arguments.output,
+            # A resumed run keeps its data.
+            None if folders == DataFolders() else folders,
+            base=base,
+            config_file=arguments.config,
+            settings=arguments.set,
+            resume=arguments.resume,
+            progress=_say,
+        )
     print(f"bundle in {bundle}")
     return 0
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .run_arguments import flags_named
+
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
@@ -27,18 +29,19 @@ def run_xray(arguments: argparse.Namespace) -> int:
     """``autovolume xray``: on a finished run with ``--resume`` only measures again."""
     from LandmarkTrainingLib.core.xray import xray_run
 
-    text = xray_run.run_xray(
-        arguments.output,
-        arguments.benchmark,
-        arguments.images,
-        method=arguments.recipe,
-        matrix=arguments.matrix,
-        annotator=arguments.annotator,
-        config_file=arguments.config,
-        settings=arguments.set,
-        resume=arguments.resume,
-        progress=_say,
-    )
+    with flags_named():
+        text = xray_run.run_xray(
+            arguments.output,
+            arguments.benchmark,
+            arguments.images,
+            method=arguments.recipe,
+            matrix=arguments.matrix,
+            annotator=arguments.annotator,
+            config_file=arguments.config,
+            settings=arguments.set,
+            resume=arguments.resume,
+            progress=_say,
+        )
     print(text, end="")
     return 0
 

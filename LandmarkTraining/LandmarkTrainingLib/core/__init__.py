@@ -1,1 +1,1 @@
-"""Simulated scouts, training, evaluation and bundle export. No Slicer here."""
+"""Simulated scouts, training, evaluation and bundle export. Independent of Slicer."""

@@ -1,4 +1,4 @@
-"""One training run as data: what the window fills in, the command line reads and the run folder keeps."""
+"""The settings of a training run: the window fills them in, the command line reads them, the run folder keeps them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
-#: What makes sense of a number, in words, and whether one does. Infinity and NaN never do.
+#: The valid range of a number in words, and its test. Infinity and NaN are never valid.
 _Range = tuple[str, Callable[[float], bool]]
 _POSITIVE: _Range = ("above 0", lambda value: value > 0)
 _NOT_NEGATIVE: _Range = ("0 or more", lambda value: value >= 0)
@@ -50,7 +50,7 @@ _RANGES: Mapping[str, _Range] = {
     "ema_decay": _BELOW_ONE,
 }
 
-#: Kind of what the rows hold.
+#: Type of the members of list settings.
 _MEMBERS: Mapping[str, type] = {
     "freeze": str,
     "train_heads": int,
@@ -66,47 +66,47 @@ class TrainingConfig:
     """Everything a run depends on besides its data.
 
     Attributes:
-        name: name of the bundle that comes out.
+        name: name of the exported bundle.
         protocol: protocol whose landmarks are learnt, in its order.
         architecture, options: network of ``core.networks.registry`` (channel counts and target width are filled in).
         base: bundle (name or folder) whose weights the network starts from, "" for random ones.
-        encoder_weights: of networks with a published encoder: its ImageNet weights, a local file, or "public" to fetch
-            them from where they are published; "": random ones.
-        freeze: patterns (``fnmatch``) of parameter names that are kept as they are, until ``unfreeze_step``
+        encoder_weights: of networks with a published encoder: its ImageNet weights, a local file, or "public" to
+            download them; "": random ones.
+        freeze: patterns (``fnmatch``) of parameter names that are frozen, until ``unfreeze_step``
             (0: to the end).
-        train_heads, check_heads: numbers of the label maps to learn from, and to watch the error on.
+        train_heads, check_heads: numbers of the label maps for training and for validation.
         volume_fraction, study_fraction: parts of the batches cut from real volumes of split ``train``, and from the
             studies of a data set, instead of label maps.
-        folds, fold: the data set's subjects are dealt into so many folds (at most one each), and this one is kept back
-            to watch the error on; 0 folds: nothing is kept back.
+        folds, fold: the data set's subjects are split into this number of folds (at most one each), and this one is
+            held out for validation; 0 folds: none is held out.
         sigma_mm, tau_mm: width of the targets, and how they fall with the distance from the slice.
         peak_weight: how much more a pixel at a target's peak counts than background, in ``peak_weighted_mse``.
-        losses, point_losses: terms ``{"name": ..., "weight": ..., options}`` for networks that answer with heatmaps,
-            and for those that answer with coordinates (``core.training.losses``).
+        losses, point_losses: terms ``{"name": ..., "weight": ..., options}`` for networks that output heatmaps,
+            and for those that output coordinates (``core.training.losses``).
         augmentation: of slices from data sets (``core.slices.augmentation``); empty: its defaults.
         mixup, cutout: share of the slices blended with another one; share of an image's pixels blanked.
-        known_fraction, teacher_forcing: for networks that take known landmarks: share of the slices with some given,
+        known_fraction, teacher_forcing: for networks with guidance: share of the slices with some landmarks given,
             and how often an earlier group's maps are the true ones instead of the network's own.
         optimizer, optimizer_options, learning_rate, weight_decay: of ``core.training.optimization``; the decay is the
             L2 term.
-        schedule, schedule_options, warmup_steps: course of the learning rate.
+        schedule, schedule_options, warmup_steps: schedule of the learning rate.
         l1: weight of the L1 norm of the parameters in the loss.
         gradient_clip: largest norm of the gradient.
         accumulation: batches whose gradients make one step.
         ema_decay: moving average of the weights; the average is what is exported.
         batch_size, steps: slices per batch, and optimiser steps in all.
         patience: checkpoints without a better error after which the run ends; 0: never.
-        checkpoint_steps: steps between checkpoints, each with a look at the error on the check slices.
+        checkpoint_steps: steps between checkpoints, each with the error on the validation slices.
         picture_steps: steps between pictures of the predictions; 0: none.
         loggers: where the log goes besides the run's folder: "tensorboard", "mlflow" (to ``mlflow_uri``; "": MLflow's
             own default).
         bf16: bfloat16 arithmetic where the processor has it.
         threads, workers: processor threads of the network, processes that make batches.
-        seed: of everything random.
+        seed: of all random numbers.
         training_data: what the network learnt from and under which licence, in words, for the bundle's metadata.
 
     Raises:
-        UsageError: a setting makes no sense: a number outside of its range, a row with members of another kind.
+        UsageError: a number is out of its range, or a list has members of another type.
     """
 
     name: str = "brain-scout"
@@ -162,7 +162,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in (entry.name for entry in dataclasses.fields(self)):
-            _require_sense(name, getattr(self, name), "setting")
+            _require_valid(name, getattr(self, name), "setting")
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
@@ -172,23 +172,23 @@ class TrainingConfig:
         """Read a configuration file; what it leaves out is as in ``base``, the defaults when None.
 
         Raises:
-            UsageError: the file is no JSON object, or a setting is unknown or of the wrong kind.
+            UsageError: the file is not a JSON object, or a setting is unknown or of the wrong kind.
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UsageError(f"is no training configuration ({error})", source=str(path), remedy=_REMEDY) from error
+            raise UsageError(f"is not a training configuration ({error})", source=str(path), remedy=_REMEDY) from error
         # A bundle's configs/train.json keeps the settings beside what MONAI reads.
         settings = values.get("training", values) if isinstance(values, dict) else None
         if not isinstance(settings, dict):
-            raise UsageError("is no training configuration (not a JSON object)", source=str(path), remedy=_REMEDY)
+            raise UsageError("is not a training configuration (not a JSON object)", source=str(path), remedy=_REMEDY)
         return (base or TrainingConfig()).replaced(settings, source=str(path))
 
     def replaced(self, values: dict[str, Any], source: str = "setting") -> TrainingConfig:
         """This configuration with some settings changed, each checked against the kind of its default and its range.
 
         Raises:
-            UsageError: a setting is unknown, of another kind, or makes no sense; with ``source``, where it comes from.
+            UsageError: a setting is unknown, of another kind, or out of range; it carries ``source``.
         """
         defaults = dataclasses.asdict(self)
         unknown = sorted(set(values) - set(defaults))
@@ -196,22 +196,24 @@ class TrainingConfig:
             raise UsageError(f"unknown setting {unknown[0]}", source=source, remedy=f"Known: {', '.join(defaults)}.")
         converted = {key: _like(defaults[key], value, f"{source}: {key}") for key, value in values.items()}
         for key, value in converted.items():
-            _require_sense(key, value, source)
+            _require_valid(key, value, source)
         return dataclasses.replace(self, **converted)
 
 
-def _require_sense(name: str, value: Any, source: str) -> None:
-    """UsageError where the value of a setting, of the right kind, makes no sense."""
-    words, makes_sense = _RANGES.get(name, ("", None))
-    if makes_sense and not (math.isfinite(value) and makes_sense(value)):
-        raise UsageError(f"{name} {value} makes no sense", source=source, remedy=f"Give a number {words}.")
+def _require_valid(name: str, value: Any, source: str) -> None:
+    """UsageError if the value of a setting, of the right type, is out of range."""
+    words, is_valid = _RANGES.get(name, ("", None))
+    if is_valid and not (math.isfinite(value) and is_valid(value)):
+        raise UsageError(f"{name} {value} is out of range", source=source, remedy=f"Give a number {words}.")
     kind = _MEMBERS.get(name)
     if kind and not all(type(member) is kind for member in value):
         raise UsageError(
-            f"{name} {list(value)} makes no sense", source=source, remedy=f"Give a list of {kind.__name__}."
+            f"{name} {list(value)} has members of another type",
+            source=source,
+            remedy=f"Give a list of {kind.__name__}.",
         )
     if name == "name" and not value.strip():
-        raise UsageError("the name is blank", source=source, remedy="Name the bundle that is to come out.")
+        raise UsageError("the name is blank", source=source, remedy="Give the name of the bundle to export.")
 
 
 def _like(default: Any, value: Any, source: str) -> Any:

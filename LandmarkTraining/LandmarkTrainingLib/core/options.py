@@ -1,4 +1,4 @@
-"""Options that a configuration names as data, checked against the signature of what they are for."""
+"""Options that a configuration names as data, checked against the signature of the function that takes them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def build_with_options(
 
     Args:
         options: plain JSON values by name.
-        what: who takes the options, for the error ("loss wing").
+        what: name of what takes the options, for the error ("loss wing").
         positional, given: what the caller fills in; options must not name them.
-        hidden: names of the signature that are no options either.
+        hidden: further names of the signature that are not options.
 
     Raises:
         UsageError: an option is unknown, not of the kind of its default, or refused by ``factory``.
@@ -53,7 +53,7 @@ def build_with_options(
 
 
 def _is_like(default: Any, value: Any) -> bool:
-    """Whether ``value`` may stand where ``default`` does; anything may where there is no default to compare with."""
+    """Whether ``value`` is of the kind of ``default``; True if there is no default to compare with."""
     if isinstance(default, bool) or isinstance(value, bool):
         return not isinstance(default, (int, float, str, tuple)) or isinstance(default, bool) == isinstance(value, bool)
     if isinstance(default, (int, float)):

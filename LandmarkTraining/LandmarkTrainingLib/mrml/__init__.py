@@ -1,1 +1,1 @@
-"""Training data from and to the scene; the scene is always an argument."""
+"""Training data in the MRML scene; the scene is always an argument."""

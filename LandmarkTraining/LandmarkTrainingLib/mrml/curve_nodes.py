@@ -11,7 +11,7 @@ import vtk
 
 from ..core.runs.run_watch import ERROR, LOSS, STEP, number
 
-#: Attribute of our nodes, so that they are found again in a loaded scene.
+#: Attribute by which the nodes are found in a loaded scene.
 ROLE = "LandmarkTraining.Curves"
 TABLE, CHART = "Table", "Chart"
 
@@ -20,10 +20,10 @@ CURVES = {ERROR: ("Error (mm)", (0.85, 0.33, 0.10)), LOSS: ("Loss", (0.00, 0.45,
 
 
 def show_curves(scene: slicer.vtkMRMLScene, rows: Sequence[Mapping[str, Any]]) -> slicer.vtkMRMLPlotChartNode:
-    """Put the rows of a log into the scene's table of training curves; gives the chart that draws them.
+    """Put the rows of a log into the scene's table of training curves; returns the chart that draws them.
 
-    Every column of numbers is in the table, for charts of one's own; loss and error are drawn. One set of nodes
-    serves all runs of a scene: a comparison of runs is a matter of files.
+    Every numeric column is in the table, for custom charts; loss and error are drawn. One set of nodes serves all runs
+    of a scene: runs are compared by their files.
     """
     table = _node(scene, "vtkMRMLTableNode", TABLE, "Training log")
     table.SetUseColumnTitleAsColumnHeader(True)
@@ -53,7 +53,7 @@ def _set_up_chart(chart: slicer.vtkMRMLPlotChartNode) -> None:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> vtk.vtkTable:
-    """A column for each name under which some row has a number; NaN where a row has none. Steps come first."""
+    """One column per name with a number in any row; NaN where a row has none. Steps come first."""
     names = dict.fromkeys([STEP, ERROR, LOSS])
     names.update(dict.fromkeys(name for row in rows for name in row if number(row, name) is not None))
     table = vtk.vtkTable()
@@ -68,7 +68,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> vtk.vtkTable:
 
 
 def _node(scene: slicer.vtkMRMLScene, node_class: str, role: str, name: str) -> Any:
-    """Our node with this role, which is made where there is none."""
+    """The node with this role, created if it does not exist."""
     for index in range(scene.GetNumberOfNodesByClass(node_class)):
         node = scene.GetNthNodeByClass(index, node_class)
         if node.GetAttribute(ROLE) == role:

@@ -1,4 +1,4 @@
-"""Studies to learn from, out of the scene: any point list with the scouts or volumes that it belongs to."""
+"""Training studies from the scene: any point list with its scouts or volumes."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ def study_from_nodes(
 ) -> LabelledStudy:
     """The points of a node with the scouts in volume nodes, all in world coordinates, for ``dataset.append_study``.
 
-    A 3D volume is cut into three planes. Predictions of our own landmark node count once they are locked; a case that
-    was corrected there is better added with ``dataset.add_study``, which keeps what was taken away.
+    A 3D volume is cut into three planes. Predictions in the module's landmark node count once they are locked; add a
+    case that was corrected there with ``dataset.add_study`` instead, which also keeps the removed landmarks.
 
     Args:
         name: of the study, letters, digits, ``_`` and ``-``, without patient data; a random one when None.
-        subject: pseudonym of the person, where several studies show the same one.
+        subject: pseudonym of the patient, if several studies show the same one.
 
     Raises:
-        InputError: no point counts, a name is missing or repeated, or the volumes are no scouts in two planes.
+        InputError: no point was placed or locked, a name is missing or repeated, or the volumes do not show
+            scouts in two planes.
     """
     stacks = tuple(stacks_from_volume_nodes(volumes))
     require_usable(stacks)
     landmarks = landmarks_of_points(markup_points(points), predictions=False)
-    if not any(mark.position_mm is not None for mark in landmarks):
+    if not any(landmark.position_mm is not None for landmark in landmarks):
         raise InputError(
-            "has no point that a person placed",
+            "has no point that the user placed",
             source=points.GetName(),
-            remedy="Place points, or lock those that hold.",
+            remedy="Place points, or lock those that are right.",
         )
     provenance = {"kind": "scene", "coordinate_system": "RAS", **({"subject": subject} if subject else {})}
     return LabelledStudy(name or random_name("case"), stacks, landmarks, provenance)

@@ -1,4 +1,4 @@
-"""What a person chose in the window, kept in the module's parameter node: it is saved with the scene."""
+"""The user's choices in the window, kept in the module's parameter node and saved with the scene."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _PARAMETER = "Choices"
 
 @dataclass(frozen=True)
 class TrainingChoices:
-    """Everything the window asks for; "" and 0 stand for "as in the recipe" or "none".
+    """All inputs of the window; "" and 0 stand for "as in the recipe" or "none".
 
     Attributes:
-        datasets: data-set folders to learn from; validation: one that is only looked at; labels: label maps.
+        datasets: data-set folders to learn from; validation: one for validation only; labels: label maps.
         recipe: name of a recipe; base: model that a fine-tuning starts from, "" for the current one.
-        output: folder in which each run gets a folder of its own.
+        output: parent folder of the run folders.
         extra: further settings as NAME=VALUE, one a line.
         run: the run's folder that is shown.
     """
@@ -37,14 +37,14 @@ class TrainingChoices:
 
 
 def write_choices(node: slicer.vtkMRMLScriptedModuleNode, choices: TrainingChoices) -> None:
-    """Keep the choices in the node; nothing is modified where they are there already."""
+    """Keep the choices in the node; an unchanged node is not modified."""
     text = json.dumps(asdict(choices), ensure_ascii=False)
     if node.GetParameter(_PARAMETER) != text:
         node.SetParameter(_PARAMETER, text)
 
 
 def read_choices(node: slicer.vtkMRMLScriptedModuleNode) -> TrainingChoices | None:
-    """The choices of the node, None where it has none. A choice in another form (of a later version) is left out."""
+    """The choices of the node, None if it has none. A choice of another type (of a later version) is left out."""
     try:
         kept = json.loads(node.GetParameter(_PARAMETER) or "")
     except ValueError:

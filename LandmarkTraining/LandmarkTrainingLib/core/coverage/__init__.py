@@ -1,1 +1,1 @@
-"""What stated uncertainties are worth: calibration of coverage over people, studies, report."""
+"""Calibration of stated uncertainties: coverage over subjects, simulated studies, report."""

@@ -1,9 +1,9 @@
 """Calibrate a model's stated uncertainty by split conformal prediction: the factors of ``planning.face_uncertainty``.
 
-Cases of one person are alike, so persons count, not cases: each has the same weight, however many poses and volumes
-there are of it. Simulated studies are persons of their own, for size and shape of the head are drawn anew in each.
-Where real and simulated heads ask for different factors the larger one is taken, so that it holds for both. How well
-it holds for a person never seen is measured by leaving each real one out in turn.
+Cases of one subject are correlated, so subjects count, not cases: each has the same weight, regardless of the number of
+its poses and volumes. Every simulated study is a subject of its own, because size and shape of the head are drawn anew.
+Where real and simulated heads need different factors the larger one is used, so that it holds for both. Coverage of
+unseen subjects is measured by leaving each real one out in turn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from AutoVolumeCalibrationLib.core.planning.face_uncertainty import LEVEL, Cover
 
 from ..evaluation.case_log import CaseResult
 
-#: Below so many persons split conformal prediction cannot promise 95 % of persons (Vovk 2012): 0.95 (n + 1) > n.
+#: With fewer subjects split conformal prediction cannot guarantee 95 % of subjects (Vovk 2012): 0.95 (n + 1) > n.
 FEWEST_PERSONS = 19
 
 ANGLES = ("pitch", "roll", "yaw")
@@ -32,7 +32,7 @@ class Scores:
     """Stated and true errors of c planned cases.
 
     Attributes:
-        persons: (c,) who each case is of.
+        persons: (c,) subject of each case.
         scouts: (c,) name of the slices' geometry.
         needed_mm, face_sd_mm: (c, 6) margins needed, and deviations stated, order FACES.
         angles_deg, angles_sd_deg: (c, 3) errors of pitch, roll and yaw, and deviations stated.
@@ -51,15 +51,15 @@ class Scores:
 
 
 def scores_of(cases: Sequence[CaseResult], subjects: Mapping[str, str]) -> Scores:
-    """The planned cases with a known truth; ``subjects`` maps a head's id to who it is.
+    """The planned cases with a known truth; ``subjects`` maps a head's id to its subject.
 
     Raises:
-        InputError: no case tells what is needed (an older log does not).
+        InputError: no case holds the needed margins (an older log does not).
     """
     known = [case for case in cases if case.box and len(case.needed_mm) and len(case.face_sd_mm)]
     if not known:
         raise InputError(
-            "no case tells the margin that it would have needed", remedy="Evaluate anew, into another folder."
+            "no case holds the margins that it would have needed", remedy="Evaluate again into another folder."
         )
     return Scores(
         np.array([person_of(subjects[case.head]) for case in known]),
@@ -72,14 +72,14 @@ def scores_of(cases: Sequence[CaseResult], subjects: Mapping[str, str]) -> Score
 
 
 def person_of(subject: str) -> str:
-    """Who a subject is: without what a table says besides, as in "probably S-CR" or "NC01 (elderly)"."""
+    """The subject without a table's remarks, as in "probably S-CR" or "NC01 (elderly)"."""
     return re.sub(r"^probably\s+|\s*\(.*\)$", "", subject)
 
 
 def measure_coverage(groups: Sequence[Scores], rule: BoxRule, level: float = LEVEL) -> Coverage:
     """Factors that cover a share ``level`` of the heads in every one of the groups (real heads, simulated ones).
 
-    Groups without cases have no say; at least one has some.
+    Groups without cases are ignored; at least one must have some.
     """
     groups = [group for group in groups if len(group.persons)]
     offsets = np.mean([_person_mean(group.needed_mm, group.persons) for group in groups], axis=0)
@@ -106,17 +106,17 @@ def _factors(group: Scores, offsets: np.ndarray, level: float) -> tuple[np.ndarr
 
 
 def conformal_quantile(scores: np.ndarray, persons: np.ndarray, level: float) -> float:
-    """Score that a share ``level`` of persons' cases stay below, with every person weighing the same.
+    """Quantile ``level`` of the scores, with every subject weighing the same.
 
-    With p persons the share asked for is ``level (p + 1) / p``: the next person is one of p + 1 alike (Lei et al.
-    2018). Where that would be more than all of them, with fewer than FEWEST_PERSONS for 95 %, it is the largest score.
+    With p subjects the required share is ``level (p + 1) / p``: the next subject is one of p + 1 exchangeable ones (Lei
+    et al. 2018). If that exceeds 1, with fewer than FEWEST_PERSONS for 95 %, it is the largest score.
     """
     _, index, counts = np.unique(persons, return_inverse=True, return_counts=True)
     order = np.argsort(scores)
     weight = np.cumsum(1 / counts[index][order]) / len(counts)
     wanted = level * (len(counts) + 1) / len(counts)
-    place = int(np.searchsorted(weight, wanted - 1e-9))
-    return float(scores[order][min(place, len(scores) - 1)])
+    index_wanted = int(np.searchsorted(weight, wanted - 1e-9))
+    return float(scores[order][min(index_wanted, len(scores) - 1)])
 
 
 def _person_mean(values: np.ndarray, persons: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ def _person_mean(values: np.ndarray, persons: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Covered:
-    """Which cases (c,) the factors of the other persons cover.
+    """Which cases (c,) the factors of the other subjects cover.
 
     Attributes:
         faces: (c, 6) bool, each face alone; joint: (c,) all faces with the margins for all at once.
@@ -140,7 +140,7 @@ class Covered:
 
 
 def covered_when_left_out(real: Scores, simulated: Sequence[Scores], rule: BoxRule, level: float = LEVEL) -> Covered:
-    """Coverage of every real case by factors measured without its person."""
+    """Coverage of every real case by factors measured without its subject."""
     parts, numbers = [], []
     for person in np.unique(real.persons):
         own = real.persons == person

@@ -1,4 +1,4 @@
-"""What the stated uncertainty was found to be worth, as Markdown tables and as a picture."""
+"""The measured coverage of the stated uncertainty, as Markdown tables and as a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.planning.face_uncertainty import LEVEL, Cover
 from ..evaluation.metrics import markdown_table
 from .calibration import ANGLES, Covered, Scores, covered_by, covered_when_left_out
 
-#: Levels of the curves: what is promised against what comes true.
+#: Nominal levels of the curves.
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 
 
@@ -42,8 +42,8 @@ def coverage_report(
     factors += [["all faces", "", f"{shipped.joint_factor:.2f}"]]
     factors += [[name, "", f"{f:.2f}"] for name, f in zip(ANGLES, shipped.angle_factors, strict=True)]
     return (
-        f"## Share of the cases that 95 % factors cover\n\n{persons} persons, {len(real.persons)} cases. Left out: "
-        "factors measured without the person at hand; they tell how much is covered of somebody never seen.\n\n"
+        f"## Share of the cases that 95 % factors cover\n\n{persons} subjects, {len(real.persons)} cases. Left out: "
+        "factors measured without the subject of the case; they give the coverage of an unseen subject.\n\n"
         f"{markdown_table(header, rows)}\n\n## Factors shipped\n\n"
         f"{markdown_table(['quantity', 'offset, mm', 'factor on the stated deviation'], factors)}\n"
     )
@@ -56,7 +56,7 @@ def _shares(covered: Covered, chosen: np.ndarray | slice = slice(None)) -> list[
 
 
 def draw_coverage(real: Scores, simulated: Sequence[Scores], rule: BoxRule, path: Path) -> None:
-    """Curves of what comes true against what is promised, every person left out in turn; a PNG."""
+    """Curves of measured against nominal coverage, every subject left out in turn; a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -71,11 +71,11 @@ def draw_coverage(real: Scores, simulated: Sequence[Scores], rule: BoxRule, path
     )
     for axes, (title, names, share) in zip(panels, curves, strict=True):
         values = np.array([share(covered) for covered in at_levels])
-        axes.plot([0.5, 1], [0.5, 1], color="0.6", lw=1, ls="--", label="as promised")
+        axes.plot([0.5, 1], [0.5, 1], color="0.6", lw=1, ls="--", label="nominal")
         for name, column in zip(names, values.T, strict=True):
             axes.plot(LEVELS, column, marker="o", ms=3, label=name)
         axes.axvline(LEVEL, color="0.85", lw=6, zorder=0)
-        axes.set(title=title, xlabel="promised share")
+        axes.set(title=title, xlabel="nominal share")
         axes.legend(fontsize=8, loc="lower right")
     panels[0].set_ylabel(f"share of {len(real.persons)} cases covered")
     figure.savefig(path, dpi=130)

@@ -1,4 +1,4 @@
-"""Simulated studies of heads the network did not learn from, planned and measured like real ones."""
+"""Simulated studies of held-out heads, planned and measured like real ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SURFACE_POINTS = 4000
 def simulated_cases(
     model: LandmarkModel, heads: LabelHeads, protocol: Protocol, rule: BoxRule, *, studies: int = 120, seed: int = 4242
 ) -> Iterator[CaseResult]:
-    """One case a study, with 5, 3 and 1 slices per plane in turn; those that the model refuses are left out."""
+    """One case per study, with 5, 3 and 1 slices per plane in turn; those that the model refuses are left out."""
     settings, method = SliceSettings(limits=LIMITS), model_method(model, protocol, rule.name, look=lambda *_: ())
     surfaces = [brain_surface_mm(heads, head) for head in range(len(heads.tissues))]
     for number in range(studies):
@@ -42,7 +42,7 @@ def simulated_cases(
         scouts = scouts_of(study, protocol.constellation, geometry, settings)
         frame = true_frame(scouts.landmarks, protocol)
         brain = study.pose.to_scanner(surfaces[study.head][None])[0].double().cpu().numpy()
-        points = {mark.name: mark.position_mm for mark in scouts.landmarks if mark.position_mm is not None}
+        points = {each.name: each.position_mm for each in scouts.landmarks if each.position_mm is not None}
         truth = Truth(points, brain, frame, plan_box(frame, protocol, rule), unseen_mm={})
         key = (f"simulated {number}", 0, f"P{geometry.slices}", model_name(model))
         try:

@@ -1,1 +1,1 @@
-"""Data sets to train on: reading them, making them from what a site has, and checking them."""
+"""Data sets to train on: reading them, building them from a site's files, and checking them."""

@@ -1,4 +1,4 @@
-"""Put studies from any source into a data set: neutral names, one subject per person, a word on what was left out."""
+"""Put studies from any source into a data set: neutral names, one subject per patient, a list of what was left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, append_
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that made no study: where it lies and why, with what to do."""
+    """A source that gave no study: its path, the reason and the remedy."""
 
     source: str
     reason: str
@@ -21,17 +21,17 @@ class Skipped:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """Something that may make studies, not read yet.
+    """A source that may give studies, not read yet.
 
     Attributes:
-        source: where it lies.
-        read: gives its studies; their names do not matter. InputError where it makes none.
-        person: any key that candidates of one person share; it is not saved. None: a person of its own.
+        source: its path.
+        read: returns its studies; their names do not matter. InputError if it has none.
+        patient: any key that candidates of one patient share; it is not saved. None: a patient of its own.
     """
 
     source: str
     read: Callable[[], Iterable[LabelledStudy]]
-    person: str | None = None
+    patient: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Built:
 
 
 def build_dataset(folder: Path, candidates: Iterable[Candidate | Skipped], constellation: Constellation) -> Built:
-    """Append every study that the candidates make; the data set is made where there is none.
+    """Append every study of the candidates; the data set is created if it does not exist.
 
-    Studies are called ``case_0001``, ... : names of files and folders often name patients. The studies of one person
+    Studies are called ``case_0001``, ... : file and folder names often name patients. The studies of one patient
     carry the name of the first as their subject. A candidate that cannot be read is left out and reported, and the
     others go on; what was added before an interruption stays.
 
     Raises:
-        InputError: the data set's own list is damaged.
+        InputError: the list of the data set is damaged.
         UsageError: the data set cannot be written.
     """
     added: list[tuple[str, str]] = []
@@ -69,8 +69,8 @@ def build_dataset(folder: Path, candidates: Iterable[Candidate | Skipped], const
         for study in studies:
             name = next(names)
             provenance = dict(study.provenance)
-            if candidate.person is not None:
-                provenance["subject"] = first_of.setdefault(candidate.person, name)
+            if candidate.patient is not None:
+                provenance["subject"] = first_of.setdefault(candidate.patient, name)
             append_study(folder, replace(study, name=name, provenance=provenance), constellation)
             added.append((name, candidate.source))
     return Built(tuple(added), tuple(skipped))
@@ -88,6 +88,6 @@ def _free_names(folder: Path) -> Iterator[str]:
 
 
 def _reason(error: InputError, source: str) -> str:
-    """The error in words, naming its file where that is another than the candidate's."""
+    """The error as text, with its file where that differs from the candidate's."""
     other = f"{error.source}: " if error.source and error.source != source else ""
     return f"{other}{error.what}" + (f". {error.remedy}" if error.remedy else "")

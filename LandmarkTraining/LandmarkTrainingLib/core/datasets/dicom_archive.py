@@ -1,6 +1,6 @@
-"""The series in a folder of DICOM files, told by their headers alone: which are localizers, which could be diagnostic.
+"""Classify the series in a folder of DICOM files by their headers: which are localizers, which may be diagnostic.
 
-What names a patient stays in memory, to tell which studies show the same person; it reaches no message and no file.
+Patient identifiers stay in memory, to group the studies of a patient; they reach no message and no file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-#: What vendors and sites call localizers, and scans that prepare the scanner: neither is planned by hand.
+#: What vendors and sites call localizers, and scans that prepare the scanner: neither is planned by the user.
 _LOCALIZER = re.compile(r"loc(?:ali[sz]er|\b|_)|scout|survey|3.?plane|plan.?scan|smartbrain", re.IGNORECASE)
 _PREPARATION = re.compile(r"asset|calib|pre-?scan|coil|shim|b[01].?map|field.?map|sense.?ref|ref.?scan", re.IGNORECASE)
 
@@ -34,7 +34,7 @@ _WORDS = (
     *("PatientName", "SeriesNumber", "SeriesDate", "SeriesTime", "SeriesDescription", "ProtocolName"),
 )
 
-#: A series of fewer slices is hardly a volume that somebody planned.
+#: A series of fewer slices is unlikely to be a planned volume.
 FEWEST_SLICES = 5
 
 
@@ -44,12 +44,12 @@ class Series:
 
     Attributes:
         paths: its files.
-        number: SeriesNumber; they grow in the order of scanning.
+        number: SeriesNumber, ascending in the order of scanning.
         time: date and time of the series, as text that sorts.
         description: SeriesDescription.
-        localizer: says so itself, or shows several planes.
-        slices: images in it; of several planes all of them.
-        patient, study, frame_of_reference: who and what it belongs to.
+        localizer: its header says so, or it has several planes.
+        slices: number of images, over all planes.
+        patient, study, frame_of_reference: identifiers.
     """
 
     paths: tuple[Path, ...]
@@ -64,18 +64,18 @@ class Series:
 
     @property
     def order(self) -> tuple[int, str]:
-        """Sorts the series of a study as they were scanned."""
+        """Sort key: the order in which the series of a study were scanned."""
         return self.number, self.time
 
     @property
     def diagnostic(self) -> bool:
-        """Whether it could be a volume that somebody planned."""
+        """Whether it may be a planned volume."""
         return not self.localizer and self.slices >= FEWEST_SLICES and not _PREPARATION.search(self.description)
 
 
 @dataclass(frozen=True, eq=False)
 class _Header:
-    """What is needed of a file's header: its words, and the (3,) normal of every image, in LPS."""
+    """What is needed of a file's header: its attributes, and the (3,) normal of every image, in LPS."""
 
     path: Path
     words: Mapping[str, str] = field(repr=False)
@@ -85,10 +85,10 @@ class _Header:
 def find_series(root: Path) -> list[list[Series]]:
     """The MR series below a folder: one list for each study and frame of reference, in the order of scanning.
 
-    Files that are no MR images, and those without a frame of reference, are left out.
+    Other files than MR images, and those without a frame of reference, are left out.
 
     Raises:
-        InputError: there is no such folder, or no MR image with a frame of reference in it.
+        InputError: the folder does not exist, or holds no MR image with a frame of reference.
     """
     groups: dict[tuple[str, str, str], list[_Header]] = {}
     for header in _headers(root):
@@ -109,10 +109,10 @@ def find_series(root: Path) -> list[list[Series]]:
 
 def _headers(root: Path) -> Iterator[_Header]:
     if not root.is_dir():
-        raise InputError("is no folder", source=str(root), remedy="Give the folder of the archive.")
-    for place, folders, names in os.walk(root):
+        raise InputError("is not a folder", source=str(root), remedy="Give the folder of the archive.")
+    for folder, folders, names in os.walk(root):
         folders.sort()
-        for path in (Path(place) / name for name in sorted(names)):
+        for path in (Path(folder) / name for name in sorted(names)):
             try:
                 if path.is_file() and is_dicom(path):
                     yield _read_header(path)

@@ -1,4 +1,4 @@
-"""Which images and which points belong together, told by where the files lie and what they are called."""
+"""Match images with point files, by their folders and file names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SEPARATORS = "_-. "
 
 @dataclass(frozen=True)
 class FilePair:
-    """A point file and what its points lie in: image files, or the folder that holds them.
+    """A point file with its images: image files, or the folder that holds them.
 
     ``folder`` is relative to the folder that was searched.
     """
@@ -41,60 +41,62 @@ class FilePair:
 def find_pairs(root: Path) -> Iterator[FilePair | Skipped]:
     """Search a folder with all its sub-folders.
 
-    A point file goes with the images beside it whose names begin with its own; the only point file of a folder, where
-    no name fits, with everything in that folder and below it (DICOM too). What is left over is reported.
+    A point file belongs to the images beside it whose names begin with its own. The only point file of a folder, if no
+    name matches, belongs to everything in that folder and below it (DICOM too). Unmatched files are reported.
 
     Raises:
-        InputError: there is no such folder, or no point file in it.
+        InputError: the folder does not exist, or holds no point file.
     """
     if not root.is_dir():
-        raise InputError("is no folder", source=str(root), remedy="Give a folder with images and point files.")
-    met = 0
+        raise InputError("is not a folder", source=str(root), remedy="Give a folder with images and point files.")
+    point_files = 0
     whole: list[Path] = []
-    for place, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root):
         folders.sort()
-        here = Path(place)
-        files = [here / name for name in sorted(names) if not name.startswith(".")]
+        current = Path(folder)
+        files = [current / name for name in sorted(names) if not name.startswith(".")]
         points = [path for path in files if _ends(path, POINT_SUFFIXES) and path.name != BOX_FILE]
         images = [path for path in files if _ends(path, IMAGE_SUFFIXES)]
-        met += len(points)
+        point_files += len(points)
         if not points:
-            if not any(here.is_relative_to(folder) for folder in whole) and (images or any(map(is_dicom, files))):
-                yield Skipped(str(here), "holds images without a point file. Save their points beside them.")
+            if not any(map(current.is_relative_to, whole)) and (images or any(map(is_dicom, files))):
+                yield Skipped(str(current), "holds images without a point file. Save their points beside them.")
             continue
-        for found in _pairs_in(here, points, images, root):
-            if isinstance(found, FilePair) and found.images == (here,):
-                whole.append(here)
+        for found in _pairs_in(current, points, images, root):
+            if isinstance(found, FilePair) and found.images == (current,):
+                whole.append(current)
             yield found
-    if not met:
+    if not point_files:
         raise InputError(
             "holds no point file", source=str(root), remedy=f"Save the points as {' or '.join(POINT_SUFFIXES[:2])}."
         )
 
 
 def read_point_file(path: Path) -> tuple[Landmark, ...]:
-    """The landmarks of a ``.mrk.json``, ``.fcsv`` or ``.csv`` file; predictions that nobody locked are none of them.
+    """The landmarks of a ``.mrk.json``, ``.fcsv`` or ``.csv`` file; predictions that were not locked are left out.
 
     Raises:
-        InputError: the file is damaged, or holds no point that counts.
+        InputError: the file is damaged, or holds no point that the user placed or locked.
     """
     if path.suffix.lower() == ".csv":
-        landmarks = tuple(Landmark(name).corrected(place) for name, place in read_points(path).items())
+        landmarks = tuple(Landmark(name).corrected(position) for name, position in read_points(path).items())
     else:
         landmarks = landmarks_of_points(read_landmarks(path), predictions=False)
-    if not any(mark.position_mm is not None for mark in landmarks):
+    if not any(landmark.position_mm is not None for landmark in landmarks):
         raise InputError(
-            "holds no point that a person placed", source=str(path), remedy="Place the points, or lock those that hold."
+            "holds no point that the user placed",
+            source=str(path),
+            remedy="Place the points, or lock those that are right.",
         )
     return landmarks
 
 
 def points_in(landmarks: Sequence[Landmark]) -> dict[str, np.ndarray]:
-    """Name -> (3,) RAS mm of the landmarks that have a place."""
-    return {mark.name: mark.position_mm for mark in landmarks if mark.position_mm is not None}
+    """Name -> (3,) RAS mm of the landmarks that have a position."""
+    return {landmark.name: landmark.position_mm for landmark in landmarks if landmark.position_mm is not None}
 
 
-def _pairs_in(here: Path, points: list[Path], images: list[Path], root: Path) -> Iterator[FilePair | Skipped]:
+def _pairs_in(current: Path, points: list[Path], images: list[Path], root: Path) -> Iterator[FilePair | Skipped]:
     owners: dict[Path, list[Path]] = {path: [] for path in points}
     unowned = []
     for image in images:
@@ -103,13 +105,13 @@ def _pairs_in(here: Path, points: list[Path], images: list[Path], root: Path) ->
             owners[max(fitting, key=lambda path: len(_stem(path)))].append(image)
         else:
             unowned.append(image)
-    alone = len(points) == 1 and not owners[points[0]]
+    is_only_file = len(points) == 1 and not owners[points[0]]
     for path, owned in owners.items():
-        if owned or alone:
-            yield FilePair(path, tuple(owned) or (here,), here.relative_to(root))
+        if owned or is_only_file:
+            yield FilePair(path, tuple(owned) or (current,), current.relative_to(root))
         else:
             yield Skipped(str(path), "no image beside it begins with its name. Give both the same name.")
-    for image in () if alone else unowned:
+    for image in () if is_only_file else unowned:
         yield Skipped(str(image), "no point file beside it has its name. Give both the same name.")
 
 
@@ -122,7 +124,7 @@ def _ends(path: Path, suffixes: Sequence[str]) -> bool:
 
 
 def _stem(path: Path) -> str:
-    """The file's name without what tells its kind."""
+    """The file name without its suffix."""
     suffixes = sorted((*POINT_SUFFIXES, *IMAGE_SUFFIXES), key=len, reverse=True)
     ending = next(suffix for suffix in suffixes if path.name.lower().endswith(suffix))
     return path.name[: -len(ending)]

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, and the report that a person reads before training."""
+"""Findings about a data set, and the report that the user reads before training."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING
 
-#: Studies that a line of the report names; of more it tells the number.
+#: Studies named in a line of the report; of the others it gives the number.
 NAMED_STUDIES = 5
 
-_TITLES = {ERROR: "To mend before training", WARNING: "To look at"}
+_TITLES = {ERROR: "To fix before training", WARNING: "To review"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: ``level`` "error" or "warning"; ``study`` "" where it is about the whole set."""
+    """One problem: ``level`` is "error" or "warning"; ``study`` is "" for the whole set."""
 
     level: str
     study: str
@@ -24,12 +24,12 @@ class Finding:
 
 
 def has_errors(findings: Sequence[Finding]) -> bool:
-    """Whether anything has to be mended before training."""
+    """Whether anything must be fixed before training."""
     return any(finding.level == ERROR for finding in findings)
 
 
 def report(findings: Sequence[Finding], studies: int) -> str:
-    """The findings as Markdown, errors first; what several studies share is told once."""
+    """The findings as Markdown, errors first; findings that several studies share are listed once."""
     counts = {level: sum(finding.level == level for finding in findings) for level in _TITLES}
     lines = [f"Studies: {studies}, errors: {counts[ERROR]}, warnings: {counts[WARNING]}."]
     for level, title in _TITLES.items():

@@ -10,10 +10,10 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 
 
 def subject_folds(subjects: Sequence[str], folds: int, seed: int) -> list[list[int]]:
-    """Deal the cases into folds, subject by subject, about as many cases in each.
+    """Split the cases into folds of about equal size, subject by subject.
 
-    The largest subjects are dealt first, each to the fold with the fewest cases so far; ``seed`` shuffles those with
-    equally many cases. The order of the cases makes no difference to who shares a fold.
+    Subjects with the most cases are assigned first, each to the fold with the fewest cases so far;
+    ``seed`` shuffles those with equally many cases. The order of the cases does not affect which subjects share a fold.
 
     Args:
         subjects: of each case.
@@ -27,7 +27,7 @@ def subject_folds(subjects: Sequence[str], folds: int, seed: int) -> list[list[i
     cases = _cases_of(subjects)
     if not 2 <= folds <= len(cases):
         remedy = "Give at least 2 folds and no more than there are subjects."
-        raise UsageError(f"{len(cases)} subjects cannot be dealt into {folds} folds", source="folds", remedy=remedy)
+        raise UsageError(f"{len(cases)} subjects cannot be split into {folds} folds", source="folds", remedy=remedy)
     names = sorted(cases)
     np.random.default_rng(seed).shuffle(names)
     dealt: list[list[str]] = [[] for _ in range(folds)]

@@ -1,7 +1,7 @@
 """Studies from an archive: the localizer, and the box that the diagnostic series after it was planned with.
 
-Every examination in an archive tells where a person wanted the slices: the volume of the diagnostic series lies in the
-same frame of reference as the localizer. Where the landmarks are, it does not tell.
+Every examination in an archive records where the user planned the slices: the volume of the diagnostic series lies in
+the same frame of reference as the localizer. It does not record the landmarks.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ def archive_candidates(root: Path, wanted: str = "*") -> Iterator[Candidate | Sk
     """The examinations below a folder of DICOM studies that have a localizer and a diagnostic series after it.
 
     Args:
-        wanted: pattern (``fnmatch``, case does not matter) that the description of the diagnostic series has to fit;
-            the first one that fits counts. A box rule is worth learning only from series of one kind.
+        wanted: pattern (``fnmatch``, case does not matter) that the description of the diagnostic series has to match;
+            the first match counts. A box rule should be learnt from series of one kind only.
 
     Raises:
         InputError: the folder holds no MR images.
     """
     for series in find_series(root):
-        place = str(series[0].paths[0].parent)
+        folder = str(series[0].paths[0].parent)
         planned = _planned(series, wanted)
         before = [one for one in series if one.localizer and (planned is None or one.order < planned.order)]
         if not before:
-            yield Skipped(place, "has no localizer before its diagnostic series. Export the whole examination.")
+            yield Skipped(folder, "has no localizer before its diagnostic series. Export the whole examination.")
         elif planned is None:
             yield Skipped(
-                place,
-                f"has no diagnostic series of {FEWEST_SLICES} slices or more that fits {wanted!r} after its localizer. "
+                folder,
+                f"has no diagnostic series of {FEWEST_SLICES} slices or more like {wanted!r} after the localizer. "
                 "Export the whole examination, or choose another series.",
             )
         else:
-            yield Candidate(place, partial(_study, before, planned), planned.patient or None)
+            yield Candidate(folder, partial(_study, before, planned), planned.patient or None)
 
 
 def box_of_stack(stack: ScoutStack, name: str = REFERENCE_NAME) -> OrientedBox:
@@ -72,7 +72,7 @@ def box_of_stack(stack: ScoutStack, name: str = REFERENCE_NAME) -> OrientedBox:
 
 
 def _planned(series: Sequence[Series], wanted: str) -> Series | None:
-    """The first diagnostic series that fits and follows a localizer."""
+    """The first diagnostic series that matches and follows a localizer."""
     localizers = [one.order for one in series if one.localizer]
     for one in series:
         fits = fnmatch(one.description.lower(), f"*{wanted.lower()}*")

@@ -21,22 +21,22 @@ from .file_pairs import FilePair, find_pairs, points_in, read_point_file
 
 
 def scout_candidates(root: Path) -> Iterator[Candidate | Skipped]:
-    """Scouts with their points: one sub-folder per study, or files that begin alike; see ``file_pairs.find_pairs``.
+    """Scouts with their points: one sub-folder per study, or files with matching names; see ``file_pairs.find_pairs``.
 
-    Sub-folders of a sub-folder (``SUBJECT/VISIT``) are visits of one person.
+    Sub-folders of a sub-folder (``SUBJECT/VISIT``) are visits of one patient.
     """
     for found in find_pairs(root):
         if isinstance(found, Skipped):
             yield found
         else:
-            person = found.folder.parts[0] if len(found.folder.parts) > 1 else None
-            yield Candidate(str(found.points), partial(_scout_study, found), person)
+            patient = found.folder.parts[0] if len(found.folder.parts) > 1 else None
+            yield Candidate(str(found.points), partial(_scout_study, found), patient)
 
 
 def volume_candidates(root: Path, geometry: ScoutGeometry, poses: int, seed: int) -> Iterator[Candidate | Skipped]:
     """3D volumes with their points, each cut into ``poses`` three-plane scouts of ``geometry`` in random poses.
 
-    The volume is turned about the middle of the head (or other body part) in it. The same seed gives the same scouts.
+    The volume is rotated about the centre of the head (or other body part). The same seed gives the same scouts.
     """
     number = 0
     for found in find_pairs(root):
@@ -44,7 +44,7 @@ def volume_candidates(root: Path, geometry: ScoutGeometry, poses: int, seed: int
             yield found
         else:
             read = partial(_posed_studies, found, geometry, poses, (seed, number))
-            yield Candidate(str(found.points), read, person=str(found.points))
+            yield Candidate(str(found.points), read, patient=str(found.points))
             number += 1
 
 

@@ -1,4 +1,4 @@
-"""Data that models are measured on: told apart by their content, and kept apart from what a model learnt from."""
+"""Data that models are measured on: identified by their content, and kept apart from training data."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def dataset_fingerprint(folder: Path) -> str:
     names = study_names(folder)
     if not names:
         raise InputError("holds no study", source=str(folder), remedy="Choose the folder of a data set.")
-    places = [study_folder(folder, name) for name in sorted(names)]
-    return _fingerprint(folder, (path for place in places for path in place.rglob("*")))
+    studies = [study_folder(folder, name) for name in sorted(names)]
+    return _fingerprint(folder, (path for study in studies for path in study.rglob("*")))
 
 
 def heads_fingerprint(data: Path, heads: Iterable[Head]) -> str:
-    """The same over the images and points of real heads (``core.reference_heads.heads``)."""
-    places = (data / "heads").glob("*")
+    """The same for the images and points of real heads (``core.reference_heads.heads``)."""
+    paths = (data / "heads").glob("*")
     wanted = {head.id for head in heads}
-    return _fingerprint(data, (path for path in places if path.name.split(".")[0].removesuffix("_brain") in wanted))
+    return _fingerprint(data, (path for path in paths if path.name.split(".")[0].removesuffix("_brain") in wanted))
 
 
 def _fingerprint(root: Path, paths: Iterable[Path]) -> str:
@@ -48,10 +48,10 @@ def _fingerprint(root: Path, paths: Iterable[Path]) -> str:
 
 
 def learnt_subjects(bundle: Path) -> frozenset[str]:
-    """Subjects of data sets that a bundle learnt from, it or the bundles that it started from, by its metadata.
+    """Subjects of data sets that a bundle learnt from, directly or through its starting bundles, by its metadata.
 
-    None are known of bundles from elsewhere. Raises ModelError where the metadata are damaged.
+    Empty for bundles without this information. Raises ModelError where the metadata are damaged.
     """
     training = read_metadata(bundle).get("training")
-    told = training.get(LEARNT_SUBJECTS) if isinstance(training, dict) else None
-    return frozenset(map(str, told)) if isinstance(told, list) else frozenset()
+    subjects = training.get(LEARNT_SUBJECTS) if isinstance(training, dict) else None
+    return frozenset(map(str, subjects)) if isinstance(subjects, list) else frozenset()

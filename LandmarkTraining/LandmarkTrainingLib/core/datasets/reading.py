@@ -1,10 +1,10 @@
 """Read the studies of a data set, with the points that count as truth.
 
-Only a point that a person stands behind is truth: placed, moved or locked by hand, or known by construction (simulated
-scouts, volumes with markups). A person who corrects one point of a plan has looked at the box, not at every other
-point: the predictions that were left as they are would teach a network its own errors, and on studies kept back to
-watch the error they would favour the very model that made them. Locking a point is how it is accepted as it lies.
-A landmark that a person took away is known not to be there; one that is merely absent is unknown.
+Only points that the user placed, moved or locked are truth, or points known by construction (simulated scouts, volumes
+with markups). A user who corrects one point of a plan has reviewed the box, not every other point: the remaining
+predictions would teach a network its own errors, and in a validation set they would favour the model that made them.
+The user accepts a point as it is by locking it. A landmark that the user removed is known to be absent; one that is
+merely missing is unknown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from AutoVolumeCalibrationLib.core.storage.dataset import PROVENANCE_FILE, Label
 from AutoVolumeCalibrationLib.core.storage.markups import MarkupPoint, read_landmarks
 from AutoVolumeCalibrationLib.core.storage.results import LANDMARKS_FILE
 
-#: How a prediction is described in a point list (``markups_json.landmark_description``).
+#: How a prediction is described in a point list (``storage.markups.landmark_description``).
 _PREDICTION = re.compile(rf"\[{PREDICTED}(?:, confidence (?P<confidence>\d+\.?\d*))?(?:, sd (?P<sd>\d+\.?\d*) mm)?")
 
 #: Standard deviation per axis of a prediction that does not state its own.
@@ -37,7 +37,7 @@ _REMEDY = "Restore the file, or take the study out of dataset.json."
 
 
 def read_dataset(folder: Path | str) -> list[LabelledStudy]:
-    """All studies of a data set, in its order; none where there is no data set.
+    """All studies of a data set, in its order; empty if the data set does not exist.
 
     Raises:
         InputError: the list or a study is damaged.
@@ -49,31 +49,31 @@ def read_study(folder: Path | str, name: str, *, predictions: bool = False) -> L
     """One study of a data set.
 
     Args:
-        predictions: keep the points that a model found and nobody moved or locked, with status "predicted"; without
-            it ``landmarks`` hold the truth only, and who is not among them, or has no place, is unknown unless
-            ``absent_of`` names it.
+        predictions: keep the points that a model found and the user neither moved nor locked, with status "predicted";
+            otherwise ``landmarks`` hold the truth only, and a landmark that is not among them, or has no position, is
+            unknown unless ``absent_of`` names it.
 
     Raises:
         InputError: the scouts, the points or the provenance cannot be read.
     """
-    place = study_folder(folder, name)
-    stacks = tuple(read_scouts([place]))
-    return LabelledStudy(name, stacks, read_points_of(place, predictions=predictions), read_provenance(place))
+    path = study_folder(folder, name)
+    stacks = tuple(read_scouts([path]))
+    return LabelledStudy(name, stacks, read_points_of(path, predictions=predictions), read_provenance(path))
 
 
-def read_points_of(place: Path, *, predictions: bool = False) -> tuple[Landmark, ...]:
+def read_points_of(study: Path, *, predictions: bool = False) -> tuple[Landmark, ...]:
     """The landmarks in the folder of a study; InputError where they are damaged."""
-    return landmarks_of_points(read_landmarks(place / LANDMARKS_FILE), predictions=predictions)
+    return landmarks_of_points(read_landmarks(study / LANDMARKS_FILE), predictions=predictions)
 
 
-def read_provenance(place: Path) -> dict[str, Any]:
-    """Where the study in a folder came from, empty where nothing is told; InputError where the file is damaged."""
-    path = place / PROVENANCE_FILE
+def read_provenance(study: Path) -> dict[str, Any]:
+    """The provenance of the study in a folder, empty if it has none; InputError if the file is damaged."""
+    path = study / PROVENANCE_FILE
     if not path.exists():
         return {}
     content = read_json(path, InputError, _REMEDY)
     if not isinstance(content, dict):
-        raise InputError("does not tell where a study came from", source=str(path), remedy=_REMEDY)
+        raise InputError("does not state where the study came from", source=str(path), remedy=_REMEDY)
     return content
 
 
@@ -83,17 +83,17 @@ def landmarks_of_points(points: Iterable[MarkupPoint], *, predictions: bool) -> 
     Without ``predictions`` the latter are left out.
     """
     landmarks = (_landmark(point) for point in points)
-    return tuple(mark for mark in landmarks if predictions or mark.status != PREDICTED)
+    return tuple(landmark for landmark in landmarks if predictions or landmark.status != PREDICTED)
 
 
 def subject_of(study: LabelledStudy) -> str:
-    """Who the study shows: the pseudonym in its provenance, else the study's own name."""
+    """The subject of the study: the pseudonym in its provenance, else the study's own name."""
     return str(study.provenance.get("subject") or study.name)
 
 
 def absent_of(study: LabelledStudy) -> frozenset[str]:
-    """Names of the landmarks that are known not to be in the scouts: a person took the prediction away."""
-    placed = {mark.name for mark in study.landmarks if mark.position_mm is not None}
+    """Names of the landmarks that are known not to be in the scouts: the user removed the prediction."""
+    placed = {landmark.name for landmark in study.landmarks if landmark.position_mm is not None}
     return frozenset(study.provenance.get("removed", ())) - placed
 
 

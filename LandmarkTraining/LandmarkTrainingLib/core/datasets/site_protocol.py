@@ -1,8 +1,8 @@
-"""Learn a site's own box rule from the volumes that its people planned.
+"""Learn a site's own box rule from the volumes that its users planned.
 
-Of every study with landmarks and a reference box the rule that gives this box for this head is worked out (margins
+For every study with landmarks and a reference box, the rule is computed that gives this box for this head (margins
 beyond the landmarks of each face, tilts from the anatomical frame); the site's rule is their median, so that a few
-unusual examinations do not count.
+unusual examinations have no influence.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _MAD_TO_SD = 1.4826
 
 @dataclass(frozen=True)
 class SiteProtocol:
-    """A site's rule and how steady the site is in it.
+    """A site's rule and how consistent the site is.
 
     Attributes:
         text: the protocol as JSON.
         studies: names of the studies that it was learnt from.
-        skipped: the others, each with the reason.
+        skipped: the other studies, each with the reason.
         margin_sd_mm: face -> robust standard deviation of its margin among the studies.
-        tilt_sd_deg: ``about_right``, ... -> that of the tilt.
+        tilt_sd_deg: ``about_right``, ... -> robust standard deviation of the tilt.
     """
 
     text: str
@@ -51,11 +51,11 @@ class SiteProtocol:
 def site_protocol(
     studies: Iterable[LabelledStudy], protocol: Protocol, *, name: str, title: str, box: str | None = None
 ) -> SiteProtocol:
-    """The protocol ``name`` whose one box is where the site puts it.
+    """The protocol ``name`` whose only box lies where the site plans it.
 
     Args:
         studies: with landmarks, placed or predicted, and a ``reference_box`` in their provenance.
-        protocol: gives landmarks, frame, line, and which landmarks each face goes by.
+        protocol: gives landmarks, frame, line, and the landmarks of each face.
         box: which of its boxes, the first when None.
 
     Raises:
@@ -72,7 +72,7 @@ def site_protocol(
         except InputError as error:
             skipped.append(Skipped(study.name, error.what))
     if not examples:
-        reasons = "; ".join(sorted({one.reason for one in skipped})) or "there are no studies"
+        reasons = "; ".join(sorted({one.reason for one in skipped})) or "the data set is empty"
         raise InputError(
             f"no study has both landmarks and a reference box ({reasons})",
             remedy="Build the set from an archive, and calibrate its studies.",
@@ -95,7 +95,7 @@ def site_protocol(
 
 
 def _example(study: LabelledStudy, protocol: Protocol, box: str, name: str, title: str) -> dict[str, Any]:
-    """The protocol that gives the study's reference box for its head; InputError where one of both is not known."""
+    """The protocol that gives the study's reference box for its head; InputError if either is unknown."""
     entry = study.provenance.get(REFERENCE_BOX)
     if entry is None:
         raise InputError("has no reference box")

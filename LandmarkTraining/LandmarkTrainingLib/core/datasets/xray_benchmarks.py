@@ -1,9 +1,9 @@
-"""The three public X-ray benchmarks of landmark detection, read as those lay them out who publish tables on them.
+"""The three public X-ray benchmarks of landmark detection, in the layout that published comparisons use.
 
-The images are not ours to ship; who has them can repeat published numbers. Layouts, splits and units are those of the
-reader code in MIRACLE-Center/YOLO_Universal_Anatomical_Landmark_Detection (Zhu et al., "You Only Learn Once", MICCAI
-2021; head, hand, chest) and of christianpayer/MedicalDataAugmentationTool-HeatmapRegression (Payer et al., Medical
-Image Analysis 54, 2019; head, hand). Points are (row, column) pixels of the full image, as stored, without rounding.
+The images cannot be redistributed; users who have them can reproduce published numbers. Layouts, splits and units are
+those of MIRACLE-Center/YOLO_Universal_Anatomical_Landmark_Detection (Zhu et al., "You Only Learn Once", MICCAI 2021;
+head, hand, chest) and of christianpayer/MedicalDataAugmentationTool-HeatmapRegression (Payer et al., Medical Image
+Analysis 54, 2019; head, hand). Points are (row, column) pixels of the full image, as stored, without rounding.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ CEPHALOMETRIC_PIXEL_MM = 0.1
 #: First and last number of the images of each split of the ISBI 2015 challenge.
 CEPHALOMETRIC_SPLITS = {"train": (1, 150), "test1": (151, 300), "test2": (301, 400)}
 
-#: "senior" is what the challenge and Payer et al. measure against; "mean" of both what Zhu et al. do.
+#: "senior" is what the challenge and Payer et al. measure against; Zhu et al. use the "mean" of both.
 ANNOTATORS = {"senior": ("400_senior",), "junior": ("400_junior",), "mean": ("400_senior", "400_junior")}
 
 #: Payer et al.: 895 radiographs of the Digital Hand Atlas, 37 points; the wrist, between the first and the fifth point,
-#: is taken to be 50 mm wide, since the images do not tell their spacing.
+#: is taken to be 50 mm wide, since the images do not state their spacing.
 HAND_POINTS, WRIST_POINTS, WRIST_WIDTH_MM = 37, (0, 4), 50.0
 
 #: Zhu et al.: normal chest radiographs of the Shenzhen set (CHNCXR_*_0), 6 points, without these nine; no spacing.
@@ -69,7 +69,7 @@ class LabelledImage:
     Attributes:
         name: of the file, without its suffix.
         pixels: (rows, columns) float32, as stored; of a colour image its first channel.
-        spacing_mm: (between rows, between columns); None where the set does not tell it, and errors are in pixels.
+        spacing_mm: (between rows, between columns); None where it is unknown, and errors are in pixels.
         points: (k, 2) float64, (row, column) pixels.
         names: the k landmarks.
     """
@@ -95,7 +95,7 @@ def read_cephalometric(
 
     Raises:
         InputError: a file is missing or damaged.
-        UsageError: there is no such split or annotator.
+        UsageError: unknown split or annotator.
     """
     root = _folder(folder)
     _require_one_of(annotator, ANNOTATORS, "annotator")
@@ -106,7 +106,7 @@ def read_cephalometric(
     notes = root / "AnnotationsByMD" if (root / "AnnotationsByMD").is_dir() else root
     for name, path in images.items():
         if name.isdigit() and first <= int(name) <= last:
-            readings = [_cephalometric_points(notes / place / f"{name}.txt") for place in ANNOTATORS[annotator]]
+            readings = [_cephalometric_points(notes / reader / f"{name}.txt") for reader in ANNOTATORS[annotator]]
             spacing = (CEPHALOMETRIC_PIXEL_MM, CEPHALOMETRIC_PIXEL_MM)
             yield LabelledImage(name, _pixels(path), spacing, np.mean(readings, axis=0), CEPHALOMETRIC_NAMES)
 
@@ -122,7 +122,7 @@ def read_hands(folder: Path | str, split: str | None = None) -> Iterator[Labelle
 
     Raises:
         InputError: a file is missing or damaged.
-        UsageError: there is no such split.
+        UsageError: unknown split.
     """
     root = _folder(folder)
     table = next(
@@ -153,7 +153,7 @@ def read_chests(folder: Path | str, split: str | None = None) -> Iterator[Labell
 
     Raises:
         InputError: a file is missing or damaged.
-        UsageError: there is no such split.
+        UsageError: unknown split.
     """
     root = _folder(folder)
     images = _images(root, ("pngs",), ".png", "pngs/CHNCXR_0001_0.png")
@@ -187,7 +187,7 @@ def _hand_rows(table: Path) -> dict[int, np.ndarray]:
     rows = {}
     for row in csv.reader(_lines(table)):
         if not row[0].strip().isdigit():
-            raise InputError(f"{row[0]!r} is no number of an image", source=str(table), remedy="Copy the table again.")
+            raise InputError(f"{row[0]!r} is not an image number", source=str(table), remedy="Copy the table again.")
         rows[int(row[0])] = _row_column(table, list(zip(row[1::2], row[2::2], strict=False)), HAND_POINTS)
     return rows
 
@@ -214,7 +214,7 @@ def _lines(path: Path) -> list[str]:
     except OSError as error:
         raise InputError("cannot be read", source=str(path), remedy="Unpack the annotations there.") from error
     except UnicodeDecodeError as error:
-        raise InputError("is no text file", source=str(path), remedy="Copy the file again.") from error
+        raise InputError("is not a text file", source=str(path), remedy="Copy the file again.") from error
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -231,13 +231,13 @@ def _pixels(path: Path) -> np.ndarray:
 def _folder(folder: Path | str) -> Path:
     root = Path(folder)
     if not root.is_dir():
-        raise InputError("is no folder", source=str(root), remedy="Give the folder of the data set.")
+        raise InputError("is not a folder", source=str(root), remedy="Give the folder of the data set.")
     return root
 
 
-def _images(root: Path, places: tuple[str, ...], suffix: str, example: str) -> Mapping[str, Path]:
-    """Name -> path of the images in the first of ``places`` that is there, with all its sub-folders, sorted by name."""
-    found = (root / name for name in places if (root / name).is_dir())
+def _images(root: Path, folders: tuple[str, ...], suffix: str, example: str) -> Mapping[str, Path]:
+    """Name -> path of the images in the first existing one of ``folders`` and its sub-folders, by name."""
+    found = (root / name for name in folders if (root / name).is_dir())
     files = sorted(next(found, root).rglob(f"*{suffix}"), key=lambda path: path.stem)
     if not files:
         raise _absent(root, example)
@@ -254,4 +254,4 @@ def _numbered(prefix: str, count: int) -> tuple[str, ...]:
 
 def _require_one_of(value: str, known: Iterable[str], what: str) -> None:
     if value not in known:
-        raise UsageError(f"there is no {what} {value!r}", remedy=f"Choose one of: {', '.join(known)}.")
+        raise UsageError(f"unknown {what} {value!r}", remedy=f"Choose one of: {', '.join(known)}.")

@@ -1,6 +1,6 @@
-"""What a model has to beat: no finding at all, and registration of a template to the scouts.
+"""Baselines for a model: a typical head without detection, and registration of a template to the scouts.
 
-Both return landmarks like a model does, so that frame and box are made by the same code.
+Both return landmarks like a model, so that the same code computes frame and box.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 
-#: Nobody looked at the image: each point may be this far off, mm per axis.
+#: Standard deviation of a point placed without looking at the image, mm per axis.
 UNSEEN_SD_MM = 20.0
 
 #: Typical error of a point carried over by affine registration, mm per axis.
@@ -63,7 +63,7 @@ class Template:
 
 
 def scouts_center_mm(stacks: Sequence[ScoutStack]) -> np.ndarray:
-    """(3,) RAS point where the middles of the stacks cross; a missing plane's coordinate is the images' mean centre."""
+    """(3,) RAS point where the central planes of the stacks cross; for a missing plane, the images' mean."""
     normals = np.array([stack.normal for stack in stacks])
     middles = np.array([(stack.positions_mm[0] + stack.positions_mm[-1]) / 2 for stack in stacks])
     images = np.mean([s.center_mm for stack in stacks for s in stack.slices], axis=0)
@@ -114,7 +114,7 @@ def register_template(stacks: Sequence[ScoutStack], template: Template, seed: in
 
 
 def _foreground_mm(volume: Volume, step: int = 3) -> np.ndarray:
-    """(n, 3) RAS places of every ``step``-th voxel that is brighter than air."""
+    """(n, 3) RAS positions of every ``step``-th voxel that is brighter than air."""
     thinned = volume.array[::step, ::step, ::step]
     index = np.argwhere(thinned > FOREGROUND * np.percentile(thinned, 99)) * step
     return move_points(volume.affine, index)
@@ -193,7 +193,7 @@ def _to_ras_affine(transform: SimpleITK.Transform) -> np.ndarray:
 
 
 def _pool_slices(stacks: Sequence[ScoutStack], blur_mm: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All slices as thin sheets of one volume (i, j, k), the mask of the voxels they fill, and voxel 0's RAS place.
+    """All slices as thin sheets of one volume (i, j, k), the mask of filled voxels, and the RAS position of voxel 0.
 
     The slices are blurred in their own plane, because blurring the sparse volume would mix in the empty voxels.
     Every stack is brought to the same brightness (its 99th percentile is 1).

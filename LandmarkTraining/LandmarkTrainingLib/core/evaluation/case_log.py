@@ -26,17 +26,17 @@ class CaseResult:
         head, pose, geometry, method: which case.
         failure: why there is no plan; then everything below is empty.
         in_plane_mm: plane -> landmark -> one distance per slice near it, None where it was not found.
-        landmarks_mm: landmark -> error of the found place (extremes: along their normal).
-        expected_mm: the same for the places according to the frame fit.
-        missing: landmarks with a known true place that were not found.
-        invented: landmarks that are known not to be in the scouts and were found all the same.
+        landmarks_mm: landmark -> error of the detected position (extremes: along their normal).
+        expected_mm: the same for the positions according to the frame fit.
+        missing: landmarks with a known true position that were not found.
+        invented: landmarks that were found although they are known not to be in the scouts.
         frame_angles_deg: (pitch, roll, yaw) from the true to the found frame.
         acpc_pitch_deg: pitch of the found frame against the true AC-PC line itself.
         box: errors of the box.
         covered: share of the brain's surface points inside the box.
         needed_mm: margins (6,), order FACES, that the found box would have needed to hold the whole brain.
         angles_sd_deg, face_sd_mm: standard deviations that the plan states, of (pitch, roll, yaw) and the faces (6,).
-        level: worst check, "ok", "warning" or "error"; None where the method does not judge itself.
+        level: worst check, "ok", "warning" or "error"; None where the method has no checks.
         findings: names of the checks that are not ok.
         timings_s: seconds per step.
     """
@@ -72,7 +72,7 @@ def open_case_log(path: Path, conditions: Mapping[str, Any]) -> dict[CaseKey, Ca
     """The cases already in the log; a new log gets its first line.
 
     Raises:
-        InputError: the file is no evaluation log, or was written under other conditions.
+        InputError: the file is not an evaluation log, or was written under other conditions.
     """
     header = {"format": FORMAT, **conditions}
     if not path.exists() or not path.stat().st_size:
@@ -101,7 +101,7 @@ def read_case_log(path: Path) -> list[CaseResult]:
     """All cases of a log, for a report.
 
     Raises:
-        InputError: the file is no evaluation log.
+        InputError: the file is not an evaluation log.
     """
     return _read(path)[1]
 
@@ -114,7 +114,7 @@ def _read(path: Path) -> tuple[dict[str, Any], list[CaseResult]]:
         return first, [_from_dict(line) for line in lines]
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise InputError(
-            f"is no evaluation log ({error})", source=str(path), remedy="Name another log file."
+            f"is not an evaluation log ({error})", source=str(path), remedy="Name another log file."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The few numbers that a case is compared by: of its landmarks, its frame and its box."""
+"""The measures by which cases are compared: of landmarks, frame and box."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .keypoint_metrics import PresenceScores, object_keypoint_similarity
 #: The measure that decides which model is better.
 PRIMARY = "in_plane_mm"
 
-#: Measure -> what it is, for people. Of all but HIGHER_IS_BETTER a lower number is better.
+#: Measure -> description for reports. Lower is better for all but HIGHER_IS_BETTER.
 MEASURES = {
     "in_plane_mm": "landmarks on slices near them, in-plane, mm",
     "landmark_3d_mm": "landmarks in space, mm",
-    "rotation_deg": "turn of the box, deg",
+    "rotation_deg": "rotation of the box, deg",
     "center_mm": "centre of the box, mm",
     "face_mm": "worst face of the box, mm",
     "iou": "overlap of the boxes (IoU)",
@@ -30,10 +30,10 @@ READER_SD_MM = 1.5
 
 
 def case_measures(case: CaseResult) -> dict[str, float]:
-    """Measure -> value of a case; NaN where the truth does not tell it or the case was refused.
+    """Measure -> value of a case; NaN where the truth does not determine it or the case was refused.
 
-    Landmarks count by their median: on the slices near them with those not found infinitely far off, in space without
-    them, for a landmark may lie far from every slice.
+    Landmarks count by their median: on the slices near them with an infinite error for those not found; in space
+    without these, because a landmark may lie far from every slice.
     """
     in_plane = [np.inf if error is None else error for error in in_plane_errors(case)]
     box = case.box
@@ -60,8 +60,8 @@ def in_plane_errors(case: CaseResult) -> list[float | None]:
 def similarities(cases: Sequence[CaseResult]) -> tuple[np.ndarray, np.ndarray]:
     """Keypoint similarity (n,) of the landmarks in space, and the confidence (n,) of each case as a detection.
 
-    All detections are equally confident. A refused case is none: NaN, with a similarity of 0. A case without truth has
-    NaN as similarity.
+    All detections are equally confident. A refused case is not a detection: NaN, with a similarity of 0.
+    A case without truth has NaN as similarity.
     """
     values, confidences = [], []
     for case in cases:
@@ -74,7 +74,7 @@ def similarities(cases: Sequence[CaseResult]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def presence(cases: Sequence[CaseResult]) -> PresenceScores:
-    """Landmarks found against those that are there and those that a person took away; true negatives are not kept."""
+    """Landmarks found against present ones and those that the user removed; true negatives are not counted."""
     return PresenceScores(
         true_positives=sum(len(case.landmarks_mm) for case in cases),
         false_positives=sum(len(case.invented) for case in cases),

@@ -1,7 +1,7 @@
-"""Measure planning methods on the studies of a data set, against the points that a person stands behind.
+"""Measure planning methods on the studies of a data set, against the points that the user placed or confirmed.
 
 The results are those of ``core.evaluation.evaluation``: ``head`` is the study, ``geometry`` is ``study``, the pose 0.
-What the points of a study do not tell is not measured: without enough of them neither the frame nor the box.
+What the points of a study do not determine is not measured: without enough points neither the frame nor the box.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .methods import Method
 #: Name that stands for the slices of a study in the results, where those of an evaluation have their geometry.
 GEOMETRY = "study"
 
-#: A frame counts as true where the points leave its turn open by less (standard deviation about the worst axis). Three
-#: or four points of a brain leave 1.5 to 3 degrees, eight well under 1.
+#: A frame counts as true where the points determine its rotation better than this (standard deviation about the worst
+#: axis). Three or four points of a brain leave 1.5 to 3 degrees, eight well under 1.
 TRUE_FRAME_SD_DEG = 1.5
 
 logger = logging.getLogger(__name__)
@@ -71,10 +71,10 @@ def measure_on_dataset(
 
 
 def true_plan_of_study(study: LabelledStudy, protocol: Protocol) -> Truth:
-    """What the study's landmarks tell; no frame and no box where these are too few to tell how the head lies."""
+    """Truth from the study's landmarks; without frame and box if they are too few to determine the head's pose."""
     known = set(protocol.constellation.names)
-    placed = [mark for mark in study.landmarks if mark.position_mm is not None and mark.name in known]
-    points = {mark.name: mark.position_mm for mark in placed}
+    placed = [each for each in study.landmarks if each.position_mm is not None and each.name in known]
+    points = {each.name: each.position_mm for each in placed}
     absent = absent_of(study) & known
     try:
         frame = true_frame(placed, protocol)

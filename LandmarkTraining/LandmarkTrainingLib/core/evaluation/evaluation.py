@@ -1,9 +1,9 @@
-"""Measure planning methods on real heads put into the scanner at known poses.
+"""Measure planning methods on real heads at known poses in the scanner.
 
 Every case is one head at one pose, scanned with one geometry and planned by one method. The truth is
-planned by the same fit and the same box rule from the true landmarks, so that errors are the method's own.
+planned by the same fit and the same box rule from the true landmarks, so that all errors come from the method.
 A case depends on (seed, head, pose number, geometry) alone, never on the order. With a log file an
-evaluation can be stopped and taken up again.
+evaluation can be stopped and resumed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Truth:
     Attributes:
         points: landmark name -> (3,) mm.
         brain_points: (n, 3) mm on the surface of the brain.
-        frame, box: planned from the points; None where these do not tell them.
+        frame, box: planned from the points; None where these do not determine them.
         absent: names of the landmarks that are known not to be in the scouts.
         unseen_mm: name of an extreme -> how far the brain reaches beyond ``brain_points`` there.
     """
@@ -163,18 +163,18 @@ def true_plan(head: Head, transform: np.ndarray, protocol: Protocol, box: str | 
 
 
 def measure(key: CaseKey, plan: Plan, truth: Truth, stacks: Sequence[ScoutStack], protocol: Protocol) -> CaseResult:
-    """All errors of one plan; what the truth does not tell is left out."""
+    """All errors of one plan; what the truth does not determine is left out."""
     expected = [Landmark(name, point) for name, point in plan.frame.expected_mm.items()]
     axes = truth.frame.axes if truth.frame else None
-    # Without a frame the normals of the extremes are not known, and so neither are their errors.
+    # Without a frame the normals of the extremes are unknown, and so are their errors.
     points = {name: point for name, point in truth.points.items() if truth.frame or name not in NORMAL_AXIS}
     wanted = [name for name in protocol.constellation.names if name in points]
     found = landmark_errors_mm(plan.landmarks, points, np.eye(3) if axes is None else axes, NORMAL_AXIS)
-    placed = {mark.name for mark in plan.landmarks if mark.position_mm is not None}
+    placed = {landmark.name for landmark in plan.landmarks if landmark.position_mm is not None}
     level, findings = _judgement(plan)
     return CaseResult(
         *key,
-        in_plane_mm=in_plane_errors_mm(plan.sights or (), stacks, truth.points, protocol),
+        in_plane_mm=in_plane_errors_mm(plan.detections or (), stacks, truth.points, protocol),
         landmarks_mm=found,
         expected_mm=landmark_errors_mm(expected, points, np.eye(3) if axes is None else axes, NORMAL_AXIS),
         missing=[name for name in wanted if name not in found],
@@ -193,26 +193,26 @@ def measure(key: CaseKey, plan: Plan, truth: Truth, stacks: Sequence[ScoutStack]
 
 
 def in_plane_errors_mm(
-    sights: Sequence[SliceDetections],
+    detections: Sequence[SliceDetections],
     stacks: Sequence[ScoutStack],
     true_mm: Mapping[str, np.ndarray],
     protocol: Protocol,
 ) -> dict[str, dict[str, list[float | None]]]:
     """plane -> landmark -> distance on every slice near it, None where it was not found there.
 
-    Extremes are left out: their true places across the normal are not known.
+    Extremes are left out: their true positions across the normal are unknown.
     """
-    mirror = {mark.name: mark.mirror for mark in protocol.constellation.landmarks if mark.mirror}
-    points = {m.name: true_mm[m.name] for m in protocol.constellation.landmarks if m.name in true_mm}
+    mirror = {landmark.name: landmark.mirror for landmark in protocol.constellation.landmarks if landmark.mirror}
+    points = {each.name: true_mm[each.name] for each in protocol.constellation.landmarks if each.name in true_mm}
     points = {name: point for name, point in points.items() if name not in NORMAL_AXIS}
     errors: dict[str, dict[str, list[float | None]]] = {}
-    for sight in sights:
-        stack = stacks[sight.stack_index]
-        scout_slice = stack.slices[sight.slice_index]
+    for on_slice in detections:
+        stack = stacks[on_slice.stack_index]
+        scout_slice = stack.slices[on_slice.slice_index]
         visible = points_on_slice(scout_slice, stack.plane, points, mirror, IN_PLANE_REACH_MM)
-        for name, place in visible.items():
-            seen = sight.positions_mm.get(name)
-            distance = None if seen is None else float(np.linalg.norm(seen - place))
+        for name, position in visible.items():
+            found = on_slice.positions_mm.get(name)
+            distance = None if found is None else float(np.linalg.norm(found - position))
             errors.setdefault(stack.plane, {}).setdefault(name, []).append(distance)
     return errors
 
@@ -230,7 +230,7 @@ def needed_margins_mm(plan: Plan, truth: Truth, protocol: Protocol) -> list[floa
 
 
 def _acpc_pitch_deg(truth: Truth, frame: AnatomicalFrame) -> float | None:
-    """Pitch of a frame against the true AC-PC line itself; None where its points are not known."""
+    """Pitch of a frame against the true AC-PC line itself; None where its points are unknown."""
     try:
         axes = acpc_axes(truth.points)
     except KeyError:

@@ -15,14 +15,14 @@ from ..reference_heads.brain_extremes import NORMAL_AXIS
 from .case_log import CaseResult
 from .metrics import SUCCESS_RADII_MM, Summary, markdown_table, success_rates, summarize
 
-#: A plan that is turned or shifted by more than this must not go unnoticed.
+#: A plan that is rotated or shifted by more than this must be flagged.
 WRONG_ROTATION_DEG, WRONG_CENTER_MM = 5.0, 10.0
 
 Group = tuple[tuple[str, ...], list[CaseResult]]
 
 
 def report(results: Sequence[CaseResult]) -> str:
-    """All tables: box, landmarks, faces, self-judgement, times, single heads, single landmarks.
+    """All tables: box, landmarks, faces, checks, times, single heads, single landmarks.
 
     Rows are geometry x method in the order in which they come in ``results``.
     """
@@ -84,13 +84,13 @@ def _landmark_table(groups: Sequence[Group]) -> str:
     rows = []
     for key, cases in groups:
         in_plane = [error for case in cases for errors in _in_plane(case) for error in errors]
-        seen = [error for error in in_plane if error is not None]
-        rates = success_rates(seen, len(in_plane))
+        found_mm = [error for error in in_plane if error is not None]
+        rates = success_rates(found_mm, len(in_plane))
         points = [_spread(_errors(cases, extremes)) for extremes in (False, True)]
         missing, found = (sum(len(getattr(c, field)) for c in cases) for field in ("missing", "landmarks_mm"))
         fitted = [summarize(case.expected_mm.get(name) for case in cases).median for name in ("AC", "PC")]
         rows.append([
-            *key, _spread(seen), *(f"{rate:.0%}" if in_plane else "-" for rate in rates.values()), *points,
+            *key, _spread(found_mm), *(f"{rate:.0%}" if in_plane else "-" for rate in rates.values()), *points,
             f"{missing / max(1, missing + found):.0%}", ", ".join(f"{error:.1f}" for error in fitted),
         ])  # fmt: skip
     return markdown_table(header, rows)
@@ -200,7 +200,7 @@ def measured_errors(results: Sequence[CaseResult], method: str) -> dict[str, Any
 
 def _case_errors(cases: Sequence[CaseResult]) -> dict[str, Any]:
     planned = [case for case in cases if case.box]
-    in_plane = [e for c in planned for plane in c.in_plane_mm.values() for marks in plane.values() for e in marks]
+    in_plane = [e for c in planned for plane in c.in_plane_mm.values() for errors in plane.values() for e in errors]
     in_space = [e for case in planned for name, e in case.landmarks_mm.items() if name not in NORMAL_AXIS]
     return {
         "heads": len({case.head for case in cases}),

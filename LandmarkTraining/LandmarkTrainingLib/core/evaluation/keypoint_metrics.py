@@ -1,4 +1,4 @@
-"""Keypoint metrics: radial errors, object keypoint similarity and its average precision, presence, heatmaps.
+"""Keypoint metrics: object keypoint similarity and its average precision, presence.
 
 A case is one head (or slice) with k landmarks. Distances are mm, NaN where a landmark's truth is unknown and infinite
 where it was not found.
@@ -10,45 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .metrics import Summary, success_rates, summarize
-
 #: Similarities from which a case counts as found, for the mean average precision (COCO).
 OKS_THRESHOLDS = tuple(np.round(np.arange(0.50, 0.96, 0.05), 2).tolist())
 
 #: Recalls at which COCO reads the precision.
 _RECALLS = np.linspace(0, 1, 101)
-
-
-@dataclass(frozen=True)
-class RadialErrors:
-    """Distances between found and true landmarks.
-
-    Attributes:
-        found: summary of the distances of those that were found.
-        expected: how many there were to find.
-        success: radius in mm -> share of the expected ones found within it.
-    """
-
-    found: Summary
-    expected: int
-    success: dict[float, float]
-
-
-def radial_distances(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Distances (..., k) between points (..., k, 2 or 3).
-
-    NaN where ``true`` is not finite (unknown), else infinite where ``found`` is not (not found).
-    """
-    distances = np.linalg.norm(np.asarray(found, dtype=float) - true, axis=-1)
-    distances = np.where(np.isfinite(found).all(axis=-1), distances, np.inf)
-    return np.where(np.isfinite(true).all(axis=-1), distances, np.nan)
-
-
-def radial_errors(distances_mm: np.ndarray) -> RadialErrors:
-    """Summary and success rates of distances of any shape; the unfound ones are failures."""
-    known = np.asarray(distances_mm, dtype=float)
-    known = known[~np.isnan(known)]
-    return RadialErrors(summarize(known), len(known), success_rates(known, len(known)))
 
 
 def object_keypoint_similarity(distances_mm: np.ndarray, constants: np.ndarray, scale_mm: np.ndarray) -> np.ndarray:
@@ -113,7 +79,7 @@ def mean_average_precision(similarities: np.ndarray, confidences: np.ndarray) ->
 
 @dataclass(frozen=True)
 class PresenceScores:
-    """How well present landmarks are told from absent ones, counts and ratios; a ratio of nothing is NaN."""
+    """Counts and ratios of present and absent landmarks found; a ratio without cases is NaN."""
 
     true_positives: int
     false_positives: int
@@ -135,31 +101,3 @@ class PresenceScores:
 
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else float("nan")
-
-
-def presence_scores(
-    peak_values: np.ndarray, present: np.ndarray, threshold: float, known: np.ndarray | None = None
-) -> PresenceScores:
-    """Score peaks of ``peak_values`` as present from ``threshold`` on.
-
-    Args:
-        heights: peaks of the heatmaps, any shape; NaN counts as absent.
-        present: bool, same shape: the landmark is in view.
-        known: bool, same shape: whether ``present`` is known; None: everywhere.
-    """
-    found, present = np.asarray(peak_values, dtype=float) >= threshold, np.asarray(present, dtype=bool)
-    known = np.ones_like(present) if known is None else np.asarray(known, dtype=bool)
-    return PresenceScores(
-        true_positives=int((found & present & known).sum()),
-        false_positives=int((found & ~present & known).sum()),
-        false_negatives=int((~found & present & known).sum()),
-        true_negatives=int((~found & ~present & known).sum()),
-    )
-
-
-def heatmap_mse(prediction: np.ndarray, target: np.ndarray, known: np.ndarray) -> float:
-    """Mean squared error of heatmaps (n, k, h, w) over the ``known`` (n, k) ones; NaN without any."""
-    known = np.asarray(known, dtype=bool)
-    if not known.any():
-        return float("nan")
-    return float(((np.asarray(prediction, dtype=float) - target)[known] ** 2).mean())

@@ -1,4 +1,4 @@
-"""The ways to plan that an evaluation compares: a model, and the baselines it has to beat.
+"""The planning methods that an evaluation compares: a model, and the baselines.
 
 A method is a function from scouts to a ``Plan``. Frame and box of all of them come from the same code.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SliceDetections:
-    """What was seen on one slice: ``positions_mm`` maps the names found there to (3,) RAS on the slice."""
+    """Detections on one slice: ``positions_mm`` maps the names found there to (3,) RAS on the slice."""
 
     stack_index: int
     slice_index: int
@@ -38,13 +38,13 @@ class SliceDetections:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a method makes of the scouts.
+    """The result of a method.
 
     Attributes:
         landmarks: as found.
         frame, box: planned from them.
-        checks: findings about the plan; None where the method does not judge itself.
-        sights: what was seen slice by slice; None where the method does not look at single slices.
+        checks: findings about the plan; None where the method has no checks.
+        detections: slice by slice; None where the method does not detect on single slices.
         timings_s: seconds per step.
     """
 
@@ -52,7 +52,7 @@ class Plan:
     frame: AnatomicalFrame
     box: OrientedBox
     checks: Sequence[Check] | None = None
-    sights: Sequence[SliceDetections] | None = None
+    detections: Sequence[SliceDetections] | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -64,7 +64,7 @@ def standard_methods(
 ) -> dict[str, Method]:
     """The model, the mean constellation and the registration by name; None leaves one out.
 
-    The model goes by ``model_name``.
+    The model's name is that of ``model_name``.
     """
     methods: dict[str, Method] = {}
     if model is not None:
@@ -93,7 +93,7 @@ def model_method(
     Args:
         box: name of one of the protocol's boxes, its first when None.
         calibrate: like ``pipeline.calibrate``, which is the default.
-        look: what the model sees slice by slice, ``detect_slices`` by default (the network runs once more for it).
+        look: the model's detections slice by slice, ``detect_slices`` by default (it runs the network once more).
     """
     if calibrate is None:
         from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate
@@ -101,14 +101,14 @@ def model_method(
 
     def plan(stacks: Sequence[ScoutStack]) -> Plan:
         result = calibrate(stacks, protocol, model, box=box)
-        sights = look(stacks, protocol, model)
-        return Plan(result.landmarks, result.frame, result.box, result.checks, sights, result.timings_s)
+        detections = look(stacks, protocol, model)
+        return Plan(result.landmarks, result.frame, result.box, result.checks, detections, result.timings_s)
 
     return plan
 
 
 def constellation_method(protocol: Protocol, box: str | None = None) -> Method:
-    """Plan without looking: a typical head, straight, where the scouts cross."""
+    """Plan without detection: a typical head, straight, where the scouts cross."""
     return _from_landmarks(lambda stacks: mean_constellation(stacks, protocol), protocol, box)
 
 
@@ -120,17 +120,17 @@ def registration_method(protocol: Protocol, template: Template, box: str | None 
 def detect_slices(
     stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel, guidance: Sequence[Landmark] = ()
 ) -> list[SliceDetections]:
-    """The peaks of every slice that reach the model's threshold, in space; a sequential model may be ``given`` some."""
+    """The peaks of every slice that reach the model's threshold, in space; ``guidance`` as in ``localization.locate``."""
     from AutoVolumeCalibrationLib.core.workflow.localization import locate
 
-    sights = []
-    for stack_index, seen in enumerate(locate(stacks, protocol, model, guidance=guidance).detections):
-        for slice_index, offset_mm in enumerate(seen.positions_mm):
-            places = seen.points_mm[slice_index] @ seen.axes[:2] + offset_mm * seen.axes[2]
-            found = zip(model.names, places, seen.peak_values[slice_index], strict=True)
-            positions = {name: place for name, place, height in found if height >= model.threshold}
-            sights.append(SliceDetections(stack_index, slice_index, positions))
-    return sights
+    slices = []
+    for stack_index, stack in enumerate(locate(stacks, protocol, model, guidance=guidance).detections):
+        for slice_index, offset_mm in enumerate(stack.positions_mm):
+            points = stack.points_mm[slice_index] @ stack.axes[:2] + offset_mm * stack.axes[2]
+            found = zip(model.names, points, stack.peak_values[slice_index], strict=True)
+            positions = {name: point for name, point, peak in found if peak >= model.threshold}
+            slices.append(SliceDetections(stack_index, slice_index, positions))
+    return slices
 
 
 def _from_landmarks(

@@ -1,4 +1,4 @@
-"""How far found landmarks, frames and boxes are from the true ones.
+"""Errors of detected landmarks, frames and boxes against the true ones.
 
 A box is judged by its angles, its centre, its six faces and the anatomy it contains; overlap alone
 hides cut-off anatomy.
@@ -110,7 +110,7 @@ def landmark_errors_mm(
     true_axes: np.ndarray,
     normal_axis: Mapping[str, int],
 ) -> dict[str, float]:
-    """Name -> error in mm of every found landmark whose true place is known.
+    """Name -> error in mm of every found landmark whose true position is known.
 
     Args:
         true_mm: name -> (3,) RAS.
@@ -131,9 +131,9 @@ def landmark_errors_mm(
 def points_on_slice(
     scout_slice: ScoutSlice, plane: str, true_mm: Mapping[str, np.ndarray], mirror: Mapping[str, str], reach_mm: float
 ) -> dict[str, np.ndarray]:
-    """True places, projected on the slice, of the landmarks within ``reach_mm`` of it and inside its image.
+    """True positions, projected on the slice, of the landmarks within ``reach_mm`` of it and inside its image.
 
-    A sagittal slice cannot tell left from right: there both of a pair stand for their midpoint.
+    A sagittal slice does not distinguish left from right: there each landmark of a pair is replaced by their midpoint.
 
     Args:
         plane: the slice's plane.

@@ -1,4 +1,4 @@
-"""Pictures to look at while a network learns: its predictions, its first kernels, its feature maps."""
+"""Pictures of a network in training: its predictions, its first kernels, its feature maps."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def prediction_picture(
 def kernel_picture(network: torch.nn.Module, path: Path) -> None:
     """The kernels of the first convolution as a PNG: red adds, blue subtracts, dark is the kernel's largest weight.
 
-    One panel per channel of the image, every kernel at the same place in all of them and the same way up as the
+    One panel per channel of the image, every kernel at the same position in all of them and in the orientation of the
     slices. Kernels on folded blocks of pixels are unfolded, so that they show what each pixel is weighed with.
 
     Raises:
@@ -114,7 +114,7 @@ def kernel_picture(network: torch.nn.Module, path: Path) -> None:
 
 
 def feature_picture(network: torch.nn.Module, image: torch.Tensor, layer_name: str, path: Path) -> None:
-    """What a layer answers to an image, as a PNG: the image and the layer's maps that vary most, each on its own scale.
+    """A layer's output for an image, as a PNG: the image and the layer's maps that vary most, each on its own scale.
 
     Args:
         network: left in evaluation mode.
@@ -122,9 +122,9 @@ def feature_picture(network: torch.nn.Module, image: torch.Tensor, layer_name: s
         layer_name: of a layer as in ``network.named_modules()``.
 
     Raises:
-        UsageError: there is no such layer, it gives no feature maps, or ``path`` cannot be written.
+        UsageError: the layer does not exist or gives no feature maps, or ``path`` cannot be written.
     """
-    maps = _answer_of(network, image, layer_name)
+    maps = _output_of(network, image, layer_name)
     order = np.argsort(-maps.std(axis=(1, 2)), kind="stable")[:MOST_MAPS]
     rows = -(-len(order) // _MAPS_PER_ROW)
     side = WIDTH_PX // (_MAPS_PER_ROW + 2)
@@ -132,8 +132,8 @@ def feature_picture(network: torch.nn.Module, image: torch.Tensor, layer_name: s
     _write(figure, 12, 18, _feature_title(layer_name, maps, len(order)), size=12, weight="bold")
     axes = _axes(figure, 6, _LINE_PX + 8, 2 * side - 18, 2 * side - 18)
     axes.imshow(image[0].detach().float().cpu().numpy(), cmap="gray", vmin=-1, vmax=1.4, origin="lower")
-    for place, channel in enumerate(order):
-        row, column = divmod(place, _MAPS_PER_ROW)
+    for number, channel in enumerate(order):
+        row, column = divmod(number, _MAPS_PER_ROW)
         left, top = (column + 2) * side, _LINE_PX + row * (side + _LINE_PX // 2)
         _write(figure, left + 3, top + 4, str(channel), size=7.5)
         axes = _axes(figure, left + 2, top + _LINE_PX // 2 - 2, side - 4, side - 4)
@@ -148,8 +148,8 @@ def montage(images: np.ndarray, per_row: int) -> np.ndarray:
     gap = max(1, width // 6)
     rows = -(-count // per_row)
     sheet = np.full((rows * (height + gap) + gap, per_row * (width + gap) + gap), np.nan)
-    for place, image in enumerate(images):
-        row, column = divmod(place, per_row)
+    for number, image in enumerate(images):
+        row, column = divmod(number, per_row)
         top, left = gap + row * (height + gap), gap + column * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
@@ -178,7 +178,7 @@ def _colour(distance_mm: float) -> str:
 
 
 def _draw_points(axes: Axes, truth: np.ndarray, peaks: np.ndarray, distance_mm: np.ndarray) -> None:
-    """True places (n, 2) as circles, peaks (n, 2) as crosses, (row, column) pixels, a line from one to the other."""
+    """True positions (n, 2) as circles, peaks (n, 2) as crosses, (row, column) pixels, a line from one to the other."""
     limits = axes.axis()
     for true, peak, distance in zip(truth, peaks, distance_mm, strict=True):
         colour = _colour(distance)
@@ -195,13 +195,13 @@ _CROSS = {"marker": "x", "markersize": 6, "markeredgewidth": 1.8}
 def _name_bad_points(axes: Axes, truth: np.ndarray, distance_mm: np.ndarray, names: Sequence[str]) -> None:
     """Numbers beside the worst of the points (k, 2), and what they are in the lower left corner."""
     worst = [index for index in np.argsort(-distance_mm, kind="stable") if distance_mm[index] > BAD_MM]
-    # On a sagittal slice both points of a left/right pair have one place and one error: they are named once.
-    places = {tuple(truth[index].round(3)): index for index in reversed(worst)}
-    named = sorted(places.values(), key=lambda index: -distance_mm[index])[:_MOST_NAMES]
+    # On a sagittal slice both points of a left/right pair have the same position and error: they are named once.
+    positions = {tuple(truth[index].round(3)): index for index in reversed(worst)}
+    named = sorted(positions.values(), key=lambda index: -distance_mm[index])[:_MOST_NAMES]
     style = {"fontsize": 8, "family": FONT, "color": TEXT}
     for number, index in enumerate(named, start=1):
-        place = (truth[index, 1], truth[index, 0])
-        axes.annotate(str(number), place, xytext=(6, 4), textcoords="offset points", annotation_clip=True, **style)
+        position = (truth[index, 1], truth[index, 0])
+        axes.annotate(str(number), position, xytext=(6, 4), textcoords="offset points", annotation_clip=True, **style)
     lines = [f"{number}  {names[index]} {distance_mm[index]:.0f} mm" for number, index in enumerate(named, start=1)]
     backing = {"facecolor": BACKGROUND, "edgecolor": "none", "alpha": 0.7, "pad": 3}
     if lines:
@@ -222,8 +222,8 @@ def _draw_legend(figure: Figure) -> None:
         ({**_CROSS, "color": _colour(np.inf)}, "more"),
     ]
     x = 18.0
-    for mark, text in entries:
-        axes.plot(x, _LINE_PX / 2, linestyle="none", **mark)
+    for marker, text in entries:
+        axes.plot(x, _LINE_PX / 2, linestyle="none", **marker)
         axes.text(x + 14, _LINE_PX / 2, text, color=GREY, fontsize=9, family=FONT, va="center_baseline")
         x += 60 + 7.2 * len(text)
 
@@ -241,24 +241,24 @@ def _first_kernels(network: torch.nn.Module) -> np.ndarray:
 
 
 @torch.no_grad()
-def _answer_of(network: torch.nn.Module, image: torch.Tensor, layer_name: str) -> np.ndarray:
+def _output_of(network: torch.nn.Module, image: torch.Tensor, layer_name: str) -> np.ndarray:
     """(channels, h, w) float32 of the named layer."""
     layers = dict(network.named_modules())
     if not layer_name or layer_name not in layers:
         known = [name for name, layer in layers.items() if isinstance(layer, torch.nn.Conv2d)]
-        raise UsageError(f"there is no layer {layer_name!r}", remedy=f"For instance: {', '.join(known[:12])}.")
-    answers: list[Any] = []
-    handle = layers[layer_name].register_forward_hook(lambda _module, _inputs, answer: answers.append(answer))
+        raise UsageError(f"the network has no layer {layer_name!r}", remedy=f"For instance: {', '.join(known[:12])}.")
+    outputs: list[Any] = []
+    handle = layers[layer_name].register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     try:
         network.eval()(image[None])
     finally:
         handle.remove()
-    # A layer used several times (in an iterative network) is shown as it answered last.
-    answer = answers[-1] if answers else None
-    answer = answer[-1] if isinstance(answer, (list, tuple)) else answer
-    if not isinstance(answer, torch.Tensor) or answer.ndim != 4:
+    # Of a layer used several times (in an iterative network) the last output is shown.
+    output = outputs[-1] if outputs else None
+    output = output[-1] if isinstance(output, (list, tuple)) else output
+    if not isinstance(output, torch.Tensor) or output.ndim != 4:
         raise UsageError(f"the layer {layer_name} gives no feature maps", remedy="Choose a convolution.")
-    return answer[0].float().cpu().numpy()
+    return output[0].float().cpu().numpy()
 
 
 def _feature_title(layer_name: str, maps: np.ndarray, shown: int) -> str:
@@ -275,10 +275,10 @@ def _figure(height_px: int) -> Figure:
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place in pixels from the picture's top left."""
+    """Axes at a position in pixels from the picture's top left."""
     total = figure.get_size_inches()[1] * _DPI
-    place = (left / WIDTH_PX, 1 - (top + height) / total, width / WIDTH_PX, height / total)
-    axes = figure.add_axes(place, facecolor=BACKGROUND)
+    bounds = (left / WIDTH_PX, 1 - (top + height) / total, width / WIDTH_PX, height / total)
+    axes = figure.add_axes(bounds, facecolor=BACKGROUND)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     return axes

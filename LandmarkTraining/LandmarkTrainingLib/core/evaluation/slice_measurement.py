@@ -1,7 +1,7 @@
-"""How well a network finds landmarks on single slices of real heads: what networks are compared by.
+"""In-plane errors of a network on single slices of real heads, by which networks are compared.
 
 Slices are cut from real volumes at random positions and poses, once, so that every network sees the same ones.
-Extremes are left out, because their true place across their normal is not known, and so are landmarks further than
+Extremes are left out, because their true position across their normal is unknown, and so are landmarks further than
 ``REACH_MM`` from a slice.
 """
 
@@ -38,7 +38,7 @@ GIVEN = (0, 1, 2, 4)
 
 @dataclass(frozen=True, eq=False)
 class RealSlices:
-    """n slices of real heads, ``subjects`` (n,) saying whose, and ``counted`` (n, k) bool: what is measured."""
+    """n slices of real heads, with their ``subjects`` (n,) and ``counted`` (n, k) bool: what is measured."""
 
     batch: SliceBatch
     subjects: tuple[str, ...]
@@ -74,7 +74,7 @@ def slice_errors_mm(
     """(n, k) in-plane errors, NaN where nothing is measured.
 
     Args:
-        given: so many landmarks of each slice are told to a network that takes some; None for one that takes none.
+        given: number of guidance landmarks per slice; None for a network without guidance.
             The landmarks that may be given (``max(GIVEN)`` per slice) are never measured, whatever the number, so
             that all numbers are measured on the same landmarks.
     """
@@ -84,9 +84,9 @@ def slice_errors_mm(
     for start in range(0, len(slices.subjects), 16):
         part = slice(start, start + 16)
         batch = part_of(slices.batch, part)
-        known = None if given is None else _told(batch, order[part] < given, targets).to(device)
+        guidance = None if given is None else _guidance_maps(batch, order[part] < given, targets).to(device)
         image = encode(batch).to(device)
-        heatmaps = network(image) if known is None else network(image, known)
+        heatmaps = network(image) if guidance is None else network(image, guidance)
         peaks = decode_peaks(heatmaps.float().cpu(), targets.sigma_pixels)
         offset = (to_image_pixels(peaks.positions, targets.stem) - batch.points.numpy()) * targets.pixel_mm
         errors.append(np.linalg.norm(offset, axis=-1))
@@ -97,12 +97,12 @@ def slice_errors_mm(
 
 
 def _order_of_giving(slices: RealSlices, seed: int) -> torch.Tensor:
-    """(n, k) place of each landmark in the order they are given; those that are not measured come last."""
+    """(n, k) rank of each landmark in the order in which they are given; those that are not measured come last."""
     chance = np.random.default_rng(seed).random(slices.counted.shape) + ~slices.counted.numpy()
     return torch.from_numpy(chance.argsort(axis=1).argsort(axis=1))
 
 
-def _told(batch: SliceBatch, chosen: torch.Tensor, settings: TargetSettings) -> torch.Tensor:
+def _guidance_maps(batch: SliceBatch, chosen: torch.Tensor, settings: TargetSettings) -> torch.Tensor:
     targets = make_targets(batch, settings)
     return targets.heatmaps * (chosen & targets.known)[..., None, None]
 

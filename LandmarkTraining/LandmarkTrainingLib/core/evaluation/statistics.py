@@ -1,4 +1,4 @@
-"""What a difference between methods is worth: intervals and tests that know that cases of a subject are alike."""
+"""Confidence intervals and tests of differences between methods, for cases that are correlated within a subject."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: A mean difference below this share of the largest number is rounding, and no difference.
+#: A mean difference below this share of the largest number is a rounding error.
 _ROUNDING = 1e-12
 
 
@@ -82,7 +82,7 @@ def compare_paired(
     """
     first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if first.shape != second.shape:
-        raise ValueError(f"{first.shape} and {second.shape} numbers are no pairs")
+        raise ValueError(f"{first.shape} and {second.shape} numbers are not pairs")
     with np.errstate(invalid="ignore"):
         groups = _groups(first - second, subjects)
     cases = sum(map(len, groups.values()))
@@ -101,7 +101,7 @@ def compare_paired(
 def holm(p_values: Sequence[float]) -> list[float]:
     """P values corrected for their number (Holm 1979): below 0.05 if significant at 5 % for all tests together.
 
-    NaN stays NaN and is no test.
+    NaN stays NaN and does not count as a test.
     """
     values = np.asarray(p_values, dtype=float)
     order = np.argsort(values, kind="stable")[: np.isfinite(values).sum()]
@@ -111,7 +111,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _groups(values: Sequence[float], subjects: Sequence[str]) -> dict[str, np.ndarray]:
-    """Subject -> its finite values; both sorted, so that the order of the cases makes no difference."""
+    """Subject -> its finite values; both sorted, so that the result does not depend on the order of the cases."""
     groups: dict[str, list[float]] = {}
     for value, subject in zip(np.asarray(values, dtype=float), subjects, strict=True):
         if np.isfinite(value):

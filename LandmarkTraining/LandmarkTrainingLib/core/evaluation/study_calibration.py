@@ -1,4 +1,4 @@
-"""Measure what only whole studies show: how well peak heights tell the depth, and the error all landmarks share.
+"""Calibrate on whole studies: the accuracy of depth from peak heights, and the error that all landmarks share.
 
 Studies are simulated from heads the network did not learn from, with 1, 3 and 5 slices per plane in turn.
 """
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 GEOMETRIES = (ScoutGeometry(5, 12.0, 6.0), ScoutGeometry(3, 15.0, 6.0), ScoutGeometry(1, 0.0, 6.0))
 
-#: How far heads are turned and moved here: as far as patients are, less than in training.
+#: Range of poses: that of patients, smaller than in training.
 LIMITS = PoseLimits(rotation_deg=15.0, shift_mm=20.0)
 
-#: A pose error further than this many times the median is a failure that the checks must catch, not the usual error.
+#: A pose error further than this many times the median is a failure that the checks must detect, not a typical error.
 LARGEST_ERROR = 4.0
 
-#: From fewer pose errors no covariance is told.
+#: Fewer pose errors do not determine a covariance.
 FEWEST_STUDIES = 10
 
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """A simulated study, what the network saw of it, and the frame of its true landmarks."""
+    """A simulated study, the network's detections, and the frame of its true landmarks."""
 
     study: LabelledStudy
     detections: list[StackDetections]
@@ -54,9 +54,9 @@ def calibrate_on_studies(
     model: LandmarkModel, heads: LabelHeads, protocol: Protocol, *, studies: int = 120, seed: int = 777
 ) -> PeakUncertainty:
     """The model's uncertainty with ``through_plane_mm`` and ``pose_covariance`` measured."""
-    seen = list(_studies(model, heads, protocol, studies, seed))
-    measured = replace(model.uncertainty, through_plane_mm=_depth_sd(model, seen), pose_covariance=None)
-    return replace(measured, pose_covariance=_pose_covariance(replace(model, uncertainty=measured), protocol, seen))
+    cases = list(_studies(model, heads, protocol, studies, seed))
+    measured = replace(model.uncertainty, through_plane_mm=_depth_sd(model, cases), pose_covariance=None)
+    return replace(measured, pose_covariance=_pose_covariance(replace(model, uncertainty=measured), protocol, cases))
 
 
 def _studies(model: LandmarkModel, heads: LabelHeads, protocol: Protocol, count: int, seed: int) -> Iterator[_Study]:
@@ -67,25 +67,25 @@ def _studies(model: LandmarkModel, heads: LabelHeads, protocol: Protocol, count:
         yield _Study(study, detect(study.stacks, model), true_frame(study.landmarks, protocol))
 
 
-def _depth_sd(model: LandmarkModel, seen: list[_Study]) -> float:
-    """Root mean square error of the place along the normal where a stack has slices on both sides, mm."""
+def _depth_sd(model: LandmarkModel, cases: list[_Study]) -> float:
+    """Root mean square error of the position along the normal where a stack has slices on both sides, mm."""
     errors = []
-    for case in seen:
-        places = {mark.name: mark.position_mm for mark in case.study.landmarks}
+    for case in cases:
+        positions = {landmark.name: landmark.position_mm for landmark in case.study.landmarks}
         for stack in case.detections:
             for k, name in enumerate(model.names):
-                if places[name] is None or stack.peak_values[:, k].max() < model.threshold:
+                if positions[name] is None or stack.peak_values[:, k].max() < model.threshold:
                     continue
-                true = places[name]
+                true = positions[name]
                 if stack.sagittal and model.mirror[k] != k:
-                    true = (true + places[model.names[model.mirror[k]]]) / 2
+                    true = (true + positions[model.names[model.mirror[k]]]) / 2
                 depth, open_sided = depth_in_stack(stack.positions_mm, stack.peak_values[:, k], model.tau_mm)
                 if not open_sided:
                     errors.append(depth - true @ stack.axes[2])
     return float(np.sqrt(np.mean(np.square(errors)))) if errors else model.uncertainty.through_plane_mm
 
 
-def _pose_covariance(model: LandmarkModel, protocol: Protocol, seen: list[_Study]) -> np.ndarray | None:
+def _pose_covariance(model: LandmarkModel, protocol: Protocol, cases: list[_Study]) -> np.ndarray | None:
     """(7, 7) second moments of the pose errors beyond what independent landmark errors explain.
 
     None where a model, hardly trained, finds the head in fewer than ``FEWEST_STUDIES``.
@@ -93,7 +93,7 @@ def _pose_covariance(model: LandmarkModel, protocol: Protocol, seen: list[_Study
     Left and right are alike, so moments between a mirrored and an unmirrored coordinate are set to zero.
     """
     differences, explained = [], []
-    for case in seen:
+    for case in cases:
         try:
             frame = fit_frame(locate(case.study.stacks, protocol, model).landmarks, protocol)
         except InputError:

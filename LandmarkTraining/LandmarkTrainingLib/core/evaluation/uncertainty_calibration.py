@@ -1,7 +1,7 @@
-"""Measure how far off a network's peaks are, on simulated scouts of heads it did not learn from.
+"""Measure the errors of a network's peaks on simulated scouts of held-out heads.
 
 Gives the numbers of ``core.detection.peak_uncertainty.PeakUncertainty``: everything is a 68th percentile of absolute
-errors, which for Gaussian errors is the standard deviation and for others is not ruled by a few blunders.
+errors, which for Gaussian errors is the standard deviation and for others is robust against a few outliers.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ HEIGHT_EDGES = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.2])
 #: The bin whose errors have factor 1.
 REFERENCE_HEIGHT = 0.65
 
-#: No stated standard deviation is smaller: the truth itself is not better known.
+#: No stated standard deviation is smaller: the truth itself is not more accurate.
 SMALLEST_SD_MM = 0.8
 
-#: A landmark's own error is mixed with its plane's as if the plane's had been seen so many times.
+#: Weight, in observations, of the plane's error when it is averaged with a landmark's own error.
 SHRINKAGE = 30
 
 COVERED = 68.27
 
-#: A network that finds fewer landmarks than this in all slices is hardly trained: nothing is told of its errors.
+#: A network that finds fewer landmarks than this in all slices is hardly trained: its errors are not estimated.
 FEWEST_PEAKS = 500
 
 
@@ -97,7 +97,7 @@ def _base(error: np.ndarray, used: np.ndarray) -> np.ndarray:
 
 
 def _through_plane_sd(height: np.ndarray, depth: np.ndarray, used: np.ndarray, tau_mm: float) -> float:
-    """Error in mm of the distance from the slice that a height tells, where heights tell most (around tau).
+    """Error in mm of the distance from the slice derived from the peak height, where it is most sensitive (around tau).
 
     The slope of the fall-off there is ``amplitude / tau * (distance / tau)``.
     """

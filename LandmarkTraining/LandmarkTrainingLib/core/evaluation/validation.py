@@ -1,4 +1,4 @@
-"""How well a network does on simulated slices, slice by slice."""
+"""In-plane errors of a network on a batch of slices."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which of several is better: comparisons, folds, ablations, searches, promotion, and what a difference is worth."""
+"""Experiments: comparisons of models, cross-validation, ablations, searches, promotion."""

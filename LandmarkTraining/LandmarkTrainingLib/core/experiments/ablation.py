@@ -6,9 +6,9 @@ A plan is a JSON file::
     {"title": "...", "base": {settings of every run}, "seeds": [0, 1], "images": 8000,
      "variants": {"U-Net": {"set": {settings}, "images": 100, "augment": true, "volumes": 5}}}
 
-``images``: so many simulated slices to learn from, the same for all (a variant's own number takes the first ones).
-``augment``: vary them. ``volumes``: learn from so many real heads of split ``train`` instead.
-Everything is kept in the output folder; an interrupted comparison goes on where it was.
+``images``: number of simulated training slices, the same for all variants (a variant's own number uses the first ones).
+``augment``: augment them. ``volumes``: learn from this number of real heads of split ``train`` instead.
+Everything is kept in the output folder; an interrupted comparison can be resumed.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ logger = logging.getLogger(__name__)
 #: Simulated slices are made in parts of this size.
 _PART = 100
 
-#: What a measured run's folder holds last.
+#: File that is written last: its run is measured.
 _ERRORS = "errors.npz"
 
-#: Name of the errors with nothing given, beside those named by the number given.
+#: Key of the errors without guidance, beside those named by the number of given landmarks.
 _ALL = "all"
 
 
@@ -71,7 +71,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class AblationPlan:
-    """What is compared."""
+    """The variants of a comparison and what they share."""
 
     title: str
     base: TrainingConfig
@@ -86,7 +86,7 @@ class Outcome:
 
     Attributes:
         errors_mm: (n, k) in-plane errors, NaN where nothing is measured.
-        given_errors_mm: number of given landmarks -> the same, for networks that take some; on fewer landmarks
+        given_errors_mm: number of given landmarks -> the same, for networks with guidance; on fewer landmarks
             (``slice_errors_mm``).
         parameters: of the network; seconds: of training.
     """
@@ -111,15 +111,17 @@ def read_plan(path: Path) -> AblationPlan:
         variants = tuple(_variant(name, entry) for name, entry in values["variants"].items())
         plan = AblationPlan(values["title"], base, tuple(values.get("seeds", [0])), int(values["images"]), variants)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"is no plan ({error})", source=str(path), remedy="Give title, images, variants.") from error
+        raise UsageError(
+            f"is not an ablation plan ({error})", source=str(path), remedy="Give title, images, variants."
+        ) from error
     seeds_fit = plan.seeds and all(type(seed) is int and seed >= 0 for seed in plan.seeds)
     if not (plan.variants and seeds_fit and plan.images > 0):
-        remedy = "Give 1 image, variant and seed or more, seeds as whole numbers."
-        raise UsageError("is no plan that could be run", source=str(path), remedy=remedy)
+        remedy = "Give at least one image, variant and seed, seeds as integers of 0 or more."
+        raise UsageError("is not a complete ablation plan", source=str(path), remedy=remedy)
     for variant in plan.variants:
         base.replaced(dict(variant.settings), source=f"{path}: {variant.name}")
     if len({_run_name(variant.name) for variant in variants}) < len(variants):
-        raise UsageError("two variants have the same name", source=str(path), remedy="Name them apart.")
+        raise UsageError("two variants have the same name", source=str(path), remedy="Give them different names.")
     return plan
 
 
@@ -128,9 +130,9 @@ def _variant(name: str, entry: Mapping[str, Any]) -> Variant:
 
 
 def measured_outcomes(plan: AblationPlan, output: Path) -> list[Outcome]:
-    """What is measured so far, seed by seed."""
+    """The outcomes measured so far, seed by seed."""
     runs = [(v.name, seed, run_place(output, v.name, seed)) for seed in plan.seeds for v in plan.variants]
-    return [read_outcome(place, name, seed) for name, seed, place in runs if (place / _ERRORS).exists()]
+    return [read_outcome(run, name, seed) for name, seed, run in runs if (run / _ERRORS).exists()]
 
 
 def run_ablation(
@@ -141,35 +143,35 @@ def run_ablation(
     output: Path,
     say: Callable[[str], None] = logger.info,
 ) -> list[Outcome]:
-    """Train and measure what is not measured yet; then all outcomes, seed by seed.
+    """Train and measure all missing runs; returns all outcomes, seed by seed.
 
     Args:
         labels: label maps to learn from; data: folder with ``heads.csv``, for variants that learn from real heads.
-        slices: what is measured on.
+        slices: the test slices.
     """
     bench = _Bench(plan, labels, data, output, slices)
     for seed in plan.seeds:
         for variant in plan.variants:
-            place = run_place(output, variant.name, seed)
-            if not (place / _ERRORS).exists():
+            run = run_place(output, variant.name, seed)
+            if not (run / _ERRORS).exists():
                 say(f"{variant.name}, seed {seed}")
-                bench.run(variant, seed, place)
+                bench.run(variant, seed, run)
     return measured_outcomes(plan, output)
 
 
-def read_outcome(place: Path, variant: str, seed: int) -> Outcome:
+def read_outcome(run: Path, variant: str, seed: int) -> Outcome:
     """A measured run; InputError where its files are damaged."""
     try:
-        facts = json.loads((place / "outcome.json").read_text(encoding="utf-8"))
-        with np.load(place / _ERRORS, allow_pickle=False) as arrays:
+        facts = json.loads((run / "outcome.json").read_text(encoding="utf-8"))
+        with np.load(run / _ERRORS, allow_pickle=False) as arrays:
             given = {int(key): arrays[key] for key in arrays.files if key != _ALL}
             return Outcome(variant, seed, arrays[_ALL], given, facts["parameters"], facts["seconds"])
     except (OSError, ValueError, KeyError) as error:
-        raise InputError("is no measured run", source=str(place), remedy="Remove it to measure it again.") from error
+        raise InputError("is not a measured run", source=str(run), remedy="Remove it to measure it again.") from error
 
 
 class _Bench:
-    """What all runs of a comparison share."""
+    """Data and settings that all runs of a comparison share."""
 
     def __init__(self, plan: AblationPlan, labels: Path, data: Path, output: Path, slices: RealSlices) -> None:
         self.plan, self.data, self.slices = plan, data, slices
@@ -180,29 +182,27 @@ class _Bench:
         self.check = simulate_batch(heads, self.mirror, CHECK_SLICES, (CHECK_SEED,), SliceSettings())
         self.images = self._images(labels, output / f"images-{plan.images}.pt")
 
-    def run(self, variant: Variant, seed: int, place: Path) -> None:
-        """Train one run, or go on with it, and write what is measured."""
+    def run(self, variant: Variant, seed: int, run: Path) -> None:
+        """Train or resume one run, and write its outcome."""
         config = self.plan.base.replaced({**variant.settings, "seed": seed}, source=variant.name)
         targets = target_settings(config, SliceSettings())
         data = TrainingData(self.names, self.mirror, self._source(variant), self.check)
         network, _ = starting_network(config, self.names, targets)
-        folder = train(config, data, place, network=network, resume=True)
-        # The last weights, not the best: choosing is a method of its own, and no part of the comparison.
+        folder = train(config, data, run, network=network, resume=True)
+        # The last weights, not the best: selection is not part of the comparison.
         average = folder.load()["average"]
         network.load_state_dict({k.removeprefix("module."): v for k, v in average.items() if k.startswith("module.")})
         device = choose_training_device(config.device)
         errors = {_ALL: slice_errors_mm(network.to(device), self.slices, targets, device)}
         for given in GIVEN if find_architecture(config.architecture, {}).guided else ():
             errors[str(given)] = slice_errors_mm(network, self.slices, targets, device, given=given)
-        self._write(place, folder, network, errors)
+        self._write(run, folder, network, errors)
 
-    def _write(
-        self, place: Path, folder: RunFolder, network: torch.nn.Module, errors: Mapping[str, np.ndarray]
-    ) -> None:
+    def _write(self, run: Path, folder: RunFolder, network: torch.nn.Module, errors: Mapping[str, np.ndarray]) -> None:
         parameters = sum(parameter.numel() for parameter in network.parameters())
         seconds = json.loads(folder.log.read_text(encoding="utf-8").splitlines()[-1])["seconds"]
-        write_text(place / "outcome.json", json_text({"parameters": parameters, "seconds": seconds}))
-        with atomic_path(place / _ERRORS) as temporary, open(temporary, "wb") as file:
+        write_text(run / "outcome.json", json_text({"parameters": parameters, "seconds": seconds}))
+        with atomic_path(run / _ERRORS) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **errors)
 
     def _source(self, variant: Variant) -> SliceSource:
@@ -213,7 +213,7 @@ class _Bench:
         return FixedSlices(images, self.mirror, augmentation=Augmentation() if variant.augment else None)
 
     def _images(self, labels: Path, path: Path) -> SliceBatch:
-        """The simulated slices that all learn from, made once and kept."""
+        """The simulated training slices of all variants, made once and kept."""
         if not path.exists():
             parts = list(self._simulated(labels))
             tensors = [torch.cat(t) for t in zip(*(vars(part).values() for part in parts), strict=True)]
@@ -234,6 +234,6 @@ def run_place(output: Path, variant: str, seed: int) -> Path:
 
 
 def _run_name(variant: str) -> str:
-    """A folder's name for a variant, another one for each that differs in more than punctuation."""
+    """Folder name of a variant; names that differ in more than punctuation stay different."""
     plain = "".join(c if c.isalnum() else "-" for c in variant.lower().replace("+", "p"))
     return "-".join(part for part in plain.split("-") if part)

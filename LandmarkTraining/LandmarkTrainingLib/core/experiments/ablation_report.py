@@ -18,21 +18,21 @@ from ..simulator.slice_planes import SliceSettings
 from ..training.learner import landmark_network
 from .ablation import AblationPlan, Outcome, Variant
 
-#: Slices per call when time is measured: a study of 3 x 5. The fastest of so many rounds counts.
+#: Slices per call when time is measured: a study of 3 x 5; and the number of rounds, of which the fastest counts.
 _TIMED_SLICES, _ROUNDS = 15, 5
 
 
 def report(plan: AblationPlan, outcomes: Sequence[Outcome], slices: RealSlices, landmarks: int) -> str:
-    """Markdown about the variants that are measured; the first of them is the one the others are tested against."""
+    """Markdown about the variants that are measured; the others are tested against the first of them."""
     measured = {v.name: [o for o in outcomes if o.variant == v.name] for v in plan.variants}
     by_variant = {name: found for name, found in measured.items() if found}
     if not by_variant:
-        return f"# {plan.title}\n\nNothing is measured yet.\n"
+        return f"# {plan.title}\n\nNo variant is measured yet.\n"
     rows = {name: pooled([o.errors_mm for o in found], slices.subjects) for name, found in by_variant.items()}
     counted = len(next(iter(rows.values()))[0])
     heads = (
-        f"In-plane error on {len(slices.subjects)} slices of {len(set(slices.subjects))} people "
-        f"({counted} landmarks within reach of a slice), each seed's error averaged; intervals: 95 %, people resampled."
+        f"In-plane error on {len(slices.subjects)} slices of {len(set(slices.subjects))} subjects "
+        f"({counted} landmarks within reach of a slice), averaged over seeds; intervals: 95 %, subjects resampled."
     )
     parts = [f"# {plan.title}", heads, _error_table(by_variant, rows), _difference_table(rows)]
     parts.append(_cost_table(plan, by_variant, landmarks))
@@ -54,7 +54,7 @@ def _error_table(by_variant: dict[str, list[Outcome]], rows: dict[str, tuple[np.
 
 
 def _difference_table(rows: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
-    """Mean difference of each variant to the first, people counting alike, with Holm's correction."""
+    """Mean difference of each variant to the first, each subject weighing the same, with Holm's correction."""
     (first, (errors, subjects)), *others = rows.items()
     tests = {name: compare_paired(own, errors, subjects) for name, (own, _) in others}
     corrected = holm([test.p_value for test in tests.values()])
@@ -93,7 +93,7 @@ def _given_table(by_variant: dict[str, list[Outcome]], subjects: Sequence[str]) 
 
 
 def _milliseconds_per_slice(plan: AblationPlan, variants: Sequence[Variant], landmarks: int) -> dict[str, float]:
-    """Each network's time as it is used, on one thread, all in turn several times over."""
+    """Each network's inference time on one thread, measured in turn over several rounds."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     matrix = SliceSettings().matrix

@@ -1,6 +1,6 @@
-"""A comparison of models as files: ``comparison.json`` for programs, ``comparison.md`` for people.
+"""A comparison of models as files: ``comparison.json`` for programs, ``comparison.md`` for readers.
 
-``comparison.json`` holds (numbers that are not known are null)::
+``comparison.json`` holds (unknown numbers are null)::
 
     format, protocol, confidence: of all intervals, 0.9
     data: {kind: "dataset" | "heads", folder, fingerprint, cases, subjects, left_out: [studies learnt from]}
@@ -40,14 +40,14 @@ JSON_FILE, MARKDOWN_FILE = "comparison.json", "comparison.md"
 
 
 def write_comparison(folder: Path, comparison: Comparison) -> Path:
-    """Write both files; gives the JSON file. UsageError where the folder cannot be written."""
+    """Write both files; returns the path of the JSON file. UsageError if the folder cannot be written."""
     write_text(folder / MARKDOWN_FILE, markdown(comparison))
     write_text(folder / JSON_FILE, json_text(as_dict(comparison)))
     return folder / JSON_FILE
 
 
 def read_comparison(path: Path) -> dict[str, Any]:
-    """The content of a ``comparison.json``; InputError where it is none."""
+    """The content of a ``comparison.json``; InputError if it is not one."""
     remedy = "Compare the models again."
     data = read_json(path, InputError, remedy)
     require_schema(data, "comparison", path, InputError, remedy)
@@ -80,11 +80,11 @@ def markdown(comparison: Comparison) -> str:
     intro = f"{first.cases} cases of {_subjects(comparison)} subjects in {data.folder} "
     intro += f"(SHA-256 {data.fingerprint[:12]})."
     if data.left_out:
-        intro += f" {len(data.left_out)} more were left out, because a model has learnt from their subjects."
+        intro += f" {len(data.left_out)} more were left out, because a model learnt from their subjects."
     interval = f"{CONFIDENCE:.0%} interval by subject"
     sections = [
         ("Models", _model_table(comparison.results)),
-        (f"Median errors ({interval}; number of cases where the truth tells them)", _measure_table(comparison.results)),
+        (f"Median errors ({interval}; number of cases with a truth)", _measure_table(comparison.results)),
     ]
     if len(comparison.results) > 1:
         title = f"Mean difference to {first.model.name} ({interval}; p, corrected p)"

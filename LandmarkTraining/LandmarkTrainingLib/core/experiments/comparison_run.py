@@ -24,16 +24,16 @@ from ..evaluation.methods import Method, model_method, model_name
 from ..reference_heads.heads import Head
 from .model_comparison import ComparedModel, Comparison, ComparisonData, compare_models
 
-#: Stands for the model that is used where none is named.
+#: Stands for the default model.
 CURRENT = "current"
 
-#: File in the output folder that keeps the cases, so that an interrupted comparison goes on.
+#: File in the output folder that keeps the cases, so that an interrupted comparison can be resumed.
 LOG_FILE = "cases.jsonl"
 
 
 @dataclass(frozen=True)
 class Contestants:
-    """Loaded models, the current one first: what they are, how they plan, and who they learnt from."""
+    """Loaded models, the current one first, with their planning methods and training subjects."""
 
     models: tuple[ComparedModel, ...]
     methods: Mapping[str, Method]
@@ -47,7 +47,7 @@ def load_contestants(names: Sequence[str], protocol: Protocol, device: str = "au
         names: model names or folders, the current one first; CURRENT stands for the default model.
 
     Raises:
-        ModelError: there is no such bundle, or it is damaged.
+        ModelError: a bundle does not exist, or is damaged.
         UsageError: two of them have the same weights.
     """
     folders = {name: model_folder(None if name == CURRENT else name) for name in names}
@@ -71,7 +71,7 @@ def compare_on_dataset(
     """Compare models on the studies of a data set whose subjects none of them learnt from.
 
     Args:
-        output: keeps the cases, so that an interrupted comparison goes on there.
+        output: keeps the cases, so that an interrupted comparison can be resumed there.
         progress: called with (studies done, studies).
 
     Raises:
@@ -124,5 +124,5 @@ def compare_on_heads(
 
 
 def _subject(folder: Path, name: str) -> str:
-    """Who a study shows, without reading its scouts."""
+    """The subject of a study, without reading its scouts."""
     return subject_of(LabelledStudy(name, (), (), read_provenance(study_folder(folder, name))))

@@ -1,10 +1,10 @@
-"""Cross-validation by subject: train without some people, measure on them, in turn; resumable after a kill.
+"""Cross-validation by subject: train without some subjects and measure on them, in turn; resumable after a kill.
 
 The folder holds ``plan.json`` (what is cross-validated: data, folds, settings) and for every fold a run's folder
 ``fold-NN`` (``run_folder``), with ``errors.json`` once it is trained and measured: such a fold is not trained again,
-and one that was under way goes on from its checkpoint. ``cross_validation_report`` tells what comes out.
+and an interrupted one resumes from its checkpoint. ``cross_validation_report`` writes the results.
 
-A fold's weights are the best ones of its run by an error that the people kept back have no part in (nested
+A fold's weights are the best ones of its run by an error in which the held-out subjects have no part (nested
 cross-validation, Varma and Simon 2006, BMC Bioinformatics 7:91; see ``fold_data``).
 """
 
@@ -42,21 +42,21 @@ from .fold_measurement import PointError, point_errors
 FORMAT = "AutoVolumeCalibration/crossvalidation/1"
 PLAN_FILE, ERRORS_FILE = "plan.json", "errors.json"
 
-#: Settings that may differ when a cross-validation goes on: they say how it is computed, not what.
+#: Settings that may differ on resume: they do not affect the result.
 _INDIFFERENT = ("device", "threads", "workers", "picture_steps", "loggers", "mlflow_uri")
 _REMEDY = "Cross-validate in another folder."
 
-#: Told (number of the fold from 1, folds, step, steps, line of the log) at each checkpoint.
+#: Called with (number of the fold from 1, folds, step, steps, line of the log) at each checkpoint.
 Progress = Callable[[int, int, int, int, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class CrossValidationPlan:
-    """What is cross-validated.
+    """Settings, data and folds of a cross-validation.
 
     Attributes:
-        config: of every fold's run; with a ``base`` it is fine-tuned, and measured beside it.
-        datasets: data sets whose subjects are dealt into folds.
+        config: of every fold's run; with a ``base`` that model is fine-tuned, and measured too.
+        datasets: data sets whose subjects are split into folds.
         labels: label maps to simulate more scouts from (``config.study_fraction``).
         folds: how many; None: ``run_request.FOLDS``, or as many as there are subjects.
         leave_one_out: as many folds as subjects.
@@ -71,7 +71,7 @@ class CrossValidationPlan:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """A fold that is done: its number from 1, who was kept back, the step of its weights, its errors on them."""
+    """A finished fold: its number from 1, the held-out subjects, the step of its weights, its errors on them."""
 
     number: int
     subjects: tuple[str, ...]
@@ -86,18 +86,18 @@ def cross_validate(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[FoldResult]:
-    """Train and measure every fold that ``output`` does not hold yet; gives all, in order.
+    """Train and measure every fold that ``output`` does not hold yet; returns all, in order.
 
     Args:
-        cancelled: asked after every step; True ends like SIGINT and SIGTERM, with a checkpoint.
+        cancelled: called after every step; True ends like SIGINT and SIGTERM, with a checkpoint.
 
     Raises:
         InputError: a data set cannot be read or holds no study.
         UsageError: there are too few subjects, or the folder was begun with another plan.
-        Cancelled: the run under way was stopped; the same call goes on.
+        Cancelled: the present run was stopped; the same call resumes it.
     """
     if not plan.datasets:
-        raise UsageError("there is nothing to deal into folds", remedy="Give --dataset.")
+        raise UsageError("no data are named that could be split into folds", remedy="Name a data set.")
     fingerprints = [dataset_fingerprint(folder) for folder in plan.datasets]
     studies = [study for folder in plan.datasets for study in read_dataset(folder)]
     constellation, base = load_protocol(plan.config.protocol).constellation, plan.config.base
@@ -110,12 +110,12 @@ def cross_validate(
         learnt_before=learnt_subjects(model_folder(base)) if base else frozenset(),
     )
     _keep_plan(output, _plan_as_dict(plan, fingerprints, folds))
-    work = _Work(plan, studies, constellation, output, progress, cancelled)
-    return [work.fold(number, kept, len(folds)) for number, kept in enumerate(folds, start=1)]
+    work = _FoldRunner(plan, studies, constellation, output, progress, cancelled)
+    return [work.fold(number, held_out, len(folds)) for number, held_out in enumerate(folds, start=1)]
 
 
-class _Work:
-    """The folds of one cross-validation, with what they have in common."""
+class _FoldRunner:
+    """Trains and measures the folds of one cross-validation."""
 
     def __init__(
         self,
@@ -133,34 +133,36 @@ class _Work:
         if plan.config.base:
             self.starting = load_model(plan.config.base, self.device.type)
 
-    def fold(self, number: int, kept: frozenset[str], folds: int) -> FoldResult:
+    def fold(self, number: int, held_out: frozenset[str], folds: int) -> FoldResult:
         """The fold of this number, from its file or trained and measured."""
-        place = self.output / f"fold-{number:02d}"
-        if not (place / ERRORS_FILE).exists():
-            run = self._train(place, number, kept, folds)
+        folder = self.output / f"fold-{number:02d}"
+        if not (folder / ERRORS_FILE).exists():
+            run = self._train(folder, number, held_out, folds)
             result = FoldResult(
-                number, tuple(sorted(kept)), run.best_weights()["step"], tuple(self._measure(run, kept))
+                number, tuple(sorted(held_out)), run.best_weights()["step"], tuple(self._measure(run, held_out))
             )
-            write_text(place / ERRORS_FILE, json.dumps(_result_as_dict(result)) + "\n")
-        return _read_result(place / ERRORS_FILE)
+            write_text(folder / ERRORS_FILE, json.dumps(_result_as_dict(result)) + "\n")
+        return _read_result(folder / ERRORS_FILE)
 
-    def _train(self, place: Path, number: int, kept: frozenset[str], folds: int) -> RunFolder:
-        others = [study for study in self.studies if subject_of(study) not in kept]
+    def _train(self, folder: Path, number: int, held_out: frozenset[str], folds: int) -> RunFolder:
+        others = [study for study in self.studies if subject_of(study) not in held_out]
         data = load_fold_data(others, self.plan.labels, self.config, self.constellation)
         network, _ = starting_network(self.config, data.names, target_settings(self.config, SliceSettings()))
 
-        def say(step: int, steps: int, line: Mapping[str, Any]) -> None:
+        def report(step: int, steps: int, line: Mapping[str, Any]) -> None:
             if self.progress:
                 self.progress(number, folds, step, steps, line)
 
         try:
-            return train(self.config, data, place, network=network, resume=True, progress=say, cancelled=self.cancelled)
+            return train(
+                self.config, data, folder, network=network, resume=True, progress=report, cancelled=self.cancelled
+            )
         except Cancelled as stop:
-            raise Cancelled(f"stopped in fold {number} of {folds}; the same command goes on") from stop
+            raise Cancelled(f"stopped in fold {number} of {folds}; it can be resumed") from stop
 
-    def _measure(self, run: RunFolder, kept: frozenset[str]) -> list[PointError]:
+    def _measure(self, run: RunFolder, held_out: frozenset[str]) -> list[PointError]:
         network = best_network(self.config, run).to(self.device)
-        studies = [study for study in self.studies if subject_of(study) in kept]
+        studies = [study for study in self.studies if subject_of(study) in held_out]
         targets = target_settings(self.config, SliceSettings())
         return point_errors(network, targets, self.device, studies, self.constellation, self.starting)
 
@@ -168,14 +170,14 @@ class _Work:
 def _plan_as_dict(
     plan: CrossValidationPlan, fingerprints: Sequence[str], folds: Sequence[frozenset[str]]
 ) -> dict[str, Any]:
-    """All that the outcome depends on."""
+    """Everything that the result depends on."""
     settings, base = dataclasses.asdict(plan.config), plan.config.base
     return {
         "format": FORMAT,
         "base": read_metadata(model_folder(base))["weights"]["sha256"] if base else None,
         "datasets": list(fingerprints),
         "labels": None if plan.labels is None else str(plan.labels.resolve()),
-        "folds": [sorted(kept) for kept in folds],
+        "folds": [sorted(held_out) for held_out in folds],
         "settings": {name: value for name, value in settings.items() if name not in _INDIFFERENT},
     }
 
@@ -183,7 +185,7 @@ def _plan_as_dict(
 def _keep_plan(output: Path, plan: dict[str, Any]) -> None:
     """Write the plan into a new folder; UsageError where the folder was begun with another one."""
     path = output / PLAN_FILE
-    # A plan that nothing was trained with yet may be mended, e.g. a misspelt setting.
+    # Before the first checkpoint the plan may still be corrected, e.g. a misspelt setting.
     if path.exists() and any(output.glob("fold-*/checkpoint.pt")):
         if read_json(path, UsageError, _REMEDY) != json.loads(json_text(plan)):
             raise UsageError("was begun with other data, folds or settings", source=str(path), remedy=_REMEDY)
@@ -206,4 +208,4 @@ def _read_result(path: Path) -> FoldResult:
         errors = tuple(PointError(*row) for row in content["errors"])
         return FoldResult(content["number"], tuple(content["subjects"]), content["step"], errors)
     except (LookupError, TypeError) as error:
-        raise UsageError("does not hold a fold's errors", source=str(path), remedy=remedy) from error
+        raise UsageError("does not hold the errors of a fold", source=str(path), remedy=remedy) from error

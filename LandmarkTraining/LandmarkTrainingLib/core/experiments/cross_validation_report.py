@@ -1,6 +1,6 @@
-"""A cross-validation as files: ``crossvalidation.json`` for programs, ``report.md`` for people.
+"""A cross-validation as files: ``crossvalidation.json`` for programs, ``report.md`` for readers.
 
-``crossvalidation.json`` holds (numbers that are not known are null)::
+``crossvalidation.json`` holds (unknown numbers are null)::
 
     format, confidence: of all intervals, 0.95
     base: the starting model, "" where there was none
@@ -35,7 +35,7 @@ JSON_FILE, REPORT_FILE = "crossvalidation.json", "report.md"
 
 
 def write_cross_validation(folder: Path, folds: Sequence[FoldResult], base: str) -> str:
-    """Write both files; gives the text of the report. UsageError where the folder cannot be written."""
+    """Write both files; returns the text of the report. UsageError if the folder cannot be written."""
     summary = summarise_folds(folds, base)
     write_text(folder / JSON_FILE, json_text(summary))
     text = report(summary)
@@ -44,10 +44,10 @@ def write_cross_validation(folder: Path, folds: Sequence[FoldResult], base: str)
 
 
 def summarise_folds(folds: Sequence[FoldResult], base: str) -> dict[str, Any]:
-    """What the folds' errors come to, all points of all folds together, as plain JSON values.
+    """Summary of the folds' errors, all points of all folds pooled, as plain JSON values.
 
     Intervals are bootstrapped over subjects. The trained and the starting model are compared on the points that both
-    know, each subject counting once (``compare_paired``).
+    have, each subject counting once (``compare_paired``).
     """
     points = [point for fold in folds for point in fold.errors]
     return {
@@ -68,9 +68,9 @@ def report(summary: Mapping[str, Any]) -> str:
     trained, folds = summary["trained"], summary["folds"]
     intro = (
         f"{len(folds)} folds by subject. In-plane errors in mm of {trained['points']} landmarks on slices of "
-        f"{trained['subjects']} people, each measured with weights that learnt from none of the fold's people; "
-        f"landmarks within {NEAR_MM:g} mm of a slice, without extremes. Intervals: {summary['confidence']:.0%}, people "
-        "resampled."
+        f"{trained['subjects']} subjects, each measured with weights that learnt from none of the fold's subjects; "
+        f"landmarks within {NEAR_MM:g} mm of a slice, without extremes. Intervals: {summary['confidence']:.0%}, "
+        "subjects resampled."
     )
     sections = [
         f"# Cross-validation\n\n{intro}",
@@ -151,18 +151,18 @@ def _difference_sentence(summary: Mapping[str, Any]) -> str:
     found = summary["difference"]
     mean = _with_interval(found["mean"], found["low"], found["high"], "{:+.2f}")
     p_value = _number(found["p"], "{:.2g}")
-    people = f"{found['subjects']} people counting alike"
-    return f"Mean error less that of {summary['base']}: {mean} mm ({people}; Wilcoxon p = {p_value})."
+    subjects = f"{found['subjects']} subjects, each weighing the same"
+    return f"Mean error less that of {summary['base']}: {mean} mm ({subjects}; Wilcoxon p = {p_value})."
 
 
 def _fold_table(folds: Sequence[Mapping[str, Any]], with_starting: bool) -> str:
-    header = ["fold", "kept back", "step", "points", "median, mm", "p95, mm"]
+    header = ["fold", "held out", "step", "points", "median, mm", "p95, mm"]
     rows = []
     for fold in folds:
-        people = ", ".join(fold["subjects"][:3]) + (" ..." if len(fold["subjects"]) > 3 else "")
+        subjects = ", ".join(fold["subjects"][:3]) + (" ..." if len(fold["subjects"]) > 3 else "")
         numbers = [_number(fold["median"]), _number(fold["p95"])]
         before = [_number(fold["starting_median"])] if with_starting else []
-        rows.append([fold["fold"], people, fold["step"], fold["points"], *numbers, *before])
+        rows.append([fold["fold"], subjects, fold["step"], fold["points"], *numbers, *before])
     return markdown_table([*header, *(["before, mm"] if with_starting else [])], rows)
 
 

@@ -1,4 +1,4 @@
-"""How a cross-validation deals its studies, and what a fold learns from: nothing of the people it is measured on."""
+"""Split the studies of a cross-validation, and load a fold's training data without its held-out subjects."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def deal_subjects(
     seed: int,
     learnt_before: frozenset[str] = frozenset(),
 ) -> list[frozenset[str]]:
-    """The subjects that each fold keeps back; everybody is kept back once, but for those who tell nothing.
+    """The held-out subjects of each fold; every subject is held out once, except those that cannot be measured.
 
-    These are learnt from in all folds: whoever has none of the landmarks ``names`` placed, and ``learnt_before``, whom
-    the starting model knows already.
+    These are training data in all folds: subjects without any placed landmark of ``names``, and ``learnt_before``, the
+    training subjects of the starting model.
 
     Args:
         folds: how many; None: ``run_request.FOLDS``, or as many as there are subjects.
@@ -46,65 +46,66 @@ def deal_subjects(
     Raises:
         UsageError: there are fewer subjects than folds, or fewer than two.
     """
-    tell = {subject_of(study) for study in studies if placed_landmarks(study, names)} - learnt_before
-    others = {subject_of(study) for study in studies} - tell
+    measurable = {subject_of(study) for study in studies if placed_landmarks(study, names)} - learnt_before
+    others = {subject_of(study) for study in studies} - measurable
     if others:
         logger.warning(
-            "learnt from in every fold and measured in none, because the starting model learnt from them or because "
-            "they have no landmark: %s",
+            "used for training in every fold and measured in none, because the starting model learnt from them or "
+            "because they have no landmark: %s",
             ", ".join(sorted(others)),
         )
-    dealt = [subject_of(study) for study in studies if subject_of(study) in tell]
-    if len(tell) < 2:
+    cases = [subject_of(study) for study in studies if subject_of(study) in measurable]
+    if len(measurable) < 2:
         raise UsageError(
-            f"{len(tell)} subjects with landmarks that the starting model has not learnt from are too few",
+            f"{len(measurable)} subjects with landmarks that the starting model has not learnt from are too few",
             remedy="Add cases of other subjects.",
         )
     if leave_one_out:
-        groups = leave_one_subject_out(dealt)
+        groups = leave_one_subject_out(cases)
     else:
-        groups = subject_folds(dealt, min(FOLDS, len(tell)) if folds is None else folds, seed)
-    return [frozenset(dealt[index] for index in group) for group in groups]
+        groups = subject_folds(cases, min(FOLDS, len(measurable)) if folds is None else folds, seed)
+    return [frozenset(cases[index] for index in group) for group in groups]
 
 
 def load_fold_data(
     studies: Sequence[LabelledStudy], labels: Path | None, config: TrainingConfig, constellation: Constellation
 ) -> TrainingData:
-    """What a fold learns from, as ``load_training_data`` makes it of whole data sets.
+    """Training data of a fold, like ``load_training_data`` for whole data sets.
 
-    What the fold is measured on must not choose its weights: the error is watched on ``config.folds`` of ``studies``,
-    dealt anew; with 0 folds on simulated slices of label maps, and where there are none on what is learnt from.
+    The studies that the fold is measured on must not select its weights: the validation studies are one of
+    ``config.folds`` folds of ``studies``, split anew; with 0 folds simulated slices of label maps, or without these the
+    training studies.
 
     Args:
         studies: without those that the fold is measured on.
 
     Raises:
-        InputError: nobody has any of the landmarks, or the label maps cannot be read.
+        InputError: no study has any of the landmarks, or the label maps cannot be read.
     """
     names, mirror, slices = constellation.names, constellation.mirror_indices, SliceSettings()
     beside = load_training_data(DataFolders(labels=labels), config, constellation) if labels else None
-    learnt, watched = _watched_apart(studies, config)
+    learnt, validation = _split_validation(studies, config)
     augmentation = Augmentation.from_dict(config.augmentation)
     source: SliceSource = StudySource(learnt, names, mirror, slices, augmentation)
     if beside:
         source = MixedSource([source, beside.source], [config.study_fraction, 1 - config.study_fraction])
-    if beside and not watched:
+    if beside and not validation:
         return TrainingData(names, mirror, source, beside.check)
-    tell = any(placed_landmarks(study, names) for study in watched)
-    check = StudySource(watched if tell else learnt, names, mirror, slices, Augmentation.none()).all_slices()
+    has_truth = any(placed_landmarks(study, names) for study in validation)
+    check = StudySource(validation if has_truth else learnt, names, mirror, slices, Augmentation.none()).all_slices()
     return TrainingData(names, mirror, source, check)
 
 
-def _watched_apart(
+def _split_validation(
     studies: Sequence[LabelledStudy], config: TrainingConfig
 ) -> tuple[list[LabelledStudy], list[LabelledStudy]]:
-    """The studies to learn from, and those only to be watched."""
+    """The training studies and the validation studies."""
     subjects = [subject_of(study) for study in studies]
     folds = min(config.folds, len(set(subjects)))
     if folds < 2:
         return list(studies), []
-    watched = set(subject_folds(subjects, folds, config.seed)[config.fold % folds])
+    validation = set(subject_folds(subjects, folds, config.seed)[config.fold % folds])
     return (
-        [study for i, study in enumerate(studies) if i not in watched],
-        [study for i, study in enumerate(studies) if i in watched],
+        [study for i, study in enumerate(studies) if i not in validation],
+        [study for i, study in enumerate(studies) if i in validation],
     )

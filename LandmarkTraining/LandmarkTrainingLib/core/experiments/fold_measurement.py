@@ -1,4 +1,4 @@
-"""How far off a network is on studies that were kept back, point by point, beside the model that it started from."""
+"""Errors of a network on held-out studies, point by point, together with those of its starting model."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class PointError:
     """In-plane error of one landmark on one slice.
 
     Attributes:
-        study, subject: what the slice is of, and who the study shows.
+        study, subject: of the slice.
         slice: number in the study, in the order of its stacks, from 0; plane: of it.
         error_mm: of the network.
-        starting_mm: of the model that it started from; None where there is none or it does not know the landmark.
+        starting_mm: of the model that it started from; None if there is none or it lacks the landmark.
     """
 
     study: str
@@ -44,8 +44,8 @@ class PointError:
 
 
 def placed_landmarks(study: LabelledStudy, names: Sequence[str]) -> frozenset[str]:
-    """Those of ``names`` that have a place in the study."""
-    return frozenset(mark.name for mark in study.landmarks if mark.position_mm is not None) & frozenset(names)
+    """Those of ``names`` that have a position in the study."""
+    return frozenset(each.name for each in study.landmarks if each.position_mm is not None) & frozenset(names)
 
 
 def point_errors(
@@ -58,11 +58,11 @@ def point_errors(
 ) -> list[PointError]:
     """Errors on every slice as it is, of the landmarks in view and within ``NEAR_MM`` of it.
 
-    Extremes are left out, because their true place across their normal is not known.
+    Extremes are left out, because their true position across their normal is unknown.
 
     Args:
         network: on ``device``, its outputs the landmarks of ``constellation``.
-        studies: those without a place for any landmark tell nothing and are passed over.
+        studies: those without a position for any landmark are skipped.
     """
     names, settings = constellation.names, SliceSettings(pixel_mm=targets.pixel_mm)
     found = []
@@ -89,7 +89,7 @@ def point_errors(
 
 
 def _starting_errors_mm(model: LandmarkModel, study: LabelledStudy, names: Sequence[str]) -> np.ndarray:
-    """(slices, k) of a loaded model, in the order of ``names``; NaN where it does not know the landmark."""
+    """(slices, k) of a loaded model, in the order of ``names``; NaN where it lacks the landmark."""
     result = np.full((sum(len(stack.slices) for stack in study.stacks), len(names)), np.nan)
     if not placed_landmarks(study, model.names):
         return result

@@ -1,4 +1,4 @@
-"""Several models on the same cases: each one's errors with intervals, the differences to the first, and who is better.
+"""Several models on the same cases: errors with intervals, differences to the first, and which is better.
 
 The first model is the current one. A case's numbers are those of ``core.evaluation.case_measures``. Intervals come
 from a bootstrap over subjects; tests are signed-rank tests on the subjects' mean differences, corrected for all tests
@@ -8,7 +8,7 @@ A model is **better** than the current one if it fails on no more cases than tha
 
 - with FEWEST_SUBJECTS subjects or more: the mean difference of the in-plane error is below 0 with its whole interval;
 - with fewer: the median in-plane error is lower, the mean difference is below 0, and no case is worse by more than
-  WORSE_MM. That is weak evidence: of two models that are equally good, one passes about every other time.
+  WORSE_MM. That is weak evidence: an equally good model passes about half of the time.
 
 A case that a model refuses, or on which it does not find half of the landmarks, is a failure.
 """
@@ -42,7 +42,7 @@ WORSE_MM = 1.0
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """A model that took part: its name in the results, the name or folder it was loaded from, hash of its weights."""
+    """A compared model: its name in the results, the name or folder it was loaded from, hash of its weights."""
 
     name: str
     source: str
@@ -51,12 +51,12 @@ class ComparedModel:
 
 @dataclass(frozen=True)
 class ComparisonData:
-    """What the models were measured on.
+    """The data of a comparison.
 
     Attributes:
         kind: "dataset" (studies of a data set) or "heads" (real heads in random poses).
-        folder, fingerprint: where it lay and SHA-256 of its content (``core.datasets.frozen_set``).
-        subjects: case's head or study -> who it shows.
+        folder, fingerprint: its path and the SHA-256 of its content (``core.datasets.frozen_set``).
+        subjects: case's head or study -> its subject.
         left_out: studies that were not measured because one of the models learnt from their subject.
     """
 
@@ -69,7 +69,7 @@ class ComparisonData:
 
 @dataclass(frozen=True)
 class Measured:
-    """Median over the cases with its interval; of how many cases, and in how many the truth does not tell it."""
+    """Median over the cases with its interval; the number of cases, and of those whose truth does not determine it."""
 
     median: Interval
     cases: int
@@ -84,7 +84,7 @@ class Difference:
         mean: over the subjects, with its interval.
         p_value, p_corrected: two-sided, alone and corrected for all tests of the comparison.
         own_median, first_median: over these cases.
-        worst: the case in which the model does worst against the first one, by so much.
+        worst: largest difference by which the model is worse than the first one on a case.
         subjects, cases: how many.
     """
 
@@ -108,15 +108,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ModelResult:
-    """One model's line.
+    """The results of one model.
 
     Attributes:
-        model: which one.
+        model: the model.
         cases, refused, failures: how many; refusals are among the failures.
         measures: by the names in MEASURES.
         success: radius in mm -> share of the landmarks on near slices found within it.
-        similarity, mean_average_precision: of the landmarks in space (COCO; all detections alike in confidence).
-        presence: found against present or absent landmarks; absent are those that a person took away.
+        similarity, mean_average_precision: of the landmarks in space (COCO; all detections equally confident).
+        presence: found against present or absent landmarks; absent are those that the user removed.
         seconds: median time for a study.
         differences, verdict: against the first model; empty and None for that one itself.
     """
@@ -168,10 +168,10 @@ def judge(result: ModelResult, current: ModelResult) -> Verdict:
         reasons.append(f"It fails on {result.failures} cases, the current model on {current.failures}.")
     difference = result.differences[PRIMARY]
     if not difference.cases:
-        return Verdict(False, (*reasons, "There is no case in which both find their landmarks."))
+        return Verdict(False, (*reasons, "On no case do both models find their landmarks."))
     medians = f"in-plane error {difference.own_median:.2f} mm, of the current model {difference.first_median:.2f} mm"
     if difference.subjects < FEWEST_SUBJECTS:
-        few = f"With {difference.subjects} of {FEWEST_SUBJECTS} subjects there is no interval to rely on"
+        few = f"With {difference.subjects} of {FEWEST_SUBJECTS} subjects the interval is not reliable"
         if not difference.own_median < difference.first_median:
             reasons.append(f"{few}, and the median is not lower: {medians}.")
         if not difference.mean.estimate < 0:

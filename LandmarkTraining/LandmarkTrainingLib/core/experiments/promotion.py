@@ -1,4 +1,4 @@
-"""Make a trained bundle the model that is used by default: only if a comparison says that it is better, and reversibly.
+"""Promote a trained bundle to the default model: only if a comparison shows that it is better, and reversibly.
 
 The bundle is copied into the user's models (``core.models.store``) under a new name, ``<name>-<number>``.
 """
@@ -28,22 +28,22 @@ from AutoVolumeCalibrationLib.core.models.store import (
 from ..evaluation.case_measures import PRIMARY
 from .comparison_report import read_comparison
 
-_COMPARE_AGAIN = "Compare the bundle with the current model again: autovolume compare current BUNDLE"
+_COMPARE_AGAIN = "Compare the bundle with the current model again."
 
 
 def promote(bundle_folder: Path, comparison: Path) -> Path:
-    """Make a bundle the default model; gives the folder of its copy.
+    """Make a bundle the default model; returns the folder of its copy.
 
     Args:
         comparison: the ``comparison.json`` of exactly these weights with the model that is the default now.
 
     Raises:
-        UsageError: the comparison does not say better, is of other weights or another current model, or the folder of
-            the user's models cannot be written. Nothing is changed.
+        UsageError: the comparison does not show it to be better, is of other weights or another current model, or the
+            folder of the user's models cannot be written. Nothing is changed.
         ModelError: the bundle or ``current.json`` is damaged.
         InputError: the comparison is damaged.
     """
-    model = load_model(bundle_folder, "cpu")  # all checks that a model goes through before it is used
+    model = load_model(bundle_folder, "cpu")  # runs all checks that a model must pass before use
     before = read_current()
     reason = _reason(read_comparison(comparison), comparison, model.sha256)
     folder = user_models_folder()
@@ -60,19 +60,19 @@ def promote(bundle_folder: Path, comparison: Path) -> Path:
 
 
 def roll_back() -> str:
-    """Return to the model that was the default before the present one; gives its name. No bundle is removed.
+    """Restore the previous default model; returns its name. No bundle is removed.
 
     Raises:
         UsageError: the present one was not promoted.
-        ModelError: the model before is gone, or ``current.json`` is damaged.
+        ModelError: the previous model is gone, or ``current.json`` is damaged.
     """
     current = read_current()
     before = _before(current)
     if before is None:
-        raise UsageError(f"{current.name} replaced no other model", remedy="Name the model to use with --model.")
+        raise UsageError(f"{current.name} replaced no other model", remedy="Name the model to use.")
     if before not in model_folders():
         raise ModelError(
-            f"the model {before}, which was used before, is gone",
+            f"the previous model {before} is gone",
             source=str(user_models_folder()),
             remedy="Put its bundle back.",
         )
@@ -81,12 +81,12 @@ def roll_back() -> str:
 
 
 def previous_model() -> str | None:
-    """Name of the model that ``roll_back`` returns to, None where there is none; ModelError as ``history``."""
+    """Name of the model that ``roll_back`` returns to, None if there is none; raises like ``history``."""
     return _before(read_current())
 
 
 def history() -> tuple[Promotion, ...]:
-    """Every promotion, oldest first, and those too that were rolled back.
+    """Every promotion, oldest first, including those that were rolled back.
 
     Raises:
         ModelError: ``current.json`` is damaged.
@@ -100,7 +100,7 @@ def _before(current: CurrentModel) -> str | None:
 
 
 def _reason(comparison: dict[str, Any], path: Path, sha256: str) -> dict[str, Any]:
-    """What the comparison says of the weights, to be kept; UsageError unless it says better than the current model."""
+    """The comparison's result for the weights; UsageError unless they are better than the current model."""
     first, *others = comparison["models"]
     if first["sha256"] != _current_sha256():
         raise UsageError(
@@ -115,7 +115,7 @@ def _reason(comparison: dict[str, Any], path: Path, sha256: str) -> dict[str, An
     if verdict is None or not verdict["better"]:
         why = " ".join(verdict["reasons"]) if verdict else "It has no verdict."
         raise UsageError(
-            f"does not say that {found[0]['name']} is better. {why.rstrip('.')}",
+            f"does not show {found[0]['name']} to be better. {why.rstrip('.')}",
             source=str(path),
             remedy="Train on more cases, or keep the current model.",
         )
@@ -132,7 +132,7 @@ def _current_sha256() -> str:
 
 
 def _free_name(name: str) -> str:
-    """``name-1`` or the next number that is free; a number that the name ends in already is counted on."""
+    """``name-1`` or the next number that is free; a number at the end of the name is replaced."""
     stem = re.sub(r"-\d+$", "", re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")) or "model"
     taken = {*model_folders(), *(step.model for step in history())}
     taken |= {path.name for path in user_models_folder().glob(f"{stem}-*")}
@@ -142,19 +142,19 @@ def _free_name(name: str) -> str:
     return f"{stem}-{number}"
 
 
-def _copy(bundle: Path, place: Path) -> None:
-    """Copy a bundle under its new name, whole or not at all: built beside its place and renamed."""
-    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}.partial")
+def _copy(bundle: Path, target: Path) -> None:
+    """Copy a bundle under its new name atomically: built beside its path and renamed."""
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        metadata = {**read_metadata(temporary), "name": place.name}
+        metadata = {**read_metadata(temporary), "name": target.name}
         write_text(temporary / "configs" / "metadata.json", metadata_json(metadata))
-        temporary.rename(place)
+        temporary.rename(target)
     except OSError as error:
         raise UsageError(
             f"cannot be written ({error.strerror or error})",
-            source=str(place),
+            source=str(target),
             remedy="Check the folder, its permissions and the free disk space.",
         ) from error
     finally:

@@ -1,9 +1,9 @@
-"""Hyper-parameter search with Optuna: a training for each trial, hopeless ones pruned, resumable after a kill.
+"""Hyper-parameter search with Optuna: one training per trial, pruned early if unpromising, resumable after a kill.
 
 The folder holds ``search.json`` (space, settings, seed), ``trials.sqlite`` (Optuna's storage), ``trials/NNN`` (a run
-folder each), ``trials.md`` (the table) and ``best.json`` (settings for ``autovolume train --config``).
+folder each), ``trials.md`` (the table) and ``best.json`` (settings of the best trial, a training configuration).
 
-A trial that was under way when the process ended goes on in its own folder. Values are drawn by the tree-structured
+A trial that was interrupted resumes in its own folder. Values are drawn by the tree-structured
 Parzen estimator (Bergstra et al., NIPS 2011) from a seed that depends on the trial's number alone; a trial is pruned
 where its best error so far is worse than the median of the others at that step (Golovin et al., KDD 2017).
 """
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Told (step, error in mm) at each checkpoint; True means that the trial is not worth its end.
+#: Called with (step, error in mm) at each checkpoint; True prunes the trial.
 Report = Callable[[int, float], bool]
 
-#: Trains with the settings in the folder, going on from a checkpoint that lies there; gives the lowest error in mm.
-#: Where ``Report`` says so it ends early, by an answer or by ``Cancelled``.
+#: Trains with the settings in the folder, from its checkpoint if it has one; returns the lowest error in mm.
+#: If ``Report`` prunes it, it ends early by returning or by ``Cancelled``.
 Train = Callable[[TrainingConfig, Path, Report], float]
 
-#: So many trials run to their end before any is pruned, and none is before this part of its steps.
+#: Number of trials that run to their end before any is pruned, and share of its steps before a trial can be pruned.
 UNPRUNED_TRIALS, UNPRUNED_PART = 5, 0.25
 
 FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"
@@ -54,7 +54,7 @@ _FOLDER, _MESSAGE = "folder", "message"
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a search varies: ``space`` as in ``search_space``, on top of ``base``; ``seed`` of the draws."""
+    """The settings of a search: ``space`` as in ``search_space``, on top of ``base``; ``seed`` of the draws."""
 
     space: Mapping[str, Any]
     base: TrainingConfig
@@ -63,7 +63,7 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial: its folder's name, how it ended, its lowest error (None where it has none), values and message."""
+    """One trial: its folder's name, how it ended, its lowest error (or None), values and message."""
 
     name: str
     state: str
@@ -80,19 +80,19 @@ def search(
     *,
     progress: Callable[[TrialRecord], None] | None = None,
 ) -> list[TrialRecord]:
-    """Run trials until there are ``trials`` in all; gives them in their order.
+    """Run trials until there are ``trials`` in all; returns them in their order.
 
-    A trial whose settings do not fit together, or whose network does not fit into memory, has failed and counts.
+    A trial with incompatible settings, or whose network exceeds the memory, counts as failed.
 
     Args:
-        plan: None to go on with the folder's own.
-        progress: told of every trial that ended.
+        plan: None to resume with the folder's own.
+        progress: called with every trial that ended.
 
     Raises:
         UsageError: the folder holds a search with another plan or none, or another process is searching in it; Optuna
             is not installed.
-        InputError: the data cannot be read; the trial goes on next time.
-        Cancelled: the training under way was stopped; the search can be taken up again.
+        InputError: the data cannot be read; the trial resumes next time.
+        Cancelled: the present training was stopped; the search can be resumed.
     """
     _require_optuna()
     plan = _kept_plan(folder, plan)
@@ -107,15 +107,6 @@ def search(
             if progress:
                 progress(record)
         return _records(study, space)
-
-
-def read_trials(folder: Path) -> list[TrialRecord]:
-    """The trials of a search that have ended, in their order; UsageError where the folder holds no search."""
-    _require_optuna()
-    plan = _kept_plan(folder, None)
-    return _records(
-        _open_study(folder, plan.base.steps), space_from_dict(plan.space, plan.base, str(folder / "search.json"))
-    )
 
 
 def best_trial(records: list[TrialRecord]) -> TrialRecord | None:
@@ -149,7 +140,7 @@ def _run_trial(
     trial = study.ask()
     if _FOLDER not in trial.user_attrs:
         trial.set_user_attr(_FOLDER, f"{_folders_taken(study):03d}")
-    place = folder / "trials" / trial.user_attrs[_FOLDER]
+    run = folder / "trials" / trial.user_attrs[_FOLDER]
     pruned = False
 
     def report(step: int, error_mm: float) -> bool:
@@ -161,14 +152,14 @@ def _run_trial(
 
     error, state = None, TrialState.FAIL
     try:
-        error = train(space.suggest(trial, base), place, report)
+        error = train(space.suggest(trial, base), run, report)
         state = TrialState.COMPLETE if math.isfinite(error) else TrialState.FAIL
     except Cancelled:
         if not pruned:
-            raise  # the trial stays open and goes on next time
-    except (UsageError, ModelError, torch.cuda.OutOfMemoryError) as reason:  # the settings' fault, not the data's
+            raise  # the trial stays open and resumes next time
+    except (UsageError, ModelError, torch.cuda.OutOfMemoryError) as reason:  # errors of the settings, not of the data
         trial.set_user_attr(_MESSAGE, str(reason).splitlines()[0])
-        logger.warning("trial %s failed: %s", place.name, reason)
+        logger.warning("trial %s failed: %s", run.name, reason)
     if pruned:
         error, state = None, TrialState.PRUNED
     study.tell(trial, error if state == TrialState.COMPLETE else None, state=state)
@@ -185,21 +176,21 @@ def _open_study(folder: Path, steps: int) -> optuna.Study:
 
 
 def _sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """A sampler for one trial: draws depend on its number, not on how often the search was taken up again."""
+    """A sampler for one trial: draws depend on its number, not on how often the search was resumed."""
     import optuna
 
     return optuna.samplers.TPESampler(seed=int(np.random.SeedSequence((seed, number)).generate_state(1)[0]))
 
 
 def _requeue_stopped(study: optuna.Study) -> None:
-    """Trials of a process that is gone: the next ones to run, in their folders."""
+    """Put interrupted trials first in the queue, in their folders."""
     from optuna.trial import TrialState
 
     queued = {trial.user_attrs.get(_FOLDER) for trial in study.get_trials(states=(TrialState.WAITING,))}
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        place = trial.user_attrs.get(_FOLDER)
-        if place is not None and place not in queued:
-            study.enqueue_trial(trial.params, user_attrs={_FOLDER: place})
+        name = trial.user_attrs.get(_FOLDER)
+        if name is not None and name not in queued:
+            study.enqueue_trial(trial.params, user_attrs={_FOLDER: name})
         study.tell(trial.number, state=TrialState.FAIL)
 
 
@@ -208,7 +199,7 @@ def _folders_taken(study: optuna.Study) -> int:
 
 
 def _records(study: optuna.Study, space: SearchSpace) -> list[TrialRecord]:
-    """The trials that ended; of one that was taken up again, the last part."""
+    """The trials that ended; of a resumed one the last part."""
     latest = {trial.user_attrs[_FOLDER]: trial for trial in study.trials if _FOLDER in trial.user_attrs}
     return [_record(trial, space) for _, trial in sorted(latest.items()) if trial.state.is_finished()]
 
@@ -217,10 +208,10 @@ def _record(trial: optuna.trial.FrozenTrial, space: SearchSpace) -> TrialRecord:
     from optuna.trial import TrialState
 
     state = {TrialState.COMPLETE: FINISHED, TrialState.PRUNED: PRUNED}.get(trial.state, FAILED)
-    seen = [trial.value] if trial.value is not None else list(trial.intermediate_values.values())
+    errors = [trial.value] if trial.value is not None else list(trial.intermediate_values.values())
     values = space.values(trial.params)
     return TrialRecord(
-        trial.user_attrs[_FOLDER], state, min(seen, default=None), values, trial.user_attrs.get(_MESSAGE, "")
+        trial.user_attrs[_FOLDER], state, min(errors, default=None), values, trial.user_attrs.get(_MESSAGE, "")
     )
 
 
@@ -236,7 +227,7 @@ def _kept_plan(folder: Path, plan: SearchPlan | None) -> SearchPlan:
     path = folder / "search.json"
     if not path.exists():
         if plan is None:
-            raise UsageError("holds no search to go on with", source=str(folder), remedy="Give --space.")
+            raise UsageError("holds no search to resume", source=str(folder), remedy="Give a search space.")
         space_from_dict(plan.space, plan.base, "space")
         require_place(folder, overwrite=True)
         write_text(path, json_text(_plan_as_dict(plan)))
@@ -250,7 +241,7 @@ def _kept_plan(folder: Path, plan: SearchPlan | None) -> SearchPlan:
         base = TrainingConfig().replaced(kept["base"], source=str(path))
         return SearchPlan(kept["space"], base, kept["seed"])
     except (LookupError, TypeError) as error:
-        raise UsageError("is no search", source=str(path), remedy="Search in another folder.") from error
+        raise UsageError("is not a search", source=str(path), remedy="Search in another folder.") from error
 
 
 def _plan_as_dict(plan: SearchPlan) -> dict[str, Any]:

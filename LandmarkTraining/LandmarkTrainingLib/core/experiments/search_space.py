@@ -1,8 +1,8 @@
-"""What a hyper-parameter search may vary, as data: settings of ``TrainingConfig`` with the values to try.
+"""The search space of a hyper-parameter search, as data: settings of ``TrainingConfig`` with the values to try.
 
 ``{"learning_rate": {"low": 1e-4, "high": 1e-2, "log": true}, "batch_size": [4, 8], "options.dropout": [0.0, 0.3]}``:
-a list holds values to choose from, an object a range (``low``, ``high``, ``log``, ``step``; whole numbers for settings
-that are whole). A dot leads into a setting that is an object. Settings that only make sense together, such as an
+a list holds values to choose from, an object a range (``low``, ``high``, ``log``, ``step``; integers for integer
+settings). A dot leads into a setting that is an object. Settings that depend on each other, such as an
 architecture with its options, are objects in the list ``"together"``.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Name of the list of objects with several settings each.
 TOGETHER = "together"
 
-#: Settings that decide what the error is measured on: with them varied, errors could not be compared.
+#: Settings that determine the validation data: if they varied, errors could not be compared.
 FIXED = ("protocol", "check_heads", "folds", "fold")
 
 _REMEDY = "Give a list of values or an object with low, high and, if wanted, log or step."
@@ -130,7 +130,7 @@ def _part(name: str, entry: Any, base: TrainingConfig, source: str) -> Choice | 
     setting, dot, _ = name.partition(".")
     default = dataclasses.asdict(base).get(setting)
     if dot and not isinstance(default, dict):
-        raise UsageError(f"{setting} is no setting with keys of its own", source=source, remedy="Leave out the dot.")
+        raise UsageError(f"{setting} is not a setting with keys", source=source, remedy="Leave out the dot.")
     if isinstance(entry, list) and entry:
         return Choice(tuple(entry))
     if isinstance(entry, dict):
@@ -162,12 +162,12 @@ def _range(name: str, entry: dict[str, Any], default: Any, source: str) -> Range
 
 def _require_fits(name: str, value: Any, base: TrainingConfig, source: str) -> None:
     if name == TOGETHER and not isinstance(value, dict):
-        raise UsageError(f"{TOGETHER} holds {value!r}, which is no object", source=source, remedy=_REMEDY)
+        raise UsageError(f"{TOGETHER} holds {value!r}, which is not an object", source=source, remedy=_REMEDY)
     for setting in value if name == TOGETHER else [name]:
         if setting in FIXED:
             raise UsageError(
-                f"{setting} decides what the error is measured on and cannot be varied",
+                f"{setting} determines the validation data and cannot be varied",
                 source=source,
-                remedy="Give it with --set.",
+                remedy="Set it for all trials instead.",
             )
     configured(base, {name: value}, source)

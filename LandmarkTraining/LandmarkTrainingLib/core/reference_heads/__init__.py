@@ -1,1 +1,1 @@
-"""Heads whose landmarks are known, where they lie in the scanner, and the typical head that they make."""
+"""Heads with known landmarks, their poses in the scanner, and the constellation measured from them."""

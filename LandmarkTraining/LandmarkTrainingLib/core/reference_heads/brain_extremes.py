@@ -2,8 +2,8 @@
 
 The reference heads come with points on the surface of the brain instead of a segmentation. The
 extremes computed here follow the definition of the label maps' (outermost brain along an axis of the
-AC-PC frame, robust maximum) as far as surface points allow, and say how well they are known:
-along the normal to about 2 mm, across it hardly at all.
+AC-PC frame, robust maximum) as far as surface points allow, and state their uncertainty:
+about 2 mm along the normal, unbounded across it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Extreme:
         sign: +1 where the extreme is the largest coordinate, -1 where it is the smallest.
         typical_mm: where it lies on average (20 label heads); gives the tangential coordinates.
         reach_mm: only points this near to ``typical_mm`` across the normal count, so that the
-            brain stem is not taken for the cerebellum nor the cerebellum for a temporal lobe.
+            brain stem is not mistaken for the cerebellum nor the cerebellum for a temporal lobe.
         outward_mm: added to the outermost surface point, because the surface points come from
             template masks that end inside the cortex.
         sd_mm: standard deviation along the normal.
@@ -107,8 +107,8 @@ def brain_extremes(
         axes: (3, 3), rows are right, anterior, superior of the AC-PC frame.
 
     Returns:
-        (name -> (3,) RAS position, name -> (3, 3) RAS covariance in mm^2). An extreme near whose
-        usual place fewer than ROBUST_RANK points lie is left out.
+        (name -> (3,) RAS position, name -> (3, 3) RAS covariance in mm^2). An extreme with fewer
+        than ROBUST_RANK points near its usual position is left out.
     """
     local = (np.asarray(brain_points_mm, dtype=float) - origin_mm) @ axes.T
     positions, covariances = {}, {}
@@ -116,17 +116,17 @@ def brain_extremes(
         height = _outermost(local, extreme)
         if height is None:
             continue
-        place = np.array(extreme.typical_mm)
-        place[extreme.axis] = extreme.sign * (height + extreme.outward_mm)
+        position = np.array(extreme.typical_mm)
+        position[extreme.axis] = extreme.sign * (height + extreme.outward_mm)
         variances = np.full(3, TANGENTIAL_SD_MM**2)
         variances[extreme.axis] = extreme.sd_mm**2
-        positions[extreme.name] = origin_mm + place @ axes
+        positions[extreme.name] = origin_mm + position @ axes
         covariances[extreme.name] = axes.T @ np.diag(variances) @ axes
     return positions, covariances
 
 
 def _outermost(local: np.ndarray, extreme: Extreme) -> float | None:
-    """How far the points (n, 3) in the AC-PC frame reach out near the extreme's usual place, mm."""
+    """How far the points (n, 3) in the AC-PC frame reach out near the extreme's usual position, mm."""
     across = np.arange(3) != extreme.axis
     near = (np.abs(local[:, across] - np.array(extreme.typical_mm)[across]) < extreme.reach_mm).all(axis=1)
     heights = np.sort(extreme.sign * local[near, extreme.axis])

@@ -1,4 +1,4 @@
-"""Measure a reference constellation: the mean shape of labelled heads and how heads differ from it.
+"""Measure a reference constellation: the mean shape of labelled heads and their variation.
 
 Pose and size of every head are removed by generalised Procrustes analysis over the heads and
 their mirror images, which makes mean and covariance symmetric. Points that a head lacks are
@@ -29,9 +29,9 @@ EXPLAINED, MAX_MODES = 0.90, 8
 #: Uncertainty of the labels themselves: no point pulls the alignment harder than this allows.
 LABEL_SD_MM = 1.5
 
-#: What a few heads do not tell of others: further deviation of each extreme, mm, and of the head's log sizes along the
-#: three axes. Measured without four of twenty heads, the shape of these errs by 1.73 times what it states (0.99 on the
-#: heads that it was measured on); widened by this, 0.93 times (``Testing/benchmarks/fit_variants.py``).
+#: Variation that a few heads do not show: further deviation of each extreme, mm, and of the head's log sizes along the
+#: three axes. Measured without four of twenty heads, the shape of these errs by 1.73 times the stated deviation (0.99
+#: on the heads that it was measured on); widened by this, 0.93 times (``Testing/benchmarks/fit_variants.py``).
 EXTREME_SD_MM, LOG_SIZE_SD = 2.0, 0.03
 
 _MAX_ROUNDS, _TOLERANCE_MM = 200, 1e-4
@@ -99,7 +99,7 @@ def measure_shape(
 
     Raises:
         InputError: too few heads, a head lacks AC, PC or half of its points, a landmark is in fewer
-            than three heads, or the mean does not settle.
+            than three heads, or the mean does not converge.
     """
     mirror = np.asarray(mirror)
     shapes = _own_frames(_stacked(heads, names), names, mirror)
@@ -121,14 +121,14 @@ def measure_shape(
         if moved < _TOLERANCE_MM:
             break
     else:
-        raise InputError("the mean of the heads does not settle", remedy="Look for a mislabelled head.")
+        raise InputError("the mean of the heads does not converge", remedy="Check the heads for wrong labels.")
     return MeasuredShape(mean, np.sqrt(np.diag(covariance)).reshape(-1, 3), _modes(covariance))
 
 
 def widened(shape: MeasuredShape, names: Sequence[str]) -> MeasuredShape:
-    """The shape with the variation that heads beyond the measured ones have more: EXTREME_SD_MM and LOG_SIZE_SD.
+    """The shape with the further variation of unmeasured heads: EXTREME_SD_MM and LOG_SIZE_SD.
 
-    What the three sizes have in common is left out: it is the size of the head, which every fit finds.
+    The part that the three sizes have in common is left out: it is the size of the head, which every fit estimates.
     """
     own_sizes = LOG_SIZE_SD * (np.eye(3) - 1 / 3)
     stretches = np.array([(shape.reference_mm * axis).ravel() for axis in own_sizes])
@@ -141,13 +141,13 @@ def _stacked(heads: Sequence[Mapping[str, np.ndarray]], names: Sequence[str]) ->
     """(heads, n, 3), NaN where a head lacks the point."""
     absent = np.full(3, np.nan)
     shapes = np.array([[head.get(name, absent) for name in names] for head in heads], dtype=float)
-    seen = ~np.isnan(shapes[..., 0])
+    labelled = ~np.isnan(shapes[..., 0])
     if len(heads) < 3:
-        raise InputError(f"{len(heads)} heads tell nothing about how heads differ", remedy="Give at least three.")
-    for number, head in enumerate(seen, start=1):
+        raise InputError(f"{len(heads)} heads are too few to measure their variation", remedy="Give at least three.")
+    for number, head in enumerate(labelled, start=1):
         if not (head[list(names).index("AC")] and head[list(names).index("PC")] and head.mean() > 0.5):
             raise InputError(f"head {number} lacks AC, PC or half of the points", remedy="Label it or leave it out.")
-    rare = [name for name, count in zip(names, seen.sum(axis=0), strict=True) if count < 3]
+    rare = [name for name, count in zip(names, labelled.sum(axis=0), strict=True) if count < 3]
     if rare:
         raise InputError(
             f"{', '.join(rare)} in fewer than three heads", remedy="Label more heads or drop the landmark."
@@ -185,7 +185,7 @@ def _mirrored(shapes: np.ndarray, mirror: np.ndarray) -> np.ndarray:
 
 
 def _aligned(shape: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``shape`` (n, 3) moved, turned and scaled onto ``mean`` by its known points (weighted least squares)."""
+    """``shape`` (n, 3) moved, rotated and scaled onto ``mean`` by its known points (weighted least squares)."""
     known = ~np.isnan(shape[:, 0])
     weight = weights[known] / weights[known].sum()
     center, target = weight @ shape[known], weight @ mean[known]
@@ -198,7 +198,7 @@ def _aligned(shape: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> np.nda
 
 
 def _sized(shape: np.ndarray, size: float) -> np.ndarray:
-    """Alignment with scale shrinks the mean a little every round: bring it back to the mean head's size."""
+    """Rescale to the mean head's size: alignment with scale shrinks the mean a little every round."""
     return shape * size / np.sqrt(((shape - shape.mean(axis=0)) ** 2).sum())
 
 
@@ -219,7 +219,7 @@ def _filled(
 
 
 def _covariance(shapes: np.ndarray, mean: np.ndarray, uncertainty: np.ndarray, heads: int) -> np.ndarray:
-    """(3n, 3n) unbiased for the number of heads: mirror images are no further heads."""
+    """(3n, 3n) unbiased for the number of heads: mirror images do not count as further heads."""
     residuals = (shapes - mean).reshape(len(shapes), -1)
     return (residuals.T @ residuals / len(shapes) + uncertainty) * heads / (heads - 1)
 

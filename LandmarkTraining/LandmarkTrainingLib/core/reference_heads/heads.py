@@ -1,4 +1,4 @@
-"""Real heads with known landmarks, to measure a model on."""
+"""Real heads with known landmarks, for evaluation."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from AutoVolumeCalibrationLib.core.scouts.volume import Volume
 from .brain_extremes import acpc_axes, brain_extremes
 from .point_files import read_points, read_uncertainties
 
-#: AFIDs whose place the templates do not agree on (3-15 mm): no truth.
+#: AFIDs on whose position the templates disagree (3-15 mm): not used as truth.
 UNRELIABLE = frozenset({"RVOH", "LVOH", "RALTH", "LALTH"})
 
-#: Extremes along the patient axes instead of the head's own: no landmarks.
+#: Extremes along the patient axes instead of the head's own: not used as landmarks.
 _PATIENT_AXIS_EXTREMES = ("BRAIN_", "SCALP_", "HEAD_")
 
-#: Where a point file names the head that its points were carried over from.
-_CARRIED_OVER = re.compile(r"rigid from (\w+)")
+#: Names the head from which the points of a file were transferred.
+_TRANSFERRED = re.compile(r"rigid from (\w+)")
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """One head: its image, and where its landmarks truly lie.
+    """One head: its image and its true landmarks.
 
     Attributes:
         id: name of the head in the data.
         split: "validation" (never trained on) or "train".
-        subject: who it is; several heads may be one person.
-        contrast: what the image is, in words.
+        subject: several heads may be of the same one.
+        contrast: of the image, in words.
         volume_path: the image file.
         points: landmark name -> (3,) RAS mm.
-        covariances_mm2: landmark name -> (3, 3) RAS: how well its place is known.
-        brain_points: (n, 3) RAS points on the surface of the brain, None where there are none.
+        covariances_mm2: landmark name -> (3, 3) RAS covariance of its position.
+        brain_points: (n, 3) RAS points on the surface of the brain, or None.
     """
 
     id: str
@@ -68,7 +68,7 @@ class Head:
         return read_volume(self.volume_path)
 
     def landmarks(self) -> list[Landmark]:
-        """The true landmarks, with what is known of their places."""
+        """The true landmarks with their covariances."""
         return [
             Landmark(name, point, self.covariances_mm2[name], 1.0, CORRECTED) for name, point in self.points.items()
         ]
@@ -126,7 +126,7 @@ def _is_landmark(name: str) -> bool:
 
 
 def _read_brain_points(folder: Path, head_id: str) -> np.ndarray | None:
-    """(n, 3) RAS points on the brain; of a head whose points were carried over, those of the original."""
+    """(n, 3) RAS points on the brain; of a head with transferred points, those of the original."""
     path = folder / f"{head_id}_brain.npy"
     if path.exists():
         return np.load(path, allow_pickle=False).astype(float)
@@ -141,15 +141,15 @@ def _read_brain_points(folder: Path, head_id: str) -> np.ndarray | None:
 
 
 def _original_of(folder: Path, head_id: str) -> str | None:
-    """The head (same person, other contrast) that the points were carried over from, None where they are its own."""
+    """The head (same subject, other contrast) from which the points were transferred, None if they are its own."""
     with open(folder / f"{head_id}.csv", newline="", encoding="utf-8-sig") as file:
         sources = [row.get("source") or "" for row in csv.DictReader(file)]
-    found = {match[1] for match in map(_CARRIED_OVER.search, sources) if match}
+    found = {match[1] for match in map(_TRANSFERRED.search, sources) if match}
     return found.pop() if len(found) == 1 else None
 
 
 def _rigid_between(from_mm: Mapping[str, np.ndarray], to_mm: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(rotation (3, 3), shift (3,)) that takes the points of one file onto the same ones of another."""
+    """(rotation (3, 3), shift (3,)) that maps the points of one file onto the same points of another."""
     from scipy.spatial.transform import Rotation
 
     names = [name for name in from_mm if name in to_mm]

@@ -19,7 +19,7 @@ EXTREME_VOLUME_MM3 = 30.0
 #: Thickness of the end slab whose centroid gives the coordinates across the axis.
 SLAB_MM = 3.0
 
-#: A hippocampus is 35-50 mm long; a shorter piece is a fault of the label map.
+#: A hippocampus is 35-50 mm long; a shorter piece is an error of the label map.
 SHORTEST_MM = 28.0
 
 
@@ -48,14 +48,14 @@ def read_label_map(path: Path | str) -> Volume:
 def hippocampus_ends(labels: Volume, anterior: np.ndarray = (0.0, 1.0, 0.0)) -> dict[str, np.ndarray]:
     """Both ends of both hippocampi, from their FreeSurfer labels (17 left, 53 right).
 
-    Of each side the largest connected piece counts. Along its principal axis an end is the place
+    Of each side the largest connected piece counts. Along its principal axis an end is the position
     beyond which ``EXTREME_VOLUME_MM3`` of it lie; across the axis it is the centroid of the ``SLAB_MM`` next to it.
-    A side whose piece is absent or shorter than ``SHORTEST_MM`` is no whole hippocampus (some
-    label maps have such faults) and is left out.
+    A side whose piece is absent or shorter than ``SHORTEST_MM`` is incomplete (some
+    label maps have such errors) and is left out.
 
     Args:
-        anterior: (3,) RAS direction that tells the head (anterior) from the tail; give the
-            AC-PC frame's where the head is turned far from the world axes.
+        anterior: (3,) RAS direction that distinguishes the head (anterior) from the tail; give the
+            AC-PC frame's if the head is rotated far from the world axes.
 
     Returns:
         HIPPOCAMPUS_HEAD_L, HIPPOCAMPUS_TAIL_L, HIPPOCAMPUS_HEAD_R, HIPPOCAMPUS_TAIL_R -> (3,) RAS mm.

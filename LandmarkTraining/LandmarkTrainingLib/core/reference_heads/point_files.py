@@ -16,7 +16,7 @@ def read_points(path: Path | str) -> dict[str, np.ndarray]:
     """Name -> (3,) RAS mm of every point of the file, in its order.
 
     Raises:
-        InputError: the file cannot be read, a column is missing, a name repeats, a coordinate is no finite number.
+        InputError: the file cannot be read, a column is missing, a name repeats, a coordinate is not a finite number.
     """
     return {row["label"]: _position(row, path) for row in _rows(path)}
 

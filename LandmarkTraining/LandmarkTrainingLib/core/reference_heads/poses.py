@@ -1,4 +1,4 @@
-"""Put a head into a scanner at a known pose, without touching its voxels."""
+"""Place a head in the scanner at a known pose, without resampling."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.scouts.volume import Volume
 
-#: The middle of the brain in the AC-PC frame, mm right, anterior, superior of AC: a pose turns the head about it.
+#: The middle of the brain in the AC-PC frame, mm right, anterior, superior of AC: a pose rotates the head about it.
 HEAD_CENTER_MM = (0.0, -18.0, 5.0)
 
 #: Share of the largest shift that is used along right, anterior, superior: heads are well centred left to right.
@@ -18,7 +18,7 @@ SHIFT_SHARE = (0.6, 1.0, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """How a head lies in the scanner: first turned about its centre, then shifted from the isocentre.
+    """Pose of a head in the scanner: first rotated about its centre, then shifted from the isocentre.
 
     ``rotation`` (3, 3) and ``shift_mm`` (3,) are in scanner RAS.
     """
@@ -47,7 +47,7 @@ def head_to_scanner(
 ) -> np.ndarray:
     """(4, 4) rigid transform from the volume's RAS world to scanner RAS.
 
-    At Pose(identity, 0) the head lies perfectly straight with its centre at the isocentre (0, 0, 0).
+    At Pose(identity, 0) the head lies straight with its centre at the isocentre (0, 0, 0).
 
     Args:
         origin_mm: (3,) RAS in the volume's world, the anterior commissure.
@@ -72,5 +72,5 @@ def move_named(transform: np.ndarray, points_mm: Mapping[str, np.ndarray]) -> di
 
 
 def posed_volume(volume: Volume, transform: np.ndarray) -> Volume:
-    """The same voxels at another place: only the affine changes, nothing is resampled."""
+    """The same voxels with another affine; nothing is resampled."""
     return Volume(volume.array, transform @ volume.affine, volume.name)

@@ -1,4 +1,4 @@
-"""The frame of a head whose landmarks are known."""
+"""The frame of a head with known landmarks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame, fit_fr
 
 
 def true_frame(landmarks: Iterable[Landmark], protocol: Protocol) -> AnatomicalFrame:
-    """The frame by the rule for found landmarks.
+    """The frame by the rule for detected landmarks.
 
-    By the rule for placed ones AC and PC alone would decide the pitch, and the truth of these is not better known
-    than that of the others.
+    By the rule for corrected ones AC and PC alone would determine the pitch, and their truth is not more accurate than
+    that of the others.
     """
-    known = [replace(mark, status=PREDICTED) for mark in landmarks if mark.status != MISSING]
+    known = [replace(each, status=PREDICTED) for each in landmarks if each.status != MISSING]
     return fit_frame(known, protocol)

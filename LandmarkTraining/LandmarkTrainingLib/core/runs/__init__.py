@@ -1,1 +1,1 @@
-"""A run from its data to its bundle: folders, processes, logs, recipes, export."""
+"""What a training run stands on: its folder, its process, checkpoints, logs and recipes."""

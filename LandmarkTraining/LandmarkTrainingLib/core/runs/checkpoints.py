@@ -1,4 +1,4 @@
-"""Checkpoints of a run: tensors and plain values, written whole, read without executing anything."""
+"""Checkpoints of a run: tensors and plain values, written atomically, read without executing code."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Replace the checkpoint at ``path`` by ``state`` in one step: a kill leaves the old or the new one.
 
     Raises:
-        UsageError: the place cannot be written, or the disk is full.
+        UsageError: the path cannot be written, or the disk is full.
     """
-    # torch, writing a file itself, tells of a full disk as of a fault of its own, and puts the file's name into it.
+    # torch.save on a path reports a full disk as an internal error, and stores the file's name in the checkpoint.
     content = io.BytesIO()
     torch.save(state, content)
     write_bytes(path, content.getvalue())
@@ -35,17 +35,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file may fail anywhere in the unpickler
-        raise ModelError("is no readable checkpoint", source=str(path), remedy="Start the run anew.") from error
+        raise ModelError("is not a readable checkpoint", source=str(path), remedy="Start the run again.") from error
 
 
 @contextmanager
 def state_errors_as_model_error(path: Path) -> Iterator[None]:
-    """Where the state of ``path`` is put into a network and the like: ModelError if it does not suit them."""
+    """Turn errors of loading the state of ``path`` into a network or an optimizer into a ModelError."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ModelError(
             "does not fit the run's settings",
             source=str(path),
-            remedy="Resume with the network, optimizer, schedule and protocol it began with, or start the run anew.",
+            remedy="Resume with the network, optimizer, schedule and protocol it began with, or start the run again.",
         ) from error

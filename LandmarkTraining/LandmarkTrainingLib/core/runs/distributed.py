@@ -27,7 +27,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
-        dist.barrier()  # nobody leaves while another process still waits for an answer
+        dist.barrier()  # no process leaves while another still waits for it
     finally:
         dist.destroy_process_group()
 

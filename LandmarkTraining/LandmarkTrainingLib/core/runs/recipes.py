@@ -1,6 +1,6 @@
-"""Recipes: trainings with a name, for people who do not want to choose forty settings.
+"""Recipes: named training configurations, for users who do not want to choose forty settings.
 
-First what a site needs, then the published methods as they were published, on the slices of this project.
+First the recipes that a site needs, then the published methods with their published settings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Recipe:
     """Settings with a name.
 
     Attributes:
-        title, description: for people; the description says when to take it.
+        title, description: shown to the user; the description says when to use the recipe.
         command: ``finetune`` starts from a model, with that model's network and settings that suit few cases
             (``core.training.starting_point``); ``train`` starts from random weights and the defaults.
         learns_from: STUDIES (data sets) or LABEL_MAPS.
@@ -41,19 +41,19 @@ class Recipe:
         return TrainingConfig().replaced(dict(self.settings), source=self.name)
 
 
-#: A checkpoint, with a look at the error, often enough to see a short run live.
+#: Checkpoints and validations frequent enough to follow a short run.
 _WATCHED = {"checkpoint_steps": 100, "picture_steps": 200}
 #: Pixels of peaks are few: the weight brings the plain mean over all pixels to the order of one.
 _MSE = [{"name": "mse", "weight": 1000.0}]
-#: The published ones all train as long, so that they can be compared.
+#: The published methods all train for the same number of steps, so that they can be compared.
 _PUBLISHED_RUN = {**_WATCHED, "steps": 8000}
 
 _SITE = (
     Recipe(
         "finetune",
         "Fine-tune the current model on my cases",
-        "Best with 5 to 100 corrected studies. Starts from what the model knows: few small steps on varied copies of "
-        "your cases, and an end as soon as the error on those kept back stops falling.",
+        "Best with 5 to 100 corrected studies. Starts from the model's weights: few small steps on augmented copies of "
+        "your cases; training ends when the error on the validation cases stops falling.",
         FINETUNE,
     ),
     Recipe(
@@ -88,7 +88,7 @@ _PUBLISHED = (
     Recipe(
         "attention_unet",
         "Attention U-Net (Oktay 2018)",
-        "A U-Net whose skips are gated by what the deeper levels look for.",
+        "A U-Net whose skips are gated by attention from the deeper levels.",
         settings={
             **_PUBLISHED_RUN,
             "architecture": "attention_unet",
@@ -173,8 +173,8 @@ _PUBLISHED = (
     Recipe(
         "gu2net",
         "GU2Net with cross-entropy (Zhu 2021)",
-        "A network for several planes and anatomies: what looks for landmarks belongs to each of them, what combines "
-        "it to all; times a global network.",
+        "A network for several planes and anatomies: each has its own detection filters, all share the layers that "
+        "combine them; multiplied by a global network.",
         settings={
             **_PUBLISHED_RUN,
             "architecture": "gu2net",
@@ -197,8 +197,8 @@ _PUBLISHED = (
     Recipe(
         "iterative",
         "Iterative landmark groups (Baumann 2020)",
-        "Finds the landmarks group by group, each with the earlier ones as input, and learns to use points that are "
-        "given: correct one, and the rest follow.",
+        "Finds the landmarks group by group, each with the earlier ones as input, and learns to use guidance: "
+        "correct one landmark, and the others follow.",
         settings={
             **_PUBLISHED_RUN,
             "architecture": "iterative",
@@ -215,7 +215,7 @@ _PUBLISHED = (
     Recipe(
         "ntm_unet",
         "U-Net with a neural Turing machine (Baumann 2020)",
-        "Group by group as the iterative one, with a memory that goes from group to group.",
+        "Group by group like the iterative network, with a memory that passes from group to group.",
         settings={
             **_PUBLISHED_RUN,
             "architecture": "ntm_unet",
@@ -233,7 +233,7 @@ _PUBLISHED = (
     Recipe(
         "cascade",
         "Coarse to fine (Yeh 2021)",
-        "A network for the whole image on a coarse grid, and one for crops round what it found.",
+        "A network for the whole image on a coarse grid, and one for crops around its detections.",
         settings={
             **_PUBLISHED_RUN,
             "architecture": "cascade",
@@ -243,7 +243,7 @@ _PUBLISHED = (
     Recipe(
         "t2dl",
         "T2DL, patches that vote (Zhang 2017)",
-        "Every patch tells where it supposes each landmark; further layers then find all of them jointly.",
+        "Every patch votes for the position of each landmark; further layers then locate all of them jointly.",
         settings={**_PUBLISHED_RUN, "architecture": "t2dl", "options": {"width": 32, "stage": 2, "stem": 2}},
     ),
 )

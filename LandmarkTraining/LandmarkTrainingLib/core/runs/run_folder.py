@@ -2,9 +2,8 @@
 
 ``config.json`` settings, ``data.json`` where the data lie, ``versions.json`` what it ran with, ``log.jsonl`` one line
 per checkpoint, ``checkpoint.pt`` all that is needed to go on, ``best.pt`` the averaged weights of the lowest error,
-``pictures/`` predictions, ``bundle/`` what comes out, ``lock`` held while a process is at work
-(``one_process``). A file named ``stop`` asks a run to end with a checkpoint: a way that works on every system, between
-any two programs.
+``pictures/`` predictions, ``bundle/`` the exported model, ``lock`` held while a process is at work (``run_lock``).
+A file named ``stop`` asks a run to end with a checkpoint: this works on every system and between any two programs.
 """
 
 from __future__ import annotations
@@ -23,6 +22,9 @@ from AutoVolumeCalibrationLib.core.files.json_files import json_text
 from ..config import TrainingConfig
 
 LOG_FILE, PICTURES, CONFIG_FILE = "log.jsonl", "pictures", "config.json"
+#: Remedy for a folder that holds a run already.
+RESUME_OR_OTHER = "Resume that run, or choose another folder."
+
 CHECKPOINT_FILE, BUNDLE_FOLDER, STOP_FILE = "checkpoint.pt", "bundle", "stop"
 
 
@@ -61,15 +63,15 @@ class RunFolder:
         return self.path / STOP_FILE
 
     def picture(self, step: int) -> Path:
-        """Where the picture of a step belongs."""
+        """Path of the picture of a step."""
         folder = self.path / PICTURES
         folder.mkdir(exist_ok=True)
         return folder / f"step_{step:06d}.png"
 
     def require_new(self) -> None:
-        """UsageError where it holds a run."""
+        """Raises UsageError if the folder holds a run already."""
         if self.checkpoint.exists():
-            raise UsageError("holds a run already", source=str(self.path), remedy="Give --resume or another folder.")
+            raise UsageError("holds a run already", source=str(self.path), remedy=RESUME_OR_OTHER)
 
     def begin(self, config: TrainingConfig) -> None:
         """Make the folder and keep what the run depends on."""
@@ -82,7 +84,7 @@ class RunFolder:
             log.write(json.dumps(line) + "\n")
 
     def trim_log(self, last_step: int) -> None:
-        """Forget the lines after ``last_step``: a run killed between its log and its checkpoint says them again."""
+        """Drop the lines after ``last_step``: a run killed between its log and its checkpoint writes them again."""
         if not self.log.exists():
             return
         text = self.log.read_text(encoding="utf-8", errors="replace")

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunLogger(Protocol):
-    """Where a run's numbers and pictures go."""
+    """Receives the scalars and pictures of a run."""
 
     def log_scalars(self, step: int, values: Mapping[str, float]) -> None: ...
 
@@ -27,7 +27,7 @@ class RunLogger(Protocol):
 
 
 class TensorBoardLogger:
-    """Event files in RUN/tensorboard; look at them with ``tensorboard --logdir RUN``.
+    """Event files in RUN/tensorboard; view them with ``tensorboard --logdir RUN``.
 
     Args:
         run: folder of the run.
@@ -75,7 +75,7 @@ class MlflowLogger:
             from mlflow.tracking import MlflowClient
         except ImportError as error:
             raise _not_installed("mlflow") from error
-        self._trouble = MlflowException
+        self._mlflow_error = MlflowException
         try:
             self._client = MlflowClient(tracking_uri=uri)
             self._run_id = self._kept_or_new_run(run, experiment)
@@ -84,25 +84,25 @@ class MlflowLogger:
             raise UsageError(f"MLflow cannot be used ({error})", source=uri, remedy=remedy) from error
 
     def log_scalars(self, step: int, values: Mapping[str, float]) -> None:
-        with self._going_on():
+        with self._errors_as_warnings():
             for name, value in values.items():
                 self._client.log_metric(self._run_id, name, float(value), step=step)
 
     def log_picture(self, step: int, name: str, path: Path) -> None:
-        # Artifacts have no steps: the file's own name (step_000500.png) tells them apart.
-        with self._going_on():
+        # Artifacts have no steps: the file name (step_000500.png) distinguishes them.
+        with self._errors_as_warnings():
             self._client.log_artifact(self._run_id, str(path), name)
 
     def close(self) -> None:
-        with self._going_on():
+        with self._errors_as_warnings():
             self._client.set_terminated(self._run_id)
 
     @contextmanager
-    def _going_on(self) -> Iterator[None]:
-        """Hours of training do not end because a server is away: the run's own log has everything too."""
+    def _errors_as_warnings(self) -> Iterator[None]:
+        """Training goes on when the server is unreachable: the run's own log holds everything too."""
         try:
             yield
-        except self._trouble as error:
+        except self._mlflow_error as error:
             logger.warning("MLflow: %s", error)
 
     def _kept_or_new_run(self, run: Path, experiment: str) -> str:
@@ -118,8 +118,8 @@ class MlflowLogger:
         return run_id
 
 
-class SeveralLoggers:
-    """Hands everything on to each of several loggers; with none it does nothing."""
+class CombinedLogger:
+    """Forwards everything to each of several loggers; with none it does nothing."""
 
     def __init__(self, loggers: Sequence[RunLogger]) -> None:
         self.loggers = tuple(loggers)
@@ -137,13 +137,13 @@ class SeveralLoggers:
             each.close()
 
 
-#: What ``open_loggers`` knows.
+#: Names that ``open_loggers`` accepts.
 LOGGERS = ("tensorboard", "mlflow")
 
 
 def open_loggers(
     names: Sequence[str], run: Path, *, first_step: int = 0, mlflow_uri: str | None = None
-) -> SeveralLoggers:
+) -> CombinedLogger:
     """The named loggers of the run in folder ``run``, as one.
 
     Args:
@@ -161,7 +161,7 @@ def open_loggers(
     for name in names:
         if name not in make:
             raise UsageError(f"unknown logger {name!r}", remedy=f"Choose some of: {', '.join(LOGGERS)}.")
-    return SeveralLoggers([make[name]() for name in names])
+    return CombinedLogger([make[name]() for name in names])
 
 
 def _not_installed(package: str) -> UsageError:

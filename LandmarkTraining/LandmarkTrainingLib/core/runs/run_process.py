@@ -1,8 +1,8 @@
-"""A training in a process of its own: start it, ask how it does, stop it, meet it again later.
+"""A training in a separate process: start it, query it, stop it, attach to it again later.
 
-Nothing is piped: the process writes into files of its run folder, so that it goes on when the program that started
-it ends. While it lives it holds a lock on one of them, which is how any program sees that it does. (On Windows, where
-locks are not inherited, an open file cannot be renamed: that is asked instead.)
+Nothing is piped: the process writes to files in its run folder, so that it goes on when the program that started it
+ends. While it is alive it holds a lock on one of them, by which any program can see that it is running. (On Windows,
+where locks are not inherited, an open file cannot be renamed: this is tested instead.)
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 
 from .run_folder import BUNDLE_FOLDER, STOP_FILE
 
-#: Files in the run's folder that the process writes to: what it says, and what went wrong.
+#: Files in the run's folder that the process writes to: standard output and standard error.
 OUTPUT_FILE, ERRORS_FILE = "output.txt", "errors.txt"
 
 CANCELLED_CODE = 130
-_PREFIX, _FAULT = "autovolume: ", "internal error"
+_PREFIX, _INTERNAL_ERROR = "autovolume: ", "internal error"
+#: How earlier versions of the command line called it: their run folders can still be opened.
+_INTERNAL_ERROR_BEFORE = "this is a fault of the program"
 
-#: Threads that wait without spinning: a training must leave the window its processor.
+#: Threads that wait without spinning, so that training leaves processor time to the window.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
 
 
 class Outcome(Enum):
-    """What became of a process."""
+    """State of a process."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -41,13 +43,13 @@ class Outcome(Enum):
 
 
 def command_line(python: str | Path, arguments: Sequence[str]) -> list[str]:
-    """``autovolume ARGUMENTS`` with this Python: as a script, which also works where nothing is on the path."""
+    """``autovolume ARGUMENTS`` with this Python: as a script, which also works where the package is not on the path."""
     script = Path(AutoVolumeCalibrationLib.__file__).parent / "cli" / "main.py"
     return [str(python), str(script), *arguments]
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a process that was started in this run folder, by whatever program, is alive."""
+    """Whether a process that any program started in this run folder is alive."""
     path = folder / ERRORS_FILE
     if not path.exists():
         return False
@@ -55,10 +57,10 @@ def is_running(folder: Path) -> bool:
 
 
 class RunProcess:
-    """The process of the run in ``folder``: one that ``start`` began, or one that was met there (exit code unknown)."""
+    """The process of the run in ``folder``: begun by ``start``, or attached to (exit code unknown)."""
 
     def __init__(self, folder: Path) -> None:
-        """Meet what runs, or ran, in the folder."""
+        """Attach to the process that runs, or ran, in the folder."""
         self.folder = folder
         self._process: subprocess.Popen | None = None
         self._asked_to_stop = False
@@ -68,10 +70,12 @@ class RunProcess:
         """Run ``command`` with its output in ``folder``, which is made.
 
         Raises:
-            UsageError: something runs there already, the folder cannot be written, or there is no such program.
+            UsageError: a process runs there already, the folder cannot be written, or the program does not exist.
         """
         if is_running(folder):
-            raise UsageError("a process is at work here", source=str(folder), remedy="Stop it, or watch it: Resume.")
+            raise UsageError(
+                "a process is at work here", source=str(folder), remedy="Stop it, or press Resume to watch it."
+            )
         run = cls(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -88,14 +92,14 @@ class RunProcess:
                     **_detached(),
                 )
         except OSError as error:
-            place = str(error.filename or folder)
+            path = str(error.filename or folder)
             raise UsageError(
-                f"cannot be started ({error.strerror or error})", source=place, remedy="Choose another output folder."
+                f"cannot be started ({error.strerror or error})", source=path, remedy="Choose another output folder."
             ) from error
         return run
 
     def outcome(self) -> Outcome:
-        """How it stands now. What a person stopped has not failed, whatever its exit code."""
+        """The present state. A run that the user stopped has not failed, whatever its exit code."""
         if self._process is None:
             return self._outcome_of_files()
         code = self._process.poll()
@@ -109,8 +113,8 @@ class RunProcess:
     def stop(self) -> None:
         """Ask it to end with a checkpoint.
 
-        The file ``stop`` is seen after each step, on every system and by a run that another program started. A signal
-        reaches a run before its first step, too; Windows has none that a program could answer.
+        The run checks for the file ``stop`` after each step, on every system and also when another program started it.
+        A signal reaches a run before its first step, too; Windows has none that a program can handle.
         """
         self._asked_to_stop = True
         (self.folder / STOP_FILE).touch()
@@ -118,14 +122,14 @@ class RunProcess:
             self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once: what came after the last checkpoint is lost. Only one that was started here."""
+        """End it at once: work after the last checkpoint is lost. Only for a process started here."""
         self._asked_to_stop = True
         if self._process is None:
             return
         if os.name == "nt":
             self._process.kill()
             return
-        with suppress(ProcessLookupError):  # over meanwhile
+        with suppress(ProcessLookupError):  # it has ended meanwhile
             os.killpg(self._process.pid, signal.SIGKILL)
 
     @property
@@ -133,16 +137,16 @@ class RunProcess:
         return self._process is not None
 
     def error_text(self) -> str:
-        """Why it failed: the last line that it wrote as an error; of a fault also the line that names it."""
+        """Why it failed: its last error line; for an internal error also the line that names the exception."""
         lines = self.tail(ERRORS_FILE, 2).splitlines()
-        if lines and _FAULT in lines[-1]:
-            return f"{_FAULT} ({lines[0]}), please report the log"
+        if lines and (_INTERNAL_ERROR in lines[-1].lower() or _INTERNAL_ERROR_BEFORE in lines[-1]):
+            return f"{_INTERNAL_ERROR} ({lines[0]}), please report the log"
         if lines:
             return lines[-1].removeprefix(_PREFIX)
         code = self._process.returncode if self._process else None
         if code is not None and code < 0:
-            return f"the system ended it (signal {-code}); perhaps the memory was full"
-        return f"it ended with code {code} and said nothing"
+            return f"the system ended it (signal {-code}); it may have run out of memory"
+        return f"it ended with code {code} and no error message"
 
     def tail(self, name: str, lines: int) -> str:
         """The last lines of one of its files that are not empty; "" where there is none."""
@@ -165,7 +169,7 @@ class RunProcess:
 
 
 def _detached() -> dict:
-    """Neither Ctrl-C in the terminal of the window's program nor its end reaches the process."""
+    """Options that shield the process from Ctrl-C in the parent's terminal and from the parent's end."""
     if os.name == "nt":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
@@ -175,7 +179,7 @@ if sys.platform != "win32":
     import fcntl
 
     def _lock(descriptor: int) -> None:
-        """Lock the open file; those who inherit it hold the lock with us, until the last of them closes it."""
+        """Lock the open file; processes that inherit it share the lock until the last of them closes it."""
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _is_locked(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What a person asks for, as the arguments of ``autovolume``."""
+"""The user's request for a training, as the arguments of ``autovolume``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 from ..config import TrainingConfig
 from .recipes import FINETUNE, STUDIES, Recipe
 
-#: Without a validation set so many folds are made of the data's subjects, and one of them is kept back.
+#: Number of folds where there is no validation set: the subjects are split, and one fold is held out.
 FOLDS = 5
-#: Part of the batches that comes from the studies where label maps are given beside them.
+#: Share of the batches taken from the studies where label maps are used too.
 STUDY_FRACTION_BESIDE_LABELS = 0.5
 
 
@@ -25,7 +25,7 @@ class RunRequest:
 
     Attributes:
         run: the folder of the run.
-        datasets: data-set folders to learn from; validation: one that is only looked at.
+        datasets: data-set folders to learn from; validation: one that is used for validation only.
         labels: folder of label maps, which synthetic scouts are made of.
         subjects: how many people the data sets hold; folds are made of them.
         base: model (name or folder) that a fine-tuning starts from, "" for the current one.
@@ -42,7 +42,7 @@ class RunRequest:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def all_settings(self) -> dict[str, Any]:
-        """The recipe's settings, those that follow from the data, and those of the person, in this order."""
+        """The recipe's settings, those that follow from the data, and the user's, in this order."""
         settings = dict(self.recipe.settings)
         if self.recipe.learns_from == STUDIES:
             if self.labels is not None:
@@ -73,18 +73,18 @@ class RunRequest:
 
 
 def resume_arguments(run: Path) -> list[str]:
-    """Go on with a run from its last checkpoint; the folder knows everything else."""
+    """Resume a run from its last checkpoint; the folder holds everything else."""
     return ["train", "--output", str(run), "--resume"]
 
 
 def compare_arguments(bundle: Path, dataset: Path, output: Path, *, protocol: str, device: str) -> list[str]:
     """Measure the model in use and another one on the same studies."""
-    places = ["--dataset", str(dataset), "--output", str(output)]
-    return ["compare", "current", str(bundle), *places, "--protocol", protocol, "--device", device]
+    paths = ["--dataset", str(dataset), "--output", str(output)]
+    return ["compare", "current", str(bundle), *paths, "--protocol", protocol, "--device", device]
 
 
 def settings_from_text(text: str) -> dict[str, Any]:
-    """Settings written as NAME=VALUE, one a line; the value is JSON, a word that is none stands for itself.
+    """Settings written as NAME=VALUE, one a line; the value is JSON; any other text is taken as a string.
 
     Raises:
         UsageError: a line has no name or no ``=``.

@@ -1,4 +1,4 @@
-"""What a run's folder tells while it trains, and after: the log as it grows, the newest picture."""
+"""Follow a run by its folder, during and after training: the growing log, the newest picture."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ STEP, STEPS, LOSS, ERROR, SECONDS_LEFT = "step", "steps", "loss", "check_median_
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, by its last checkpoint; None where the log does not tell.
+    """Progress of a run at its last checkpoint; None where the log does not hold the value.
 
     Attributes:
-        error_mm, best_mm: median in-plane error on the check slices, now and at the best checkpoint.
+        error_mm, best_mm: median in-plane error on the validation slices, now and at the best checkpoint.
     """
 
     step: int
@@ -35,7 +35,7 @@ class Progress:
 
 
 class RunWatch:
-    """Reads a run's log bit by bit.
+    """Reads a run's log incrementally.
 
     Attributes:
         rows: the lines so far in the order of their steps, plain JSON objects.
@@ -47,10 +47,10 @@ class RunWatch:
         self._offset, self._rest = 0, b""
 
     def read(self) -> bool:
-        """Take in what was written since the last call; whether ``rows`` changed.
+        """Read what was written since the last call; True if ``rows`` changed.
 
-        A last line without its end waits for the next call. A log that became shorter (a resumed run forgets what
-        came after its checkpoint) is read anew.
+        A last line without its end waits for the next call. A log that became shorter (a resumed run drops what
+        came after its checkpoint) is read again.
         """
         path = self.folder / LOG_FILE
         try:
@@ -89,7 +89,7 @@ class RunWatch:
         return max((self.folder / PICTURES).glob("step_*.png"), default=None, key=lambda path: path.name)
 
     def _add(self, line: bytes) -> bool:
-        """Whether the line is one of a log. A step said again replaces what was said of it and of later ones."""
+        """Whether the line belongs to a log. A repeated step replaces its earlier line and all later ones."""
         try:
             row = json.loads(line)
             step = row[STEP]

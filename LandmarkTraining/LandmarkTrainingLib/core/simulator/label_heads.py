@@ -16,7 +16,7 @@ from ..reference_heads.label_landmarks import hippocampus_ends, read_label_map
 from ..reference_heads.point_files import read_points
 from .tissues import tissue_lookup
 
-#: AFIDs pairs whose left-right direction tells the frame's right axis (all lie near the midline's height).
+#: AFIDs pairs whose left-right direction gives the frame's right axis (all lie near the midline's height).
 LEFT_RIGHT_PAIRS = (("LSLMS", "RSLMS"), ("LLVAC", "RLVAC"), ("LLVPC", "RLVPC"), ("LATERAL_L", "LATERAL_R"))
 
 
@@ -61,7 +61,7 @@ def load_label_heads(folder: Path, heads: Sequence[int], names: Sequence[str]) -
         UsageError: ``heads`` is empty.
     """
     if not heads:
-        raise UsageError("no head of it is named", source=str(folder), remedy="Set train_heads and check_heads.")
+        raise UsageError("no head is named", source=str(folder), remedy="Set train_heads and check_heads.")
     tissues, matrices, landmarks = [], [], []
     lookup = tissue_lookup()
     for number in heads:
@@ -85,7 +85,7 @@ def load_label_heads(folder: Path, heads: Sequence[int], names: Sequence[str]) -
 
 
 def find_heads(folder: Path) -> list[int]:
-    """Numbers of the ``head_NN.nii.gz`` in a folder; InputError where there is none."""
+    """Numbers of the ``head_NN.nii.gz`` in a folder; InputError if there is none."""
     numbers = sorted(int(path.name[5:7]) for path in folder.glob("head_[0-9][0-9].nii.gz"))
     if not numbers:
         raise InputError("holds no head_NN.nii.gz", source=str(folder), remedy="Name the folder of label maps.")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-#: Point of head space about which a head turns: the middle of the brain, mm from AC.
+#: Point of head space about which a head rotates: the middle of the brain, mm from AC.
 BRAIN_CENTER_MM = np.array([0.0, -18.0, 5.0])
 
 #: Number of sine waves in the random warp.
@@ -20,7 +20,7 @@ INVERSION_STEPS = 20
 
 @dataclass(frozen=True)
 class PoseLimits:
-    """How far heads are turned, moved and deformed."""
+    """Ranges of rotation, shift and deformation."""
 
     rotation_deg: float = 22.0
     shift_mm: float = 25.0

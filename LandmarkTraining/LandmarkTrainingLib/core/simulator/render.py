@@ -26,7 +26,7 @@ class SliceBatch:
         planes: (b,) int64, index into PLANES.
         points: (b, k, 2) projections as (row, column) pixels, fractions; NaN where unknown.
         depths_mm: (b, k) landmark minus slice position along the normal; NaN where unknown, infinite where the
-            landmark is known to be nowhere.
+            landmark is known to be absent.
         visible: (b, k) bool: known and its projection within the field of view.
     """
 
@@ -38,7 +38,7 @@ class SliceBatch:
 
     @property
     def known(self) -> torch.Tensor:
-        """(b, k) bool: the landmark's place is known (it may lie outside the image, or nowhere)."""
+        """(b, k) bool: the landmark's position is known (it may be outside the image, or the landmark absent)."""
         return ~torch.isnan(self.depths_mm)
 
 
@@ -57,8 +57,8 @@ def simulate_batch(
     poses = random_poses(rng, count, settings.limits, device)
     planes = random_planes(rng, poses, settings)
     contrasts = [random_contrast(rng) for _ in range(count)]
-    images, seen, points = _acquire(heads, mirror, chosen, poses, planes, contrasts, rng, settings)
-    return project_landmarks(images, seen, planes, points, mirror, settings)
+    images, in_field, points = _acquire(heads, mirror, chosen, poses, planes, contrasts, rng, settings)
+    return project_landmarks(images, in_field, planes, points, mirror, settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +102,9 @@ def _acquire(
     noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
     chosen = torch.from_numpy(chosen).to(device)
     signal = _render_tissue(heads, chosen, poses, planes, contrasts, settings, rng, noise)
-    images, seen = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
+    images, in_field = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
     points = poses.to_scanner(flipped_landmarks(heads.landmarks_mm[chosen], poses.flip, mirror))
-    return images, seen, points
+    return images, in_field, points
 
 
 def flipped_landmarks(landmarks_mm: torch.Tensor, flip: torch.Tensor, mirror: np.ndarray) -> torch.Tensor:
@@ -114,7 +114,7 @@ def flipped_landmarks(landmarks_mm: torch.Tensor, flip: torch.Tensor, mirror: np
 
 def project_landmarks(
     images: torch.Tensor,
-    seen: torch.Tensor,
+    in_field: torch.Tensor,
     planes: SlicePlanes,
     points_mm: torch.Tensor,
     mirror: np.ndarray,
@@ -122,8 +122,8 @@ def project_landmarks(
 ) -> SliceBatch:
     """Put scanner points (b, k, 3) into slice coordinates.
 
-    A single sagittal slice cannot tell left from right, so there the target of both points of a
-    left/right pair is the middle between them.
+    A single sagittal slice does not distinguish left from right, so there the target of both points of a
+    left/right pair is their midpoint.
     """
     device = images.device
     partner = points_mm[:, torch.from_numpy(mirror).to(device)]
@@ -134,18 +134,18 @@ def project_landmarks(
     row, column, depth = (offset @ axes).unbind(-1)
     middle = (settings.matrix - 1) / 2
     pixels = torch.stack([row, column], dim=-1) / settings.pixel_mm + middle
-    visible = in_view(pixels, seen)
+    visible = in_view(pixels, in_field)
     return SliceBatch(images, torch.from_numpy(planes.planes).to(device), pixels, depth, visible)
 
 
-def in_view(pixels: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """(b, k) bool: points (b, k, 2), (row, column) pixels or NaN, lie in the fields of view ``seen`` (b, H, W) bool."""
-    size = torch.tensor(seen.shape[-2:], device=seen.device)
+def in_view(pixels: torch.Tensor, in_field: torch.Tensor) -> torch.Tensor:
+    """(b, k) bool: points (b, k, 2), (row, column) pixels or NaN, lie in the fields of view (b, H, W) bool."""
+    size = torch.tensor(in_field.shape[-2:], device=in_field.device)
     nearest = pixels.nan_to_num(-1).round().long()
     inside = ((nearest >= 0) & (nearest < size)).all(-1)
     nearest = torch.minimum(nearest.clamp_min(0), size - 1)
-    batch = torch.arange(len(seen), device=seen.device)[:, None]
-    return inside & seen[batch, nearest[..., 0], nearest[..., 1]]
+    batch = torch.arange(len(in_field), device=in_field.device)[:, None]
+    return inside & in_field[batch, nearest[..., 0], nearest[..., 1]]
 
 
 def _render_tissue(

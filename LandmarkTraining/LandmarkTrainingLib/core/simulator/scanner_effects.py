@@ -1,6 +1,6 @@
-"""What the scanner adds to a slice: coil shading, blur, ringing, ghosts, wrap-around, metal, noise, field of view.
+"""Scanner effects on a slice: coil shading, blur, ringing, ghosts, wrap-around, metal, noise, field of view.
 
-Every effect takes images (b, H, W) and gives images (b, H, W); parameters come from a numpy
+Every effect takes and returns images (b, H, W); parameters come from a numpy
 generator, so that a slice is reproducible from its seed, pixel noise from a torch generator.
 """
 
@@ -100,9 +100,9 @@ def ghost(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 def limit_field_of_view(
     images: torch.Tensor, rng: np.random.Generator, pixel_mm: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Nothing is seen outside 210-300 mm, 150-210 mm in 8 % of the images, up to 30 mm beside the middle.
+    """Fields of view of 210-300 mm; in 8 % of the images 150-210 mm, up to 30 mm off centre.
 
-    In 7 % what lies outside folds in along one axis.
+    In 7 % the parts outside fold over along one axis.
     """
     count, (height, width) = len(images), images.shape[-2:]
     sides = rng.uniform(210, 300, (count, 2))

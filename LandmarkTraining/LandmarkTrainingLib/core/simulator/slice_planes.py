@@ -1,4 +1,4 @@
-"""Where simulated slices lie in the scanner, and how large and thick they are."""
+"""Planes, size and thickness of simulated slices in the scanner."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 
 from .pose import HeadPose, PoseLimits
 
-#: How far from the isocentre slices of each plane (sagittal, coronal, axial) are laid, mm.
+#: Largest distance of the slices of each plane (sagittal, coronal, axial) from the isocentre, mm.
 SLICE_RANGE_MM = np.array([55.0, 75.0, 62.0])
 
 
 @dataclass(frozen=True)
 class SliceSettings:
-    """What simulated slices look like: ``matrix`` pixels of ``pixel_mm`` per side, slice thickness range in mm.
+    """Settings of simulated slices: ``matrix`` pixels of ``pixel_mm`` per side, slice thickness range in mm.
 
-    In ``upright_share`` of the slices the head stands upright, up to ``upright_sd_deg``, as the second look at a study
-    shows it (``core.detection.derotation``): there only its tilt out of the plane remains.
+    In ``upright_share`` of the slices the head is upright, up to ``upright_sd_deg``, as in the second pass over a study
+    (``core.detection.derotation``): there only its through-plane tilt remains.
     """
 
     matrix: int = 128
@@ -67,11 +67,11 @@ def random_planes(rng: np.random.Generator, poses: HeadPose, settings: SliceSett
     upright = rng.random(count) < settings.upright_share
     tilt = np.deg2rad(rng.normal(0, settings.upright_sd_deg, count))
     angle = np.where(upright, _upright_angles(slices, poses) + tilt, 0.0)
-    return _turned(slices, torch.from_numpy(angle).float().to(device))
+    return _rotated(slices, torch.from_numpy(angle).float().to(device))
 
 
 def _upright_angles(slices: SlicePlanes, poses: HeadPose) -> np.ndarray:
-    """(b,) rad from the column axes towards the row axes by which the heads are turned in their slices.
+    """(b,) rad from the column axes towards the row axes by which the heads are rotated in their slices.
 
     The formula is that of ``core.detection.derotation.in_plane_angle``.
     """
@@ -84,8 +84,8 @@ def _upright_angles(slices: SlicePlanes, poses: HeadPose) -> np.ndarray:
     return torch.atan2(sine, cosine).cpu().numpy()
 
 
-def _turned(slices: SlicePlanes, angle: torch.Tensor) -> SlicePlanes:
-    """The slices with their in-plane axes turned by ``angle`` (b,) rad, from the column axis towards the row axis."""
+def _rotated(slices: SlicePlanes, angle: torch.Tensor) -> SlicePlanes:
+    """The slices with their in-plane axes rotated by ``angle`` (b,) rad, from the column axis towards the row axis."""
     cos, sin = torch.cos(angle)[:, None], torch.sin(angle)[:, None]
     column, row = slices.column_axis, slices.row_axis
     return replace(slices, column_axis=cos * column + sin * row, row_axis=cos * row - sin * column)

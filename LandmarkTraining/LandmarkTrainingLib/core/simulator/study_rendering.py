@@ -66,8 +66,8 @@ def scouts_of(
     stacks = tuple(
         ScoutStack(plane, tuple(slices[i * per_plane : (i + 1) * per_plane])) for i, plane in enumerate(PLANES)
     )
-    places = study.landmarks_mm.double().cpu().numpy()
-    landmarks = _landmarks(dict(zip(constellation.names, places, strict=True)))
+    positions = study.landmarks_mm.double().cpu().numpy()
+    landmarks = _landmarks(dict(zip(constellation.names, positions, strict=True)))
     return LabelledStudy("simulated", stacks, landmarks, {})
 
 

@@ -49,7 +49,7 @@ T2_LIKE = np.array(
     [3, 220, 80, 115, 80, 110, 90, 85, 65, 85, 170, 60, 150, 85, 90, 225, 90, 90, 60, 190, 110, 120, 30, 130, 90.0]
 )
 EXTRACEREBRAL = np.arange(14, CLASSES)
-#: White and grey matter: what a box round the brain holds. The brain stem goes on into the neck.
+#: White and grey matter: the contents of a box around the brain. The brain stem continues into the neck.
 CEREBRUM_AND_CEREBELLUM = np.arange(2, 6)
 DEEP_GREY = np.array([6, 7, 8, 9, 13])
 

@@ -1,5 +1,5 @@
 """Real volumes with landmarks, cut into random thick slices like the label maps, with their own tissue contrast or
-with one that no scanner gave: grey values redrawn by a random curve."""
+with an artificial one: grey values remapped by a random curve."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def _load(head: Head, names: Sequence[str]) -> VolumeHead:
     inverse = np.linalg.inv(volume.affine)
     to_voxel = np.column_stack([inverse[:3, :3] @ head.axes.T, inverse[:3, :3] @ head.origin_mm + inverse[:3, 3]])
     unknown = np.full(3, np.nan)
-    places = [(head.points[n] - head.origin_mm) @ head.axes.T if n in head.points else unknown for n in names]
-    tensors = (torch.from_numpy(values).float() for values in (array, to_voxel, np.array(places)))
+    positions = [(head.points[n] - head.origin_mm) @ head.axes.T if n in head.points else unknown for n in names]
+    tensors = (torch.from_numpy(values).float() for values in (array, to_voxel, np.array(positions)))
     return VolumeHead(head.subject, *tensors)
 
 
@@ -52,7 +52,7 @@ def simulate_volume_batch(
 ) -> SliceBatch:
     """``count`` independent slices of the volumes, reproducible from ``seed``; arguments as in ``simulate_batch``.
 
-    Every subject is drawn equally often, however many volumes there are of it.
+    Every subject is drawn equally often, regardless of the number of its volumes.
     """
     device = heads[0].intensities.device
     rng = np.random.default_rng(seed)
@@ -61,10 +61,10 @@ def simulate_volume_batch(
     poses = random_poses(rng, count, settings.limits, device)
     planes = random_planes(rng, poses, settings)
     signal = redrawn(_cut(chosen, poses, planes, settings), rng)
-    images, seen = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
+    images, in_field = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
     landmarks = torch.stack([head.landmarks_mm for head in chosen])
     points = poses.to_scanner(flipped_landmarks(landmarks, poses.flip, mirror))
-    return project_landmarks(images, seen, planes, points, mirror, settings)
+    return project_landmarks(images, in_field, planes, points, mirror, settings)
 
 
 def _one_per_slice(heads: Sequence[VolumeHead], count: int, rng: np.random.Generator) -> list[VolumeHead]:
@@ -115,6 +115,6 @@ def _trilinear(head: VolumeHead, points: torch.Tensor) -> torch.Tensor:
     voxels = points @ head.voxel_from_head[:, :3].T + head.voxel_from_head[:, 3]
     shape = torch.tensor(head.intensities.shape, device=points.device)
     normalised = 2 * voxels / (shape - 1) - 1
-    # grid_sample wants (x, y, z) for a volume stored (z, y, x).
+    # grid_sample expects (x, y, z) for a volume stored (z, y, x).
     grid = normalised.flip(-1)[None, None, None]
     return torch.nn.functional.grid_sample(head.intensities[None, None], grid, align_corners=True)[0, 0, 0, 0]

@@ -1,1 +1,1 @@
-"""Training slices and what a network should answer on them: sources, batches, augmentation, targets."""
+"""Training slices and their targets: sources, batches, augmentation, targets."""

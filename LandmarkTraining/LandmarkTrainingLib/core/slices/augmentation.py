@@ -1,4 +1,4 @@
-"""Random variations of the slices of studies: where the head lies in them, its shape, and how the image looks."""
+"""Random variations of the slices of studies: pose and shape of the head, and image appearance."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .study_slices import StudySlices
 #: The part of each side that a reduced field of view keeps.
 KEPT_SIDE = (0.6, 0.95)
 
-#: Largest value that makes sense of each setting; there is none below 0.
+#: Largest valid value of each setting; the smallest is 0.
 _LARGEST = {
     "rotation_deg": 180.0,
     "scale": 1.0,
@@ -43,11 +43,11 @@ class Augmentation:
     """How strongly slices are varied; 0 switches a variation off.
 
     Attributes:
-        rotation_deg, shift_mm, shear: largest turn, shift per axis, and shear, to either side.
+        rotation_deg, shift_mm, shear: largest rotation, shift per axis, and shear, in either direction.
         scale: the head becomes at most ``1 + scale`` times as large or as small, its depth off the slice with it.
         elastic_mm: largest displacement per axis by a smooth deformation.
         flip: share of the slices that are mirrored left to right, where left and right landmarks change their names.
-            Sagittal slices are left as they are: those of a mirrored head look the same, and left/right pairs are one
+            Sagittal slices are left as they are: a mirrored head gives the same image, and left/right pairs are one
             point there.
         field_of_view: share of the slices whose field of view is cut down to a part, black around it.
         artefacts: share of the slices with coil shading, metal, blur, ringing, ghosts, fold-over, noise.
@@ -118,14 +118,14 @@ def augmented(
         elastic_mm=augmentation.elastic_mm,
         flip=flip,
     )
-    cut = _some(count, augmentation.field_of_view, rng)
-    images, seen = _resampled(_with_less_field_of_view(slices, cut, rng), poses, settings)
+    cut = _drawn(count, augmentation.field_of_view, rng)
+    images, in_field = _resampled(_with_less_field_of_view(slices, cut, rng), poses, settings)
     if len(cut):
-        # A new slice's intensities are scaled by what it shows; nothing may be left of it (NaN).
-        images[cut] = normalise(images[cut], seen[cut]).nan_to_num(0.0)
-    images, seen = _degraded(images, seen, augmentation, rng, settings.pixel_mm)
+        # The intensities of a cropped slice are scaled anew; an empty one gives NaN.
+        images[cut] = normalise(images[cut], in_field[cut]).nan_to_num(0.0)
+    images, in_field = _degraded(images, in_field, augmentation, rng, settings.pixel_mm)
     points, depths = _moved_landmarks(slices, poses, mirror, settings)
-    return SliceBatch(images, slices.planes, points, depths, in_view(points, seen))
+    return SliceBatch(images, slices.planes, points, depths, in_view(points, in_field))
 
 
 def _resampled(slices: StudySlices, poses: HeadPose, settings: SliceSettings) -> tuple[torch.Tensor, torch.Tensor]:
@@ -134,13 +134,13 @@ def _resampled(slices: StudySlices, poses: HeadPose, settings: SliceSettings) ->
     steps = (torch.arange(matrix) - middle) * settings.pixel_mm
     rows, columns = torch.meshgrid(steps, steps, indexing="ij")
     grid = torch.stack([columns.flatten(), rows.flatten()], dim=1)
-    places = poses.to_head(grid.expand(len(slices), -1, -1)) / settings.pixel_mm
-    seen = slices.within_fields(places.flip(-1) + middle).view(-1, matrix, matrix)
+    positions = poses.to_head(grid.expand(len(slices), -1, -1)) / settings.pixel_mm
+    in_field = slices.within_fields(positions.flip(-1) + middle).view(-1, matrix, matrix)
     side = slices.images.shape[-1]
     sampled = torch.nn.functional.grid_sample(
-        slices.images[:, None], (places * (2 / side)).view(-1, matrix, matrix, 2), align_corners=False
+        slices.images[:, None], (positions * (2 / side)).view(-1, matrix, matrix, 2), align_corners=False
     )
-    return sampled[:, 0], seen
+    return sampled[:, 0], in_field
 
 
 def _moved_landmarks(
@@ -148,8 +148,8 @@ def _moved_landmarks(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Points (b, k, 2) as (row, column) pixels and depths (b, k) mm in the images that the poses make."""
     middle = (settings.matrix - 1) / 2
-    places = poses.to_scanner((slices.points.flip(-1) - middle) * settings.pixel_mm)
-    points = places.flip(-1) / settings.pixel_mm + middle
+    positions = poses.to_scanner((slices.points.flip(-1) - middle) * settings.pixel_mm)
+    points = positions.flip(-1) / settings.pixel_mm + middle
     depths = slices.depths_mm * magnification(poses)[:, None]
     points, depths = (flipped_landmarks(t, poses.flip, mirror) for t in (points, depths[..., None]))
     return points, depths[..., 0]
@@ -157,27 +157,27 @@ def _moved_landmarks(
 
 def _degraded(
     images: torch.Tensor,
-    seen: torch.Tensor,
+    in_field: torch.Tensor,
     augmentation: Augmentation,
     rng: np.random.Generator,
     pixel_mm: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (b, H, W) in 0..CAP with what scanner and operator do to them, and what is left of the fields of view."""
+    """Images (b, H, W) in 0..CAP with scanner effects and intensity changes, and their remaining fields of view."""
     noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    hit = _some(len(images), augmentation.artefacts, rng)
+    hit = _drawn(len(images), augmentation.artefacts, rng)
     if len(hit):
         images[hit], field = add_scanner_effects(images[hit], rng, noise, pixel_mm)
-        seen[hit] &= field
-    hit = _some(len(images), augmentation.noise, rng)
+        in_field[hit] &= field
+    hit = _drawn(len(images), augmentation.noise, rng)
     images[hit] = add_rician_noise(images[hit], rng, noise)
     exponent = np.exp(rng.normal(0, augmentation.gamma, len(images)))
     gain = rng.uniform(1 - augmentation.gain, 1 + augmentation.gain, len(images))
     exponent, gain = (torch.from_numpy(values).float()[:, None, None] for values in (exponent, gain))
-    return (gain * images**exponent).clamp(0, CAP) * seen, seen
+    return (gain * images**exponent).clamp(0, CAP) * in_field, in_field
 
 
 def _with_less_field_of_view(slices: StudySlices, which: np.ndarray, rng: np.random.Generator) -> StudySlices:
-    """The same slices, the numbered ones with their fields of view cut down to a window anywhere within them."""
+    """The same slices, those numbered ``which`` with their fields of view reduced to a random window."""
     fields = slices.fields.numpy().copy()
     size = fields[which, 1] - fields[which, 0]
     kept = np.ceil(rng.uniform(*KEPT_SIDE, size.shape) * size).astype(int)
@@ -186,6 +186,6 @@ def _with_less_field_of_view(slices: StudySlices, which: np.ndarray, rng: np.ran
     return dataclasses.replace(slices, fields=torch.from_numpy(fields))
 
 
-def _some(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
+def _drawn(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
     """Numbers of the slices, each drawn with probability ``share``."""
     return np.flatnonzero(rng.random(count) < share)

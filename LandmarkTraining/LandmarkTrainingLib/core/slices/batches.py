@@ -20,15 +20,15 @@ from .sources import SliceSource
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a run learns from and is watched on.
+    """Training and validation data of a run.
 
     Attributes:
         names: the k landmarks in channel order.
         mirror: (k,) index of each landmark's left/right partner, its own where there is none.
-        source: of the slices to learn from.
-        check: fixed slices that the error is watched on; nothing of them is learnt from.
-        check_heads: label maps to measure the uncertainty on, where there are some.
-        facts: what the data are, in numbers, for the bundle's metadata.
+        source: of the training slices.
+        check: fixed validation slices, never used for training.
+        check_heads: label maps to measure the uncertainty on, if any.
+        facts: numbers that describe the data, for the bundle's metadata.
     """
 
     names: tuple[str, ...]
@@ -50,7 +50,7 @@ class Batches(torch.utils.data.Dataset):
 
 
 class Numbers(torch.utils.data.Sampler):
-    """Every ``step``-th batch number from ``start`` to before ``end``: where a resumed run goes on."""
+    """Every ``step``-th batch number from ``start`` to before ``end``; a resumed run starts later."""
 
     def __init__(self, start: int, end: int, step: int = 1) -> None:
         self._range = range(start, end, step)
@@ -80,7 +80,7 @@ def encode(batch: SliceBatch) -> torch.Tensor:
 
 
 def _set_up_worker(_worker: int) -> None:
-    """One thread each; a terminal sends its signals to all processes, but only the main one knows when to stop."""
+    """One thread each; a terminal signals all processes, but only the main one must decide when to stop."""
     torch.set_num_threads(1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

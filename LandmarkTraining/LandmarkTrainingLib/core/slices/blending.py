@@ -22,7 +22,7 @@ def mixup_batch(
     """Blend slices with another one of the same plane in the batch: mixup (Zhang et al. 2018, arXiv:1710.09412).
 
     Heatmaps and heights are blended like the images. A blended point is the centre of mass of the blended heatmap,
-    which is what a spatial soft-argmax answers. A landmark is known where it is in both slices.
+    the output of a spatial soft-argmax. A landmark is known where it is in both slices.
 
     Args:
         images: (b, H, W); planes: (b,) index into PLANES.
@@ -39,7 +39,7 @@ def mixup_batch(
 def cut_out(images: torch.Tensor, share: float, rng: np.random.Generator) -> torch.Tensor:
     """A copy of ``images`` (b, H, W), each with a square of ``share`` of its pixels set to the background.
 
-    Landmarks under the square stay: the rest of the head tells where they are (cutout, DeVries and Taylor 2017,
+    Landmarks under the square stay: the rest of the head determines their positions (cutout, DeVries and Taylor 2017,
     arXiv:1708.04552).
     """
     height, width = images.shape[-2:]

@@ -1,4 +1,4 @@
-"""What networks that take known landmarks are told while they are trained."""
+"""Guidance maps for networks with guidance in training."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .targets import Targets
 
 
 def given_maps(targets: Targets, fraction: float, seed: tuple[int, ...]) -> torch.Tensor | None:
-    """(b, k, h, w) true maps of landmarks that a person would have given, zero for the others; None where nobody did.
+    """(b, k, h, w) true maps of the landmarks given as guidance, zero for the others; None if none are given.
 
-    A share ``fraction`` of the slices has some given: of k landmarks 1, 2, 4, ... up to k / 2, each number as likely,
-    at random: a person who corrects starts with a few.
+    A share ``fraction`` of the slices has some: of k landmarks 1, 2, 4, ... up to k / 2, each number equally likely,
+    because a user who corrects starts with a few.
     """
     slices, landmarks = targets.known.shape
     rng = np.random.default_rng(seed)

@@ -1,8 +1,7 @@
 """Random changes of a head's pose and shape within its slices.
 
 They are the simulator's poses with two axes instead of three, (column, row) mm from the middle of the image:
-``to_head`` says where a pixel of the new image lies in the old one, ``to_scanner`` where a point of the old one
-lies in the new.
+``to_head`` maps pixels of the new image to the old one, ``to_scanner`` points of the old image to the new one.
 """
 
 from __future__ import annotations
@@ -60,5 +59,5 @@ def random_in_plane_poses(
 
 
 def magnification(poses: HeadPose) -> torch.Tensor:
-    """(b,) how much larger the heads become; rotation and shear keep areas."""
+    """(b,) magnification of the heads; rotation and shear keep areas."""
     return torch.linalg.det(poses.linear).abs().rsqrt()

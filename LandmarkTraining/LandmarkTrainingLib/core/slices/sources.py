@@ -1,4 +1,4 @@
-"""Where training slices come from: label maps, real volumes, and mixtures with the studies of a data set."""
+"""Sources of training slices: label maps, real volumes, and mixtures with the studies of a data set."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class VolumeSource:
 
 @dataclass(frozen=True, eq=False)
 class FixedSlices:
-    """Slices drawn, with replacement, from a fixed set, so that all networks that are compared see the same images.
+    """Slices drawn, with replacement, from a fixed set, so that all compared networks get the same images.
 
     Attributes:
-        augmentation: how they are varied; None: not at all.
+        augmentation: None: none.
     """
 
     slices: SliceBatch

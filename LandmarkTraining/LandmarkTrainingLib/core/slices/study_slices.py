@@ -1,4 +1,4 @@
-"""Slices of labelled studies on the network's grid, made of the scouts exactly as when a model looks for landmarks."""
+"""Slices of labelled studies on the network's grid, prepared exactly as for inference."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class StudySlices:
     """n slices with k landmarks.
 
     Pixels are those of the network's grid of ``matrix`` x ``matrix``, in whose middle every slice lies. The images
-    reach ``margin`` pixels beyond it on all sides, so that what a wide slice shows there can be moved into view.
+    reach ``margin`` pixels beyond it on all sides, so that the outer parts of a wide slice can be moved into view.
 
     Attributes:
         images: (n, side, side) float32 in 0..1.2, zero outside the field of view; side = matrix + 2 * margin.
         fields: (n, 2, 2) first (row, column) pixel of the field of view, and the one after its last.
         planes: (n,) int64, index into PLANES.
-        points: (n, k, 2) float32 projections as (row, column) pixels, fractions; NaN where unknown or nowhere.
+        points: (n, k, 2) float32 projections as (row, column) pixels, fractions; NaN where unknown or absent.
         depths_mm: (n, k) float32 landmark minus slice position along the normal; NaN where unknown, infinite where the
-            landmark is known to be nowhere.
+            landmark is known to be absent.
         studies: (n,) int64, index of the study.
         matrix: pixels per side of the network's grid.
     """
@@ -67,8 +67,8 @@ def slices_of_studies(
 ) -> StudySlices:
     """All slices of the studies in order: study by study, stack by stack.
 
-    A study's landmark that has a place is the truth; one without is unknown, unless a person took it away
-    (``absent_of``): then it is known to be nowhere in the scouts, and a network should answer with nothing.
+    A study's landmark with a position is the truth; one without is unknown, unless the user removed it
+    (``absent_of``): then it is known to be absent from the scouts, and the target is zero.
 
     Args:
         names: the k landmarks in channel order; others that a study has are left out.
@@ -98,10 +98,10 @@ def slices_of_studies(
 
 
 def _truth(study: LabelledStudy, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Places (k, 3) RAS mm of the landmarks, NaN without one, and which (k,) are known to be nowhere."""
-    places = {mark.name: mark.position_mm for mark in study.landmarks if mark.position_mm is not None}
+    """Positions (k, 3) RAS mm of the landmarks, NaN without one, and which (k,) are known to be absent."""
+    positions = {each.name: each.position_mm for each in study.landmarks if each.position_mm is not None}
     absent = absent_of(study)
-    points = np.array([places.get(name, np.full(3, np.nan)) for name in names], dtype=float)
+    points = np.array([positions.get(name, np.full(3, np.nan)) for name in names], dtype=float)
     return points, np.array([name in absent for name in names])
 
 
@@ -116,15 +116,15 @@ def _network_slice(
     """Image (h, w), its first pixel on the network's grid, projections (k, 2) there, depths (k,) mm.
 
     In a sagittal slice both points of a left/right pair are the middle between them (as in ``project_landmarks``): it
-    is unknown where one of the two is, and nowhere only where both are.
+    is unknown where one of the two is, and absent only where both are.
     """
     if plane == "sagittal":
         points_mm, absent = (points_mm + points_mm[mirror]) / 2, absent & absent[mirror]
-    standing = standard_orientation(scout_slice, plane)
-    prepared = to_network_grid(standing, settings.pixel_mm, LARGEST_SIZE)
+    oriented = standard_orientation(scout_slice, plane)
+    prepared = to_network_grid(oriented, settings.pixel_mm, LARGEST_SIZE)
     first = [(settings.matrix - n) // 2 for n in prepared.image.shape]
-    pixels = prepared.from_slice_pixels(standing.to_pixel(points_mm)) + first
-    depths = (points_mm - standing.origin_mm) @ standing.normal
+    pixels = prepared.from_slice_pixels(oriented.to_pixel(points_mm)) + first
+    depths = (points_mm - oriented.origin_mm) @ oriented.normal
     return prepared.image, first, pixels, np.where(absent, np.inf, depths)
 
 

@@ -22,7 +22,7 @@ class StudySource:
 
     Attributes:
         study_of_slice: (n,) int index of each slice's study.
-        subject_of_slice: (n,) names of the persons (``subject_of``).
+        subject_of_slice: (n,) names of the subjects (``subject_of``).
 
     Args:
         studies: at least one, with at least one landmark of ``names`` among them.
@@ -30,7 +30,7 @@ class StudySource:
         mirror: (k,) index of each landmark's left/right partner, its own where there is none.
 
     Raises:
-        InputError: there is no study, or none has any of the landmarks.
+        InputError: the list of studies is empty, or none has any of the landmarks.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class StudySource:
         augmentation: Augmentation,
     ) -> None:
         if not studies:
-            raise InputError("there is no study to learn from", remedy="Choose a data set that has studies.")
+            raise InputError("no studies to learn from", remedy="Choose a data set that has studies.")
         self._slices = slices_of_studies(studies, names, mirror, settings)
         if torch.isnan(self._slices.depths_mm).all():
             raise InputError(
-                "none of the landmarks is known",
+                "has none of the landmarks",
                 source=studies[0].name,
                 remedy=f"Place landmarks with the protocol's names, such as {names[0]}.",
             )
@@ -64,10 +64,10 @@ class StudySource:
         return augmented(chosen, self._mirror, self._settings, self._augmentation, rng)
 
     def all_slices(self) -> SliceBatch:
-        """Every slice once, in order, as a model sees it; what a wide one has beyond the network's grid is cut off."""
+        """Every slice once, in order, as at inference; parts of a wide one beyond the network's grid are cut off."""
         slices, matrix = self._slices, self._settings.matrix
         middle = slice(slices.margin, slices.margin + matrix)
         pixels = torch.cartesian_prod(torch.arange(matrix), torch.arange(matrix))
-        seen = slices.within_fields(pixels.expand(len(slices), -1, -1)).view(-1, matrix, matrix)
+        in_field = slices.within_fields(pixels.expand(len(slices), -1, -1)).view(-1, matrix, matrix)
         images = slices.images[:, middle, middle].clone()
-        return SliceBatch(images, slices.planes, slices.points, slices.depths_mm, in_view(slices.points, seen))
+        return SliceBatch(images, slices.planes, slices.points, slices.depths_mm, in_view(slices.points, in_field))

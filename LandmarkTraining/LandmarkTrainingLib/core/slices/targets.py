@@ -1,4 +1,4 @@
-"""What a network should answer on a batch of slices."""
+"""The targets of a network on a batch of slices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Targets:
         heatmaps: (b, k, h, w) Gaussians.
         points: (b, k, 2) their centres, (row, column) heatmap pixels; NaN where unknown.
         peak_values: (b, k) their peaks, 0..1; 0 where the landmark is unknown or out of view.
-        known: (b, k) bool: the truth is known (that a landmark is out of view is a truth too).
+        known: (b, k) bool: the truth is known (also where a landmark is out of view).
     """
 
     heatmaps: torch.Tensor
@@ -36,7 +36,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class TargetSettings:
-    """Size and fall-off of the targets, and how much coarser than the image they are."""
+    """Size and fall-off of the targets, and their stride in image pixels."""
 
     sigma_mm: float
     tau_mm: float

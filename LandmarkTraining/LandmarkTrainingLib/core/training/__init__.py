@@ -1,1 +1,1 @@
-"""What learns and how: losses, optimisers, weights to start from, the loop, the look at the error."""
+"""Training: losses, optimisers, initial weights, the loop, and the export of the bundle."""

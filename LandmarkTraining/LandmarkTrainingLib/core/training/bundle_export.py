@@ -25,7 +25,7 @@ from ..runs.checkpoints import save_checkpoint
 from ..simulator.slice_planes import SliceSettings
 from .learner import network_options
 
-#: A lower peak means that the landmark is not there. Of the bundled network's peaks on simulated slices of unseen
+#: A lower peak means that the landmark is absent. Of the bundled network's peaks on simulated slices of unseen
 #: heads, 85 % of those more than 30 mm from their landmark stay below, and 99 % of those within 8 mm reach it.
 DEFAULT_THRESHOLD = 0.2
 
@@ -42,7 +42,7 @@ def export_bundle(
 ) -> None:
     """Write ``folder``: weights, metadata, inference and training configuration.
 
-    Model card (docs/README.md), docs/data_license.txt and LICENSE are texts for people; those that the folder has stay.
+    Model card (docs/README.md), docs/data_license.txt and LICENSE are texts for users; existing ones are kept.
 
     Args:
         facts: more metadata, kept as it is (what the network was trained on).
@@ -52,7 +52,9 @@ def export_bundle(
     """
     metadata_path = folder / "configs" / "metadata.json"
     if metadata_path.exists() and not overwrite:
-        raise UsageError("holds a bundle already", source=str(folder), remedy="Give --overwrite or another folder.")
+        raise UsageError(
+            "holds a bundle already", source=str(folder), remedy="Allow overwriting, or choose another folder."
+        )
     for name in ("configs", "models", "docs"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     weights = folder / "models" / "model.pt"
@@ -113,7 +115,7 @@ def _metadata(
         "copyright": "AutoVolumeCalibration contributors",
         "intended_use": "Research use only. Not for clinical decisions.",
         "network": {"architecture": config.architecture, "options": options},
-        "landmarks": [{"name": mark.name, "mirror": mark.mirror} for mark in landmarks],
+        "landmarks": [{"name": each.name, "mirror": each.mirror} for each in landmarks],
         "input": {
             "pixel_mm": slices.pixel_mm,
             "image_size": slices.matrix,
@@ -131,7 +133,7 @@ def _metadata(
 
 
 def _data_format(slices: SliceSettings, landmarks: int, stem: int) -> dict[str, Any]:
-    """MONAI's description of input and output, which ``verify_net_in_out`` tries."""
+    """MONAI's description of input and output, which ``verify_net_in_out`` checks."""
     image = {
         "type": "image",
         "format": "magnitude",
@@ -173,7 +175,7 @@ def _inference(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _training(config: TrainingConfig) -> dict[str, Any]:
-    """``python -m monai.bundle run --config_file configs/train.json --labels FOLDER`` trains the same network anew."""
+    """``python -m monai.bundle run --config_file configs/train.json --labels FOLDER`` trains the same network again."""
     return {
         "imports": ["$from AutoVolumeCalibrationLib.cli.main import main_or_exit"],
         "labels": "labels",

@@ -1,4 +1,4 @@
-"""What is inside a model: its layers as they were trained, and a scout slice as it sees it."""
+"""Inspect a model: its layers as trained, and a scout slice as its input."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class InspectedModel:
         names: k landmarks in channel order.
         targets: sizes of its heatmaps.
         divisor, largest_size: an input's sides are multiples of, and at most, so many pixels.
-        threshold: a lower peak means that the landmark is not there.
+        threshold: a lower peak means that the landmark is absent.
     """
 
     network: torch.nn.Module
@@ -50,7 +50,7 @@ def open_model(name_or_folder: str | Path) -> InspectedModel:
     """A bundle by its name or folder.
 
     Raises:
-        ModelError: there is no such bundle, or it is damaged.
+        ModelError: the bundle does not exist, or is damaged.
     """
     folder = model_folder(name_or_folder)
     metadata = read_metadata(folder)
@@ -92,13 +92,13 @@ def slice_as_seen(
     if stack is None:
         planes = ", ".join(sorted({stack.plane for stack in stacks}))
         source = stacks[0].slices[0].source or None
-        raise InputError(f"there are no {plane} slices", source=source, remedy=f"Choose of: {planes}.")
+        raise InputError(f"the scouts have no {plane} slices", source=source, remedy=f"Choose one of: {planes}.")
     count = len(stack.slices)
     if number is not None and not 1 <= number <= count:
-        raise UsageError(f"there is no {plane} slice {number}", remedy=f"Choose one from 1 to {count}.")
+        raise UsageError(f"{plane} slice {number} does not exist", remedy=f"Choose one from 1 to {count}.")
     chosen = stack.slices[count // 2 if number is None else number - 1]
-    standing = standard_orientation(chosen, plane)
-    image = to_network_grid(standing, model.targets.pixel_mm, model.largest_size).image
+    oriented = standard_orientation(chosen, plane)
+    image = to_network_grid(oriented, model.targets.pixel_mm, model.largest_size).image
     missing = [-n % model.divisor for n in image.shape]
     padded = np.pad(image, [(n // 2, n - n // 2) for n in missing])
     return encode_slices(torch.from_numpy(padded)[None], torch.tensor([PLANES.index(plane)]))[0]

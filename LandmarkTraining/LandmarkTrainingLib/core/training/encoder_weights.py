@@ -1,4 +1,4 @@
-"""Give the encoder of a U-Net++ the weights of a public classifier (ImageNet), from a file or from its usual place.
+"""Give the encoder of a U-Net++ the weights of a public classifier (ImageNet), from a file or downloaded.
 
 Parameter names are those of torchvision (VGG, ResNet, ResNeXt), and of lukemelas' EfficientNet-PyTorch or MONAI.
 """
@@ -38,15 +38,15 @@ PUBLIC = "public"
 _CLASSIFIER = ("classifier.", "fc.", "_fc.", "_conv_head.", "_bn1.")
 #: MONAI puts EfficientNet's blocks into stacks: ``_blocks.<stack>.<block>.`` for ``_blocks.<block>.``.
 _STACK = re.compile(r"^_blocks\.\d+\.(\d+\.)")
-#: Part of a file's name that tells its hash, as ``torch.hub`` has it.
+#: Part of a file's name that holds its hash, as in ``torch.hub``.
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.")
-#: Batch norm's count of batches: of no use to us, and absent from old checkpoints.
+#: Batch norm's count of batches: not used here, and absent from old checkpoints.
 _COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
 class EncoderReport:
-    """What became of a checkpoint's tensors; ``str()`` is one line for a log.
+    """How a checkpoint's tensors were used; ``str()`` is one line for a log.
 
     Attributes:
         loaded, missing: names of the encoder's tensors that the checkpoint holds, and that stayed as they were.
@@ -78,11 +78,11 @@ def pretrain_encoder(network: torch.nn.Module, weights: str | Path, cache: Path 
     Args:
         network: an ``encoder_unet_plus_plus``, or a network around one.
         weights: .pth, .pt or .safetensors file with a state dict; or ``PUBLIC``.
-        cache: folder that keeps what was downloaded; torch's own when None.
+        cache: folder of downloaded files; torch's own when None.
 
     Raises:
         UsageError: the network has no such encoder, or the file needs a package that is not installed.
-        ModelError: the weights cannot be had, are damaged, or are not of this encoder.
+        ModelError: the weights cannot be downloaded or read, are damaged, or are not of this encoder.
     """
     name = _with_encoder(network).encoder_name
     path = download_encoder_weights(name, cache) if str(weights) == PUBLIC else Path(weights)
@@ -92,7 +92,7 @@ def pretrain_encoder(network: torch.nn.Module, weights: str | Path, cache: Path 
 def load_encoder_weights(
     network: torch.nn.Module, weights: Mapping[str, Any], source: str = "encoder weights"
 ) -> EncoderReport:
-    """Put a classifier's state dict into the network's encoder, in place; nothing changes where it is refused.
+    """Put a classifier's state dict into the network's encoder, in place; a refused state dict changes nothing.
 
     Args:
         source: where the weights are from, for messages.
@@ -129,8 +129,8 @@ def load_encoder_weights(
 def grey_stem(weight: torch.Tensor, channels: int) -> torch.Tensor:
     """A first convolution (n, colours, h, w) for images (image, plane indicators): (n, ``channels``, h, w).
 
-    The image's filter is the sum over the colours: it answers as the colour filters do to the same grey image in
-    all colours. The plane indicators start without influence. Filters for so many channels stay as they are.
+    The image's filter is the sum over the colours: its output is that of the colour filters for a grey image.
+    The weights of the plane indicators start at zero. Filters for so many channels stay as they are.
     """
     if not isinstance(weight, torch.Tensor) or weight.ndim != 4 or weight.shape[1] == channels:
         return weight
@@ -143,11 +143,11 @@ def read_weights(path: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: the file needs a package that is not installed.
-        ModelError: there is no such file, it is damaged, holds something else, or differs from the hash in its name.
+        ModelError: the file does not exist, is damaged, holds something else, or differs from the hash in its name.
     """
     remedy = "Get the file again, or choose another one."
     if not path.is_file():
-        raise ModelError("there is no such file", source=str(path), remedy=remedy)
+        raise ModelError("the file does not exist", source=str(path), remedy=remedy)
     if path.stat().st_size > LARGEST_WEIGHTS_BYTES:
         raise ModelError(f"more than {LARGEST_WEIGHTS_BYTES} bytes are refused", source=str(path), remedy=remedy)
     expected = _HASH.search(path.name)
@@ -166,7 +166,7 @@ def read_weights(path: Path) -> dict[str, Any]:
 
 
 def download_encoder_weights(encoder: str, cache: Path | None = None) -> Path:
-    """The file of an encoder's public weights; it is only downloaded where ``cache`` does not hold it yet.
+    """The file of an encoder's public weights; downloaded only if ``cache`` does not hold it yet.
 
     Raises:
         ModelError: it cannot be downloaded, or differs from the hash in its name.
@@ -182,7 +182,9 @@ def download_encoder_weights(encoder: str, cache: Path | None = None) -> Path:
         torch.hub.download_url_to_file(url, str(path), expected[1] if expected else None, progress=False)
     except (OSError, RuntimeError) as error:
         raise ModelError(
-            f"cannot be downloaded ({error})", source=url, remedy="Download it elsewhere and give the file's path."
+            f"cannot be downloaded ({error})",
+            source=url,
+            remedy="Download it on another computer and give the path of the file.",
         ) from error
     return path
 
@@ -212,7 +214,7 @@ def _with_encoder(network: torch.nn.Module) -> EncoderUNetPlusPlus:
 def _require_fitting(key: str, value: Any, wanted: torch.Tensor, encoder: str, source: str) -> None:
     remedy = _remedy(encoder)
     if not isinstance(value, torch.Tensor):
-        raise ModelError(f"{key} is no tensor", source=source, remedy=remedy)
+        raise ModelError(f"{key} is not a tensor", source=source, remedy=remedy)
     if value.shape != wanted.shape:
         shapes = " and not ".join("x".join(map(str, tensor.shape)) for tensor in (value, wanted))
         raise ModelError(f"{key} is {shapes} as in {encoder}", source=source, remedy=remedy)

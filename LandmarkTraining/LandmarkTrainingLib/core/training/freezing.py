@@ -1,4 +1,4 @@
-"""Keep some of a network's weights as they are while the others are trained."""
+"""Freeze some of a network's weights while the others are trained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 
 
 def freeze(network: torch.nn.Module, patterns: Sequence[str]) -> list[str]:
-    """Keep the parameters as they are whose names match a pattern (``fnmatch``: ``*``, ``?``, ``[abc]``).
+    """Freeze the parameters whose names match a pattern (``fnmatch``: ``*``, ``?``, ``[abc]``).
 
     Returns:
         The names.
@@ -23,7 +23,7 @@ def freeze(network: torch.nn.Module, patterns: Sequence[str]) -> list[str]:
 
 
 def unfreeze(network: torch.nn.Module, patterns: Sequence[str] = ("*",)) -> list[str]:
-    """Train the parameters again whose names match a pattern; returns them, raises like :func:`freeze`."""
+    """Unfreeze the parameters whose names match a pattern; returns and raises like :func:`freeze`."""
     return _set_trained(network, patterns, True)
 
 
@@ -43,7 +43,7 @@ def _set_trained(network: torch.nn.Module, patterns: Sequence[str], trained: boo
 
 
 def hold_frozen_norms(network: torch.nn.Module) -> None:
-    """Put batch norms whose parameters are all frozen in evaluation mode: their statistics stay too.
+    """Put batch norms whose parameters are all frozen in evaluation mode: their statistics are frozen too.
 
     To be called after each ``network.train()``.
     """

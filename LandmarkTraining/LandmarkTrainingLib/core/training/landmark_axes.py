@@ -12,7 +12,7 @@ import torch
 class LandmarkAxis:
     """An axis of a weight: ``offset`` entries of something else, then ``block`` entries for each landmark.
 
-    ``block`` is 0 where the axis grows with the landmarks in a way that is not understood.
+    ``block`` is 0 where the axis grows with the landmarks in an unsupported way.
     """
 
     axis: int
@@ -31,7 +31,7 @@ def landmark_axes(build: Callable[[int], torch.nn.Module], landmarks: int) -> di
 
     Args:
         build: makes the network for a number of landmarks, any number. It is called on torch's ``meta`` device,
-            which takes neither time nor memory.
+            which costs neither time nor memory.
         landmarks: the number in question.
     """
     counts = (landmarks, landmarks + 1, 2 * landmarks)
@@ -50,8 +50,8 @@ def landmark_axes(build: Callable[[int], torch.nn.Module], landmarks: int) -> di
 def _axis(axis: int, size: int, one_more: int, twice: int, landmarks: int) -> LandmarkAxis:
     block = one_more - size
     offset = size - block * landmarks
-    understood = block > 0 and offset >= 0 and twice == offset + 2 * block * landmarks
-    return LandmarkAxis(axis, offset, block if understood else 0)
+    supported = block > 0 and offset >= 0 and twice == offset + 2 * block * landmarks
+    return LandmarkAxis(axis, offset, block if supported else 0)
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class LandmarkChange:
     """From one set of landmarks to another, in the order of the channels.
 
     Attributes:
-        names: of the network that takes over.
-        source_names: of the one taken from.
-        axes: of the former, from :func:`landmark_axes`.
+        names: of the target network.
+        source_names: of the source network.
+        axes: of the target, from :func:`landmark_axes`.
     """
 
     names: Sequence[str]
@@ -79,7 +79,7 @@ class LandmarkChange:
 
     @property
     def new(self) -> tuple[str, ...]:
-        """Names that only the network has that takes over."""
+        """Names that only the target network has."""
         return tuple(name for name in self.names if name not in self.source_names)
 
     def matched(self, key: str, own: torch.Tensor, source: torch.Tensor) -> torch.Tensor | None:
@@ -87,7 +87,7 @@ class LandmarkChange:
         if own.dim() != source.dim():
             return None
         along = {axis.axis: axis for axis in self.axes[key]}
-        to, fro = [], []
+        to, from_ = [], []
         for i, (size, source_size) in enumerate(zip(own.shape, source.shape, strict=True)):
             axis = along.get(i)
             if axis is None and size != source_size:
@@ -95,9 +95,9 @@ class LandmarkChange:
             if axis and (not axis.block or axis.size(len(self.source_names)) != source_size):
                 return None
             to.append(self._entries(axis, self.names) if axis else list(range(size)))
-            fro.append(self._entries(axis, self.source_names) if axis else list(range(size)))
+            from_.append(self._entries(axis, self.source_names) if axis else list(range(size)))
         result = own.clone()
-        result[_grid(to)] = source[_grid(fro)].to(own)
+        result[_grid(to)] = source[_grid(from_)].to(own)
         return result
 
     def _entries(self, axis: LandmarkAxis, names: Sequence[str]) -> list[int]:

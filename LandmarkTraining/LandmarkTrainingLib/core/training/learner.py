@@ -1,4 +1,4 @@
-"""What learns: a network with its moving average, optimiser and loss, one batch at a time; no files, no loop."""
+"""One network in training, with its moving average, optimiser and loss, batch by batch; without files or loop."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from .training_loss import TrainingLoss
 
 
 def network_options(config: TrainingConfig, landmarks: int, targets: TargetSettings | None = None) -> dict[str, Any]:
-    """The run's network options, with those filled in that follow from its data and targets.
+    """The run's network options, with those added that follow from its data and targets.
 
     Args:
         targets: on the simulator's grid when None.
 
     Raises:
-        UsageError: there is no such network, or an option does not suit it.
+        UsageError: unknown network, or an option does not suit it.
     """
     find_named(ARCHITECTURES, config.architecture, "architecture")
     targets = targets or target_settings(config, SliceSettings())
     options = {**config.options, "in_channels": IN_CHANNELS, "out_channels": landmarks}
-    with _settings_at_fault():
+    with _as_settings_error():
         takes = find_architecture(config.architecture, options).options
     if "sigma" in takes:
         options["sigma"] = targets.sigma_pixels
@@ -50,16 +50,16 @@ def landmark_network(config: TrainingConfig, landmarks: int, targets: TargetSett
     """The run's network for so many landmarks, freshly initialised from the run's seed.
 
     Raises:
-        UsageError: there is no such network, or an option does not suit it.
+        UsageError: unknown network, or an option does not suit it.
     """
     torch.manual_seed(config.seed)
-    with _settings_at_fault():
+    with _as_settings_error():
         return build_network(config.architecture, network_options(config, landmarks, targets))
 
 
 @contextmanager
-def _settings_at_fault() -> Iterator[None]:
-    """A network that cannot be built is no damaged bundle here, but a matter of the run's settings."""
+def _as_settings_error() -> Iterator[None]:
+    """Report a network that cannot be built as an error of the run's settings, not of a bundle."""
     try:
         yield
     except ModelError as error:
@@ -70,7 +70,7 @@ class Learner:
     """One network in training.
 
     Attributes:
-        network, average: the weights in training, and their moving average, which is what is used later.
+        network, average: the weights in training, and their moving average, which is exported.
         step: optimiser steps done.
     """
 
@@ -87,7 +87,7 @@ class Learner:
         self.loss = TrainingLoss(config)
         self.step, self._gathered = 0, 0
         self._guided = find_architecture(config.architecture, {}).guided
-        self._hold_frozen()
+        self._apply_freezing()
         self._parallel = in_parallel(self.network)
 
     def leave_group(self) -> None:
@@ -96,7 +96,7 @@ class Learner:
         gc.collect()
 
     def learn(self, batch: SliceBatch, number: int) -> torch.Tensor:
-        """Learn from batch ``number`` of the run; gives its loss (a detached scalar).
+        """Learn from batch ``number`` of the run; returns its loss (a detached scalar).
 
         The optimiser steps once the gradients of ``accumulation`` batches are gathered.
         """
@@ -113,23 +113,23 @@ class Learner:
     def loss_of(self, batch: SliceBatch, number: int) -> torch.Tensor:
         """Loss of batch ``number`` of the run, with its gradient.
 
-        What is random in it (dropout, blending, ...) depends on the run's seed and the number alone.
+        All randomness in it (dropout, blending, ...) depends on the run's seed and the number alone.
         """
         seed = (self.config.seed, number)
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
         image, targets = self._prepare(batch, seed)
         hold_frozen_norms(self.network.train())
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
-            outputs = self._answer(image, targets, seed)
+            outputs = self._forward(image, targets, seed)
         loss = self.loss(outputs, targets)
         return loss + self.config.l1 * l1_penalty(self.network.parameters()) if self.config.l1 else loss
 
     def checked(self, error: float) -> None:
-        """Tell the schedule the error on the check slices."""
+        """Report the error on the validation slices to the schedule."""
         self.schedule.after_check(error)
 
     def state(self) -> dict[str, Any]:
-        """Everything that ``load`` needs to go on exactly here; to be asked for between steps."""
+        """Everything that ``load`` needs to resume exactly here; call it between steps."""
         return {
             "step": self.step,
             "kinds": self._kinds(),
@@ -140,16 +140,16 @@ class Learner:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``; an exception of some kind where it is that of another network or optimiser."""
-        kinds = state.get("kinds", self._kinds())  # earlier checkpoints do not tell
-        if kinds != self._kinds():  # torch takes one optimiser's state into another, and fails later
+        """Resume from ``state``. Raises some exception if it belongs to another network or optimiser."""
+        kinds = state.get("kinds", self._kinds())  # earlier checkpoints lack them
+        if kinds != self._kinds():  # torch loads one optimiser's state into another, and fails later
             raise ValueError(f"{kinds} is not {self._kinds()}")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.step = state["step"]
-        self._hold_frozen()
+        self._apply_freezing()
 
     def _kinds(self) -> list[str]:
         return [self.config.architecture, self.config.optimizer, self.config.schedule]
@@ -164,7 +164,7 @@ class Learner:
         image = encode_slices(images, batch.planes).to(self.device)
         return image.contiguous(memory_format=torch.channels_last), targets.to(self.device)
 
-    def _answer(self, image: torch.Tensor, targets: Targets, seed: tuple[int, ...]) -> Any:
+    def _forward(self, image: torch.Tensor, targets: Targets, seed: tuple[int, ...]) -> Any:
         if not self._guided:
             return self._parallel(image)
         known = given_maps(targets, self.config.known_fraction, (*seed, 1))
@@ -191,7 +191,7 @@ class Learner:
         if self.step == self.config.unfreeze_step:
             unfreeze(self.network, self.config.freeze)
 
-    def _hold_frozen(self) -> None:
+    def _apply_freezing(self) -> None:
         if self.config.freeze and (not self.config.unfreeze_step or self.step < self.config.unfreeze_step):
             freeze(self.network, self.config.freeze)
         else:
@@ -202,7 +202,7 @@ class Learner:
 
 
 def warmed_average(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor | int], None]:
-    """Exponential moving average that follows quickly at first: the decay of step n is at most (1 + n) / (10 + n)."""
+    """Exponential moving average with a warm-up: the decay of step n is at most (1 + n) / (10 + n)."""
 
     def update(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor | int) -> None:
         weight = 1 - min(decay, (1 + int(count)) / (10 + int(count)))

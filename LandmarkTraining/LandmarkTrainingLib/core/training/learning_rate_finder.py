@@ -1,7 +1,7 @@
 """The learning rate range test (Smith 2017, arXiv:1506.01186): the loss while the rate grows from step to step.
 
-MONAI's ``LearningRateFinder`` wants a loader of images and labels and one loss of both; our networks answer with
-points, lists or heatmaps, and some take more than an image. It also goes on after a loss that is not finite.
+MONAI's ``LearningRateFinder`` needs a loader of images and labels and one loss of both; these networks return points,
+lists or heatmaps, and some take more than an image. It also goes on after a loss that is not finite.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 
 #: Share of the smoothed loss that a new loss does not replace.
 SMOOTHING = 0.9
-#: The test ends where the smoothed loss is so many times the lowest one.
+#: The test ends when the smoothed loss exceeds the lowest one by this factor.
 DIVERGED = 4.0
-#: A slope is taken over so large a share of the steps on either side: the loss differs from batch to batch.
+#: A slope spans this share of the steps on either side, because the loss varies from batch to batch.
 SLOPE_REACH = 0.05
-#: Steps below which a curve tells nothing.
+#: Fewer steps do not give a usable curve.
 FEWEST_STEPS = 10
 
 
@@ -53,13 +53,13 @@ def find_learning_rate(
     steps: int = 100,
     gradient_clip: float = math.inf,
 ) -> RangeTest:
-    """Train ``steps`` steps at growing rates and see where the loss falls the fastest.
+    """Train ``steps`` steps at growing rates and find where the loss falls the fastest.
 
-    Network, optimiser and torch's random numbers are afterwards as they were before.
+    Network, optimiser and torch's random state are restored afterwards.
 
     Args:
         network: what ``optimizer`` trains; put into training mode for the test.
-        loss_of_batch: number of a batch -> its loss with the network as it is, a scalar with a gradient.
+        loss_of_batch: number of a batch -> its loss with the present network, a scalar with a gradient.
         lowest, highest: range of the rates; the test ends earlier where the loss diverges.
         gradient_clip: largest norm of the gradient.
 
@@ -96,7 +96,7 @@ def steepest_descent(rates: list[float], losses: list[float]) -> float:
     lowest = int(np.argmin(losses)) if losses else 0
     if lowest < 2 * reach:
         raise UsageError(
-            "the loss falls at no learning rate", remedy="Start from a lower rate, or look at the data and the loss."
+            "the loss falls at no learning rate", remedy="Start from a lower rate, or check the data and the loss."
         )
     # The rates grow by a constant factor: differences over as many steps are slopes.
     before_minimum = np.array(losses[: lowest + 1])
@@ -116,7 +116,7 @@ def range_picture(test: RangeTest, path: Path) -> None:
     figure = Figure(figsize=(8, 4.5), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     axes.semilogx(test.rates, test.losses, color="tab:blue")
-    # The end of a diverging curve would press the rest flat.
+    # The end of a diverging curve would flatten the rest.
     low, start = min(test.losses), test.losses[0]
     axes.set_ylim(low - 0.05 * (start - low), start + 0.5 * (start - low))
     axes.axvline(test.suggestion, color="tab:red", linestyle="--")

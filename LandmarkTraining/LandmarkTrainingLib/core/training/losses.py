@@ -1,4 +1,4 @@
-"""What a wrong answer costs: losses on heatmaps, coordinates, presence and displacements, by name.
+"""Losses on heatmaps, coordinates, presence and displacements, by name.
 
 A loss is a callable ``(prediction, target, weight) -> scalar`` in float32; what the three are depends on its kind:
 
@@ -30,7 +30,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 class PeakWeightedMse(torch.nn.Module):
     """Mean of ``(1 + peak_weight * target) * (prediction - target)^2`` over the known landmarks.
 
-    Background outnumbers the peaks by far; without the weight a network first learns to answer zero.
+    Background outnumbers the peaks by far; without the weight a network first learns to output zero.
     The factor 50 brings the loss to the order of one.
     """
 
@@ -45,7 +45,7 @@ class PeakWeightedMse(torch.nn.Module):
 
 
 def weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """``sum(weight * values) / max(1, sum(weight))``: 0 where nothing counts, and little where little counts."""
+    """``sum(weight * values) / max(1, sum(weight))``: 0 if all weights are 0, and small if they are small."""
     return (values * weight).sum() / weight.sum().clamp_min(1)
 
 
@@ -63,7 +63,7 @@ def bce(margin: float = 1e-4) -> Loss:
     """Binary cross-entropy of heatmaps as probabilities, not logits (GU2Net, Zhu 2021: a product of sigmoids).
 
     Predictions are clamped to ``margin .. 1 - margin``, where the logarithm is finite. Beyond it the clamped loss has
-    no gradient, so the distance to that range is added: networks without a bound are drawn into it.
+    no gradient, so the distance to that range is added, which pulls unbounded outputs into it.
     """
     if not 0 < margin < 0.5:
         raise ValueError(f"margin {margin} is not between 0 and 0.5")
@@ -147,7 +147,7 @@ def presence_bce(margin: float = 1e-4) -> Loss:
 def smooth_l1(reach: float = 12.0, beta: float = 1.0) -> Loss:
     """Smooth L1 loss of displacements, mean of row and column, in heatmap pixels.
 
-    A pixel at the distance d from the landmark counts ``exp(-d / reach)``: patches near a landmark tell its place
+    A pixel at the distance d from the landmark counts ``exp(-d / reach)``: patches near a landmark locate it
     best, those far off hardly at all (T2DL, Zhang 2017, learns from patches near the landmarks). Pixels are
     averaged with these weights, so that a landmark near the border counts as much as one in the middle.
     """
@@ -169,7 +169,7 @@ def smooth_l1(reach: float = 12.0, beta: float = 1.0) -> Loss:
 
 @dataclass(frozen=True)
 class LossEntry:
-    """A registered loss: its kind, and what makes it from its options."""
+    """A registered loss: its kind, and its factory, which takes the options."""
 
     kind: str
     factory: Callable[..., Loss]
@@ -190,12 +190,12 @@ LOSSES: dict[str, LossEntry] = {
 
 
 def register_loss(name: str, factory: Callable[..., Loss], kind: str = HEATMAP) -> None:
-    """Make a loss of one's own known under ``name``, so that a configuration can name it.
+    """Register a custom loss under ``name``, so that a configuration can use it.
 
     Args:
-        factory: called with the term's options as keywords; gives the loss, a callable as described at the top of
+        factory: called with the term's options as keywords; returns the loss, a callable as described at the top of
             this module. A ``torch.nn.Module`` class is such a factory.
-        kind: one of KINDS, which says what the loss is given.
+        kind: one of KINDS, which determines the arguments of the loss.
 
     Raises:
         UsageError: the name is taken by another factory, or the kind is unknown.

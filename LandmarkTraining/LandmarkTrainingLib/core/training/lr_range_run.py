@@ -34,13 +34,13 @@ def try_rates(
     steps: int,
     slices: SliceSettings | None = None,
 ) -> RangeTest:
-    """The range test of a run with these settings; every batch is a step, whatever its ``accumulation``.
+    """The range test of a run with these settings; every batch is a step, regardless of ``accumulation``.
 
     Args:
         slices: grid of the slices, the simulator's own when None.
 
     Raises:
-        ModelError: there is no such starting model, or it is damaged.
+        ModelError: the starting model does not exist, or is damaged.
         UsageError: a setting does not fit, or the loss falls at no rate.
     """
     torch.set_num_threads(config.threads)
@@ -60,7 +60,7 @@ def try_rates(
 
 
 def write_range(folder: Path, test: RangeTest, config: TrainingConfig) -> Sequence[Path]:
-    """Curve and numbers in ``folder``; gives the files. UsageError where they cannot be written."""
+    """Write curve and numbers to ``folder``; returns the files. UsageError if they cannot be written."""
     require_place(folder, overwrite=True)
     settings = json.loads(json.dumps(dataclasses.asdict(config)))
     numbers = {"suggestion": test.suggestion, "rates": list(test.rates), "losses": list(test.losses)}

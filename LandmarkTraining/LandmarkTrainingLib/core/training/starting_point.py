@@ -20,12 +20,12 @@ from .transfer import TransferReport, transfer_weights
 
 logger = logging.getLogger(__name__)
 
-#: Options that the data decide.
+#: Options that follow from the data.
 _FILLED_IN = ("in_channels", "out_channels", "sigma")
 
 
 def finetuning_config(base: str | Path) -> TrainingConfig:
-    """Settings to go on from a bundle with few cases: its own network and targets, small steps, an early end."""
+    """Settings to fine-tune a bundle on few cases: its own network and targets, small steps, early stopping."""
     folder = model_folder(base)
     metadata = read_metadata(folder)
     network, targets = metadata["network"], metadata["targets"]
@@ -54,10 +54,10 @@ def finetuning_config(base: str | Path) -> TrainingConfig:
 def starting_network(
     config: TrainingConfig, names: tuple[str, ...], targets: TargetSettings
 ) -> tuple[torch.nn.Module, TransferReport | None]:
-    """The run's network: fresh, or with what fits of the weights of ``config.base``, and then what was taken over.
+    """The run's network: fresh, or with the matching weights of ``config.base`` and a report of the transfer.
 
     Raises:
-        ModelError: there is no such bundle, or it or the encoder's weights are damaged.
+        ModelError: the bundle does not exist, or it or the encoder's weights are damaged.
     """
     network = landmark_network(config, len(names), targets)
     if config.encoder_weights:
@@ -77,7 +77,9 @@ def _landmark_change(
     """How the landmarks differ; None where they are the same."""
     if names == old_names:
         return None
-    # An order of landmarks fits one number of them only, and no weight depends on it.
+    # An order of landmarks suits one number of landmarks only, and no weight depends on it.
     options = {key: value for key, value in config.options.items() if key != "order"}
-    anew = replace(config, options=options)
-    return LandmarkChange(names, old_names, landmark_axes(lambda count: landmark_network(anew, count), len(names)))
+    without_order = replace(config, options=options)
+    return LandmarkChange(
+        names, old_names, landmark_axes(lambda count: landmark_network(without_order, count), len(names))
+    )

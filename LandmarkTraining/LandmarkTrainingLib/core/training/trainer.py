@@ -1,7 +1,7 @@
-"""The training loop, on MONAI's engines: train, watch, keep checkpoints, stop, resume.
+"""The training loop, on MONAI's engines: train, validate, save checkpoints, stop, resume.
 
-A killed run goes on from its last checkpoint with the batches it would have seen, and comes to the same weights.
-What lies in a run's folder is told in ``run_folder``.
+A killed run resumes from its last checkpoint with the batches it would have used, and reaches the same weights.
+``run_folder`` describes the files of a run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..runs import distributed
 from ..runs.checkpoints import state_errors_as_model_error
 from ..runs.run_folder import RunFolder
 from ..runs.run_lock import exclusive_lock
-from ..runs.run_logging import SeveralLoggers, open_loggers
+from ..runs.run_logging import CombinedLogger, open_loggers
 from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import Batches, Numbers, TrainingData, batch_loader
@@ -53,15 +53,15 @@ def train(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> RunFolder:
-    """Run or go on with a training; returns its folder.
+    """Run or resume a training; returns its folder.
 
     Args:
         network: what to train, e.g. with weights of another run; a fresh one of the configuration when None.
         slices: grid of the slices, the simulator's own when None.
-        resume: go on from the folder's checkpoint; without it a folder that holds one is refused.
-        begun: called once everything fits, right before the first step: what else the folder is to keep.
+        resume: start from the folder's checkpoint; otherwise a folder that holds one is refused.
+        begun: called after all checks, right before the first step, to write further files to the folder.
         progress: called with (step, steps, line of the log) after each checkpoint.
-        cancelled: asked after every step; True ends the run with a checkpoint, like a file ``stop`` in the folder
+        cancelled: called after every step; True ends the run with a checkpoint, like a file ``stop`` in the folder
             and the signals SIGINT and SIGTERM.
 
     Raises:
@@ -111,7 +111,7 @@ class _Run:
         self.best, self.checks_since_best = math.inf, 0
         self.losses: list[torch.Tensor] = []
         self.stopped = self.interrupted = False
-        self.loggers: SeveralLoggers | None = None
+        self.loggers: CombinedLogger | None = None
 
     def load(self, state: dict[str, Any]) -> None:
         with state_errors_as_model_error(self.folder.checkpoint):
@@ -124,7 +124,7 @@ class _Run:
             self.folder.trim_log(self.first_step)
 
     def go(self) -> None:
-        """Train from the present step to the last one, until nothing gets better, or until stopped."""
+        """Train from the present step to the last one, until the error stops falling, or until stopped."""
         first, last = (step * self.config.accumulation for step in (self.learner.step, self.config.steps))
         if first >= last or self._patience_exhausted():
             return
@@ -133,7 +133,7 @@ class _Run:
         if self.stopped:
             if distributed.rank() == 0:
                 self.folder.stop_request.unlink(missing_ok=True)
-            raise Cancelled(f"stopped at step {self.learner.step}, go on with --resume")
+            raise Cancelled(f"stopped at step {self.learner.step}; the run can be resumed")
 
     def _trainer(self, first: int, last: int) -> Any:
         """MONAI's engine over the batches ``first`` to ``last`` of every process."""
@@ -152,7 +152,7 @@ class _Run:
             loss_function=self.learner.loss,
             iteration_update=lambda engine, batch: self._learn(batch, first + engine.state.iteration - 1),
         )
-        trainer.logger.setLevel(logging.CRITICAL)  # it tells of errors that whoever catches them tells again
+        trainer.logger.setLevel(logging.CRITICAL)  # it logs errors that are reported by whoever catches them
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_batch)
         return trainer
 
@@ -184,7 +184,7 @@ class _Run:
             raise UsageError(f"the loss became {loss} before step {self.learner.step}", remedy="Lower learning_rate.")
 
     def _checkpoint(self) -> None:
-        """Look at the error, then keep weights, log and picture. All processes call it, the first one writes."""
+        """Measure the error, then write weights, log and picture. All processes call it, the first one writes."""
         errors = self._errors() if distributed.rank() == 0 else {}
         error = distributed.agreed(errors.get("median_mm", math.nan))
         self.learner.checked(error)
@@ -244,7 +244,7 @@ class _Run:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the run after the step at hand, not in the middle of one."""
+        """SIGINT and SIGTERM end the run after the present step, not in the middle of it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -261,7 +261,7 @@ class _Run:
 
 
 def choose_training_device(name: str) -> torch.device:
-    """The named device, or CUDA where there is one for "auto"; UsageError where it is not there."""
+    """The named device, or for "auto" CUDA if available; UsageError if the device is not available."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(choose_device(name))

@@ -1,4 +1,4 @@
-"""The data of a run: from folders on disk to a source of slices, and slices to watch the error on."""
+"""The data of a run: from folders on disk to a source of slices, and slices for validation."""
 
 from __future__ import annotations
 
@@ -30,8 +30,11 @@ from ..slices.study_source import StudySource
 
 logger = logging.getLogger(__name__)
 
-#: Simulated slices that the error is watched on, and their fixed seed.
+#: Simulated validation slices, and their fixed seed.
 CHECK_SLICES, CHECK_SEED = 192, 987654321
+
+#: Remedy for a run without data.
+NAME_DATA = "Name a data set, or a folder of label maps or of volumes."
 
 #: Fields of DataFolders that name one folder or none.
 _SINGLE = ("labels", "volumes", "validation")
@@ -39,13 +42,13 @@ _SINGLE = ("labels", "volumes", "validation")
 
 @dataclass(frozen=True)
 class DataFolders:
-    """Where a run's data lie.
+    """Folders of a run's data.
 
     Attributes:
         labels: label maps to simulate slices from.
         volumes: folder with ``heads.csv``; its real volumes of split ``train`` are cut into slices.
         datasets: data sets (``core.storage.dataset``) to learn from.
-        validation: a data set that is only watched; nothing of it is learnt from.
+        validation: a data set for validation only.
     """
 
     labels: Path | None = None
@@ -54,7 +57,7 @@ class DataFolders:
     validation: Path | None = None
 
     def resolved(self) -> DataFolders:
-        """The same with absolute paths, which name the same data from anywhere."""
+        """The same with absolute paths, valid in any working directory."""
         single = {name: path and path.resolve() for name in _SINGLE for path in [getattr(self, name)]}
         return DataFolders(**single, datasets=tuple(folder.resolve() for folder in self.datasets))
 
@@ -76,14 +79,14 @@ class DataFolders:
 
 
 def load_training_data(folders: DataFolders, config: TrainingConfig, constellation: Constellation) -> TrainingData:
-    """Read what a run learns from.
+    """Read the training and validation data of a run.
 
     Raises:
-        InputError: a folder holds nothing to learn from.
-        UsageError: no data are named, or the settings ask for data that are not.
+        InputError: a folder holds no training data.
+        UsageError: no data are named, or the settings need data that are not named.
     """
     names, mirror, slices = constellation.names, constellation.mirror_indices, SliceSettings()
-    studies, kept_back = _studies(folders, config)
+    studies, held_out = _studies(folders, config)
     parts: list[tuple[float, SliceSource]] = []
     check_heads = None
     if studies:
@@ -105,26 +108,26 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
         LEARNT_SUBJECTS: sorted(_learnt_subjects(studies, config)),
     }
     source = _mixed(parts)
-    if not kept_back and not check_heads:
-        logger.warning("nothing is kept back: the error is watched on what is learnt from, and looks too good")
-        kept_back = studies
-    check = _check_slices(kept_back, check_heads, source, constellation, slices)
+    if not held_out and not check_heads:
+        logger.warning("no validation data: the error is measured on training data, and is too small")
+        held_out = studies
+    check = _check_slices(held_out, check_heads, source, constellation, slices)
     return TrainingData(names, mirror, source, check, check_heads, facts)
 
 
 def _learnt_subjects(studies: Sequence[LabelledStudy], config: TrainingConfig) -> frozenset[str]:
-    """Who the run learns from, and who the model that it starts from learnt from: to be left out of comparisons."""
+    """Subjects that the run or its starting model learnt from; comparisons leave them out."""
     before = learnt_subjects(model_folder(config.base)) if config.base else frozenset()
     return before | {subject_of(study) for study in studies}
 
 
 def _studies(folders: DataFolders, config: TrainingConfig) -> tuple[list[LabelledStudy], list[LabelledStudy]]:
-    """The studies to learn from, and those only to be watched."""
+    """The training studies and the validation studies."""
     studies = [study for folder in folders.datasets for study in _filled(folder)]
     if folders.validation:
-        kept_back = _filled(folders.validation)
-        _require_apart(studies, kept_back, folders.validation)
-        return studies, kept_back
+        held_out = _filled(folders.validation)
+        _require_apart(studies, held_out, folders.validation)
+        return studies, held_out
     subjects = [subject_of(study) for study in studies]
     folds = min(config.folds, len(set(subjects)))
     if folds < 2:
@@ -143,11 +146,13 @@ def _filled(folder: Path) -> list[LabelledStudy]:
     return studies
 
 
-def _require_apart(studies: Sequence[LabelledStudy], kept_back: Sequence[LabelledStudy], folder: Path) -> None:
-    shared = {subject_of(study) for study in studies} & {subject_of(study) for study in kept_back}
+def _require_apart(studies: Sequence[LabelledStudy], held_out: Sequence[LabelledStudy], folder: Path) -> None:
+    shared = {subject_of(study) for study in studies} & {subject_of(study) for study in held_out}
     if shared:
         raise InputError(
-            f"subject {min(shared)} is learnt from too", source=str(folder), remedy="Take it out of one of the sets."
+            f"subject {min(shared)} is in the training data too",
+            source=str(folder),
+            remedy="Take it out of one of the sets.",
         )
 
 
@@ -158,7 +163,7 @@ def _check_slices(
     constellation: Constellation,
     slices: SliceSettings,
 ) -> SliceBatch:
-    """Slices of the studies; else simulated ones of the heads; where there is neither, some of the source itself."""
+    """Validation slices: of the studies; else simulated from the heads; else some of the training source."""
     names, mirror = constellation.names, constellation.mirror_indices
     if studies:
         return StudySource(studies, names, mirror, slices, Augmentation.none()).all_slices()
@@ -168,19 +173,19 @@ def _check_slices(
 
 
 def _mixed(parts: Sequence[tuple[float, SliceSource]]) -> SliceSource:
-    """The parts as the fractions say; a part alone is the whole, whatever its fraction."""
+    """The parts mixed by their fractions; a single part is used whole, whatever its fraction."""
     if not parts:
-        raise UsageError("there is nothing to learn from", remedy="Give --dataset, --labels or --volumes.")
+        raise UsageError("no training data are named", remedy=NAME_DATA)
     if len(parts) == 1:
         return parts[0][1]
     used = [(fraction, part) for fraction, part in parts if fraction > 0]
     total = sum(fraction for fraction, _ in used)
     if not used:
-        raise UsageError("the settings leave nothing to learn from", remedy="Raise study_fraction or volume_fraction.")
+        raise UsageError("the settings leave no training data", remedy="Raise study_fraction or volume_fraction.")
     if len(used) < len(parts):
-        logger.warning("not all data are learnt from: study_fraction and volume_fraction leave nothing for some")
+        logger.warning("not all data are used: study_fraction and volume_fraction leave nothing for some")
     if total > 1 + 1e-9:
-        raise UsageError("study_fraction and volume_fraction are more than the whole", remedy="Lower one of them.")
+        raise UsageError("study_fraction and volume_fraction sum to more than 1", remedy="Lower one of them.")
     if len(used) == 1:
         return used[0][1]
     return MixedSource([part for _, part in used], [fraction / total for fraction, _ in used])

@@ -1,4 +1,4 @@
-"""The loss of a run: the weighted terms of its configuration on whatever a network answers while it is trained."""
+"""The loss of a run: the weighted terms of its configuration on the outputs of a network in training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .losses import DISPLACEMENT, HEATMAP, LOSSES, POINTS, PRESENCE, Loss
 
 Output = torch.Tensor | PointOutput | DisplacementOutput
 
-#: Terms for what a network answers with and the configuration's ``point_losses`` say nothing about.
+#: Terms for outputs that the configuration's ``point_losses`` do not cover.
 DEFAULT_POINT_TERMS = {POINTS: "wing", PRESENCE: "presence_bce", DISPLACEMENT: "smooth_l1"}
 
 
@@ -52,7 +52,7 @@ class TrainingLoss(torch.nn.Module):
         Args:
             outputs: (b, k, h, w) heatmaps, a PointOutput or a DisplacementOutput, or a list of them. Heatmaps of
                 another size than the targets' are compared with the targets at their size.
-            targets: of the b slices; what is not ``known`` does not count.
+            targets: of the b slices; entries that are not ``known`` do not count.
 
         Raises:
             UsageError: ``output_weights`` are not as many as the outputs, or no term fits an output.
@@ -63,7 +63,7 @@ class TrainingLoss(torch.nn.Module):
             needed = {kind for case in cases for kind in case}
             if missing := needed - {term.kind for term in self.terms}:
                 raise UsageError(
-                    f"losses has no term for a network that answers with {missing.pop()}s",
+                    f"losses has no term for a network that outputs {missing.pop()}s",
                     remedy='Add {"name": "peak_weighted_mse"}.',
                 )
             return sum(term(cases) for term in self.terms if term.kind in needed)
@@ -75,7 +75,7 @@ class _Term(torch.nn.Module):
     def __init__(self, values: Mapping[str, Any], config: TrainingConfig, kinds: Sequence[str], source: str) -> None:
         super().__init__()
         if not isinstance(values, Mapping) or "name" not in values:
-            raise UsageError(f"{source}: {values!r} is no term", remedy='Write {"name": ..., "weight": ...}.')
+            raise UsageError(f"{source}: {values!r} is not a loss term", remedy='Write {"name": ..., "weight": ...}.')
         options = dict(values)
         self.name = options.pop("name")
         known = {name: entry for name, entry in LOSSES.items() if entry.kind in kinds}
@@ -88,7 +88,7 @@ class _Term(torch.nn.Module):
         self.loss: Loss = build_with_options(entry.factory, options, f"{source}: loss {self.name}")
 
     def forward(self, cases: Sequence[dict[str, tuple[torch.Tensor, ...]]]) -> torch.Tensor:
-        """The weighted mean over the outputs; one that is of another kind adds nothing to it."""
+        """The weighted mean over the outputs; outputs of another kind add nothing."""
         weights = self.output_weights or [1.0] * len(cases)
         if len(weights) != len(cases):
             raise UsageError(

@@ -1,4 +1,4 @@
-"""From the command's arguments to a trained bundle."""
+"""From data and settings to a trained bundle."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ..slices.targets import target_settings
 from .bundle_export import export_bundle
 from .starting_point import finetuning_config, starting_network
 from .trainer import Progress, best_network, choose_training_device, train
-from .training_data import DataFolders, load_training_data
+from .training_data import NAME_DATA, DataFolders, load_training_data
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def run_training(
     """Train (or go on training) in ``run_folder`` and export the bundle; returns the bundle's folder.
 
     Args:
-        folders: the data; None on resume: those that the run began with.
+        folders: the data; None on resume: those of the run.
         base: bundle to fine-tune, the settings then start from ``finetuning_config``.
         config_file, settings: what differs from the defaults, and from the run's own configuration on resume.
 
@@ -67,9 +67,9 @@ def run_training(
     folders = _data_folders(folder, folders, resume)
     protocol = load_protocol(config.protocol)
     data = load_training_data(folders, config, protocol.constellation)
-    network = report = None  # of a run that is resumed the weights come from the checkpoint
+    network = report = None  # a resumed run loads its weights from the checkpoint
     if not folder.checkpoint.exists():
-        _tell_errors_of(folders, protocol)
+        _log_errors_of(folders, protocol)
         network, report = starting_network(config, data.names, target_settings(config, SliceSettings()))
 
     def keep_start() -> None:
@@ -85,17 +85,17 @@ def run_training(
 
 
 def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, protocol: Protocol) -> Path:
-    """Write the bundle of a run's best checkpoint; texts for people (model card, licences) that it has stay.
+    """Write the bundle of a run's best checkpoint; existing texts (model card, licences) are kept.
 
-    How far off its peaks are is measured on label maps that were not learnt from. A run without any keeps what its
-    base stated, or a cautious guess.
+    The errors of its peaks are measured on held-out label maps. A run without label maps keeps the uncertainty of its
+    base, or a conservative default.
     """
     network, targets = best_network(config, folder), target_settings(config, SliceSettings())
     facts = {"training": _facts(folder, config, data)}
-    told = _without_paths(config)
+    public = _without_paths(config)
 
     def export(uncertainty: PeakUncertainty) -> None:
-        export_bundle(folder.bundle, network, told, protocol.constellation, uncertainty, facts, overwrite=True)
+        export_bundle(folder.bundle, network, public, protocol.constellation, uncertainty, facts, overwrite=True)
 
     if data.check_heads is None:
         export(_stated_uncertainty(config, data.names))
@@ -108,17 +108,17 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
     return folder.bundle
 
 
-def _tell_errors_of(folders: DataFolders, protocol: Protocol) -> None:
-    """Say what ``dataset check`` calls an error: a network learns it as it is."""
+def _log_errors_of(folders: DataFolders, protocol: Protocol) -> None:
+    """Log the errors of the data check: a network would learn them."""
     for folder in folders.datasets:
         errors = [finding for finding in check_dataset(folder, protocol) if finding.level == ERROR]
         if errors:
             first = f"{errors[0].study}: {errors[0].message}"
-            logger.warning("%s: %d errors, such as %s. See autovolume dataset check.", folder, len(errors), first)
+            logger.warning("%s: %d errors, such as %s. Check the data set.", folder, len(errors), first)
 
 
 def _without_paths(config: TrainingConfig) -> TrainingConfig:
-    """The settings as a bundle tells them to others: models and files by their names, no folder of this computer."""
+    """The settings as published in a bundle: models and files by name, without folders of this computer."""
     base = _base_facts(config)
     weights = Path(config.encoder_weights).name
     return replace(config, base=base["name"] if base else "", encoder_weights=weights)
@@ -134,7 +134,7 @@ def _stated_uncertainty(config: TrainingConfig, names: Sequence[str]) -> PeakUnc
 
 
 def _facts(folder: RunFolder, config: TrainingConfig, data: TrainingData) -> dict[str, Any]:
-    """What the metadata tells of the training."""
+    """Training facts for the metadata."""
     steps = folder.best_weights()["step"]
     return {
         "data": config.training_data,
@@ -165,19 +165,19 @@ def _configuration(
         config = TrainingConfig()
     if config_file:
         config = TrainingConfig.from_json(config_file, config)
-    return config.replaced(settings_from_text("\n".join(settings)), source="--set")
+    return config.replaced(settings_from_text("\n".join(settings)), source="settings")
 
 
 def _data_folders(folder: RunFolder, folders: DataFolders | None, resume: bool) -> DataFolders:
     if folders is None:
         if not (resume and folder.data.exists()):
             raise UsageError(
-                "there is nothing to learn from",
+                "no training data are named",
                 source=str(folder.path) if resume else None,
-                remedy="Give --dataset, --labels or --volumes.",
+                remedy=NAME_DATA,
             )
         return DataFolders.read(folder.data)
-    with suppress(UsageError):  # a damaged file is mended by naming the data again
+    with suppress(UsageError):  # naming the data again repairs a damaged file
         if resume and folder.data.exists() and DataFolders.read(folder.data) != folders.resolved():
             logger.warning("the run goes on with other data than it began with")
     return folders

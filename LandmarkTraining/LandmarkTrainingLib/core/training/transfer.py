@@ -1,4 +1,4 @@
-"""Start a network from another one's weights: what fits is taken over, the rest is reported.
+"""Start a network from another one's weights: matching weights are transferred, the rest is reported.
 
 Fine-tuning, other anatomies (landmarks matched by name), more input channels (known landmarks as maps).
 """
@@ -12,16 +12,16 @@ import torch
 
 from .landmark_axes import LandmarkChange
 
-#: What wrappers put before the names of a network's weights: iterative groups, a moving average, several GPUs.
+#: Prefixes that wrappers add to the names of weights: iterative groups, a moving average, several GPUs.
 PREFIXES = ("network.", "module.")
 
-#: So many names of weights are told in a line of the summary.
-NAMES_TOLD = 4
+#: Number of weights named in a line of the summary.
+NAMES_LISTED = 4
 
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What became of each weight. Every weight of the network is in one of the first five.
+    """Result for each weight. Every weight of the network is in one of the first five.
 
     Attributes:
         loaded: taken over as they are.
@@ -31,7 +31,7 @@ class TransferReport:
         mismatched: in the source in another shape, left as they were.
         renamed: those taken over from a name with another prefix.
         unused: names of the source that nothing was taken from.
-        kept_landmarks, new_landmarks: the network's landmarks that the source knew, and the others.
+        kept_landmarks, new_landmarks: the network's landmarks that the source has, and the others.
     """
 
     loaded: tuple[str, ...] = ()
@@ -53,34 +53,34 @@ class TransferReport:
         """The report in a few lines."""
         parts = (self.loaded, self.widened, self.matched, self.missing, self.mismatched)
         taken = len(self.loaded) + len(self.widened) + len(self.matched)
-        lines = [f"{taken} of {sum(map(len, parts))} weights taken over."]
+        lines = [f"{taken} of {sum(map(len, parts))} weights transferred."]
         if self.kept_landmarks or self.new_landmarks:
             lines.append(f"Landmarks known before: {', '.join(self.kept_landmarks) or 'none'}.")
-            lines.append(f"Landmarks that start anew: {', '.join(self.new_landmarks) or 'none'}.")
-        told = {
-            "Taken over under another name": self.renamed,
-            "New input channels start silent": self.widened,
-            "Not in the source, start anew": self.missing,
-            "Of another shape, start anew": self.mismatched,
+            lines.append(f"New landmarks: {', '.join(self.new_landmarks) or 'none'}.")
+        groups = {
+            "Transferred under another name": self.renamed,
+            "New input channels initialised to zero": self.widened,
+            "Not in the source, freshly initialised": self.missing,
+            "Of another shape, freshly initialised": self.mismatched,
             "In the source only, not used": self.unused,
         }
-        lines += [f"{what}: {_few(names)}." for what, names in told.items() if names]
+        lines += [f"{what}: {_few(names)}." for what, names in groups.items() if names]
         return "\n".join(lines)
 
 
 def _few(names: Sequence[str]) -> str:
-    more = len(names) - NAMES_TOLD
-    return ", ".join(names[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - NAMES_LISTED
+    return ", ".join(names[:NAMES_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def transfer_weights(
     network: torch.nn.Module, source_state: Mapping[str, torch.Tensor], landmarks: LandmarkChange | None = None
 ) -> TransferReport:
-    """Take over into ``network`` what fits of another network's state.
+    """Load the matching weights of another network's state into ``network``.
 
     Args:
-        network: changed in place; keeps its own weights where nothing fits.
-        source_state: state dict of the other network; PREFIXES of names make no difference.
+        network: changed in place; keeps its own weights where nothing matches.
+        source_state: state dict of the other network; PREFIXES of names are ignored.
         landmarks: the landmarks of both; None: the same ones in the same order.
     """
     found: dict[str, list[str]] = {name: [] for name in ("loaded", "widened", "matched", "missing", "mismatched")}
@@ -126,7 +126,7 @@ def _plain_convolutions(network: torch.nn.Module) -> set[str]:
 def _fitted(
     key: str, own: torch.Tensor, source: torch.Tensor, landmarks: LandmarkChange | None, is_convolution: bool
 ) -> tuple[str, torch.Tensor | None]:
-    """What becomes of a weight (a field of the report), and its new value, None to leave it."""
+    """Result for a weight (a field of the report), and its new value, None to keep its own."""
     if landmarks and key in landmarks.axes:
         matched = landmarks.matched(key, own, source)
         if matched is not None:

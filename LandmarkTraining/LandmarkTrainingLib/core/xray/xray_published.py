@@ -1,8 +1,8 @@
-"""What published tables on the X-ray benchmarks are made with: splits, measures, and settings to begin with.
+"""Splits, measures and settings of published results on the X-ray benchmarks.
 
 The splits are those of Zhu et al. ("You Only Learn Once", MICCAI 2021, arXiv:2103.04657), which for the head refine the
-challenge's: of its 150 training images the last 20 are watched and not learnt from. Watching the test images instead
-would choose the weights by them.
+challenge's: of its 150 training images the last 20 are for validation. Validation on the test images would select the
+weights by them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .xray_source import STRETCHED_SIDE
 
 TRAINING, VALIDATION = "train", "validation"
 
-#: Last of the challenge's training images of the head that is learnt from.
+#: Last training image of the head; the challenge's later ones are for validation.
 _LAST_LEARNT_HEAD = 130
 
 #: Pixels per side of the grid, as in both published set-ups.
 MATRIX = 512
 
-#: Zhu et al. train for so many rounds of the training images, four at once.
+#: Epochs and batch size of Zhu et al.
 _ROUNDS, _BATCH = 100, 4
 
 
@@ -36,12 +36,12 @@ class Benchmark:
     """One of the public sets.
 
     Attributes:
-        title: for people.
-        plane: what networks are told they see; a head from the side is sagittal.
+        title: for reports.
+        plane: input of the network; a lateral head is sagittal.
         unit: of the errors.
         radii: of the success rates, in this unit.
         tests: splits that are measured, in the order of the tables.
-        learnt: how many images the published split learns from.
+        learnt: number of training images of the published split.
     """
 
     name: str
@@ -91,10 +91,10 @@ METHODS: dict[str, Recipe] = {
     recipe.name: recipe for recipe in RECIPES if recipe.command == TRAIN and "architecture" in recipe.settings
 }
 
-#: Differences that the grid of 512 pixels makes: full resolution, as published.
+#: Settings that differ on the grid of 512 pixels: full resolution, as published.
 _FINE: dict[str, dict[str, Any]] = {
     "gu2net": {"options": {**METHODS["gu2net"].settings["options"], "stem": 1}},
-    # SGD heeds the size of the loss: a peak covers a sixteenth of the part of the image that it covers on scouts.
+    # SGD depends on the size of the loss: a peak covers a sixteenth of the part of the image that it covers on scouts.
     "scn": {
         "options": {**METHODS["scn"].settings["options"], "stem": 1},
         "losses": [{"name": "mse", "weight": 16000.0}],
@@ -106,10 +106,10 @@ def settings_of(method: str, benchmark: Benchmark) -> TrainingConfig:
     """A published network's settings on a benchmark.
 
     Raises:
-        UsageError: there is no such method.
+        UsageError: unknown method.
     """
     if method not in METHODS:
-        raise UsageError(f"there is no recipe {method!r}", remedy=f"Choose one of: {', '.join(METHODS)}.")
+        raise UsageError(f"unknown recipe {method!r}", remedy=f"Choose one of: {', '.join(METHODS)}.")
     settings: Mapping[str, Any] = {
         **METHODS[method].settings,
         "name": f"{benchmark.name}-{method}",
@@ -124,11 +124,11 @@ def settings_of(method: str, benchmark: Benchmark) -> TrainingConfig:
 
 
 def read_split(benchmark: Benchmark, folder: Path, split: str, annotator: str) -> Iterator[LabelledImage]:
-    """The pictures of a split, one by one.
+    """The images of a split, one by one.
 
     Args:
         split: TRAINING, VALIDATION or one of ``benchmark.tests``.
-        annotator: whose points of the heads: "senior", "junior" or "mean".
+        annotator: of the points of the heads: "senior", "junior" or "mean".
 
     Raises:
         InputError: a file is missing or damaged.

@@ -2,7 +2,7 @@
 
 ``measured.json`` holds::
 
-    benchmark, annotator (null where there is one only), unit: "mm" or "px", matrix, architecture, parameters,
+    benchmark, annotator (null if the set has only one), unit: "mm" or "px", matrix, architecture, parameters,
     step: of the weights,
     parts: {split: {images, points, mean, sd, success: {radius: share within it}, landmarks: {name: mean},
                     errors: {image: [k numbers]}}}

@@ -1,7 +1,7 @@
 """Train a network on one of the X-ray benchmarks and measure it as the published tables do.
 
 The run's folder is that of any training (``run_folder``), with ``report.md`` and ``measured.json`` (``xray_report``)
-instead of a bundle: such a network finds nothing in scouts. ``data.json`` holds what the run learns from.
+instead of a bundle: such a network finds nothing in scouts. ``data.json`` describes the data.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from .xray_published import BENCHMARKS, MATRIX, TRAINING, VALIDATION, Benchmark,
 from .xray_report import Part, measures, report, together
 from .xray_source import XrayImages, grid, images_on_grid, no_mirror, radial_errors, random_xrays
 
-#: Images that the error is watched on, at most: their heatmaps are in memory together.
-WATCHED = 20
+#: Largest number of validation images: their heatmaps are in memory together.
+VALIDATED = 20
 
 
 @dataclass(frozen=True)
 class XrayData:
-    """What a run learns from and is measured on.
+    """The data of a run.
 
     Attributes:
         benchmark: one of BENCHMARKS.
         folder: of the images, in the published layout.
         matrix: pixels per side of the grid.
-        annotator: whose points, where the set has those of several people, else "".
+        annotator: of the points, if the set has several, else "".
     """
 
     benchmark: str
@@ -76,7 +76,7 @@ def run_xray(
         config_file, settings: what differs from the recipe, and from the run's own configuration on resume.
 
     Raises:
-        InputError: the images are not there, or not readable.
+        InputError: the images are missing or not readable.
         UsageError: the arguments do not suit each other, or the run in the folder.
         Cancelled: the run was stopped; it can be resumed.
     """
@@ -86,7 +86,7 @@ def run_xray(
     data = _data(folder, benchmark, images, matrix, annotator, resume)
     config = _configuration(folder, benchmark, method, config_file, settings, resume)
     _require_fitting(config, data.matrix)
-    # All are read before the training: what is missing should not show after hours.
+    # All are read before the training, so that missing images do not show up hours later.
     read = {part: _images(data, benchmark, part) for part in (TRAINING, VALIDATION, *benchmark.tests)}
     training = _training_data(read[TRAINING], read[VALIDATION], config)
     slices = grid(data.matrix)
@@ -119,31 +119,31 @@ def _data(
 ) -> XrayData:
     several = benchmark.name == "cephalometric"
     if annotator and not several:
-        raise UsageError(f"the {benchmark.name} images have one annotator", remedy="Leave --annotator away.")
-    goes_on = resume and folder.data.exists()
-    begun = _read_data(folder.data) if goes_on else XrayData("", "", annotator="senior" if several else "")
+        raise UsageError(f"the {benchmark.name} images have one annotator", remedy="Do not name an annotator.")
+    resumed = resume and folder.data.exists()
+    begun = _read_data(folder.data) if resumed else XrayData("", "", annotator="senior" if several else "")
     data = XrayData(
         benchmark.name,
         str(images),
         begun.matrix if matrix is None else matrix,
         annotator or begun.annotator,
     )
-    if goes_on and replace(begun, folder=data.folder) != data:
+    if resumed and replace(begun, folder=data.folder) != data:
         raise UsageError(
             f"was begun on other data ({begun.benchmark}, matrix {begun.matrix}, {begun.annotator or 'one annotator'})",
             source=str(folder.path),
-            remedy="Name the same data, or another --output.",
+            remedy="Name the same data, or another output folder.",
         )
     return data
 
 
 def _read_data(path: Path) -> XrayData:
-    remedy = "Begin again with another --output."
+    remedy = "Start again in another output folder."
     values = read_json(path, UsageError, remedy)
     try:
         return XrayData(**values)
     except TypeError as error:
-        raise UsageError("does not tell of an X-ray run", source=str(path), remedy=remedy) from error
+        raise UsageError("does not describe an X-ray run", source=str(path), remedy=remedy) from error
 
 
 def _configuration(
@@ -158,23 +158,25 @@ def _configuration(
     config = TrainingConfig.from_json(folder.config) if begun else settings_of(method, benchmark)
     if config_file:
         config = TrainingConfig.from_json(config_file, config)
-    return config.replaced(settings_from_text("\n".join(settings)), source="--set")
+    return config.replaced(settings_from_text("\n".join(settings)), source="settings")
 
 
 def _images(data: XrayData, benchmark: Benchmark, part: str) -> XrayImages:
     try:
-        pictures = read_split(benchmark, Path(data.folder), part, data.annotator)
-        return images_on_grid(pictures, data.matrix, benchmark.plane)
+        radiographs = read_split(benchmark, Path(data.folder), part, data.annotator)
+        return images_on_grid(radiographs, data.matrix, benchmark.plane)
     except InputError as error:
         if error.source:
             raise
         raise InputError(f"{error.what} of split {part}", source=data.folder, remedy="Unpack the whole set.") from error
 
 
-def _training_data(learnt: XrayImages, watched: XrayImages, config: TrainingConfig) -> TrainingData:
-    chosen = torch.linspace(0, len(watched) - 1, min(len(watched), WATCHED)).round().long()
-    source = random_xrays(learnt, config.augmentation)
-    return TrainingData(learnt.landmarks, no_mirror(learnt), source, part_of(watched.slices, chosen))
+def _training_data(training_images: XrayImages, validation: XrayImages, config: TrainingConfig) -> TrainingData:
+    chosen = torch.linspace(0, len(validation) - 1, min(len(validation), VALIDATED)).round().long()
+    source = random_xrays(training_images, config.augmentation)
+    return TrainingData(
+        training_images.landmarks, no_mirror(training_images), source, part_of(validation.slices, chosen)
+    )
 
 
 def _require_fitting(config: TrainingConfig, matrix: int) -> None:
@@ -187,7 +189,7 @@ def _require_fitting(config: TrainingConfig, matrix: int) -> None:
     if matrix < 1 or matrix % divisor:
         raise UsageError(
             f"a grid of {matrix} pixels does not suit {config.architecture}",
-            source="--matrix",
+            source="matrix",
             remedy=f"Give a multiple of {divisor}.",
         )
 

@@ -1,12 +1,12 @@
-"""Radiographs as slices: on one square grid, to learn from and to be measured on.
+"""Radiographs as slices: on one square grid, for training and measurement.
 
-Every picture is scaled, its sides kept in proportion, until the longer one fills the grid; it lies in the middle, with
-black beside it, and upright as all slices are (the row index grows upwards).
+Every image is scaled isotropically until its longer side fills the grid; it lies in the middle, with black borders,
+and upright like all slices (the row index grows upwards).
 
 The sets hold pixels of many sizes, or of unknown size, so that the grid has no millimetres: its pixel is the unit of
 length of ``SliceSettings``, ``TrainingConfig`` and the log. ``sigma_mm: 3`` is a target of 3 pixels of the grid, as
-in the published methods, whose targets too are as wide on a large hand as on a small one. Millimetres come back only
-where errors are told, from each picture's own scale.
+in the published methods, whose targets too are as wide on a large hand as on a small one. Millimetres return only
+where errors are stated, from each image's own scale.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from ..slices.augmentation import Augmentation
 from ..slices.sources import FixedSlices, part_of
 from ..slices.targets import TargetSettings
 
-#: Errors on pictures of unknown spacing are told in pixels of the picture stretched to a square of this side (Zhu et
-#: al. 2021, who measure there).
+#: Errors on images of unknown spacing are stated in pixels of the image stretched to a square of this side (as by Zhu
+#: et al. 2021).
 STRETCHED_SIDE = 512
 
-#: How radiographs are varied, where a configuration does not say otherwise: posed alike, and without what is peculiar
-#: to MR scanners. Never mirrored, because these landmarks have no left/right partners to change names with.
+#: Default augmentation of radiographs: similar poses, no MR artefacts. Never mirrored, because these landmarks have
+#: no left/right partners to exchange names with.
 AUGMENTATION = {
     "rotation_deg": 10.0,
     "scale": 0.1,
@@ -51,8 +51,8 @@ AUGMENTATION = {
     "gain": 0.1,
 }
 
-#: Pictures that go through a network at once.
-_TOGETHER = 8
+#: Batch size of the measurement.
+_BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +60,9 @@ class XrayImages:
     """n radiographs with k points on the grid.
 
     Attributes:
-        names: of the n pictures.
+        names: of the n images.
         landmarks: names of the k points.
-        slices: one for each picture, all of the same plane, their points on the slice (depth 0).
+        slices: one for each image, all of the same plane, their points on the slice (depth 0).
         pixel_sizes: (n, 2) float64, height and width of a pixel of the grid in the unit of ``own_pixel``.
     """
 
@@ -81,20 +81,20 @@ def grid(matrix: int) -> SliceSettings:
 
 
 def own_pixel(image: LabelledImage) -> np.ndarray:
-    """(2,) height and width of the picture's pixels: mm, or of a picture of unknown spacing those of STRETCHED_SIDE."""
+    """(2,) height and width of the image's pixels: mm, or with unknown spacing pixels of STRETCHED_SIDE."""
     if image.spacing_mm is None:
         return STRETCHED_SIDE / np.array(image.pixels.shape)
     return np.array(image.spacing_mm)
 
 
 def images_on_grid(images: Iterable[LabelledImage], matrix: int, plane: str) -> XrayImages:
-    """The pictures, read one by one, on a grid of ``matrix`` pixels per side.
+    """The images, read one by one, on a grid of ``matrix`` pixels per side.
 
     Args:
-        plane: what the network is told it sees, one of PLANES.
+        plane: input of the network, one of PLANES.
 
     Raises:
-        InputError: there is no picture.
+        InputError: the split holds no images.
     """
     parts, names, landmarks = [], [], ()
     for image in images:
@@ -102,23 +102,23 @@ def images_on_grid(images: Iterable[LabelledImage], matrix: int, plane: str) -> 
         names.append(image.name)
         landmarks = image.names
     if not parts:
-        raise InputError("there is no picture", remedy="Unpack the whole data set.")
-    canvases, seen, points, sizes = (np.stack(arrays) for arrays in zip(*parts, strict=True))
+        raise InputError("no images", remedy="Unpack the whole data set.")
+    canvases, in_field, points, sizes = (np.stack(arrays) for arrays in zip(*parts, strict=True))
     pixels = torch.from_numpy(points).float()
     planes = torch.full((len(parts),), PLANES.index(plane))
-    visible = in_view(pixels, torch.from_numpy(seen))
+    visible = in_view(pixels, torch.from_numpy(in_field))
     slices = SliceBatch(torch.from_numpy(canvases), planes, pixels, torch.zeros(pixels.shape[:2]), visible)
     return XrayImages(tuple(names), landmarks, slices, sizes)
 
 
 def random_xrays(images: XrayImages, augmentation: Mapping[str, Any]) -> FixedSlices:
-    """Source of randomly chosen and varied pictures.
+    """Source of randomly chosen and augmented images.
 
     Args:
         augmentation: what differs from AUGMENTATION.
 
     Raises:
-        UsageError: a setting is unknown or out of range, or asks for mirrored pictures.
+        UsageError: a setting is unknown or out of range, or asks for mirrored images.
     """
     chosen = Augmentation.from_dict({**AUGMENTATION, **augmentation})
     if chosen.flip:
@@ -140,8 +140,8 @@ def radial_errors(
 ) -> np.ndarray:
     """(n, k) distances from the network's points to the true ones, in the unit of ``own_pixel``."""
     distances = []
-    for start in range(0, len(images), _TOGETHER):
-        part = slice(start, start + _TOGETHER)
+    for start in range(0, len(images), _BATCH):
+        part = slice(start, start + _BATCH)
         offsets, _, _ = peaks_of_batch(network, part_of(images.slices, part), targets, device)
         scale = images.pixel_sizes[part, None] / targets.pixel_mm
         distances.append(np.linalg.norm(offsets * scale, axis=-1))
@@ -149,7 +149,7 @@ def radial_errors(
 
 
 def _on_grid(image: LabelledImage, matrix: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Picture (matrix, matrix) in 0..CAP, where it lies (bool), points (k, 2) there, size (2,) of the grid's pixels."""
+    """Image (matrix, matrix) in 0..CAP, the filled area (bool), points (k, 2) there, size (2,) of the grid's pixels."""
     spacing = np.array(image.spacing_mm or (1.0, 1.0))
     relative = spacing * matrix / (spacing * image.pixels.shape).max()
     upright = ScoutSlice(
@@ -163,8 +163,8 @@ def _on_grid(image: LabelledImage, matrix: int) -> tuple[np.ndarray, np.ndarray,
     prepared = to_network_grid(upright, 1.0, matrix)
     (rows, columns), last_row = prepared.image.shape, image.pixels.shape[0] - 1
     first = [(matrix - n) // 2 for n in (rows, columns)]
-    place = slice(first[0], first[0] + rows), slice(first[1], first[1] + columns)
-    canvas, seen = np.zeros((matrix, matrix), np.float32), np.zeros((matrix, matrix), bool)
-    canvas[place], seen[place] = prepared.image, True
+    area = slice(first[0], first[0] + rows), slice(first[1], first[1] + columns)
+    canvas, in_field = np.zeros((matrix, matrix), np.float32), np.zeros((matrix, matrix), bool)
+    canvas[area], in_field[area] = prepared.image, True
     turned = np.stack([last_row - image.points[:, 0], image.points[:, 1]], axis=-1)
-    return canvas, seen, prepared.from_slice_pixels(turned) + first, prepared.scale * own_pixel(image)
+    return canvas, in_field, prepared.from_slice_pixels(turned) + first, prepared.scale * own_pixel(image)
