@@ -120,7 +120,7 @@ def registration_method(protocol: Protocol, template: Template, box: str | None 
 def detect_slices(
     stacks: Sequence[ScoutStack], protocol: Protocol, model: LandmarkModel, guidance: Sequence[Landmark] = ()
 ) -> list[SliceDetections]:
-    """The peaks of every slice that reach the model's threshold, in space; ``guidance`` as in ``localization.locate``."""
+    """The peaks of every slice that reach the model's threshold, in space; ``guidance`` as ``locate`` takes it."""
     from AutoVolumeCalibrationLib.core.workflow.localization import locate
 
     slices = []
