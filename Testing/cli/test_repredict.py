@@ -100,7 +100,7 @@ def test_where_the_study_s_own_model_is_gone_the_default_one_looks_again(autovol
 def test_a_model_that_is_not_there_changes_nothing(autovolume, results, corrected):
     before = files_in(results)
     ran = autovolume("refit", results, "--landmarks", corrected, "--repredict", "--model", "nowhere")
-    assert_refused(ran, 4, "there is no model nowhere")
+    assert_refused(ran, 4, "unknown model nowhere")
     assert files_in(results) == before
 
 

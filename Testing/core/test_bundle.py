@@ -218,9 +218,9 @@ def test_expressions_of_a_foreign_bundle_are_never_evaluated(folder, tmp_path):
 
 
 def test_an_unknown_model_lists_the_shipped_ones(tmp_path):
-    with pytest.raises(ModelError, match=f"there is no model nonsense.*{DEFAULT_MODEL}"):
+    with pytest.raises(ModelError, match=f"unknown model nonsense.*{DEFAULT_MODEL}"):
         load_model("nonsense")
-    with pytest.raises(ModelError, match="there is no model"):
+    with pytest.raises(ModelError, match="unknown model"):
         load_model(tmp_path)
 
 

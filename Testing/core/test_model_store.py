@@ -121,7 +121,7 @@ def test_a_damaged_file_is_an_error_and_never_another_model(folder, content):
 
 def test_a_current_model_that_is_gone_is_an_error_and_never_another_model(mine):
     shutil.rmtree(mine)
-    with pytest.raises(ModelError, match=rf"{CURRENT_FILE}: there is no model mine-1\. .*roll-back"):
+    with pytest.raises(ModelError, match=rf"{CURRENT_FILE}: the default model mine-1 is missing\. .*previous default"):
         load_model(device="cpu")
 
 

@@ -151,7 +151,7 @@ def test_an_unknown_protocol_lists_the_shipped_ones():
         ({"format": "something/2"}, "format"),
         ({"frame": {"origin": "NOSE", "line": {"from": "PC", "to": "AC"}}}, "frame: NOSE"),
         ({"frame": {"origin": "GENU", "line": {"from": "PC", "to": "AC"}}}, "30.9 mm"),
-        ({"anatomy": "elbow"}, "no anatomy elbow"),
+        ({"anatomy": "elbow"}, "unknown anatomy elbow"),
         ({"boxes": []}, "boxes"),
         ({"extra": 1}, "extra"),
     ],

@@ -271,7 +271,7 @@ def test_what_cannot_be_calibrated_is_refused_before_anything_is_made(engine, no
         engine.calibrate(study, "BrainAcPc", box="Nonsense")
     with pytest.raises(InputError, match="Study 1: has not been calibrated"):
         engine.refit(study)
-    with pytest.raises(AutoVolumeError, match="there is no model nothing"):
+    with pytest.raises(AutoVolumeError, match="unknown model nothing"):
         engine.calibrate(study.scouts[:2], "BrainAcPc", model="nothing")
     assert (nodes_in(), len(engine.studies())) == (count, 1)
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ProtocolError
 
 #: Smallest standard deviation per coordinate that the modes leave unexplained: keeps the covariance
-#: invertible and allows for what the few measured heads did not show.
+#: invertible and allows for variation beyond the few measured heads.
 RESIDUAL_FLOOR_MM = 0.5
 
 
@@ -23,11 +23,11 @@ class LandmarkDefinition:
 
     Attributes:
         name: short name, unique in its anatomy.
-        title: what a person calls it.
+        title: full name, for display.
         definition: how to find it.
         reference_mm: (3,) right, anterior, superior of the anatomical frame's origin.
-        sd_mm: (3,) standard deviation of the place among heads, in the same axes.
-        planes: planes in whose slices it is looked for.
+        sd_mm: (3,) standard deviation of the position among heads, in the same axes.
+        planes: planes in whose slices the model detects it.
         mirror: name of its partner on the other side, None for a midline landmark.
     """
 
@@ -59,12 +59,12 @@ class Constellation:
 
     @cached_property
     def reference_mm(self) -> np.ndarray:
-        """(n, 3) places in a typical head, in the anatomical frame."""
+        """(n, 3) positions in a typical head, in the anatomical frame."""
         return np.array([landmark.reference_mm for landmark in self.landmarks])
 
     @cached_property
     def covariance_mm2(self) -> np.ndarray:
-        """(3n, 3n) covariance of the places among heads (pose and size removed), landmark-major."""
+        """(3n, 3n) covariance of the positions among heads (pose and size removed), landmark-major."""
         sd = np.concatenate([landmark.sd_mm for landmark in self.landmarks])
         return covariance_of_modes(self.modes_mm, sd**2)
 

@@ -1,4 +1,4 @@
-"""Landmarks: named anatomical points with what is known of them."""
+"""Landmarks: named anatomical points with position, uncertainty and status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 PREDICTED, CORRECTED, MISSING = "predicted", "corrected", "missing"
 STATUSES = (PREDICTED, CORRECTED, MISSING)
 
-#: Standard deviation of a point that a person placed, per axis, mm: near zero, yet invertible.
+#: Standard deviation of a landmark that the user placed, per axis, mm: near zero, yet invertible.
 CORRECTED_SD_MM = 0.02
 
 
@@ -22,8 +22,8 @@ class Landmark:
         position_mm: (3,) RAS, None when missing.
         covariance_mm2: (3, 3) RAS, None when missing.
         confidence: 0..1; of a prediction the highest heatmap peak, 1 for a corrected point.
-        status: "predicted", "corrected" (moved or placed by a person, locked) or "missing".
-        planes: planes in whose slices it was seen.
+        status: "predicted", "corrected" (moved or placed by the user, locked) or "missing".
+        planes: planes in whose slices it is visible.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Landmark:
         return None if self.covariance_mm2 is None else float(np.sqrt(np.trace(self.covariance_mm2) / 3))
 
     def corrected(self, position_mm: np.ndarray) -> Landmark:
-        """The same landmark, placed by a person at ``position_mm`` (3,) RAS."""
+        """The same landmark, placed by the user at ``position_mm`` (3,) RAS."""
         return replace(
             self,
             position_mm=np.asarray(position_mm, dtype=float),

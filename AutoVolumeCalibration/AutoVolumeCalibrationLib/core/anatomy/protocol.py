@@ -1,4 +1,4 @@
-"""Protocols as data: which landmarks, how the frame lies, and the rule of every box.
+"""Protocols as data: the landmarks, the anatomical frame, and the rule of every box.
 
 A protocol names an anatomy (``Resources/Anatomies/<name>.json``, or a file beside the protocol)
 or brings its own landmarks.
@@ -41,7 +41,7 @@ class BoxRule:
     """How a scan box follows from the anatomical frame.
 
     Attributes:
-        name, title: short name, and what a person calls it.
+        name, title: short name, and full name for display.
         line: gives the box its anterior axis in the midsagittal plane; None keeps the frame's own axes.
         tilt_deg: rotations about the right, anterior, superior axis of the result, see ``tilted_axes``.
         slice_axis: the box axis slices are stacked along: "right", "anterior" or "superior".
@@ -99,7 +99,7 @@ class Protocol:
 
 
 def tilted_axes(axes: np.ndarray, tilt_deg: Sequence[float]) -> np.ndarray:
-    """``axes`` turned by intrinsic rotations about right, then (new) anterior, then (new) superior.
+    """``axes`` rotated intrinsically about right, then (new) anterior, then (new) superior.
 
     Args:
         axes: (3, 3), rows right, anterior, superior in RAS.
@@ -137,7 +137,7 @@ def line_axes(axes: np.ndarray, line: Line | None, landmarks_mm: Mapping[str, np
 
 
 def box_rule(protocol: Protocol, name: str | None = None) -> BoxRule:
-    """The protocol's box of that name, its first when None; ProtocolError where there is no such box."""
+    """The protocol's box of that name, its first when None; ProtocolError for an unknown name."""
     if name is None:
         return protocol.boxes[0]
     for rule in protocol.boxes:

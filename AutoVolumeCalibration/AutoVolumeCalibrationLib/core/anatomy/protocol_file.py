@@ -35,7 +35,7 @@ def load_protocol(name_or_file: str | Path) -> Protocol:
     """A shipped protocol by its name, or the protocol of a ``.json`` file.
 
     Raises:
-        ProtocolError: no such protocol, or the file is damaged, with the place in it and what to do.
+        ProtocolError: unknown protocol, or a damaged file, with the position of the fault and a remedy.
     """
     path = _protocol_path(name_or_file)
     data = read_json(path, ProtocolError, _REMEDY)
@@ -76,13 +76,13 @@ def _protocol_path(name_or_file: str | Path) -> Path:
     shipped = {path.stem: path for path in resource_path("Protocols").glob("*.json")}
     if str(name_or_file) not in shipped:
         raise ProtocolError(
-            f"there is no protocol {name_or_file}", remedy=f"Give a .json file or one of: {', '.join(sorted(shipped))}."
+            f"unknown protocol {name_or_file}", remedy=f"Give a .json file or one of: {', '.join(sorted(shipped))}."
         )
     return shipped[str(name_or_file)]
 
 
 def shipped_anatomy(name: str) -> Constellation | None:
-    """The constellation of ``Resources/Anatomies/<name>.json``, always the same object; None where there is none."""
+    """The constellation of ``Resources/Anatomies/<name>.json``, always the same object; None for an unknown name."""
     path = _shipped_anatomies().get(name)
     return _load_anatomy(path) if path else None
 
@@ -95,7 +95,7 @@ def _anatomy_path(anatomy: str, protocol: Path) -> Path:
     shipped = _shipped_anatomies()
     if anatomy not in shipped:
         raise ProtocolError(
-            f"anatomy: there is no anatomy {anatomy}",
+            f"anatomy: unknown anatomy {anatomy}",
             source=str(protocol),
             remedy=f"Put {anatomy}.json beside the protocol or name one of: {', '.join(sorted(shipped))}.",
         )
@@ -117,18 +117,18 @@ def _cached_anatomy(path: Path, _modified: int) -> Constellation:
     return constellation_from_dict(data, path)
 
 
-def _box(entry: Mapping[str, Any], place: str, known: set[str], source: Path) -> BoxRule:
+def _box(entry: Mapping[str, Any], path: str, known: set[str], source: Path) -> BoxRule:
     faces = {
         name: FaceRule(_names(face["landmark"]), float(face["margin_mm"])) for name, face in entry["faces"].items()
     }
     for name, face in faces.items():
-        _require_known(face.landmarks, known, f"{place}.faces.{name}", source)
+        _require_known(face.landmarks, known, f"{path}.faces.{name}", source)
     line = _line(entry["line"]) if entry.get("line") else None
     if line is not None:
-        _require_known([*line[0], *line[1]], known, f"{place}.line", source)
+        _require_known([*line[0], *line[1]], known, f"{path}.line", source)
     if entry["phase_axis"] == entry["slice_axis"]:
         raise ProtocolError(
-            f"{place}.phase_axis: is the slice axis", source=str(source), remedy="Encode phase along another axis."
+            f"{path}.phase_axis: is the slice axis", source=str(source), remedy="Encode phase along another axis."
         )
     tilt = entry.get("tilt_deg", {})
     return BoxRule(
@@ -146,13 +146,13 @@ def _box(entry: Mapping[str, Any], place: str, known: set[str], source: Path) ->
 
 
 def _require_placed(frame: FrameRule, constellation: Constellation, source: Path) -> None:
-    """A constellation in other axes than its frame says would turn every box without a word."""
-    places = dict(zip(constellation.names, constellation.reference_mm, strict=True))
-    turned = line_axes(np.eye(3), frame.line, places)
-    pitch_deg = math.degrees(math.atan2(turned[1, 2], turned[1, 1]))
-    if np.linalg.norm(places[frame.origin]) > PLACEMENT_TOLERANCE_MM or abs(pitch_deg) > PLACEMENT_TOLERANCE_DEG:
+    """A constellation that does not lie in its frame would silently rotate every box."""
+    positions = dict(zip(constellation.names, constellation.reference_mm, strict=True))
+    pitched = line_axes(np.eye(3), frame.line, positions)
+    pitch_deg = math.degrees(math.atan2(pitched[1, 2], pitched[1, 1]))
+    if np.linalg.norm(positions[frame.origin]) > PLACEMENT_TOLERANCE_MM or abs(pitch_deg) > PLACEMENT_TOLERANCE_DEG:
         raise ProtocolError(
-            f"frame: {frame.origin} lies {np.linalg.norm(places[frame.origin]):.1f} mm from the origin of the "
+            f"frame: {frame.origin} lies {np.linalg.norm(positions[frame.origin]):.1f} mm from the origin of the "
             f"reference positions and the line is pitched by {pitch_deg:.1f} deg",
             source=str(source),
             remedy="Express reference_mm of all landmarks in the frame.",
@@ -167,9 +167,9 @@ def _names(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _require_known(names: Iterable[str], known: set[str], place: str, source: Path) -> None:
+def _require_known(names: Iterable[str], known: set[str], path: str, source: Path) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ProtocolError(
-            f"{place}: {', '.join(unknown)} is no landmark of this anatomy", source=str(source), remedy=_REMEDY
+            f"{path}: {', '.join(unknown)} not defined in this anatomy", source=str(source), remedy=_REMEDY
         )

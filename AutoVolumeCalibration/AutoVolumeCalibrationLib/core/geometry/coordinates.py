@@ -1,7 +1,7 @@
-"""The one place where coordinate conventions change.
+"""Coordinate conventions; the only module that converts between them.
 
 World is RAS mm everywhere in this project; DICOM, SimpleITK and Markups JSON use LPS mm.
-RAS and LPS differ by the sign of the first two axes, so one function serves both ways.
+RAS and LPS differ by the sign of the first two axes, so one function converts both ways.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PLANES = tuple(PLANE_NORMAL_AXIS)
 
 
 def swap_ras_lps(points_mm: np.ndarray) -> np.ndarray:
-    """Turn RAS points or vectors, shape (..., 3), into LPS, or LPS into RAS."""
+    """Convert RAS points or vectors, shape (..., 3), to LPS, or LPS to RAS."""
     return np.asarray(points_mm, dtype=float) * RAS_LPS
 
 

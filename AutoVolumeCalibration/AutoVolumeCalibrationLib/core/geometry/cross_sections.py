@@ -19,15 +19,15 @@ def box_section_mm(box: OrientedBox, point_mm: np.ndarray, normal: np.ndarray) -
         normal: (3,) unit normal of the plane.
 
     Returns:
-        (n, 3) RAS corners of the convex polygon in order around it, n = 3..6; (0, 3) where they do
-        not meet or only touch.
+        (n, 3) RAS corners of the convex polygon in order around it, n = 3..6; (0, 3) where the plane
+        misses the box or only touches it.
     """
     corners = box.corners_mm()
-    heights = (corners - point_mm) @ normal
+    offsets = (corners - point_mm) @ normal
     # A corner exactly on the plane belongs to the upper side, so that every crossed edge is crossed once.
-    above = heights >= 0
+    above = offsets >= 0
     crossed = _EDGES[above[_EDGES[:, 0]] != above[_EDGES[:, 1]]]
-    start, end = heights[crossed[:, 0]], heights[crossed[:, 1]]
+    start, end = offsets[crossed[:, 0]], offsets[crossed[:, 1]]
     weight = (start / (start - end))[:, None] if len(crossed) else np.empty((0, 1))
     points = corners[crossed[:, 0]] * (1 - weight) + corners[crossed[:, 1]] * weight
     return _around(_distinct(points), normal)
@@ -54,12 +54,12 @@ def chord(polygon: np.ndarray, direction: np.ndarray, offset: float) -> np.ndarr
     Returns:
         (2, 2) end points, or None where the line passes by.
     """
-    heights = polygon @ direction - offset
-    following, next_heights = np.roll(polygon, -1, axis=0), np.roll(heights, -1)
-    crossed = (heights >= 0) != (next_heights >= 0)
+    offsets = polygon @ direction - offset
+    following, next_offsets = np.roll(polygon, -1, axis=0), np.roll(offsets, -1)
+    crossed = (offsets >= 0) != (next_offsets >= 0)
     if crossed.sum() != 2:
         return None
-    weight = (heights[crossed] / (heights[crossed] - next_heights[crossed]))[:, None]
+    weight = (offsets[crossed] / (offsets[crossed] - next_offsets[crossed]))[:, None]
     return polygon[crossed] * (1 - weight) + following[crossed] * weight
 
 

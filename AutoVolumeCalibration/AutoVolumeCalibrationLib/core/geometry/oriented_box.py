@@ -1,4 +1,4 @@
-"""The scan box: a place, a direction and a size in space."""
+"""The scan box: position, orientation and size in space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class OrientedBox:
     """A box in space: center (3,) RAS mm, rows of ``axes`` (right, anterior, superior), full edge lengths.
 
     ``size_mm`` (3,) is in the order right-left, anterior-posterior, superior-inferior of the box.
-    ``face_sd_mm`` maps each of FACES to the standard deviation of its place along its normal.
+    ``face_sd_mm`` maps each of FACES to the standard deviation of its position along its normal.
     """
 
     name: str

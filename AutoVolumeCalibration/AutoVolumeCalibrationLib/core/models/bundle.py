@@ -47,15 +47,15 @@ def list_models() -> list[dict[str, Any]]:
 
 
 def model_used_before(info: ModelInfo | None) -> str | None:
-    """Name to load the model by that found a study's landmarks; None, the default one, where it is not installed.
+    """The installed model that found a study's landmarks, by name; None, the default model, where it is not installed.
 
-    A study planned by hand has none either: no model is called like what stands there.
+    Also None for a study planned by hand.
     """
     return info.name if info is not None and info.name in model_folders() else None
 
 
 def is_guided(metadata: Mapping[str, Any]) -> bool:
-    """Whether the model with this metadata is shown points that a person placed; ModelError: unknown network."""
+    """Whether the model with this metadata takes the user's landmarks as guidance; ModelError: unknown network."""
     network = metadata["network"]
     return find_architecture(network["architecture"], network["options"]).guided
 
@@ -64,11 +64,11 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -
     """A shipped bundle or one of the user's by its name, or the bundle in a folder, on a device.
 
     Args:
-        name_or_folder: ``user_models.default_model_name()`` when None.
+        name_or_folder: ``store.default_model_name()`` when None.
 
     Raises:
-        ModelError: there is no such bundle, it is damaged, or its hash does not match.
-        UsageError: the device is not there.
+        ModelError: unknown or damaged bundle, or its hash does not match.
+        UsageError: the device is not available.
     """
     _share_processors()
     folder = model_folder(name_or_folder)
@@ -113,9 +113,9 @@ def _coverage(metadata: Mapping[str, Any], folder: Path) -> tuple[Coverage, ...]
 
 
 def _share_processors() -> None:
-    """Let waiting threads of torch sleep instead of spin, where torch is not loaded yet and nobody chose otherwise.
+    """Let waiting threads of torch sleep instead of spin, unless torch is loaded or the environment decides.
 
-    On a machine that is busy with something else spinning made a detection take 10.4 s instead of 0.7 s (2 cores).
+    On a machine with other load, spinning made a detection take 10.4 s instead of 0.7 s (2 cores).
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -130,7 +130,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def choose_device(name: str) -> str:
-    """The torch device for "auto" (CUDA, else MPS, else CPU) or the named one; UsageError where it is not there."""
+    """The torch device for "auto" (CUDA, else MPS, else CPU) or the named one; UsageError where it is not available."""
     import torch
 
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -139,7 +139,7 @@ def choose_device(name: str) -> str:
     if name not in available:
         raise UsageError(f"unknown device {name!r}", remedy=f"Choose one of: {', '.join(DEVICES)}.")
     if not available[name]:
-        raise UsageError(f"this machine has no {name} device", remedy="Choose --device auto or cpu.")
+        raise UsageError(f"device {name} is not available on this machine", remedy="Choose device auto or cpu.")
     return name
 
 
@@ -153,7 +153,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _network_without_memory(architecture: str, options: Mapping[str, Any]) -> torch.nn.Module:
-    """The network with shapes only: whatever widths a bundle names, no more memory is used than its file is long."""
+    """The network with shapes only: whatever widths a bundle names, it never takes more memory than its file's size."""
     import torch
 
     with torch.device("meta"):
@@ -164,7 +164,7 @@ def read_weights(folder: Path, expected: Mapping[str, Any]) -> dict[str, torch.T
     """The tensors of a bundle's weight file, after its size and hash were compared; nothing in it is executed.
 
     Args:
-        expected: ``weights`` of the metadata: the file's place in the bundle, and its SHA-256.
+        expected: ``weights`` of the metadata: the file's path in the bundle, and its SHA-256.
 
     Raises:
         ModelError: the file is missing, too large, of another hash, or damaged.
@@ -190,7 +190,7 @@ def _load_weights(network: torch.nn.Module, folder: Path, expected: Mapping[str,
 
 @contextmanager
 def _damage_explained(path: Path) -> Iterator[None]:
-    """A damaged or foreign weight file may fail anywhere in the unpickler: one kind of error for all of it."""
+    """A damaged or foreign weight file may fail anywhere in the unpickler: turn every failure into a ModelError."""
     try:
         yield
     except ModelError:

@@ -1,7 +1,7 @@
-"""The models there are: those that are shipped, and the user's own, of which one may stand in for the shipped default.
+"""The installed models: the shipped ones, and the user's own, one of which may replace the shipped default.
 
-The user's models lie in one folder, a bundle each. ``current.json`` beside them says which one is used where none is
-named, and which one was used before each change. Nothing is made until a model is promoted.
+The user's models lie in one folder, a bundle each. ``current.json`` beside them names the default model, and the
+previous one for each change. The folder is created with the first promotion.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Promotion:
 
     Attributes:
         model: name of the model that was promoted; sha256: of its weights.
-        before: name of the model that was the default until then, which a roll-back returns to.
+        before: name of the previous default, which a roll-back restores.
         promoted_at: date and time, ISO 8601 in UTC.
-        reason: the comparison that said better, plain JSON values.
+        reason: the comparison that the promotion rests on, plain JSON values.
     """
 
     model: str
@@ -47,14 +47,14 @@ class Promotion:
 
 @dataclass(frozen=True)
 class CurrentModel:
-    """Which model is the default, and every promotion there ever was, oldest first."""
+    """The default model, and all promotions, oldest first."""
 
     name: str = DEFAULT_MODEL
     history: tuple[Promotion, ...] = ()
 
 
 def user_models_folder() -> Path:
-    """Where the user's models lie; the folder need not exist.
+    """The folder of the user's models; it need not exist.
 
     ``AUTOVOLUME_MODELS``, else ``AutoVolume/models`` in the platform's folder for a user's data: ``%APPDATA%``,
     ``~/Library/Application Support``, or ``$XDG_DATA_HOME`` (``~/.local/share``; the XDG base directory
@@ -80,12 +80,12 @@ def model_folders() -> dict[str, Path]:
 
 
 def shipped_models() -> dict[str, Path]:
-    """Name -> bundle folder of the models that travel with the project."""
+    """Name -> bundle folder of the models that are part of the project."""
     return _bundles_in(resource_path("Models"))
 
 
 def _bundles_in(folder: Path) -> dict[str, Path]:
-    """The bundles in a folder by name. Names with a dot in front are copies under way."""
+    """The bundles in a folder by name. Names that begin with a dot are unfinished copies."""
     found = sorted(path.parent.parent for path in folder.glob("*/configs/metadata.json"))
     return {path.name: path for path in found if not path.name.startswith(".")}
 
@@ -94,20 +94,20 @@ def model_folder(name_or_folder: str | Path | None = None) -> Path:
     """The folder of a bundle: a folder as it is, a model by its name, the default one when None.
 
     Raises:
-        ModelError: there is no such bundle, or ``current.json`` is damaged.
+        ModelError: unknown bundle, or damaged ``current.json``.
     """
     known = model_folders()
     if name_or_folder is None:
         name = default_model_name()
         if name not in known:
-            remedy = f"Put the bundle {name} back beside the file, or run: autovolume roll-back"
-            raise ModelError(f"there is no model {name}", source=str(_current_file()), remedy=remedy)
+            remedy = f"Put the bundle {name} back beside the file, or roll back to the previous default model."
+            raise ModelError(f"the default model {name} is missing", source=str(_current_file()), remedy=remedy)
         return known[name]
     if (Path(name_or_folder) / "configs").is_dir():
         return Path(name_or_folder)
     if str(name_or_folder) not in known:
         remedy = f"Give a bundle folder or one of: {', '.join(known) or 'none'}."
-        raise ModelError(f"there is no model {name_or_folder}", remedy=remedy)
+        raise ModelError(f"unknown model {name_or_folder}", remedy=remedy)
     return known[str(name_or_folder)]
 
 
@@ -115,7 +115,7 @@ def default_model_name() -> str:
     """Name of the model that is used where none is named: the promoted one, else the shipped default.
 
     Raises:
-        ModelError: ``current.json`` is damaged. Another model than the user chose is never taken silently.
+        ModelError: ``current.json`` is damaged. The user's choice is never silently replaced by another model.
     """
     return read_current().name
 
@@ -137,9 +137,9 @@ def read_current() -> CurrentModel:
         history = tuple(Promotion(**entry) for entry in data["history"])
         names = [data["current"], *(name for entry in history for name in (entry.model, entry.before))]
         if not all(isinstance(name, str) and name for name in names):
-            raise ValueError("a model's name is no text")
+            raise ValueError("a model's name must be a non-empty string")
     except (ValueError, TypeError, LookupError) as error:
-        raise ModelError(f"does not tell the current model ({error})", source=str(path), remedy=remedy) from error
+        raise ModelError(f"does not name the current model ({error})", source=str(path), remedy=remedy) from error
     return CurrentModel(data["current"], history)
 
 

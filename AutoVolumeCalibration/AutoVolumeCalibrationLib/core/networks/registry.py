@@ -1,7 +1,7 @@
 """The registry of network architectures: name and validated options -> module.
 
 A bundle names its architecture and options as data; only what is listed here is ever built, so a
-bundle from elsewhere cannot choose which code runs.
+foreign bundle cannot choose which code runs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Architecture:
     options: Mapping[str, Callable[[Any], bool]]
     #: Side of the blocks an input's height and width must be multiples of, from the options.
     divisor: Callable[[Mapping[str, Any]], int]
-    #: It is called with (image, known, truth), see ``architectures/landmark_groups.py``; the others with the image.
+    #: Called with (image, known, truth), see ``architectures/landmark_groups.py``; the others with the image.
     guided: bool = False
 
 
@@ -114,12 +114,14 @@ def _hourglass_divisor(options: Mapping[str, Any]) -> int:
 
 _EVERY = {"in_channels": _count, "out_channels": _count, "stem": _one_of(1, 2, 4)}
 
-#: What ``encoder_unet_plus_plus`` can be put on (``architectures/encoders.py``, which brings torch).
-ENCODERS = (
-    *("vgg19", "vgg19_bn"),
-    *("resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d", "resnext101_32x8d"),
-    *(f"efficientnet-b{number}" for number in range(8)),
-)
+_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d", "resnext101_32x8d")
+
+#: Encoders of ``encoder_unet_plus_plus``: name -> module in ``architectures`` and its class.
+ENCODERS: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(("vgg19", "vgg19_bn"), ("vgg", "VggEncoder")),
+    **dict.fromkeys(_RESNETS, ("resnet", "ResNetEncoder")),
+    **{f"efficientnet-b{number}": ("efficientnet", "EfficientNetPyramid") for number in range(8)},
+}
 
 ARCHITECTURES: dict[str, Architecture] = {
     "unet_plus_plus": Architecture(
@@ -275,18 +277,18 @@ def build_network(name: str, options: Mapping[str, Any]) -> torch.nn.Module:
 def inner_network(
     name: str, options: Mapping[str, Any], in_channels: int, out_channels: int
 ) -> tuple[str, dict[str, Any]]:
-    """Architecture and all options of a network inside another one, which folds the image and counts the channels.
+    """Architecture and all options of a network inside another one, which sets channels and stem.
 
     Raises:
-        ModelError: the name is not registered, or of a network that takes more than an image or gives other than
-            heatmaps; an option is unknown, out of range, or not its own.
+        ModelError: the name is not registered, or its network takes more than an image or outputs something other
+            than heatmaps; an option is unknown, out of range, or not its own.
     """
     decided = {"in_channels": in_channels, "out_channels": out_channels, "stem": 1}
     complete = {**options, **decided}
     if taken := sorted(decided.keys() & options.keys()):
         raise ModelError(f"inner_options may not set {taken[0]}", remedy="The network around it does; leave it out.")
     architecture = find_architecture(name, complete)
-    # Who takes a target's sigma answers with coordinates in training, and draws the heatmaps only for evaluation.
+    # A network that takes a target's sigma outputs coordinates in training, and heatmaps only in evaluation.
     if architecture.guided or "sigma" in architecture.options:
         raise ModelError(f"{name} cannot be the inner network", remedy="Choose one that maps images to heatmaps.")
     return name, complete

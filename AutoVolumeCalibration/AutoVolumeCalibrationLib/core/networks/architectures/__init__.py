@@ -1,1 +1,1 @@
-"""Network classes. The only folder of ``core`` that imports torch at file scope: reach it through ``networks.py``."""
+"""Network classes. The only folder of ``core`` that imports torch at file scope: use it through ``registry.py``."""

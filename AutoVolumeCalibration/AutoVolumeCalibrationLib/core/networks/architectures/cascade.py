@@ -1,8 +1,8 @@
 """Coarse to fine (as Yeh et al. 2021, Scientific Reports 11:7618): a net for the whole image, then one for crops.
 
-The coarse net sees everything on a coarse grid and says where to look; the refining net sees a crop round each
+The coarse net takes the whole image on a coarse grid and locates the crops; the refining net takes a crop round each
 landmark on the grid of the heatmaps. Yeh et al. cascade pyramid networks (Chen et al. 2018, arXiv:1711.07319);
-here a U-Net looks coarsely, and all landmarks share one refining net that is told which of them it looks for.
+here a U-Net is the coarse net, and all landmarks share one refining net, with an embedding of each landmark.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch.nn import functional
 from .stem import folding
 from .unet import StemUNet
 
-#: Dilation rates of the refining net's 3x3 convolutions: a pixel sees 21 pixels across.
+#: Dilation rates of the refining net's 3x3 convolutions: the receptive field is 21 pixels.
 RATES = (1, 2, 4, 2, 1)
-#: In training mode a crop's centre is moved by at most this part of its side, as the coarse net will err.
+#: In training mode a crop's centre is moved by at most this part of its side, to imitate errors of the coarse net.
 JITTER = 0.25
 
 
@@ -51,9 +51,9 @@ class CropRefiner(torch.nn.Module):
 class CoarseToFine(torch.nn.Module):
     """A U-Net on a coarse grid, then for each landmark a refined heatmap round the coarse one's peak.
 
-    The refined heatmaps are zero outside of their crops: a landmark is where the coarse net looks, or not there.
-    Crops lie whole in the image and on whole heatmap pixels, so that nothing is interpolated; their places take
-    no gradient. A usual size (32, 32, 64, 128, 256, 32 and 32) has 2.0 million parameters.
+    The refined heatmaps are zero outside of their crops: a landmark that the coarse net misses is lost.
+    Crops lie whole in the image and on whole heatmap pixels, so that nothing is interpolated; their positions
+    get no gradient. A usual size (32, 32, 64, 128, 256, 32 and 32) has 2.0 million parameters.
 
     Args:
         in_channels: channels of the input image.

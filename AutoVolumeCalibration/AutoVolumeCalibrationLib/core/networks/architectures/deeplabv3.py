@@ -92,8 +92,8 @@ class AtrousPyramid(torch.nn.Module):
 class DeepLabV3(torch.nn.Module):
     """DeepLabV3 with a 1x1 head, upsampled bilinearly.
 
-    Interpolated linearly, a maximum lies on a node of the encoder's grid. Places in between are only told by
-    peaks about as broad as the grid, read from coarse heatmaps: prefer ``output_stride`` 8 and ``stem`` 4.
+    Interpolated linearly, a maximum lies on a node of the encoder's grid. Positions in between need
+    peaks about as broad as the grid, decoded from coarse heatmaps: prefer ``output_stride`` 8 and ``stem`` 4.
 
     Args:
         in_channels: channels of the input image.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from monai.networks.nets import EfficientNetBNFeatures, EfficientNetEncoder
 
-NAMES = tuple(f"efficientnet-b{number}" for number in range(8))
-
 
 class EfficientNetPyramid(EfficientNetBNFeatures):
     """MONAI's ``EfficientNetBNFeatures`` without the layers that only its classifier uses.
 
     Args:
-        name: one of ``NAMES``.
+        name: ``efficientnet-b0`` to ``efficientnet-b7``.
         in_channels: channels of the input image; published: 3.
 
     Attributes:
@@ -25,6 +23,6 @@ class EfficientNetPyramid(EfficientNetBNFeatures):
 
     def __init__(self, name: str, in_channels: int) -> None:
         super().__init__(name, pretrained=False, in_channels=in_channels)
-        self.widths = EfficientNetEncoder.num_channels_per_output()[NAMES.index(name)]
+        self.widths = EfficientNetEncoder.num_channels_per_output()[int(name[-1])]
         # Parameters that no gradient reaches would stop training on several devices.
         del self._conv_head, self._conv_head_padding, self._bn1, self._avg_pooling, self._dropout, self._fc

@@ -21,7 +21,7 @@ class EncoderUNetPlusPlus(torch.nn.Module):
     Args:
         in_channels: channels of the input image.
         out_channels: one heatmap per landmark.
-        encoder: name in ``encoders.ENCODERS``.
+        encoder: name in ``registry.ENCODERS``.
         decoder: widths of the nodes of each row, finest first, as many as there are rows above the encoder's
             coarsest map (stride 16 for VGG, 32 for the others).
         stem: stride of the finest row against the image, and so of the heatmaps: 1, 2 or 4.

@@ -1,28 +1,22 @@
-"""The encoders a decoder can be put on, by name: feature maps of an image at five resolutions, finest first."""
+"""Encoders by name: networks that give feature maps of an image at five resolutions, finest first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
 
 import torch
 
-from . import efficientnet, resnet, vgg
-
-#: Name -> class, which takes the name and the channels of the image. Every one has ``widths`` and ``strides``.
-ENCODERS: Mapping[str, Any] = {
-    **dict.fromkeys(vgg.NAMES, vgg.VggEncoder),
-    **dict.fromkeys(resnet.NAMES, resnet.ResNetEncoder),
-    **dict.fromkeys(efficientnet.NAMES, efficientnet.EfficientNetPyramid),
-}
+from ..registry import ENCODERS
 
 
 def build_encoder(name: str, in_channels: int) -> torch.nn.Module:
-    """A new encoder, randomly initialised.
+    """A new encoder, randomly initialised. Every one has ``widths`` and ``strides``.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: unknown name.
     """
     if name not in ENCODERS:
         raise ValueError(f"unknown encoder {name!r}, known ones: {', '.join(ENCODERS)}")
-    return ENCODERS[name](name, in_channels)
+    module, kind = ENCODERS[name]
+    encoder: torch.nn.Module = getattr(import_module(f".{module}", __package__), kind)(name, in_channels)
+    return encoder

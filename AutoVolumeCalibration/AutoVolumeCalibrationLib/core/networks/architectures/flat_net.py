@@ -51,14 +51,14 @@ class FlatNets(torch.nn.Module):
         out_channels: one heatmap per landmark, in -1..1.
         width: filters n of the first convolutions, the others have 2 n, 8 n, 4 n, 2 n; published: 32.
         stem: side of the folded blocks; the heatmaps are ``stem`` times coarser than the image. Published: 1.
-        rates: dilation rates of the five branches; a heatmap pixel sees 16 max(rates) + 5 folded pixels across.
+        rates: dilation rates of the five branches; the receptive field is 16 max(rates) + 5 folded pixels.
         networks: how many Flat-nets; published: 5 for 21 landmarks.
 
     Shape:
         (B, in_channels, H, W), H and W multiples of ``stem`` -> (B, out_channels, H / stem, W / stem).
 
     Raises:
-        ValueError: there are more networks than landmarks.
+        ValueError: more networks than landmarks.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """GU2Net (Zhu et al. 2021, MICCAI, arXiv:2103.04657): one network for several anatomies, behind a space-to-depth stem.
 
-What looks for landmarks (3x3 filters, their norms) belongs to a task, what combines channels (1x1) to all of them.
+Spatial filters (3x3) and their norms belong to one task, channel mixing (1x1) is shared by all tasks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .stem import folding
 
-#: A task is a plane of an anatomy; the plane is told by the channels of the input after the image's.
+#: A task is a plane of an anatomy; the channels of the input after the image's indicate the plane.
 PLANES = 3
 #: Dilation rates of the global network, and how much coarser than the heatmaps it is.
 RATES, COARSER = (1, 2, 5, 2, 1), 4
@@ -104,11 +104,11 @@ class GlobalNetwork(torch.nn.Module):
         self.leave = torch.nn.Conv2d(width, out_channels, 1)
 
     def forward(self, image: torch.Tensor, local: torch.Tensor) -> torch.Tensor:
-        seen = (
+        features = (
             self.see_image(functional.avg_pool2d(image, COARSER)),
             self.see_local(functional.avg_pool2d(local, COARSER)),
         )
-        logits = self.leave(self.dilated(torch.cat(seen, dim=1)))
+        logits = self.leave(self.dilated(torch.cat(features, dim=1)))
         return functional.interpolate(logits, scale_factor=COARSER, mode="bilinear", align_corners=False)
 
 
@@ -159,15 +159,15 @@ class GU2Net(torch.nn.Module):
         """Heatmaps.
 
         Args:
-            task: (B,) int64 task numbers; None: the plane told by the input, of anatomy 0.
+            task: (B,) int64 task numbers; None: the plane that the input indicates, of anatomy 0.
         """
         task = image[:, 1 : 1 + PLANES].mean(dim=(2, 3)).argmax(dim=1) if task is None else task
         folded, numbers = self.fold(image), sorted(set(task.tolist()))
-        places = [(task == number).nonzero()[:, 0] for number in numbers]
-        parts = [self._heatmaps(folded[place], number) for place, number in zip(places, numbers, strict=True)]
-        return torch.cat(parts)[torch.cat(places).argsort()]
+        indices = [(task == number).nonzero()[:, 0] for number in numbers]
+        parts = [self._heatmaps(folded[index], number) for index, number in zip(indices, numbers, strict=True)]
+        return torch.cat(parts)[torch.cat(indices).argsort()]
 
     def _heatmaps(self, folded: torch.Tensor, task: int) -> torch.Tensor:
-        # Single precision: half precision cannot tell a background of 0.001 from none.
+        # Single precision: half precision rounds a background of 0.001 to zero.
         local = torch.sigmoid(self.local(folded, task).float())
         return local * torch.sigmoid(self.overall[task](folded, local).float())

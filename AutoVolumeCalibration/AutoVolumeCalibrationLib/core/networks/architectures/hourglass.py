@@ -127,8 +127,8 @@ def _entry(in_channels: int, widths: tuple[int, int, int], block: Block, blocks:
 class KneelHourglass(torch.nn.Module):
     """One hourglass of multi-scale blocks whose maps become coordinates by soft-argmax.
 
-    Ours is the head that tells whether a landmark is there, from the features under the soft-argmax's weights: on
-    the published radiographs every landmark is. The published size has 4.4 million parameters at depth 6, 3.0 at 4.
+    Added to the paper: a presence head on the features under the soft-argmax's weights. (On the published radiographs
+    every landmark is visible.) The published size has 4.4 million parameters at depth 6, 3.0 at 4.
 
     Args:
         in_channels: channels of the input image.
@@ -209,11 +209,11 @@ class StackedHourglass(torch.nn.Module):
         self.heatmaps_back = torch.nn.ModuleList(torch.nn.Conv2d(out_channels, width, 1) for _ in between)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
-        given, heatmaps = self.entry(image), []
+        inputs, heatmaps = self.entry(image), []
         for index, (hourglass, head) in enumerate(zip(self.hourglasses, self.heads, strict=True)):
-            features = hourglass(given)
+            features = hourglass(inputs)
             heatmaps.append(head(features))
             if index < len(self.features_back):
                 back = self.features_back[index](features) + self.heatmaps_back[index](heatmaps[-1])
-                given = given + back
+                inputs = inputs + back
         return heatmaps if self.training else heatmaps[-1]

@@ -1,6 +1,6 @@
-"""Landmarks found one group after another: which come when, and which are given from outside.
+"""Landmarks found one group after another: their order, and which of them are known beforehand.
 
-Shared by the networks that are flagged ``sequential`` in the registry.
+Shared by the networks that are flagged ``guided`` in the registry.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def landmark_groups(landmarks: int, group_size: int, order: Sequence[int] | None
 
 
 def given_landmarks(known: torch.Tensor) -> torch.Tensor:
-    """(B, k) bool: which of the maps (B, k, h, w) tell a place; a map of zeros means not given."""
+    """(B, k) bool: which of the maps (B, k, h, w) contain a landmark; a map of zeros means not known."""
     return known.flatten(2).ne(0).any(dim=2)
 
 
 def fill_in(maps: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-    """``maps`` (B, k, h, w) with those that are given in ``known`` (the same shape) put in their place."""
+    """``maps`` (B, k, h, w) with those that ``known`` (the same shape) contains replaced by them."""
     if known is None:
         return maps
     return torch.where(given_landmarks(known)[:, :, None, None], known, maps)
@@ -41,20 +41,20 @@ def find_in_turn(
     known: torch.Tensor | None,
     truth: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Maps of all landmarks, one group after another, each from the pass that has seen the groups before it.
+    """Maps of all landmarks, one group after another, each from a pass with the maps of the groups before it as input.
 
     Args:
-        answer: one pass of the network: the maps seen so far (B, k, h, w) -> maps of all landmarks.
+        answer: one pass of the network: the maps so far (B, k, h, w) -> maps of all landmarks.
         nothing: (B, k, h, w) zeros.
-        known: maps given from outside or None; they are seen from the first pass on and come back unchanged.
-        truth: shown instead of what was found to the passes that follow, or None.
+        known: maps known beforehand or None; they are input from the first pass on and are returned unchanged.
+        truth: input of later passes instead of the maps found, or None.
     """
-    seen = found = fill_in(nothing, known)
+    inputs = found = fill_in(nothing, known)
     for group in groups:
-        given = None if known is None else known[:, group]
+        guidance = None if known is None else known[:, group]
         index = torch.tensor(group, device=nothing.device)
-        own = fill_in(answer(seen)[:, group].to(nothing.dtype), given)
+        own = fill_in(answer(inputs)[:, group].to(nothing.dtype), guidance)
         found = found.index_copy(1, index, own)
-        shown = own if truth is None else fill_in(truth[:, group].to(nothing.dtype), given)
-        seen = seen.index_copy(1, index, shown)
+        passed_on = own if truth is None else fill_in(truth[:, group].to(nothing.dtype), guidance)
+        inputs = inputs.index_copy(1, index, passed_on)
     return found

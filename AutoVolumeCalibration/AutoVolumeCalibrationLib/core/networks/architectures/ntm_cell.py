@@ -37,7 +37,7 @@ def interpolated(content: torch.Tensor, previous: torch.Tensor, gates: torch.Ten
 
 def shifted(weights: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
     """(B, h, n) circular convolution of the weights with the kernels (B, h, 3) over ``SHIFTS``, eq. 8."""
-    return sum(kernels[..., place, None] * weights.roll(shift, dims=2) for place, shift in enumerate(SHIFTS))
+    return sum(kernels[..., index, None] * weights.roll(shift, dims=2) for index, shift in enumerate(SHIFTS))
 
 
 def sharpened(weights: torch.Tensor, gammas: torch.Tensor) -> torch.Tensor:
@@ -48,7 +48,7 @@ def sharpened(weights: torch.Tensor, gammas: torch.Tensor) -> torch.Tensor:
 
 
 def read(memory: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """(B, h, w) what the heads see, eq. 2."""
+    """(B, h, w) what the heads read, eq. 2."""
     return weights @ memory
 
 
@@ -59,11 +59,11 @@ def written(memory: torch.Tensor, weights: torch.Tensor, erase: torch.Tensor, ad
 
 
 class NtmState(NamedTuple):
-    """What a cell hands on to its next step.
+    """What a cell passes to its next step.
 
     Attributes:
         hidden, cell: (B, controller) of the LSTM.
-        reads: (B, read heads, w) what the read heads saw.
+        reads: (B, read heads, w) what the read heads returned last.
         weights: (B, heads, n) where the heads are, read heads first.
         memory: (B, n, w).
     """
@@ -122,8 +122,8 @@ class NtmCell(torch.nn.Module):
             return self._step(inputs.float(), state)
 
     def _step(self, inputs: torch.Tensor, state: NtmState) -> tuple[torch.Tensor, NtmState]:
-        seen = torch.cat([inputs, state.reads.flatten(1)], dim=1)
-        hidden, cell = self.controller(seen, (state.hidden, state.cell))
+        joined = torch.cat([inputs, state.reads.flatten(1)], dim=1)
+        hidden, cell = self.controller(joined, (state.hidden, state.cell))
         weights = self._address(hidden, state)
         reads = read(state.memory, weights[:, : self.heads])
         erase, add = self.erase_and_add(hidden).unflatten(1, (self.heads, 2, self.width)).unbind(2)

@@ -85,9 +85,9 @@ class NtmBlock(torch.nn.Module):
 class NtmUNet(torch.nn.Module):
     """U-Net of five levels, blocks of a machine each at some of them, run once per landmark group.
 
-    Each pass sees the folded image and the maps of the groups before it (in training with ``truth`` the true ones)
-    and answers for its group; a machine starts anew with every image. Beyond what is published: batch norm in the
-    U-Net, as its relatives here have it.
+    Each pass takes the folded image and the maps of the groups before it (in training with ``truth`` the true ones)
+    and gives its group; a machine starts from its first state with every image. Beyond the paper: batch norm in the
+    U-Net, as in the other U-Nets here.
 
     Args:
         in_channels: channels of the input image.
@@ -104,7 +104,7 @@ class NtmUNet(torch.nn.Module):
         (B, in_channels, H, W), H and W multiples of 16 * ``stem`` -> (B, k, H / stem, W / stem).
 
     Raises:
-        ValueError: a skip is asked of the coarsest level, or ``order`` does not name each landmark once.
+        ValueError: a block is placed in the skip of the coarsest level, or ``order`` does not name each landmark once.
     """
 
     def __init__(
@@ -150,16 +150,16 @@ class NtmUNet(torch.nn.Module):
         """Heatmaps of all landmarks.
 
         Args:
-            known: (B, k, h, w) heatmaps of landmarks that are given, on the grid of the outputs; zeros: not given.
-                Given ones are seen from the first pass on and come back unchanged.
-            truth: (B, k, h, w) target heatmaps that later passes are shown instead of the network's own maps
+            known: (B, k, h, w) heatmaps of known landmarks, on the grid of the outputs; zeros: not known.
+                Known ones are input from the first pass on and are returned unchanged.
+            truth: (B, k, h, w) target heatmaps that later passes take instead of the network's own maps
                 (teacher forcing), used in training only.
         """
         folded = self.fold(image)
         states = {level: block.machine.first_state(len(image)) for level, block in self.blocks.items()}
 
-        def answer(seen: torch.Tensor) -> torch.Tensor:
-            return self._pass(torch.cat([folded, seen], dim=1), states)
+        def answer(inputs: torch.Tensor) -> torch.Tensor:
+            return self._pass(torch.cat([folded, inputs], dim=1), states)
 
         nothing = folded.new_zeros(len(folded), self.landmarks, *folded.shape[-2:])
         return find_in_turn(answer, self.groups, nothing, known, truth if self.training else None)

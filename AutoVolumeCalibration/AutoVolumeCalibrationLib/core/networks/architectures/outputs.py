@@ -1,7 +1,7 @@
-"""What networks answer with besides heatmaps while they are trained.
+"""Outputs of networks in training, besides heatmaps.
 
-In evaluation mode every network of the registry gives heatmaps (B, landmarks, h, w), so that one decoder reads them
-all. In training mode it may give one of the tuples below, or a list of several answers (deep or intermediate
+In evaluation mode every network of the registry gives heatmaps (B, landmarks, h, w), so that one decoder serves
+all. In training mode it may give one of the tuples below, or a list of several outputs (deep or intermediate
 supervision), the last one its best. Coordinates are heatmap pixels (row, column), fractions.
 """
 

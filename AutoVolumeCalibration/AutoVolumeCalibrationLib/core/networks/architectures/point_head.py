@@ -1,6 +1,6 @@
-"""From maps to coordinates, and whether a landmark is there: what the networks that answer with points share.
+"""From maps to coordinates and presence, shared by the networks that output points.
 
-All of it is computed in float32: bfloat16 knows 0.25 pixel at column 40, and not better.
+All of it is computed in float32: at column 40 bfloat16 resolves no more than 0.25 pixel.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def weighted_mean(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 
 
 class PresenceHead(torch.nn.Module):
-    """Is each landmark there? From the features where it is sought: a weighted mean, then a linear layer of its own.
+    """Presence of each landmark: a weighted mean of the features at its position, then a linear layer of its own.
 
-    The mean is normalised over the channels, else what tells slices apart is small beside what they share: without
-    it 300 steps did not learn eight slices by heart. The weights are taken as they are (no gradient): the place is
-    not moved to where presence is easier told.
+    The mean is normalised over the channels, else differences between slices are small beside what they share:
+    without it 300 steps did not overfit eight slices. The weights get no gradient, so that the position does not move
+    to where presence is easier to predict.
 
     Args:
         channels: of the features.

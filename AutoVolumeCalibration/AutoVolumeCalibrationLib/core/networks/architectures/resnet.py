@@ -60,7 +60,7 @@ class ResNetSize:
     group_width: int = 64
 
 
-NAMES = {
+SIZES = {
     "resnet18": ResNetSize(BasicBlock, (2, 2, 2, 2)),
     "resnet34": ResNetSize(BasicBlock, (3, 4, 6, 3)),
     "resnet50": ResNetSize(Bottleneck, (3, 4, 6, 3)),
@@ -74,7 +74,7 @@ class ResNetEncoder(torch.nn.Module):
     """A residual network without its classifier, its parameters named as in torchvision's checkpoints.
 
     Args:
-        name: one of ``NAMES``.
+        name: one of ``SIZES``.
         in_channels: channels of the input image; published: 3.
 
     Attributes:
@@ -88,7 +88,7 @@ class ResNetEncoder(torch.nn.Module):
 
     def __init__(self, name: str, in_channels: int) -> None:
         super().__init__()
-        size = NAMES[name]
+        size = SIZES[name]
         self.widths = (STEM_WIDTH, *(size.block.expansion * width for width in STAGE_WIDTHS))
         self.conv1 = _convolution(in_channels, STEM_WIDTH, 7, 2)
         self.bn1 = torch.nn.BatchNorm2d(STEM_WIDTH)

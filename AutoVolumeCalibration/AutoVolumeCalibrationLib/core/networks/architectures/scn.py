@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from .stem import folding
 
-#: Resolutions of the local appearance; the spatial configuration is told at 1/16 of the heatmap.
+#: Resolutions of the local appearance; the spatial configuration is computed at 1/16 of the heatmap's.
 LEVELS, COARSER = 4, 16
 SLOPE = 0.1
 #: Standard deviation of the weights of both heads: the product starts flat.
@@ -57,7 +57,7 @@ class LocalAppearance(torch.nn.Module):
 
 
 class SpatialConfigurationNet(torch.nn.Module):
-    """Heatmaps h = h_LA * h_SC: what looks like a landmark, where the other candidates say that it can be.
+    """Heatmaps h = h_LA * h_SC: local appearance times the spatial configuration of the candidates.
 
     Args:
         in_channels: channels of the input image.

@@ -19,20 +19,20 @@ from .stem import folding
 
 #: Levels of two 3x3 convolutions, with max pooling in between.
 LEVELS = 3
-#: Heatmap pixels between the centres of neighbouring patches, and across a patch: what the trunk sees.
+#: Heatmap pixels between the centres of neighbouring patches, and across a patch, the trunk's receptive field.
 STEP, PATCH = 2 ** (LEVELS - 1), 32
-#: Patches count for a place by a Gaussian of their distance, with this standard deviation in heatmap pixels.
+#: Patches count for a position by a Gaussian of their distance, with this standard deviation in heatmap pixels.
 REACH = PATCH / 4
 #: Dilation rates of the layers that stage 2 adds.
 JOINT_RATES = (1, 2, 4)
 
 
 class Vote(NamedTuple):
-    """Where the patches say that the landmarks are.
+    """The patches' votes on the landmarks.
 
     Attributes:
         points: (B, k, 2) heatmap pixels (row, column).
-        spread: (B, k) root mean square distance from there of what the patches around vote for, heatmap pixels.
+        spread: (B, k) root mean square distance of the surrounding patches' votes from there, heatmap pixels.
     """
 
     points: torch.Tensor
@@ -55,7 +55,7 @@ def _trunk(in_channels: int, width: int) -> torch.nn.Sequential:
         layers += [torch.nn.MaxPool2d(2)] if level else []
         layers += [*_activated(channels, filters, 3), *_activated(filters, filters, 3)]
         channels = filters
-    # The fully connected layers of a net that sees one patch at a time.
+    # The fully connected layers of a net that takes one patch at a time.
     layers += [*_activated(channels, 8 * width, 1), *_activated(8 * width, 8 * width, 1)]
     return torch.nn.Sequential(*layers)
 
@@ -121,18 +121,18 @@ class TwoStage(torch.nn.Module):
         return [_dense(votes), output] if self.training else heatmaps_of(output, size, self.sigma)
 
     def vote(self, image: torch.Tensor) -> Vote:
-        """The patches' vote on an ``image`` (B, in_channels, H, W): in stage 2 an opinion apart from the points.
+        """The patches' vote on an ``image`` (B, in_channels, H, W): in stage 2 a second estimate beside the points.
 
-        The place most voted for by the patches around it, and how far apart their votes are. On what the network
-        was never trained on the patches disagree.
+        The position with most votes of the patches around it, and how far apart their votes are. On images unlike
+        those of the training the patches disagree.
         """
         votes = _votes(self._patches(image)[1])
         size = _heatmap_size(votes)
         best = vote_heatmaps(votes, size, self.sigma).flatten(2).argmax(dim=2)
-        place = torch.stack([best // size[1], best % size[1]], dim=2).float()[..., None, None]
+        position = torch.stack([best // size[1], best % size[1]], dim=2).float()[..., None, None]
         patches = pixel_positions(votes.shape[3:], votes.device, STEP)
-        near = _gaussian(patches - place, REACH).prod(dim=2)
-        agreeing = near * _gaussian(votes - place, self.sigma).prod(dim=2)
+        near = _gaussian(patches - position, REACH).prod(dim=2)
+        agreeing = near * _gaussian(votes - position, self.sigma).prod(dim=2)
         points = weighted_mean(_shares(agreeing), votes)
         distances = (votes - points[..., None, None]).square().sum(dim=2, keepdim=True)
         return Vote(points, weighted_mean(_shares(near), distances).squeeze(2).sqrt())
@@ -150,11 +150,11 @@ class TwoStage(torch.nn.Module):
 
 
 def vote_heatmaps(votes: torch.Tensor, size: tuple[int, int], sigma: float) -> torch.Tensor:
-    """How many of the patches around a place vote for it: the kernel density of the votes, (B, k, *size) in 0..1.
+    """Share of the patches around a position that vote for it: the kernel density of the votes, (B, k, *size) in 0..1.
 
-    Every patch counts for a place by a Gaussian of its distance from there (``REACH``), and agrees with it by a
+    Every patch counts for a position by a Gaussian of its distance from there (``REACH``), and agrees with it by a
     Gaussian of the distance of its vote (``sigma``). Where all agree the heatmap is the Gaussian of a target at full
-    height; patches that contradict each other, or look at nothing they know, leave it low: that is the presence.
+    height; patches that contradict each other, or show nothing familiar, leave it low: that is the presence.
 
     Args:
         votes: (B, k, 2, h, w) heatmap pixels (row, column) that the patches, every ``STEP`` pixels, vote for.
@@ -165,9 +165,9 @@ def vote_heatmaps(votes: torch.Tensor, size: tuple[int, int], sigma: float) -> t
     votes = votes.float().flatten(3)
     near, agreeing = [], []
     for axis, length in enumerate(size):
-        places = torch.arange(length, device=votes.device, dtype=torch.float32)[:, None]
-        near.append(_gaussian(patches[axis] - places, REACH))
-        agreeing.append(near[axis] * _gaussian(votes[:, :, axis, None] - places, sigma))
+        positions = torch.arange(length, device=votes.device, dtype=torch.float32)[:, None]
+        near.append(_gaussian(patches[axis] - positions, REACH))
+        agreeing.append(near[axis] * _gaussian(votes[:, :, axis, None] - positions, sigma))
     with torch.autocast(votes.device.type, enabled=False):
         return agreeing[0] @ agreeing[1].transpose(2, 3) / (near[0] @ near[1].T)
 

@@ -12,9 +12,9 @@ from .stem import folding
 
 
 class Float32Head(torch.nn.Conv2d):
-    """A convolution in float32 whatever the rest computes in: rounded heatmaps tell a peak's place badly.
+    """A convolution in float32 whatever the rest computes in: rounded heatmaps locate a peak badly.
 
-    One that serves only training (``idle``) hands its input on elsewhere: nobody looks at what it would answer.
+    One that serves only training (``idle``) returns its input in evaluation mode, where its output is not used.
     """
 
     idle = False
@@ -45,7 +45,7 @@ class StemUNetPlusPlus(torch.nn.Module):
         with deep supervision, in training mode, a list of them from the shallowest to the deepest.
     """
 
-    #: Under autocast too, see ``arithmetic.inference_autocast``.
+    #: Under autocast too, see ``inference.inference_autocast``.
     float32_heads = True
 
     def __init__(
@@ -71,7 +71,7 @@ class StemUNetPlusPlus(torch.nn.Module):
         )
         for layer in self.nested.modules():
             if isinstance(layer, UpCat):
-                layer.is_pad = False  # nothing is odd here; even padding by nothing would go through float32
+                layer.is_pad = False  # no size is odd here; even empty padding would go through float32
         for name, layer in list(self.nested.named_children()):
             if name.startswith("final_conv"):
                 head = Float32Head(layer.in_channels, out_channels, 1)

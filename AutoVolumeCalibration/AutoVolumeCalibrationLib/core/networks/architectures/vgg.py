@@ -7,14 +7,14 @@ import torch
 #: Configuration E of the paper: (3x3 convolutions, filters) of the five blocks between the poolings.
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 #: Encoder -> whether batch norm follows its convolutions.
-NAMES = {"vgg19": False, "vgg19_bn": True}
+BATCH_NORM = {"vgg19": False, "vgg19_bn": True}
 
 
 class VggEncoder(torch.nn.Module):
     """The convolutions of VGG-19, their parameters named as in torchvision's checkpoints (``features.0.weight``).
 
     Args:
-        name: one of ``NAMES``.
+        name: one of ``BATCH_NORM``.
         in_channels: channels of the input image; published: 3.
 
     Attributes:
@@ -35,7 +35,7 @@ class VggEncoder(torch.nn.Module):
             layers += [torch.nn.MaxPool2d(2)] if number else []
             for _ in range(convolutions):
                 layers.append(torch.nn.Conv2d(in_channels, filters, 3, padding=1))
-                layers += [torch.nn.BatchNorm2d(filters)] if NAMES[name] else []
+                layers += [torch.nn.BatchNorm2d(filters)] if BATCH_NORM[name] else []
                 layers.append(torch.nn.ReLU(inplace=True))
                 in_channels = filters
         self.features = torch.nn.Sequential(*layers)
