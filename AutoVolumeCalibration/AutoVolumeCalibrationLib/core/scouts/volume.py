@@ -42,14 +42,14 @@ class ScoutGeometry:
 
     Attributes:
         slices: slices per plane.
-        gap_mm: distance between the centres of neighbouring slices.
+        slice_spacing_mm: distance between the centres of neighbouring slices.
         thickness_mm: slice thickness.
         pixel_mm: in-plane pixel size (square).
         matrix: pixels per side (square).
     """
 
     slices: int = 5
-    gap_mm: float = 12.0
+    slice_spacing_mm: float = 12.0
     thickness_mm: float = 6.0
     pixel_mm: float = 1.0
     matrix: int = 256
@@ -100,7 +100,7 @@ def cut_three_planes(
     for plane in planes:
         column, row = IN_PLANE_AXES[plane]
         normal = axes[PLANE_NORMAL_AXIS[plane]]
-        offsets = (np.arange(geometry.slices) - (geometry.slices - 1) / 2) * geometry.gap_mm
+        offsets = (np.arange(geometry.slices) - (geometry.slices - 1) / 2) * geometry.slice_spacing_mm
         slices = tuple(cut_slice(volume, center + o * normal, axes[column], axes[row], geometry) for o in offsets)
         stacks.append(ScoutStack(plane, slices, None, volume.name))
     return stacks
@@ -115,7 +115,7 @@ MAX_VOLUME_ANISOTROPY = 2.0
 
 
 #: How scouts are cut out of a volume: more and closer slices than most scanners take, since they cost nothing here.
-VOLUME_SCOUTS = ScoutGeometry(slices=9, gap_mm=10.0, thickness_mm=5.0, pixel_mm=1.0, matrix=256)
+VOLUME_SCOUTS = ScoutGeometry(slices=9, slice_spacing_mm=10.0, thickness_mm=5.0, pixel_mm=1.0, matrix=256)
 
 
 #: From the vertex to just below the cerebellum: what lies lower has no say in where the middle of a head is.
