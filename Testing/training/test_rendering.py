@@ -133,7 +133,7 @@ def test_the_same_seed_renders_the_same_study(labels, constellation, dataset):
 
 
 def test_a_data_set_is_not_overwritten(dataset, constellation):
-    with pytest.raises(UsageError, match="holds a data set already"):
+    with pytest.raises(UsageError, match="already holds a data set"):
         write_dataset(dataset[0], iter([]), constellation)
 
 
