@@ -61,7 +61,7 @@ def scout_stacks(
 ) -> tuple[ScoutStack, ...]:
     """Scouts of the ellipsoid, turned about right, anterior, superior."""
     axes = Rotation.from_euler("XYZ", rotation_deg, degrees=True).as_matrix().T
-    geometry = ScoutGeometry(slices=slices, gap_mm=20.0, thickness_mm=6.0, pixel_mm=4.0, matrix=64)
+    geometry = ScoutGeometry(slices=slices, slice_spacing_mm=20.0, thickness_mm=6.0, pixel_mm=4.0, matrix=64)
     return tuple(cut_three_planes(ellipsoid_head(), geometry, np.zeros(3), axes, planes))
 
 

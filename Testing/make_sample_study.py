@@ -36,7 +36,7 @@ from dicom_localizers import write_localizer  # noqa: E402
 PITCH_DEG, ROLL_DEG, YAW_DEG = 12.0, -6.0, 9.0
 SHIFT_MM = (4.0, 6.0, -3.0)
 
-GEOMETRY = ScoutGeometry(slices=5, gap_mm=12.0, thickness_mm=6.0, pixel_mm=1.25, matrix=192)
+GEOMETRY = ScoutGeometry(slices=5, slice_spacing_mm=12.0, thickness_mm=6.0, pixel_mm=1.25, matrix=192)
 
 #: Stored values: ch2 spans 0..255; noise in each of the two quadrature channels.
 SCALE, NOISE_SD, SEED = 4.0, 12.0, 20261120
@@ -144,7 +144,7 @@ One localizer in two forms, the same pixels in both:
 
 | | |
 |---|---|
-| Slices | {g.slices} per plane, {g.thickness_mm:g} mm thick, {g.gap_mm:g} mm from centre to centre |
+| Slices | {g.slices} per plane, {g.thickness_mm:g} mm thick, {g.slice_spacing_mm:g} mm from centre to centre |
 | Pixels | {g.matrix} x {g.matrix} of {g.pixel_mm:g} mm |
 | Planes | aligned with the scanner, crossing in the isocentre |
 | Head | pitched {pitch:g}, rolled {roll:g}, yawed {yaw:g} degrees, moved by ({shift}) mm right, anterior, superior |

@@ -16,7 +16,7 @@ def tiny_stacks(slices: int = 3, matrix: int = 16) -> list[ScoutStack]:
     ball = 600.0 * (np.linalg.norm(grid, axis=0) < 8) + np.random.default_rng(1).uniform(0, 40, (24, 24, 24))
     affine = np.diag([10.0, 10.0, 10.0, 1.0])
     affine[:3, 3] = -115.0
-    geometry = ScoutGeometry(slices=slices, gap_mm=15.0, thickness_mm=6.0, pixel_mm=10.0, matrix=matrix)
+    geometry = ScoutGeometry(slices=slices, slice_spacing_mm=15.0, thickness_mm=6.0, pixel_mm=10.0, matrix=matrix)
     return cut_three_planes(Volume(ball.astype(np.float32), affine), geometry)
 
 

@@ -245,11 +245,29 @@ def test_a_point_placed_far_from_where_the_others_expect_it_is_named(protocol, s
 
 
 @pytest.mark.parametrize(
-    ("angle_deg", "told"), [(0, False), (28, False), (33, True), (57, True), (62, False), (90, False)]
+    ("angle_deg", "reported"), [(0, False), (28, False), (33, True), (57, True), (62, False), (90, False)]
 )
-def test_slices_that_cut_the_head_askew_are_told(protocol, stacks, angle_deg, told):
-    """About one axis two of three stacks are askew; beyond 60 degrees they lie along other planes of the head."""
+def test_oblique_slices_are_reported(protocol, stacks, angle_deg, reported):
+    """About one axis two of three stacks are oblique; beyond 60 degrees they lie along other planes of the head."""
     turn = Rotation.from_euler("y", angle_deg, degrees=True).as_matrix()
     frame = evidence(protocol, stacks).frame
     found = findings(protocol, stacks, frame=replace(frame, axes=frame.axes @ turn))
-    assert ("askew" in found) == told
+    assert ("oblique" in found) == reported
+
+
+@pytest.mark.parametrize(("sd_deg", "said"), [(6.0, "sd 6.0 deg"), (44.0, "sd 44.0 deg"), (1e40, "not determined")])
+def test_an_angle_without_information_is_called_not_determined(protocol, stacks, sd_deg, said):
+    plan = evidence(protocol, stacks)
+    covariance = np.diag([np.deg2rad(sd_deg) ** 2, 0, 0, 0, 0, 0])
+    checks = run_checks(replace(plan, frame=replace(plan.frame, covariance=covariance)))
+    message = next(check.message for check in checks if check.name == "tilt")
+    assert message.startswith("The pitch ") and said in message
+
+
+@pytest.mark.parametrize(("sd_mm", "said"), [(12.0, "sd 12 mm"), (1e40, "not determined")])
+def test_a_face_without_information_is_called_not_determined(protocol, stacks, sd_mm, said):
+    plan = evidence(protocol, stacks)
+    box = replace(plan.box, face_sd_mm=plan.box.face_sd_mm | {"left": sd_mm})
+    checks = run_checks(replace(plan, box=box))
+    message = next(check.message for check in checks if check.name == "box")
+    assert message.startswith("The left face ") and said in message

@@ -114,14 +114,14 @@ def test_a_study_that_nobody_corrected_is_refused_and_leaves_nothing(tmp_path):
 def test_a_taken_name_is_refused_and_the_study_stays(tmp_path):
     add_study(tmp_path, calibration(), name="one")
     before = contents(tmp_path)
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         add_study(tmp_path, calibration((), (0, 0, 0)), name="one")
     assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["../one", "a/b", ".hidden", "a b", "C:x", "x" * 65])
 def test_a_name_that_is_no_plain_folder_is_refused(tmp_path, name):
-    with pytest.raises(UsageError, match="is no name for a study"):
+    with pytest.raises(UsageError, match="is not a valid study name"):
         add_study(tmp_path / "set", calibration(), name=name)
     assert not (tmp_path / "set").exists()
 
@@ -130,7 +130,7 @@ def test_a_subject_is_kept_as_a_pseudonym_and_refused_where_it_is_no_plain_word(
     place = add_study(tmp_path, calibration(), subject="person-7")
     assert json.loads((place / "provenance.json").read_text(encoding="utf-8"))["subject"] == "person-7"
     before = contents(tmp_path)
-    with pytest.raises(UsageError, match="is no name for a subject"):
+    with pytest.raises(UsageError, match="is not a valid subject name"):
         add_study(tmp_path, calibration(), subject=SECRET)
     assert contents(tmp_path) == before
 
@@ -172,7 +172,7 @@ def test_the_list_is_written_after_the_study(tmp_path, monkeypatch):
 
 def test_a_folder_that_is_a_file_is_an_error_in_words(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(UsageError, match="cannot be made"):
+    with pytest.raises(UsageError, match="cannot be created"):
         add_study(tmp_path / "file", calibration())
 
 

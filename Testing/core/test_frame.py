@@ -254,13 +254,13 @@ def test_too_few_landmarks_are_refused_with_names_to_place(protocol, count):
     assert set(suggested) <= set(protocol.constellation.names) - set(keep) and "\n" not in str(e.value)
 
 
-def test_landmarks_on_one_line_are_refused(protocol):
+def test_collinear_landmarks_are_refused(protocol):
     keep = {"AC", "PC", "SIPF", "PG"}
     marks = [
         replace(m, position_mm=np.array([0.0, m.position_mm[1], 0.0])) if m.name in keep else Landmark(m.name)
         for m in landmarks_at(protocol)
     ]
-    with pytest.raises(InputError, match="on one line"):
+    with pytest.raises(InputError, match="nearly collinear, so the rotation is undetermined"):
         fit_frame(marks, protocol)
 
 

@@ -158,5 +158,5 @@ def test_a_flat_image_is_told_why_it_cannot_be_used(tmp_path: Path) -> None:
     import SimpleITK as sitk
 
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((8, 8), np.uint8)), str(tmp_path / "a.png"))
-    with pytest.raises(InputError, match="a.png: this image carries no position in space. Give the scouts as DICOM"):
+    with pytest.raises(InputError, match="a.png: this image has no position in space. Give the scouts as DICOM"):
         read_volume(tmp_path / "a.png")

@@ -158,8 +158,8 @@ def test_a_box_in_ras_is_read_as_ras(tmp_path):
         ({"size": [1, 2, 0]}, "longer than 0"),
         ({"size": None}, "size"),
         ({"center": [1, 2]}, "center"),
-        ({"orientation": [1, 0, 0, 0, 1, 0, 0, 0, -1]}, "no rotation"),
-        ({"orientation": [2, 0, 0, 0, 1, 0, 0, 0, 1]}, "no rotation"),
+        ({"orientation": [1, 0, 0, 0, 1, 0, 0, 0, -1]}, "not a rotation matrix"),
+        ({"orientation": [2, 0, 0, 0, 1, 0, 0, 0, 1]}, "not a rotation matrix"),
     ],
 )
 def test_a_broken_box_is_refused(tmp_path, changes, said):

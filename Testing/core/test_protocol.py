@@ -270,5 +270,5 @@ def test_an_example_of_own_landmarks_takes_them_along(tmp_path):
     box = OrientedBox("AxialWholeBrain", np.zeros(3), np.eye(3), np.full(3, 100.0))
     (tmp_path / "new.json").write_text(save_by_example(protocol, frame, frame.expected_mm, box, "New", "New"))
     assert load_protocol(tmp_path / "new.json").constellation.names == protocol.constellation.names
-    with pytest.raises(UsageError, match="no name"):
+    with pytest.raises(UsageError, match="not a valid protocol name"):
         save_by_example(protocol, frame, frame.expected_mm, box, "../evil", "New")

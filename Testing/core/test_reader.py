@@ -131,7 +131,7 @@ def test_a_dense_dicom_series_is_cut_into_three_planes(tmp_path: Path) -> None:
     z = np.arange(40)[None, None, :]
     ball = (np.linalg.norm(np.indices((40, 40, 40)) - [[[[20]]], [[[22]]], [[[18]]]], axis=0) < 12) * 500.0 + z
     volume = Volume(ball.astype(np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
-    dense = ScoutGeometry(slices=40, gap_mm=4.0, thickness_mm=4.0, pixel_mm=4.0, matrix=40)
+    dense = ScoutGeometry(slices=40, slice_spacing_mm=4.0, thickness_mm=4.0, pixel_mm=4.0, matrix=40)
     write_localizer(cut_three_planes(volume, dense, planes=["sagittal"]), tmp_path, multiframe=True)
     stacks = read_scouts([tmp_path])
     assert [stack.plane for stack in stacks] == ["sagittal", "coronal", "axial"]

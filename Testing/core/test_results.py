@@ -120,7 +120,7 @@ def test_a_protocol_of_the_user_is_found_again_by_its_file(tmp_path):
 
 def test_results_are_not_overwritten_unasked(tmp_path):
     (tmp_path / "scanbox.mrk.json").write_text("mine")
-    with pytest.raises(UsageError, match=r"scanbox\.mrk\.json already.*--overwrite"):
+    with pytest.raises(UsageError, match=r"already holds .*scanbox\.mrk\.json.*allow overwriting"):
         write_results(a_calibration(), tmp_path, overwrite=False)
     assert [path.name for path in tmp_path.iterdir()] == ["scanbox.mrk.json"]
     write_results(a_calibration(), tmp_path, overwrite=True)

@@ -90,5 +90,5 @@ def test_an_uneven_stack_stays_as_it_is() -> None:
 
 
 def _dense_stack():
-    geometry = ScoutGeometry(slices=40, gap_mm=4.0, thickness_mm=4.0, pixel_mm=4.0, matrix=48)
+    geometry = ScoutGeometry(slices=40, slice_spacing_mm=4.0, thickness_mm=4.0, pixel_mm=4.0, matrix=48)
     return replace(cut_three_planes(head_and_neck(0), geometry, HEAD_CENTER)[1], frame_of_reference="1.2.3")

@@ -32,7 +32,7 @@ from scout_files import tiny_stacks
 
 CENTER = np.array([4.0, -12.0, 9.0])
 AXES = Rotation.from_euler("XYZ", [14, -6, 9], degrees=True).as_matrix().T
-SLAB = ScoutGeometry(slices=12, gap_mm=5.0, thickness_mm=4.0, pixel_mm=6.0, matrix=24)
+SLAB = ScoutGeometry(slices=12, slice_spacing_mm=5.0, thickness_mm=4.0, pixel_mm=6.0, matrix=24)
 
 
 def series(number, description, **values):

@@ -22,7 +22,7 @@ from LandmarkTrainingLib.core.reference_heads.poses import (
     posed_volume,
 )
 
-GEOMETRY = ScoutGeometry(slices=3, gap_mm=30.0, thickness_mm=6.0, pixel_mm=2.5, matrix=96)
+GEOMETRY = ScoutGeometry(slices=3, slice_spacing_mm=30.0, thickness_mm=6.0, pixel_mm=2.5, matrix=96)
 CENTER = np.array([3.0, -5.0, 12.0])
 
 

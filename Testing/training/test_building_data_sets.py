@@ -22,7 +22,7 @@ from LandmarkTrainingLib.core.datasets.reading import read_dataset, subject_of
 from scout_files import tiny_stacks
 
 POINTS = {"AC": (1.0, 2.0, 3.0), "PC": (1.0, -25.0, 4.0), "LATERAL_L": (-60.0, -20.0, 10.0)}
-TINY = ScoutGeometry(slices=7, gap_mm=8.0, thickness_mm=4.0, pixel_mm=4.0, matrix=48)
+TINY = ScoutGeometry(slices=7, slice_spacing_mm=8.0, thickness_mm=4.0, pixel_mm=4.0, matrix=48)
 
 
 def make_case(folder: Path, seed: int = 0, points: str = "landmarks.mrk.json") -> Path:

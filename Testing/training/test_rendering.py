@@ -22,7 +22,7 @@ from LandmarkTrainingLib.core.reference_heads import heads as heads_module
 from LandmarkTrainingLib.core.reference_heads.poses import head_to_scanner, move_points, random_pose
 from LandmarkTrainingLib.core.simulator.study_rendering import studies_of_labels, studies_of_volumes
 
-GEOMETRY = ScoutGeometry(slices=3, gap_mm=15.0, thickness_mm=6.0)
+GEOMETRY = ScoutGeometry(slices=3, slice_spacing_mm=15.0, thickness_mm=6.0)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_the_same_seed_renders_the_same_study(labels, constellation, dataset):
 
 
 def test_a_data_set_is_not_overwritten(dataset, constellation):
-    with pytest.raises(UsageError, match="holds a data set already"):
+    with pytest.raises(UsageError, match="already holds a data set"):
         write_dataset(dataset[0], iter([]), constellation)
 
 

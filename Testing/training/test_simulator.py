@@ -19,7 +19,7 @@ from toy_heads import BALL_CLASS, BALL_MM, MIRROR, NAMES, RIGID, bright, toy_hea
 
 CPU = torch.device("cpu")
 RIGID_SLICES = SliceSettings(matrix=96, thickness_mm=(2.0, 2.1), profile_samples=2, limits=RIGID)
-GEOMETRY = ScoutGeometry(slices=5, gap_mm=10.0, thickness_mm=2.0)
+GEOMETRY = ScoutGeometry(slices=5, slice_spacing_mm=10.0, thickness_mm=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_a_rigid_pose_keeps_distances_and_a_limit_is_kept():
 def test_a_study_shows_one_head_in_one_pose(heads, clean):
     """The ball is seen at the projection of one and the same point in every slice that cuts it."""
     clean(BALL_CLASS["MIDDLE"])
-    dense = ScoutGeometry(slices=13, gap_mm=6.0, thickness_mm=2.0)
+    dense = ScoutGeometry(slices=13, slice_spacing_mm=6.0, thickness_mm=2.0)
     study = simulate_study(heads, MIRROR, dense, (12,), SliceSettings(limits=PoseLimits(shift_mm=5.0)))
     point, planes = study.landmarks_mm[0], study.planes
     seen = centroids(study.images)

@@ -110,7 +110,7 @@ def test_simulated_studies_give_the_slices_that_the_simulator_would():
         for name, partner in marks
     ]
     constellation = Constellation(tuple(definitions), np.zeros((0, 3 * len(marks))))
-    heads, geometry = toy_heads(4.0), ScoutGeometry(slices=3, gap_mm=20.0)
+    heads, geometry = toy_heads(4.0), ScoutGeometry(slices=3, slice_spacing_mm=20.0)
     settings = SliceSettings(matrix=64, pixel_mm=4.0, profile_samples=1)
     made = simulate_study(heads, TOY_MIRROR, geometry, (5, 1), settings)
     everywhere = torch.ones_like(made.images, dtype=torch.bool)

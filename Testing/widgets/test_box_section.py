@@ -126,7 +126,7 @@ def test_a_box_is_saved_as_a_protocol_and_opened_again(planned, tmp_path):
 def test_a_protocol_name_that_cannot_be_is_refused_in_words(planned, tmp_path, caplog):
     planned.app.dialogs.answer("QFileDialog.getSaveFileName", str(tmp_path / "1 wide.json"))
     planned.click(planned.ui.saveProtocolButton)
-    assert "is no name for a protocol" in caplog.text
+    assert "is not a valid protocol name" in caplog.text
     assert list(tmp_path.glob("*.json")) == []
 
 

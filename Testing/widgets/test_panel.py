@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_in_words(planned, tmp_path,
     (tmp_path / "file").write_text("", encoding="utf-8")
     planned.app.dialogs.answer("QFileDialog.getExistingDirectory", str(tmp_path / "file"))
     planned.click(planned.ui.exportButton)
-    assert "cannot be made" in caplog.text
+    assert "cannot be created" in caplog.text
 
 
 def test_model_and_device_are_handed_on(planned, tmp_path):

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, then renamed."""
+"""Atomic writing: a file is written under a temporary name in its folder, then renamed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..errors import UsageError
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write ``text`` as UTF-8 with the line ends it has; UsageError where the place cannot be written."""
+    """Write ``text`` as UTF-8 with the line ends it has; UsageError where the file cannot be written."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
-    """Write ``data``; UsageError where the place cannot be written."""
+    """Write ``data``; UsageError where the file cannot be written."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
@@ -28,7 +28,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     Where the body raises, the temporary file is removed and an existing ``path`` stays as it was.
 
     Raises:
-        UsageError: the folder is absent or cannot be written, the disk is full, ``path`` is a folder.
+        UsageError: the folder is missing or cannot be written, the disk is full, ``path`` is a folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -38,7 +38,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        # Trouble with another file that the body touches is not ours to explain.
+        # An error about another file that the body touches passes through.
         if error.filename not in (None, str(temporary), str(path)):
             raise
         raise UsageError(

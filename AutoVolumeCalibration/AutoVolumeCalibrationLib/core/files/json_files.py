@@ -1,4 +1,4 @@
-"""JSON in and out: one-line errors that name the file and the place in it, compact number lists."""
+"""JSON in and out: one-line errors that name the file and the position in it, compact number lists."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .resources import resource_path
 
 
 def read_json(path: Path | str, error_type: type[AutoVolumeError], remedy: str) -> Any:
-    """Content of a JSON file. NaN and infinity, which JSON does not know, are refused.
+    """Content of a JSON file. NaN and infinity, which are not valid JSON, are refused.
 
     Raises:
-        error_type: the file is absent, cannot be read, or is not JSON; with ``remedy``.
+        error_type: the file is missing, cannot be read, or is not JSON; with ``remedy``.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -30,7 +30,7 @@ def read_json(path: Path | str, error_type: type[AutoVolumeError], remedy: str) 
 
 
 def require_schema(data: Any, schema: str, path: Path | str, error_type: type[AutoVolumeError], remedy: str) -> None:
-    """Raise ``error_type`` naming the place in ``data`` that breaks ``Resources/Schemas/<schema>.schema.json``."""
+    """Raise ``error_type`` naming the element of ``data`` that violates ``Resources/Schemas/<schema>.schema.json``."""
     from jsonschema.exceptions import best_match
 
     error = best_match(_validator(schema).iter_errors(data))

@@ -1,4 +1,4 @@
-"""Output folders: made and checked before the work that fills them."""
+"""Output folders: created and checked before the work that fills them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from ..errors import UsageError
 
 
 def require_place(folder: Path | str, overwrite: bool, names: Sequence[str] = ()) -> None:
-    """Make ``folder`` and see that it can take the files ``names``: better before the work than after it.
+    """Create ``folder`` and check that the files ``names`` can be written there: before the work, not after it.
 
     Raises:
-        UsageError: it cannot be made or written, or holds one of them and ``overwrite`` is False.
+        UsageError: it cannot be created or written, or already holds one of them and ``overwrite`` is False.
     """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"cannot be made ({error.strerror or error})", source=str(folder), remedy="Give another output folder."
+            f"cannot be created ({error.strerror or error})", source=str(folder), remedy="Give another output folder."
         ) from error
     present = [name for name in names if (folder / name).exists()]
     if present and not overwrite:
         raise UsageError(
-            f"holds {', '.join(present)} already", source=str(folder), remedy="Give another folder or --overwrite."
+            f"already holds {', '.join(present)}",
+            source=str(folder),
+            remedy="Choose another folder or allow overwriting.",
         )
     if not os.access(folder, os.W_OK):
         raise UsageError("is not writable", source=str(folder), remedy="Give another output folder.")

@@ -16,7 +16,7 @@ def resource_path(*parts: str) -> Path:
     (Slicer), or at the root of the repository (source checkout, editable install).
 
     Raises:
-        AutoVolumeError: the folder or the file is not there: the installation is incomplete.
+        AutoVolumeError: the folder or the file is missing: the installation is incomplete.
     """
     path = resources_folder(_PACKAGE).joinpath(*parts)
     if not path.exists():
@@ -36,11 +36,11 @@ def resources_folder(package: Path) -> Path:
         package.parents[1] / "Resources",
     )
     for candidate in candidates:
-        # A folder of the name Resources is common (icons, .ui files): ours holds the schemas.
+        # Folders named Resources are common (icons, .ui files): ours holds the schemas.
         if (candidate / "Schemas").is_dir():
             return candidate
     raise AutoVolumeError(
-        "no Resources folder belongs to this installation, it is incomplete",
+        "has no Resources folder, the installation is incomplete",
         source=str(package),
         remedy="Install AutoVolumeCalibration again.",
     )

@@ -15,7 +15,7 @@ def plan_box(frame: AnatomicalFrame, protocol: Protocol, rule: BoxRule) -> Orien
     """The box of ``rule`` on the anatomy of ``frame``.
 
     Axes: the frame's, pitched onto the rule's line, then tilted. Each face lies its margin beyond the outermost of
-    its landmarks' expected places. Then the box is made thicker to hold whole slices, if the rule says so.
+    its landmarks' expected positions. Then the box is enlarged to a whole number of slices, if the rule says so.
     """
     axes = tilted_axes(line_axes(frame.axes, rule.line, frame.expected_mm), rule.tilt_deg)
     decisive = [_decisive_landmark(frame, rule.faces[face].landmarks, outward_axis(axes, face)) for face in FACES]
@@ -43,14 +43,14 @@ def _decisive_landmark(frame: AnatomicalFrame, names: Sequence[str], outward: np
 def _face_sd(
     frame: AnatomicalFrame, protocol: Protocol, rule: BoxRule, box: OrientedBox, face: str, landmark: str
 ) -> float:
-    """Standard deviation of the face's place along its normal, at its middle, in mm.
+    """Standard deviation of the face's position along its normal, at its middle, in mm.
 
-    Two things move a face: its landmark, and the turning of the box about that landmark. Both are linear in the
+    Two things move a face: its landmark, and the rotation of the box about that landmark. Both are linear in the
     expected points, whose joint covariance the frame carries.
     """
     names = list(frame.expected_mm)
     outward = outward_axis(box.axes, face)
-    # Turning: a rotation vector w moves the normal n by w x n, hence the face's middle, which lies at -v from the
+    # A rotation vector w moves the normal n by w x n, hence the face's middle, which lies at -v from the
     # landmark, by w . (n x v) along n.
     lever = np.cross(outward, frame.expected_mm[landmark] - face_center_mm(box, face))
     response = rotation_response(protocol, rule.line or frame.line) / frame.scale

@@ -1,7 +1,7 @@
-"""The scout quality gate: may the plan be trusted, and if not, what to do.
+"""Checks of the scouts and the plan: may the plan be trusted, and if not, what should the user do.
 
-Each check is a small function that gives at most one finding; ``OK`` findings are summed up in one line.
-Levels: a warning asks for a look at something named, an error says that the plan must not be used as it is.
+Each check is a small function that returns at most one finding; without any there is a single ``OK``.
+Levels: a warning asks the user to review something, an error says that the plan must not be used unchanged.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol
 from ..geometry.coordinates import PLANES
-from ..geometry.oriented_box import FACES, OrientedBox
+from ..geometry.oriented_box import FACES, OrientedBox, outward_axis
 from ..scouts.stack import ScoutStack
 from .frame import AnatomicalFrame
 
-#: Mean of the ten highest confidences: a head reaches the first, most of what is none stays below the second (heads
-#: of split train reach 0.87-0.99; drawn shapes 0.31-0.65, phantoms 0.44 and 0.73, a neck 0.78: SHAPE_MM tells those
-#: that look clear; `Testing/benchmarks/clarity.py`).
+#: Mean of the ten highest peaks: heads exceed the first, most other objects stay below the second (heads of split
+#: train reach 0.87-0.99; drawn shapes 0.31-0.65, phantoms 0.44 and 0.73, a neck 0.78: SHAPE_MM detects the objects
+#: with high peaks; `Testing/benchmarks/clarity.py`).
 CLEAR_CONFIDENCE, NO_HEAD_CONFIDENCE = 0.70, 0.60
 
 #: Median distance of the found points from where the others expect them, mm: heads of split train 1.3-1.7 with five
@@ -28,40 +28,43 @@ CLEAR_CONFIDENCE, NO_HEAD_CONFIDENCE = 0.70, 0.60
 #: same benchmark).
 SHAPE_MM = (4.0, 5.2)
 
-#: Head size over the reference's: outside the first range unusual, outside the second no head.
+#: Head size over the reference's: outside the first range unusual, outside the second not a head.
 USUAL_SCALE, POSSIBLE_SCALE = (0.82, 1.18), (0.65, 1.35)
 
-#: Uncertainty of the tilt (largest of pitch, roll, yaw), degrees, and of a box face, mm.
+#: Standard deviation of the rotation (largest of pitch, roll, yaw), degrees, and of a box face, mm.
 TILT_SD_DEG = (2.5, 5.0)
 FACE_SD_MM = (5.0, 10.0)
 
-#: A slice this far from all planes of the head is unlike those that the shipped network learnt from, degrees.
+#: A standard deviation above these says only that the value is not determined; the number would mean nothing.
+UNDETERMINED_DEG, UNDETERMINED_MM = 45.0, 100.0
+
+#: A slice more oblique to the planes of the head than this is unlike the training images of the shipped network, deg.
 MAX_OBLIQUITY_DEG = 30.0
 
-#: Part of the found landmarks that contradict the others.
+#: Share of the found landmarks that contradict the others.
 OUTLIER_FRACTION = (0.12, 0.34)
 
-#: Part of the protocol's landmarks that are found.
+#: Share of the protocol's landmarks that are found.
 FOUND_FRACTION = (0.5, 0.2)
 
-#: A stack shows a direction when its normal's component along it is smaller.
+#: A stack shows a direction in its plane when the component of its normal along it is smaller than this.
 ACROSS = 0.7
 
-#: In an image of anatomy neighbouring pixels are alike: the means of blocks of so many pixels a side vary nearly as
-#: much as the pixels do. Those of noise vary less by that factor.
+#: In an image of anatomy neighbouring pixels are similar: the means of blocks of this many pixels a side vary nearly
+#: as much as the pixels do. In noise they vary less, by at least this factor.
 EMPTY_BLOCK, EMPTY_RATIO = 4, 0.5
 
-#: Every second pixel tells that as well, and a refit while a point is dragged must be quick.
+#: Every second pixel suffices for that, and a refit while the user drags a point must be fast.
 EMPTY_STEP = 2
 
 
-#: A placed point is far off beyond so many mm and times the spread of its place among heads.
+#: A placed point counts as far off beyond this many mm plus this many standard deviations of its position in heads.
 PLACED_SLACK_MM, PLACED_SPREADS = 2.0, 3.0
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the checks look at."""
+    """The input of the checks."""
 
     stacks: Sequence[ScoutStack]
     landmarks: Sequence[Landmark]
@@ -75,15 +78,15 @@ class Evidence:
 def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     """All findings, worst first; a single "ok" when there is none."""
     findings = [*scout_checks(evidence.stacks)]
-    recognised = (_head, _shape, _found, _confidence, _outliers, _placed, _planes_agree)
-    for look in (*recognised, _size, _tilt, _askew, _faces, _cut_off):
-        finding = look(evidence)
+    of_landmarks = (_head, _shape, _found, _confidence, _outliers, _placed, _planes_agree)
+    for check in (*of_landmarks, _size, _tilt, _obliquity, _faces, _cut_off):
+        finding = check(evidence)
         if finding:
             findings.append(finding)
     if not findings:
-        count = sum(mark.status != MISSING for mark in evidence.landmarks)
+        count = sum(landmark.status != MISSING for landmark in evidence.landmarks)
         findings = [Check("ready", OK, f"{count} landmarks agree; the plan is ready for review.")]
-    return tuple(sorted(findings, key=lambda check: (ERROR, WARNING, OK).index(check.level)))
+    return tuple(sorted(findings, key=lambda finding: (ERROR, WARNING, OK).index(finding.level)))
 
 
 def scout_checks(stacks: Sequence[ScoutStack]) -> list[Check]:
@@ -120,39 +123,37 @@ def _is_empty(pixels: np.ndarray) -> bool:
 
 def _head(e: Evidence) -> Check | None:
     """Is this a head at all?"""
-    if any(mark.status == CORRECTED for mark in e.landmarks):
+    if any(landmark.status == CORRECTED for landmark in e.landmarks):
         return None
-    best = sorted((mark.confidence for mark in e.landmarks if mark.status == PREDICTED), reverse=True)[:10]
+    best = sorted((landmark.confidence for landmark in e.landmarks if landmark.status == PREDICTED), reverse=True)[:10]
     mean = sum(best) / min(10, len(e.landmarks))
     if mean < NO_HEAD_CONFIDENCE:
         return Check(
             "anatomy",
             ERROR,
-            f"No {e.protocol.anatomy or 'anatomy'} recognised (clarity {mean:.2f} of 1): wrong region or empty scouts?",
+            f"No {e.protocol.anatomy or 'anatomy'} recognised (mean peak {mean:.2f}): wrong region or empty scouts?",
         )
     if mean < CLEAR_CONFIDENCE:
-        return Check(
-            "anatomy", WARNING, f"The anatomy is hard to recognise (clarity {mean:.2f} of 1): check every point."
-        )
+        return Check("anatomy", WARNING, f"The anatomy is hard to recognise (mean peak {mean:.2f}): check every point.")
     return None
 
 
 def _shape(e: Evidence) -> Check | None:
-    """Do the points lie to each other as in a head?"""
-    if any(mark.status == CORRECTED for mark in e.landmarks) or not e.frame.residuals_mm:
+    """Is the constellation of the points that of a head?"""
+    if any(landmark.status == CORRECTED for landmark in e.landmarks) or not e.frame.residuals_mm:
         return None
     typical = float(np.median(list(e.frame.residuals_mm.values())))
     level = _above(typical, SHAPE_MM)
     if level:
         anatomy = e.protocol.anatomy or "anatomy"
         return Check(
-            "shape", level, f"The points lie {typical:.0f} mm from where a {anatomy} has them: wrong region, or motion?"
+            "shape", level, f"The points are {typical:.0f} mm off a typical {anatomy}: wrong region, or motion?"
         )
     return None
 
 
 def _found(e: Evidence) -> Check | None:
-    missing = [mark.name for mark in e.landmarks if mark.status == MISSING]
+    missing = [landmark.name for landmark in e.landmarks if landmark.status == MISSING]
     fraction = 1 - len(missing) / max(1, len(e.landmarks))
     level = _below(fraction, FOUND_FRACTION)
     if level:
@@ -170,12 +171,12 @@ def _confidence(e: Evidence) -> Check | None:
     ]
     absent = [m.name for m in e.landmarks if m.name in named and m.status == MISSING]
     if doubtful or absent:
-        return Check("reference line", WARNING, f"Check point {_some(absent + doubtful)}: it is not clearly seen.")
+        return Check("reference line", WARNING, f"Check point {_some(absent + doubtful)}: it is not clearly visible.")
     return None
 
 
 def _outliers(e: Evidence) -> Check | None:
-    found = sum(mark.status != MISSING for mark in e.landmarks)
+    found = sum(landmark.status != MISSING for landmark in e.landmarks)
     level = _above(len(e.frame.outliers) / max(1, found), OUTLIER_FRACTION)
     if level:
         return Check(
@@ -185,13 +186,13 @@ def _outliers(e: Evidence) -> Check | None:
 
 
 def _placed(e: Evidence) -> Check | None:
-    """A placed point counts as it is; say where it is far from what the others make of it."""
-    spread = {mark.name: float(np.linalg.norm(mark.sd_mm)) for mark in e.protocol.constellation.landmarks}
+    """A placed point is never down-weighted; report one that is far from where the others predict it."""
+    spread = {landmark.name: float(np.linalg.norm(landmark.sd_mm)) for landmark in e.protocol.constellation.landmarks}
     far = [
-        f"{mark.name} ({e.frame.residuals_mm[mark.name]:.0f} mm)"
-        for mark in e.landmarks
-        if mark.status == CORRECTED
-        and e.frame.residuals_mm[mark.name] > PLACED_SLACK_MM + PLACED_SPREADS * spread[mark.name]
+        f"{landmark.name} ({e.frame.residuals_mm[landmark.name]:.0f} mm)"
+        for landmark in e.landmarks
+        if landmark.status == CORRECTED
+        and e.frame.residuals_mm[landmark.name] > PLACED_SLACK_MM + PLACED_SPREADS * spread[landmark.name]
     ]
     if far:
         return Check("placed points", WARNING, f"Placed far from where the other points expect it: {_some(far)}.")
@@ -199,7 +200,7 @@ def _placed(e: Evidence) -> Check | None:
 
 
 def _planes_agree(e: Evidence) -> Check | None:
-    found = sum(mark.status != MISSING for mark in e.landmarks)
+    found = sum(landmark.status != MISSING for landmark in e.landmarks)
     level = _above(len(e.disagreeing) / max(1, found), OUTLIER_FRACTION)
     if level:
         return Check(
@@ -211,7 +212,9 @@ def _planes_agree(e: Evidence) -> Check | None:
 def _size(e: Evidence) -> Check | None:
     scale = e.frame.scale
     if not POSSIBLE_SCALE[0] < scale < POSSIBLE_SCALE[1]:
-        return Check("size", ERROR, f"The anatomy would be {scale:.2f} times the usual size: not what the model knows.")
+        return Check(
+            "size", ERROR, f"The anatomy would be {scale:.2f} times the usual size: outside the range of the model."
+        )
     if not USUAL_SCALE[0] < scale < USUAL_SCALE[1]:
         return Check("size", WARNING, f"Unusual size ({scale:.2f} times the reference): check the points.")
     return None
@@ -222,36 +225,37 @@ def _tilt(e: Evidence) -> Check | None:
     level = _above(sd.max(), TILT_SD_DEG)
     if level:
         axis = ("pitch", "roll", "yaw")[int(sd.argmax())]
-        return Check("tilt", level, f"The {axis} is only known to {sd.max():.1f} deg: add slices or place more points.")
+        known = "is not determined" if sd.max() > UNDETERMINED_DEG else f"is uncertain (sd {sd.max():.1f} deg)"
+        return Check("tilt", level, f"The {axis} {known}: add slices or place more points.")
     return None
 
 
-def _askew(e: Evidence) -> Check | None:
-    """Slices that no network was trained on: the image can be turned upright, the slice itself stays oblique."""
+def _obliquity(e: Evidence) -> Check | None:
+    """Slices unlike the training images: derotation makes the image upright, the slice itself stays oblique."""
     nearest = [np.abs(e.frame.axes @ stack.normal).max() for stack in e.stacks]
     angle = float(np.rad2deg(np.arccos(min(1.0, min(nearest)))))
     if angle > MAX_OBLIQUITY_DEG:
-        remedy = "check the tilt, or repeat the scouts along the head"
-        return Check("askew", WARNING, f"A scout cuts the head {angle:.0f} deg askew: {remedy}.")
+        remedy = "check the tilt, or repeat the scouts along the planes of the head"
+        return Check("oblique", WARNING, f"A scout plane is {angle:.0f} deg oblique to the head: {remedy}.")
     return None
 
 
 def _faces(e: Evidence) -> Check | None:
     face = max(FACES, key=lambda name: e.box.face_sd_mm[name])
-    level = _above(e.box.face_sd_mm[face], FACE_SD_MM)
+    sd = e.box.face_sd_mm[face]
+    level = _above(sd, FACE_SD_MM)
     if level:
-        return Check(
-            "box", level, f"The {face} face is only known to {e.box.face_sd_mm[face]:.0f} mm: check it or add margin."
-        )
+        known = "is not determined" if sd > UNDETERMINED_MM else f"is uncertain (sd {sd:.0f} mm)"
+        return Check("box", level, f"The {face} face {known}: check it or add margin.")
     return None
 
 
 def _cut_off(e: Evidence) -> Check | None:
     """Is each landmark that the box's faces rest on inside the field of view of some plane that shows the face?"""
     outside = []
-    for number, face in enumerate(FACES):
-        outward = e.box.axes[number // 2]
-        # A stack seen along the face's normal shows the projection of what lies beyond its outermost slice, too.
+    for face in FACES:
+        outward = outward_axis(e.box.axes, face)
+        # A stack viewed along the face's normal shows the projection of what lies beyond its outermost slice, too.
         showing = [stack for stack in e.stacks if abs(stack.normal @ outward) < ACROSS]
         for name in e.rule.faces[face].landmarks:
             if name not in outside and not any(_inside(e.frame.expected_mm[name], stack) for stack in showing):

@@ -1,7 +1,7 @@
-"""What a plan's stated uncertainty promises: how far the anatomy may reach beyond each face of the box, with 95 %.
+"""Coverage of a plan's stated uncertainty: how far the anatomy may reach beyond each face of the box, with 95 %.
 
-Standard deviations come from a model of the errors, and no model of errors is quite right. What they are worth is
-measured on heads whose truth is known, by split conformal prediction (Lei et al. 2018, J Am Stat Assoc 113:1094): the
+Standard deviations come from a model of the errors, which is never exact. So they are calibrated on heads with known
+truth, by split conformal prediction (Lei et al. 2018, J Am Stat Assoc 113:1094): the
 quantity itself, here the margin that a face would have needed, is divided by its stated deviation, and the 95 %
 quantile of these scores is the factor that makes "95 %" true for the next head like those. A bundle carries the factors
 of the boxes that they were measured for; for another box the textbook factors of a normal distribution are assumed.
@@ -18,7 +18,7 @@ import numpy as np
 from ..anatomy.protocol import BoxRule
 from ..geometry.oriented_box import FACES
 
-#: What is promised: so large a share of heads.
+#: Share of heads that is covered.
 LEVEL = 0.95
 
 #: Of a normal distribution: one-sided 95 %, the same of six independent faces at once, and two-sided 95 %.
@@ -30,7 +30,7 @@ class Coverage:
     """Factors on the stated standard deviations of one box, for LEVEL of the heads.
 
     Attributes:
-        rule: what tells the box that they were measured for from others: landmarks of each face, line and tilt.
+        rule: identifies the box that they were measured for: landmarks of each face, line and tilt.
         offset_mm: face -> how far the anatomy reaches beyond the face's outermost landmark on average.
         factors: face -> factor on the face's deviation that covers this face alone.
         joint_factor: the one that covers all faces at once.
@@ -67,7 +67,7 @@ class Coverage:
         return np.rad2deg(np.sqrt(np.diagonal(frame_covariance)[:3])) * self.angle_factors
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in a bundle's metadata and in calibration.json."""
+        """The entry in a bundle's metadata and in calibration.json."""
         return {
             "rule": dict(self.rule),
             "offset_mm": {face: round(self.offset_mm[face], 3) for face in FACES},
@@ -80,7 +80,7 @@ class Coverage:
 
 
 def coverage_of(rule: BoxRule, measured: Sequence[Coverage]) -> Coverage:
-    """What was ``measured`` for such a box; what a normal distribution promises where nothing was."""
+    """The factors ``measured`` for such a box, else those of a normal distribution."""
     key = rule_key(rule)
     for coverage in measured:
         if coverage.rule == key:
@@ -100,7 +100,7 @@ def rule_key(rule: BoxRule) -> dict[str, Any]:
 
 
 def coverages_from_list(entries: Sequence[Mapping[str, Any]]) -> tuple[Coverage, ...]:
-    """The factors stored in a bundle or a result; ValueError where they make no sense."""
+    """The factors stored in a bundle or a result; ValueError where they are damaged."""
     try:
         return tuple(_from_dict(entry) for entry in entries)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,17 +1,16 @@
-"""Fit the anatomical frame: where a typical head must lie so that its landmarks meet the observed ones.
+"""Fit the anatomical frame: the pose of a typical head whose landmarks match the observed ones.
 
 Model: an observed landmark is ``y_i = t + s R (m_i + d_i) + e_i`` with the reference constellation m, the
 individual shape d ~ N(0, S) (S from the protocol) and the error e_i ~ N(0, C_i) (C_i from fusion). A network
-also errs on all its landmarks together, as if the head were turned a little less than it is; that part
+also makes an error that all its landmarks share, as if the head were rotated a little less than it is; that part
 ``J q`` with q ~ N(0, Q) (J the pose's Jacobian, Q from the model) does not average out, and corrected landmarks
 do not have it. Pose and size (R, t, s) are estimated by generalised least squares with covariance
-``S + C + J Q J'`` and robust weights, so
-every landmark counts by what is known of it; the shape, and with it the *expected* place of every
-landmark, observed or not, follows by best linear prediction ("universal kriging").
+``S + C + J Q J'`` and robust weights, so every landmark is weighted by its uncertainty; the shape, and with it the
+*expected* position of every landmark, observed or not, follows by best linear prediction ("universal kriging").
 
 The axes are those of the fitted constellation, whose anterior axis is the protocol's line (e.g. PC -> AC) in the mean
-head: a pitch from all landmarks is steadier than one from two points 28 mm apart (FIELD 2). Once a person has placed a
-landmark of the line, that line is what they mean, and the axes are drawn through its expected points.
+head: a pitch from all landmarks is steadier than one from two points 28 mm apart (FIELD 2). Once the user has placed a
+landmark of the line, the axes follow that line through its expected points.
 """
 
 from __future__ import annotations
@@ -88,16 +87,16 @@ def fit_frame(
             superior in rad; log scale; translation along them in mm); None: they err independently.
 
     Raises:
-        InputError: fewer than three landmarks, or all nearly on one line; the message says what would help.
+        InputError: fewer than three landmarks, or all nearly collinear; the message says what would help.
     """
     constellation = protocol.constellation
     index = {name: i for i, name in enumerate(constellation.names)}
-    observed = [mark for mark in landmarks if mark.status != MISSING and mark.name in index]
+    observed = [landmark for landmark in landmarks if landmark.status != MISSING and landmark.name in index]
     _require_determined(observed, protocol)
-    chosen = np.array([index[mark.name] for mark in observed])
-    points = np.array([mark.position_mm for mark in observed])
-    errors = np.array([mark.covariance_mm2 for mark in observed])
-    trusted = np.array([mark.status == CORRECTED for mark in observed])
+    chosen = np.array([index[landmark.name] for landmark in observed])
+    points = np.array([landmark.position_mm for landmark in observed])
+    errors = np.array([landmark.covariance_mm2 for landmark in observed])
+    trusted = np.array([landmark.status == CORRECTED for landmark in observed])
     reference, shape = constellation.reference_mm, constellation.covariance_mm2
     # These matrices are small: on a busy machine the threads of BLAS wait for each other far longer than they work.
     with _blas().limit(limits=1, user_api="blas"):
@@ -108,7 +107,7 @@ def fit_frame(
 
 
 def rotation_response(protocol: Protocol, line: Line | None) -> np.ndarray:
-    """How the frame turns when expected points move: (3, 3n), rad per mm, in head axes.
+    """How the frame rotates when expected points move: (3, 3n), rad per mm, in head axes.
 
     Row 0 (pitch) follows the line, or the whole constellation when ``line`` is None; rows 1 and 2 (roll, yaw) follow
     the generalised least squares pose of the whole constellation. Used to carry the points'
@@ -135,7 +134,7 @@ def rotation_response(protocol: Protocol, line: Line | None) -> np.ndarray:
 def pose_difference(protocol: Protocol, found: AnatomicalFrame, true: AnatomicalFrame) -> np.ndarray:
     """(7,) how the pose of ``found`` differs from that of ``true``, in head axes, as ``pose_covariance`` counts it.
 
-    Generalised least squares over the expected places of the whole constellation.
+    Generalised least squares over the expected positions of the whole constellation.
     """
     names = protocol.constellation.names
     moved = np.array([found.expected_mm[name] - true.expected_mm[name] for name in names])
@@ -151,15 +150,15 @@ def _constellation_response(protocol: Protocol) -> np.ndarray:
 
 
 def _require_determined(observed: Sequence[Landmark], protocol: Protocol) -> None:
-    """Three points that are not on one line, or an error that says what is missing."""
-    helpful = [name for name in protocol.constellation.names if name not in {mark.name for mark in observed}]
+    """Raise InputError unless there are three points that are not collinear."""
+    helpful = [name for name in protocol.constellation.names if name not in {landmark.name for landmark in observed}]
     remedy = f"Place more landmarks, for example {', '.join(helpful[:4])}." if helpful else "Check the landmarks."
     if len(observed) < 3:
         raise InputError(f"only {len(observed)} landmarks are placed, at least 3 are needed", remedy=remedy)
-    points = np.array([mark.position_mm for mark in observed])
+    points = np.array([landmark.position_mm for landmark in observed])
     spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / np.sqrt(len(points))
     if spread[1] < SMALLEST_SPREAD_MM:
-        raise InputError("the placed landmarks lie nearly on one line, so the tilt cannot be told", remedy=remedy)
+        raise InputError("the placed landmarks are nearly collinear, so the rotation is undetermined", remedy=remedy)
 
 
 def _robust_fit(
@@ -245,7 +244,7 @@ def _predict(fit: _Fit, chosen: np.ndarray, reference: np.ndarray, shape: np.nda
     rows = (3 * chosen[:, None] + np.arange(3)).ravel()
     gain = shape[:, rows] @ fit.precision
     expected = reference + (gain @ fit.residual.ravel()).reshape(-1, 3)
-    # What the pose's own uncertainty adds, less the part that the observed points already tie down.
+    # What the uncertainty of the pose adds, less the part that the observed points determine.
     lever = _pose_jacobian(reference) - gain @ fit.jacobian
     covariance = shape - gain @ shape[rows] + lever @ np.linalg.solve(fit.normal, lever.T)
     return expected, (covariance + covariance.T) / 2
@@ -256,9 +255,9 @@ def _frame_of(
 ) -> AnatomicalFrame:
     names = protocol.constellation.names
     pose = fit.pose
-    places = dict(zip(names, pose.to_world(expected), strict=True))
+    positions = dict(zip(names, pose.to_world(expected), strict=True))
     line = _placed_line(observed, protocol)
-    axes = line_axes(pose.rotation.T, line, places)
+    axes = line_axes(pose.rotation.T, line, positions)
     origin = names.index(protocol.frame.origin)
     to_frame = np.vstack([rotation_response(protocol, line), np.zeros((3, 3 * len(names)))])
     to_frame[3:, 3 * origin : 3 * origin + 3] = np.eye(3) * pose.scale
@@ -266,13 +265,13 @@ def _frame_of(
     alone = _left_out_residuals(fit) * pose.scale
     order = np.argsort(fit.weights)
     return AnatomicalFrame(
-        origin_mm=places[protocol.frame.origin],
+        origin_mm=positions[protocol.frame.origin],
         axes=axes,
         scale=pose.scale,
         covariance=to_frame @ covariance @ to_frame.T,
-        expected_mm=places,
+        expected_mm=positions,
         expected_covariance_mm2=spread @ covariance @ spread.T,
-        residuals_mm={mark.name: float(r) for mark, r in zip(observed, alone, strict=True)},
+        residuals_mm={landmark.name: float(r) for landmark, r in zip(observed, alone, strict=True)},
         outliers=tuple(observed[i].name for i in order if fit.weights[i] < OUTLIER_WEIGHT),
         condition_number=float(np.linalg.cond(_scaled(fit.normal))),
         line=line,
@@ -280,14 +279,14 @@ def _frame_of(
 
 
 def _placed_line(observed: Sequence[Landmark], protocol: Protocol) -> Line | None:
-    """The protocol's line where a person placed one of its landmarks, else None."""
-    placed = {mark.name for mark in observed if mark.status == CORRECTED}
+    """The protocol's line where the user placed one of its landmarks, else None."""
+    placed = {landmark.name for landmark in observed if landmark.status == CORRECTED}
     start, end = protocol.frame.line
     return protocol.frame.line if placed.intersection((*start, *end)) else None
 
 
 def _left_out_residuals(fit: _Fit) -> np.ndarray:
-    """(n,) distance in head space of each point from where the others put it (leave-one-out prediction).
+    """(n,) distance in head space of each point from where the others predict it (leave-one-out prediction).
 
     For a block i the residual without it is ``(K_ii)^-1 (P r)_i`` with ``P`` the precision, ``r`` the residuals of
     the fit, and ``K`` the precision after removing the pose.
@@ -328,7 +327,7 @@ def _blas() -> ThreadpoolController:
 
 @dataclass(frozen=True, eq=False)
 class AnatomicalFrame:
-    """Where the anatomy lies and how it is turned.
+    """Position, orientation and size of the anatomy.
 
     Attributes:
         origin_mm: (3,) RAS.
@@ -338,9 +337,9 @@ class AnatomicalFrame:
         expected_mm: where every landmark of the protocol lies according to the fit, name -> (3,) RAS,
             also for missing ones.
         expected_covariance_mm2: (3n, 3n) joint covariance of ``expected_mm`` in its order, RAS.
-        residuals_mm: name -> distance between the observed and the fitted place without the
-            point's own say (observed landmarks only).
-        outliers: names of the landmarks that contradict the others, most first.
+        residuals_mm: name -> distance between the observed position and the one predicted from the other landmarks
+            (observed landmarks only).
+        outliers: names of the landmarks that contradict the others, the worst first.
         condition_number: of the pose's normal matrix; large means that a direction is hardly determined.
         line: (from, to) landmark names through which the axes are drawn; None: they are the fitted constellation's.
     """

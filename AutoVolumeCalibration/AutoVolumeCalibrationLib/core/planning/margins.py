@@ -1,19 +1,22 @@
-"""The margins of a box: what is in them, what the uncertainty makes of them, and a protocol with others."""
+"""The margins of a box: their size, the coverage that they give, and margins that the uncertainty asks for."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..anatomy.protocol import Protocol, box_rule
-from ..geometry.oriented_box import FACES, OrientedBox
+from ..geometry.oriented_box import FACES, OrientedBox, face_center_mm, outward_axis
 from .face_uncertainty import Coverage, coverage_of
 from .frame import AnatomicalFrame
 
 if TYPE_CHECKING:
     from ..workflow.calibration import Calibration
 
-#: Margins are proposed in steps of so many mm, rounded up.
+#: Proposed margins are multiples of this many mm, rounded up.
 MARGIN_STEP_MM = 0.5
 
 
@@ -22,18 +25,22 @@ def margins_mm(box: OrientedBox, frame: AnatomicalFrame, protocol: Protocol) -> 
     box was rounded up to whole slices. Faces without landmarks are left out.
     """
     rule = next(rule for rule in protocol.boxes if rule.name == box.name)
-    margins = {}
-    for face in FACES:
-        if face in rule.faces:
-            axis, positive = divmod(FACES.index(face), 2)
-            outward = box.axes[axis] if positive else -box.axes[axis]
-            reach = max((frame.expected_mm[name] - box.center_mm) @ outward for name in rule.faces[face].landmarks)
-            margins[face] = float(box.size_mm[axis] / 2 - reach)
-    return margins
+    return {
+        face: margin_beyond_mm(box, face, (frame.expected_mm[name] for name in rule.faces[face].landmarks))
+        for face in FACES
+        if face in rule.faces
+    }
+
+
+def margin_beyond_mm(box: OrientedBox, face: str, points_mm: Iterable[np.ndarray]) -> float:
+    """mm from the outermost of the points (3,) RAS out to the face; negative where one lies outside the box."""
+    outward = outward_axis(box.axes, face)
+    outermost = max(float((point - box.center_mm) @ outward) for point in points_mm)
+    return float((face_center_mm(box, face) - box.center_mm) @ outward) - outermost
 
 
 def coverage_text(margin_mm: float, reach_mm: float, measured: bool) -> str:
-    """What a margin promises, in words: the anatomy reaches at most ``reach_mm`` beyond the landmarks, with 95 %.
+    """What a margin covers, in words: the anatomy reaches at most ``reach_mm`` beyond the landmarks, with 95 %.
 
     Args:
         measured: whether that was measured for such a box, or assumed.
@@ -46,7 +53,7 @@ def coverage_text(margin_mm: float, reach_mm: float, measured: bool) -> str:
 
 
 def plan_coverage(calibration: Calibration) -> Coverage:
-    """What the stated uncertainty of a plan's box is worth."""
+    """The coverage factors of a plan's box, measured with its model or assumed."""
     rule = box_rule(calibration.protocol, calibration.box.name)
     return coverage_of(rule, calibration.model.coverage if calibration.model else ())
 

@@ -1,6 +1,6 @@
-"""A scan box in the words of a scanner and of DICOM, and back.
+"""A scan box in the terms of a scanner and of DICOM.
 
-Conventions: everything in a ``Prescription`` is LPS mm. Images are seen as usual: rows run to the
+Conventions: everything in a ``Prescription`` is LPS mm. Images are displayed as usual: rows run to the
 patient's left (sagittal: posterior), columns run posterior (sagittal, coronal: down). Slices are
 counted along rows x columns. No matrix is chosen here, so the ImagePositionPatient given is the
 *corner of the field of view* in the middle of the slice's thickness; a pixel centre lies half a
@@ -51,7 +51,7 @@ class Prescription:
         center_mm: middle of the slab.
         normal: unit slice normal, positive along its base orientation.
         base_orientation: "sagittal", "coronal" or "transverse", by the largest component of the normal.
-        orientation_text: double-oblique form such as "T > C 12.3 > S -4.5" (sign unverified, see scanner_terms).
+        orientation_text: double-oblique form such as "T > C 12.3 > S -4.5" (sign unverified, see scanner_conventions).
         in_plane_deg: Siemens in-plane rotation.
         philips_offcentre_mm, philips_angulation_deg: (AP, FH, RL), positive towards P, H, L.
         fov_read_mm, fov_phase_mm: field of view.
@@ -111,7 +111,7 @@ class Prescription:
 def prescribe(box: OrientedBox, rule: BoxRule) -> Prescription:
     """The box with the slices and the phase direction of ``rule``.
 
-    Where the box does not hold whole slices (``round_up_to_slices`` is off, or a person changed
+    Where the box does not hold whole slices (``round_up_to_slices`` is off, or the user changed
     it), the fewest slices that cover it are prescribed, centred on it.
     """
     slice_index, phase_index = BOX_AXES.index(rule.slice_axis), BOX_AXES.index(rule.phase_axis)

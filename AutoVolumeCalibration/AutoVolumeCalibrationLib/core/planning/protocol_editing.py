@@ -1,4 +1,4 @@
-"""Make a protocol from a box that a person adjusted: the box is stored relative to the anatomical frame."""
+"""Make a protocol from a box that the user adjusted: the box is stored relative to the anatomical frame."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..anatomy.constellation import Constellation
-from ..anatomy.protocol import BOX_AXES, SLICE_TOLERANCE, BoxRule, FaceRule, Line, Protocol, box_rule, line_axes
+from ..anatomy.protocol import BOX_AXES, SLICE_TOLERANCE, BoxRule, Line, Protocol, box_rule, line_axes
 from ..anatomy.protocol_file import FORMAT, load_protocol, shipped_anatomy
 from ..errors import ProtocolError, UsageError
 from ..files.atomic_write import write_text
 from ..files.json_files import json_text, read_json
 from ..geometry.oriented_box import FACES, OrientedBox
 from .frame import AnatomicalFrame
+from .margins import margin_beyond_mm
 
 if TYPE_CHECKING:
     from ..workflow.calibration import Calibration
@@ -38,16 +39,16 @@ def save_by_example(
 
     The rule keeps the line, the landmarks of the faces and the slices of the protocol's box of the
     same name (its first where there is none); tilts and margins follow from the box. Sizes are
-    rounded up to whole slices only where the box holds whole slices.
+    rounded up to a whole number of slices only where the box already holds one.
 
     Args:
-        landmarks_mm: name -> (3,) RAS, expected place of every landmark that the rule uses.
+        landmarks_mm: name -> (3,) RAS, expected position of every landmark that the rule uses.
 
     Raises:
-        UsageError: ``name`` is no letter followed by letters, digits and underscores.
+        UsageError: ``name`` is not a letter followed by letters, digits and underscores.
     """
     if not re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,63}", name):
-        raise UsageError(f"{name!r} is no name for a protocol", remedy="Use letters, digits and underscores.")
+        raise UsageError(f"{name!r} is not a valid protocol name", remedy="Use letters, digits and underscores.")
     known = {rule.name for rule in protocol.boxes}
     rule = box_rule(protocol, box.name if box.name in known else None)
     data: dict[str, Any] = {
@@ -67,7 +68,7 @@ def save_by_example(
 
 
 def constellation_to_dict(constellation: Constellation) -> dict[str, Any]:
-    """``landmarks`` and ``modes_mm`` as protocol and anatomy files have them."""
+    """``landmarks`` and ``modes_mm`` as in protocol and anatomy files."""
     return {
         "landmarks": [
             {
@@ -101,7 +102,9 @@ def _example_rule(
         "faces": {
             face: {
                 "landmark": list(rule.faces[face].landmarks),
-                "margin_mm": _rounded(_margin_mm(rule.faces[face], face, box, landmarks_mm)),
+                "margin_mm": _rounded(
+                    margin_beyond_mm(box, face, (landmarks_mm[name] for name in rule.faces[face].landmarks))
+                ),
             }
             for face in FACES
         },
@@ -111,18 +114,11 @@ def _example_rule(
     }
 
 
-def tilt_between_deg(axes: np.ndarray, turned: np.ndarray) -> np.ndarray:
-    """(3,) ``tilt_deg`` with which ``tilted_axes(axes, tilt_deg)`` is ``turned``; both (3, 3), rows in RAS."""
+def tilt_between_deg(axes: np.ndarray, tilted: np.ndarray) -> np.ndarray:
+    """(3,) ``tilt_deg`` with which ``tilted_axes(axes, tilt_deg)`` is ``tilted``; both (3, 3), rows in RAS."""
     from scipy.spatial.transform import Rotation
 
-    return Rotation.from_matrix(np.asarray(axes) @ np.asarray(turned).T).as_euler("XYZ", degrees=True)
-
-
-def _margin_mm(rule: FaceRule, face: str, box: OrientedBox, landmarks_mm: Mapping[str, np.ndarray]) -> float:
-    axis, positive = divmod(FACES.index(face), 2)
-    outward = box.axes[axis] if positive else -box.axes[axis]
-    outermost = max((landmarks_mm[name] - box.center_mm) @ outward for name in rule.landmarks)
-    return float(box.size_mm[axis] / 2 - outermost)
+    return Rotation.from_matrix(np.asarray(axes) @ np.asarray(tilted).T).as_euler("XYZ", degrees=True)
 
 
 def _line_to_dict(line: Line) -> dict[str, list[str]]:
@@ -133,7 +129,7 @@ def _rounded(value: float) -> float:
     return round(float(value), _DECIMALS) + 0.0
 
 
-#: What a protocol's name ends with once a person has changed its box for one study.
+#: The suffix of a protocol's name once the user has changed its box for one study.
 ADJUSTED = "Adjusted"
 
 

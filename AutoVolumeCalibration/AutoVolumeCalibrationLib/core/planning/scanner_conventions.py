@@ -1,4 +1,4 @@
-"""How scanners say where slices lie. All vectors are DICOM patient axes: L, P, S (= H) positive.
+"""How scanners state the pose of slices. All vectors are DICOM patient axes: L, P, S (= H) positive.
 
 Sources: Siemens slice classification and phase vector as re-implemented in spec2nii (MRM
 2022;88:2358); Philips angulations as read by nibabel's PAR/REC reader.
@@ -49,7 +49,7 @@ def siemens_phase_and_read(normal: np.ndarray, in_plane_deg: float) -> tuple[np.
 def siemens_in_plane_deg(normal: np.ndarray, phase: np.ndarray) -> float:
     """In-plane rotation in (-45, 135] whose phase direction is parallel or opposite to ``phase`` (3,).
 
-    The range keeps small turns of the usual 0 and 90 deg together.
+    The range keeps small deviations from the usual 0 and 90 deg free of jumps.
     """
     plain, read = siemens_phase_and_read(normal, 0.0)
     angle = math.degrees(math.atan2(-float(phase @ read), float(phase @ plain)))
@@ -61,7 +61,7 @@ def siemens_oblique_text(normal: np.ndarray) -> str:
 
     The base letter, then the tilt towards the second largest component, then the tilt of the
     result towards the third: normal = cos b (cos a base + sin a second) + sin b third. A positive
-    tilt turns the normal towards L, P or H. This sign has not been checked against a scanner.
+    tilt rotates the normal towards L, P or H. This sign has not been checked against a scanner.
     """
     base = base_orientation(normal)
     second, third = sorted((axis for axis in range(3) if axis != base), key=lambda axis: -abs(normal[axis]))
@@ -77,7 +77,7 @@ def siemens_oblique_text(normal: np.ndarray) -> str:
 def philips_angulation_deg(axes: np.ndarray) -> tuple[float, float, float]:
     """Angulations (AP, FH, RL) of a box with the axes (3, 3), rows left, posterior, superior in LPS.
 
-    The box is the unturned one rotated by R_L(rl) R_P(ap) R_S(fh), right-handed.
+    The box is the unrotated one rotated by R_L(rl) R_P(ap) R_S(fh), right-handed.
     """
     from scipy.spatial.transform import Rotation
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ..workflow.calibration import Calibration
 
-#: Pixels of the picture (width, height); all places below are pixels from its top left.
+#: Pixels of the picture (width, height); all positions below are pixels from its top left.
 SIZE_PX = (2000, 744)
 _DPI = 100
 _MARGIN, _GAP = 16, 10
@@ -62,7 +62,7 @@ _LEGEND = (
 
 
 def draw_overview(calibration: Calibration, path: Path) -> None:
-    """Write the picture of ``calibration`` as a PNG of ``SIZE_PX``, whole or not at all.
+    """Write the picture of ``calibration`` as a PNG of ``SIZE_PX``, atomically.
 
     Of each plane the slice nearest to the box's center is shown large, others of its stack small below.
 
@@ -174,14 +174,14 @@ def _line_px(line: Line) -> float:
 
 
 def _draw_legend(figure: Figure) -> None:
-    """What the marks mean, and the warning, along the lower edge."""
+    """The meaning of the markers, and the warning, along the lower edge."""
     axes = _axes(figure, _MARGIN, SIZE_PX[1] - 44, _PANEL_LEFT - _MARGIN - _GAP, 30)
     axes.set_axis_off()
     axes.axis((0, _PANEL_LEFT - _MARGIN - _GAP, 0, 30))
     x = 8.0
-    for marks, text in _LEGEND:
-        for mark in marks:
-            axes.plot(x, 15, linestyle="none", **mark)
+    for markers, text in _LEGEND:
+        for marker in markers:
+            axes.plot(x, 15, linestyle="none", **marker)
             x += 14
         axes.text(x, 15, text, color=GREY, fontsize=8, family=FONT, va="center_baseline")
         x += 26 + 6.6 * len(text)
@@ -189,7 +189,7 @@ def _draw_legend(figure: Figure) -> None:
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place in pixels from the picture's top left."""
+    """Axes at a position in pixels from the picture's top left."""
     x, y = _fractions(left, top + height)
     axes = figure.add_axes((x, y, width / SIZE_PX[0], height / SIZE_PX[1]), facecolor="black")
     axes.set(xticks=[], yticks=[])
@@ -204,5 +204,5 @@ def _write(figure: Figure, left: float, top: float, text: str, size: float, **op
 
 
 def _fractions(left: float, top: float) -> tuple[float, float]:
-    """Figure fractions of a place in pixels from the top left."""
+    """Figure fractions of a position in pixels from the top left."""
     return left / SIZE_PX[0], 1 - top / SIZE_PX[1]

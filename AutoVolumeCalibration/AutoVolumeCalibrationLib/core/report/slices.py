@@ -145,20 +145,20 @@ def draw_landmarks(axes: Axes, view: SliceView, calibration: Calibration, mm_per
     """Landmarks near the slice with their uncertainty, and where missing ones are expected."""
     frame = calibration.frame
     outliers = set(frame.outliers)
-    near = [mark for mark in calibration.landmarks if mark.status != MISSING and belongs_to(view, mark)]
+    near = [landmark for landmark in calibration.landmarks if landmark.status != MISSING and belongs_to(view, landmark)]
     for landmark in near:
         _draw_landmark(axes, view, landmark, landmark.name in outliers)
     expected = [
         position
-        for mark in calibration.landmarks
-        if mark.status == MISSING and (position := frame.expected_mm.get(mark.name)) is not None
+        for landmark in calibration.landmarks
+        if landmark.status == MISSING and (position := frame.expected_mm.get(landmark.name)) is not None
         if abs(view.distance_mm(position)) <= view.reach_mm
     ]
     if expected:
         points = view.to_picture(np.array(expected))
         axes.plot(*points.T, "o", markersize=6, markeredgecolor=EXPECTED, markerfacecolor="none")
     main = _main_landmarks(calibration.protocol)
-    _draw_labels(axes, view, sorted(near, key=lambda mark: _importance(mark, outliers, main)), mm_per_point)
+    _draw_labels(axes, view, sorted(near, key=lambda landmark: _importance(landmark, outliers, main)), mm_per_point)
 
 
 def belongs_to(view: SliceView, landmark: Landmark) -> bool:
@@ -195,29 +195,29 @@ def ellipse_of(view: SliceView, covariance_mm2: np.ndarray) -> tuple[float, floa
 
 
 def _main_landmarks(protocol: Protocol) -> set[str]:
-    """The landmarks that define the protocol's frame: what a technologist looks for first."""
+    """The landmarks that define the protocol's frame: what a technologist checks first."""
     return {protocol.frame.origin, *protocol.frame.line[0], *protocol.frame.line[1]}
 
 
 def _importance(landmark: Landmark, outliers: set[str], main: set[str]) -> tuple[bool, bool, bool, float]:
-    """Sorts the main landmarks first, then outliers, then corrected points, then the best known ones."""
+    """Sorts the main landmarks first, then outliers, then corrected points, then the most certain ones."""
     name = landmark.name
     return name not in main, name not in outliers, landmark.status != CORRECTED, landmark.sd_mm
 
 
 def _draw_labels(axes: Axes, view: SliceView, landmarks: Sequence[Landmark], mm_per_point: float) -> None:
-    """Name the first landmarks that find room for their label beside their mark."""
+    """Name the first landmarks that find room for their label beside their marker."""
     size = 7.5
     height = 1.15 * size * mm_per_point
-    points = [view.to_picture(mark.position_mm) for mark in landmarks]
+    points = [view.to_picture(landmark.position_mm) for landmark in landmarks]
     taken = [_rectangle(point, 2.5 * mm_per_point, 2.5 * mm_per_point) for point in points]
     named = 0
     for landmark, point in zip(landmarks, points, strict=True):
         width = 0.74 * size * mm_per_point * len(landmark.name)
-        for shift in _places_around(width, height, gap=5.5 * mm_per_point):
-            place = _rectangle(point + shift, width / 2, height / 2)
-            if _inside(place, axes) and not any(_overlap(place, other) for other in taken):
-                taken.append(place)
+        for shift in _label_offsets(width, height, gap=5.5 * mm_per_point):
+            area = _rectangle(point + shift, width / 2, height / 2)
+            if _inside(area, axes) and not any(_overlap(area, other) for other in taken):
+                taken.append(area)
                 _text(axes, point + shift, landmark.name, size)
                 named += 1
                 break
@@ -225,10 +225,10 @@ def _draw_labels(axes: Axes, view: SliceView, landmarks: Sequence[Landmark], mm_
             return
 
 
-def _places_around(width: float, height: float, gap: float) -> list[np.ndarray]:
+def _label_offsets(width: float, height: float, gap: float) -> list[np.ndarray]:
     """Offsets (2,) of a label's middle from its point, the preferred one first."""
     beside, above = width / 2 + gap, height / 2 + gap * 0.6
-    return [np.array(place) for place in ((beside, 0), (-beside, 0), (0, above), (0, -above))] + [
+    return [np.array(area) for area in ((beside, 0), (-beside, 0), (0, above), (0, -above))] + [
         np.array([side * (beside - gap * 0.3), level * above]) for level in (1, -1) for side in (1, -1)
     ]
 
@@ -241,9 +241,9 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _inside(place: tuple[float, float, float, float], axes: Axes) -> bool:
+def _inside(area: tuple[float, float, float, float], axes: Axes) -> bool:
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    return left < place[0] and place[2] < right and bottom < place[1] and place[3] < top
+    return left < area[0] and area[2] < right and bottom < area[1] and area[3] < top
 
 
 def _text(axes: Axes, point: np.ndarray, text: str, size: float, color: str = "white", **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the overview picture says in words and numbers, as lines that are ready to be set."""
+"""The text panel of the overview picture, as lines with their style."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def panel_lines(calibration: Calibration) -> list[Line]:
 
 
 def worst_level(calibration: Calibration) -> str:
-    """The gravest level among the checks; "ok" without any."""
+    """The worst level among the checks; "ok" without any."""
     levels = {check.level for check in calibration.checks}
     return next((level for level in (ERROR, WARNING) if level in levels), OK)
 
@@ -90,9 +90,11 @@ def _frame(calibration: Calibration) -> list[str]:
     frame = calibration.frame
     angles = rotation_angles_deg(np.eye(3), frame.axes)
     most = plan_coverage(calibration).angles_deg(frame.covariance)
-    turned = [f"{name} {a:+.1f} ± {m:.1f}°" for name, a, m in zip(("pitch", "roll", "yaw"), angles, most, strict=True)]
-    where = f"origin {_place(frame.origin_mm)} mm   size {100 * frame.scale:.0f} % of typical"
-    return ["   ".join(turned) + "   (95 %)", where]
+    rotation = [
+        f"{name} {a:+.1f} ± {m:.1f}°" for name, a, m in zip(("pitch", "roll", "yaw"), angles, most, strict=True)
+    ]
+    where = f"origin {_side_text(frame.origin_mm)} mm   size {100 * frame.scale:.0f} % of typical"
+    return ["   ".join(rotation) + "   (95 %)", where]
 
 
 def _box(calibration: Calibration) -> list[str]:
@@ -105,7 +107,7 @@ def _box(calibration: Calibration) -> list[str]:
     return rows + textwrap.wrap(text, _WIDTH) if safe else rows
 
 
-def _place(point_mm: np.ndarray) -> str:
+def _side_text(point_mm: np.ndarray) -> str:
     """A RAS point with the side of each coordinate: "R 1.2  A 3.4  S 5.6"."""
     sides = (("L", "R"), ("P", "A"), ("I", "S"))
     return "  ".join(f"{names[int(value >= 0)]} {abs(value):.1f}" for names, value in zip(sides, point_mm, strict=True))
@@ -113,8 +115,8 @@ def _place(point_mm: np.ndarray) -> str:
 
 def _provenance(calibration: Calibration) -> list[str]:
     landmarks = calibration.landmarks
-    missing = [mark.name for mark in landmarks if mark.status == MISSING]
-    corrected = sum(mark.status == CORRECTED for mark in landmarks)
+    missing = [landmark.name for landmark in landmarks if landmark.status == MISSING]
+    corrected = sum(landmark.status == CORRECTED for landmark in landmarks)
     found = f"{len(landmarks) - len(missing)} of {len(landmarks)} found"
     rows = [f"{found}, {corrected} corrected" if corrected else found]
     for title, names in (("missing", missing), ("contradict the others", calibration.frame.outliers)):

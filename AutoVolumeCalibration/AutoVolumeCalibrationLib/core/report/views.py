@@ -1,8 +1,8 @@
-"""How a scout slice lies on the screen: which slice, which way up, and where a RAS point is drawn.
+"""Display of a scout slice: which slice, its orientation on the screen, and where a RAS point is drawn.
 
 Display is radiological: axial and coronal slices show the patient's right on the left of the
 picture, sagittal slices show anterior on the left; superior (axial: anterior) is up. As on a
-scanner's console a slice is turned and flipped in steps of 90 degrees only, never resampled.
+scanner's console a slice is rotated and flipped in steps of 90 degrees only, never resampled.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""DICOM scouts, frame by frame: single-frame and enhanced multi-frame alike.
+"""DICOM scouts, frame by frame: single-frame and enhanced multi-frame.
 
-The header is judged before any pixel is decoded. Nothing that names a patient leaves this file:
+The header is checked before any pixel is decoded. Nothing that identifies a patient leaves this file:
 messages and log lines hold file names and reasons of our own wording, never values or library texts.
 """
 
@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 _ONE_EXAMINATION = "Choose the scouts of one examination."
 _EXPORT_AGAIN = "Export or copy the file again."
 
-#: MR Image Storage: classic, enhanced, enhanced colour, legacy converted. Spectroscopy (4.2) is none.
+#: MR Image Storage: classic, enhanced, enhanced colour, legacy converted. Not spectroscopy (4.2).
 _MR_IMAGE_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.4{suffix}" for suffix in ("", ".1", ".3", ".4"))
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -45,12 +45,12 @@ _DECODE_ERRORS = (*_PARSE_ERRORS, RuntimeError, AttributeError, TypeError, Memor
 
 
 class NotAScout(InputError):
-    """Sound DICOM, yet nothing to plan on (a report, a screenshot, a CT): skipped where a whole folder is given."""
+    """Valid DICOM, but not a scout (a report, a screenshot, a CT): skipped where a whole folder is given."""
 
 
 @dataclass(frozen=True, eq=False)
 class DicomFrame:
-    """One frame and what tells whether it belongs with others; empty strings where the file is silent."""
+    """One frame and the identifiers that group frames; empty strings where the file states none."""
 
     scout: ScoutSlice
     patient: str = field(repr=False)
@@ -87,7 +87,7 @@ def read_dicom_frames(path: Path, *, force: bool = False) -> list[DicomFrame]:
         force: take images of other modalities than MR too.
 
     Raises:
-        NotAScout: where the file is no single-channel MR image.
+        NotAScout: where the file is not a single-channel MR image.
         InputError: where the file or its geometry is damaged, missing or of an unusable kind.
     """
     from pydicom.errors import BytesLengthException
@@ -161,14 +161,14 @@ def _require_one(values: Iterable[str], what: str, source: str) -> None:
 
 
 def _require_scout(dataset: Dataset, source: str, force: bool) -> None:
-    """Raise NotAScout where the object is no single-channel image of MR."""
+    """Raise NotAScout where the object is not a single-channel MR image."""
     remedy = "Choose the MR localizer images."
     if "DirectoryRecordSequence" in dataset:
         raise NotAScout("a DICOMDIR is an index without images", source=source, remedy="Choose the image folder.")
     if not (_value(dataset, "Rows") and _value(dataset, "Columns") and any(_value(dataset, k) for k in _PIXELS)):
         if _text(dataset, "SOPClassUID") in ("", *_MR_IMAGE_CLASSES):
             raise InputError("the image is missing or cut short in this file", source=source, remedy=_EXPORT_AGAIN)
-        raise NotAScout("this DICOM object holds no image", source=source, remedy=remedy)
+        raise NotAScout("this DICOM object does not hold an image", source=source, remedy=remedy)
     modality = _text(dataset, "Modality")
     if modality != "MR" and not force:
         stated = modality if modality.isalpha() and len(modality) <= 4 else "unknown"
@@ -184,7 +184,7 @@ def _frame_count(dataset: Dataset, source: str) -> int:
     stated = _value(dataset, "NumberOfFrames")
     frames = 1 if stated is None else int(stated) if str(stated).strip().isdigit() else 0
     if not 1 <= frames <= MAX_FRAMES:
-        raise InputError("the number of frames is not usable", source=source, remedy=_EXPORT_AGAIN)
+        raise InputError("the number of frames is invalid", source=source, remedy=_EXPORT_AGAIN)
     if frames > 1 and len(_items(dataset, "PerFrameFunctionalGroupsSequence")) < frames:
         raise InputError(
             f"{frames} frames, but not a position for each of them",
@@ -195,7 +195,7 @@ def _frame_count(dataset: Dataset, source: str) -> int:
 
 
 def _require_decoder(dataset: Dataset, source: str) -> None:
-    """Raise InputError where pydicom has no decoder for the compression at hand."""
+    """Raise InputError where pydicom has no decoder for the compression of the file."""
     from pydicom.pixels import get_decoder
 
     syntax = dataset.file_meta.TransferSyntaxUID
@@ -209,12 +209,12 @@ def _require_decoder(dataset: Dataset, source: str) -> None:
         raise InputError(
             f"no decoder is installed for its compression ({syntax.name})",
             source=source,
-            remedy="Export the images uncompressed, or install pylibjpeg, pylibjpeg-libjpeg and pylibjpeg-openjpeg.",
+            remedy="Export the images uncompressed, or pip install pylibjpeg[all].",
         )
 
 
 def _geometry(dataset: Dataset, index: int, source: str) -> dict[str, Any]:
-    """ScoutSlice's fields of one frame except its pixels; DICOM's LPS is turned into RAS here."""
+    """ScoutSlice's fields of one frame except its pixels; DICOM's LPS is converted to RAS here."""
     orientation = _numbers(_frame_value(dataset, index, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
     position = _numbers(_frame_value(dataset, index, "PlanePositionSequence", "ImagePositionPatient"), 3)
     spacing = _numbers(_frame_value(dataset, index, "PixelMeasuresSequence", "PixelSpacing"), 2)
@@ -241,9 +241,9 @@ def _geometry(dataset: Dataset, index: int, source: str) -> dict[str, Any]:
 
 
 def _pixels(dataset: Dataset, index: int, source: str) -> np.ndarray:
-    """(rows, columns) float32 of one frame: rescaled, padding at the background's level, bright is much signal.
+    """(rows, columns) float32 of one frame: rescaled, padding at the level of the background, bright means high signal.
 
-    A MONOCHROME1 image is mirrored at its largest value, so that its air becomes 0.
+    A MONOCHROME1 image is inverted at its largest value, so that its air becomes 0.
     """
     stored = _stored_values(dataset, index, source)
     padding = _padding(dataset, stored)
@@ -254,7 +254,7 @@ def _pixels(dataset: Dataset, index: int, source: str) -> np.ndarray:
     slope = 1.0 if rescale[0] is None else rescale[0][0]
     intercept = 0.0 if rescale[1] is None else rescale[1][0]
     if not np.isfinite([slope, intercept]).all() or slope == 0:
-        raise InputError("the rescale slope or intercept is not usable", source=source, remedy=_EXPORT_AGAIN)
+        raise InputError("the rescale slope or intercept is invalid", source=source, remedy=_EXPORT_AGAIN)
     values = finite_pixels(stored * slope + intercept, source)
     kept = values[~padding] if not padding.all() else values
     if _text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
@@ -280,7 +280,7 @@ def _stored_values(dataset: Dataset, index: int, source: str) -> np.ndarray:
 
 
 def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
-    """Which stored values mark places outside the image: PixelPaddingValue, or up to its range limit."""
+    """Mask of the stored values that lie outside the image: PixelPaddingValue, or up to its range limit."""
     value = _numbers(_value(dataset, "PixelPaddingValue"), 1)
     if value is None:
         return np.zeros(stored.shape, dtype=bool)
@@ -301,7 +301,7 @@ def _frame_value(dataset: Dataset, index: int, group: str, keyword: str) -> Any:
 
 
 def _value(dataset: Dataset, keyword: str) -> Any:
-    """The attribute's value, None where it is absent or no number though it should be one."""
+    """The attribute's value, None where it is absent, or not a number although it should be one."""
     try:
         return dataset.get(keyword)
     except (ValueError, TypeError, OverflowError):

@@ -1,6 +1,6 @@
 """Images with a position in space (NRRD, NIfTI, MHA, whatever SimpleITK reads) as scouts or volumes.
 
-The header is judged before any pixel is read. Index order: SimpleITK's arrays are (k, j, i); a Volume is (i, j, k).
+The header is checked before any pixel is read. Index order: SimpleITK's arrays are (k, j, i); a Volume is (i, j, k).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_image_scouts(path: str | Path) -> list[ScoutStack]:
     """Scouts in an image file: one stack of thick slices, or three stacks cut out of a 3D volume.
 
     Raises:
-        InputError: where the file is no readable, scalar 3D image with a position in space.
+        InputError: where the file is not a readable, scalar 3D image with a position in space.
     """
     volume = read_volume(path)
     if is_volume(volume.array.shape, np.linalg.norm(volume.affine[:3, :3], axis=0)):
@@ -50,7 +50,7 @@ def read_volume(path: str | Path) -> Volume:
     """A 3D image file as float32 volume, array index (i, j, k), affine to RAS mm, named after the file.
 
     Raises:
-        InputError: where the file is no readable, scalar 3D image with a position in space.
+        InputError: where the file is not a readable, scalar 3D image with a position in space.
     """
     import SimpleITK as sitk
 
@@ -89,7 +89,7 @@ def _require_scalar_3d(reader: SimpleITK.ImageFileReader, source: str) -> None:
     import SimpleITK as sitk
 
     if reader.GetDimension() == 2 or reader.GetImageIOFromFileName(source).startswith(_FLAT_FORMATS):
-        raise InputError("this image carries no position in space", source=source, remedy=_POSITIONED)
+        raise InputError("this image has no position in space", source=source, remedy=_POSITIONED)
     if reader.GetDimension() != 3:
         raise InputError(
             f"the image has {reader.GetDimension()} dimensions, a scout has 3",
@@ -111,22 +111,22 @@ def _require_geometry(reader: SimpleITK.ImageFileReader, source: str) -> None:
     affine = _affine_ras(reader)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3] / reader.GetSpacing())) < 1e-2:
         raise InputError(
-            "position or orientation is missing or not usable", source=source, remedy="Export it again with geometry."
+            "position or orientation is missing or invalid", source=source, remedy="Export it again with geometry."
         )
     if _metadata(reader, "qform_code") == "0" and _metadata(reader, "sform_code") == "0":
-        raise InputError("this NIfTI file carries no position in space", source=source, remedy=_POSITIONED)
+        raise InputError("this NIfTI file has no position in space", source=source, remedy=_POSITIONED)
     is_nrrd = reader.GetImageIOFromFileName(source).startswith("Nrrd")
     # SimpleITK turns right/left-anterior/posterior-superior spaces into this one and leaves all others as they are.
     if is_nrrd and _metadata(reader, "NRRD_space") != "left-posterior-superior":
         raise InputError(
-            "this NRRD file does not tell how its space lies in the patient",
+            "this NRRD file does not state how its space is oriented to the patient",
             source=source,
             remedy="Write it with 'space: left-posterior-superior'.",
         )
 
 
 def _require_whole_nifti(reader: SimpleITK.ImageFileReader, path: Path) -> None:
-    """A NIfTI file that was cut short reads as zeros without a word, so its length is checked here."""
+    """SimpleITK reads a truncated NIfTI file as zeros without an error, so its length is checked here."""
     start, bits = _metadata(reader, "vox_offset"), _metadata(reader, "bitpix")
     if start is None or bits is None:
         return
@@ -173,7 +173,7 @@ def _silent_stderr() -> Iterator[None]:
     with _stderr_lock:
         try:
             kept = os.dup(2)
-        except OSError:  # a windowed application may have no standard error at all: nothing to keep quiet
+        except OSError:  # a windowed application may have no standard error at all: nothing to silence
             yield
             return
         sink = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""The one entry for scouts: folders, DICOM files and image files in, stacks out."""
+"""Read scouts: folders, DICOM files and image files in, stacks out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .volume import cut_if_volume
 
 _logger = logging.getLogger(__name__)
 
-#: Names that promise DICOM: such a file is not tried as anything else.
+#: Suffixes of DICOM files: such a file is not tried as another format.
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
@@ -34,7 +34,7 @@ def read_scouts(
 ) -> list[ScoutStack]:
     """Read scouts from DICOM folders, DICOM files and image files.
 
-    All DICOM frames are pooled, be they one series of mixed orientation or three series, and sorted
+    All DICOM frames are pooled, in one series of mixed orientation or in three series, and sorted
     into stacks; several stacks of one plane are all kept. A 3D image, or a DICOM series dense enough
     to be one, is cut into three planes. A folder is searched with all its subfolders: other files in
     it are skipped, and its image files too where it holds DICOM. Image files of a single slice each
@@ -57,10 +57,10 @@ def read_scouts(
     found = [_find_files(Path(path)) for path in paths]
     frames: list[DicomFrame] = []
     images: list[ScoutStack] = []
-    seen: set[Path] = set()
+    known: set[Path] = set()
     for files in found:
-        frames += _read_frames(_unseen(files.dicom, seen), files.chosen, force, cancelled)
-        for path in _unseen(files.images, seen):
+        frames += _read_frames(_new_paths(files.dicom, known), files.chosen, force, cancelled)
+        for path in _new_paths(files.images, known):
             _stop_if(cancelled)
             images += read_image_scouts(path)
     source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
@@ -74,7 +74,7 @@ def read_scouts(
 
 
 def _joined(stacks: Sequence[ScoutStack]) -> list[ScoutStack]:
-    """Parallel stacks of a single slice each as one stack; slices at one place are repeats, and stay apart."""
+    """Parallel stacks of a single slice each as one stack; slices at one position are repeats, and stay separate."""
     single = [stack for stack in stacks if len(stack.slices) == 1]
     groups = group_into_stacks(stack.slices[0] for stack in single)
     if sum(len(group.slices) for group in groups) < len(single):
@@ -86,7 +86,7 @@ def _joined(stacks: Sequence[ScoutStack]) -> list[ScoutStack]:
 
 
 def _find_files(path: Path) -> _Files:
-    """What can be read at ``path``, judged by content for DICOM and by name for images."""
+    """The readable files at ``path``: DICOM recognised by content, images by name."""
     if path.is_dir():
         return _search_folder(path)
     if not path.exists():
@@ -97,7 +97,7 @@ def _find_files(path: Path) -> _Files:
         return _Files(dicom=(path,), chosen=True)
     if path.suffix.lower() in _DICOM_SUFFIXES:
         raise InputError(
-            "this is not a DICOM file in spite of its name", source=str(path), remedy="Export or copy it again."
+            "this is not a DICOM file despite its name", source=str(path), remedy="Export or copy it again."
         )
     return _Files(images=(path,), chosen=True)
 
@@ -121,7 +121,7 @@ def _search_folder(folder: Path) -> _Files:
 def _read_frames(
     paths: Sequence[Path], chosen: bool, force: bool, cancelled: Callable[[], bool] | None
 ) -> list[DicomFrame]:
-    """Frames of the files; what is no scout is skipped in a folder, unless there is nothing else."""
+    """Frames of the files; other DICOM objects are skipped in a folder, unless there is nothing else."""
     frames: list[DicomFrame] = []
     skipped: list[NotAScout] = []
     for path in paths:
@@ -135,14 +135,14 @@ def _read_frames(
     if skipped and not frames:
         raise skipped[0]
     if skipped:
-        _logger.info("skipped %d DICOM files that are no MR scouts", len(skipped))
+        _logger.info("skipped %d DICOM files that are not MR scouts", len(skipped))
     return frames
 
 
-def _unseen(paths: Sequence[Path], seen: set[Path]) -> list[Path]:
-    """The paths not met before, in order; ``seen`` grows by them."""
-    fresh = [path for path in paths if path.resolve() not in seen]
-    seen.update(path.resolve() for path in fresh)
+def _new_paths(paths: Sequence[Path], known: set[Path]) -> list[Path]:
+    """The paths not yet read, in order; they are added to ``known``."""
+    fresh = [path for path in paths if path.resolve() not in known]
+    known.update(path.resolve() for path in fresh)
     return fresh
 
 

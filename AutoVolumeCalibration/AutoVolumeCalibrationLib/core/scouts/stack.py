@@ -17,7 +17,7 @@ from ..geometry.coordinates import PLANE_NORMAL_AXIS, PLANES, unit
 #: Slices whose axes differ by less than this (difference of direction cosines) share a stack.
 ORIENTATION_TOLERANCE = 1e-3
 
-#: Slices that lie and turn no further than this off an even grid make one image.
+#: Slices whose positions and axes deviate less than this from an even grid form one image.
 EVEN_TOLERANCE_MM = 1e-3
 SAME_AXES_TOLERANCE = 1e-6
 
@@ -32,7 +32,7 @@ class ScoutSlice:
         column_axis: (3,) RAS unit vector along which the column index grows.
         row_axis: (3,) RAS unit vector along which the row index grows.
         spacing_mm: (between rows, between columns).
-        thickness_mm: slice thickness, None where the source does not tell.
+        thickness_mm: slice thickness, None where the source does not state it.
         source: file (and frame) the slice came from, for messages.
     """
 
@@ -79,7 +79,7 @@ class ScoutSlice:
         )
 
     def shows(self, points_mm: np.ndarray) -> np.ndarray:
-        """(...,) bool: the projections of RAS points (..., 3) lie within the image; no for points that are NaN."""
+        """(...,) bool: the projections of RAS points (..., 3) lie within the image; False for points that are NaN."""
         pixels = self.to_pixel(points_mm)
         return ((pixels >= -0.5) & (pixels <= np.array(self.pixels.shape) - 0.5)).all(axis=-1)
 
@@ -129,7 +129,7 @@ def group_into_stacks(
 ) -> list[ScoutStack]:
     """Sort slices into stacks of equal orientation, each ordered along its normal.
 
-    Several stacks of the same plane stay separate. Slices at the same place are kept once.
+    Several stacks of the same plane stay separate. Of slices at the same position one is kept.
     """
     groups: list[list[ScoutSlice]] = []
     for scout_slice in slices:
@@ -162,7 +162,7 @@ def is_even(stack: ScoutStack) -> bool:
 
 
 def require_usable(stacks: Sequence[ScoutStack]) -> None:
-    """Raise InputError unless the stacks can be planned on: one frame of reference, two planes or more."""
+    """Raise InputError unless the stacks suffice for a plan: one frame of reference, two planes or more."""
     frames = {stack.frame_of_reference for stack in stacks if stack.frame_of_reference}
     if len(frames) > 1:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What every image must fulfil before it becomes a scout, whichever file it came from."""
+"""Checks that every image passes before it becomes a scout, whatever its file format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def require_spacing(spacing_mm: Sequence[float], source: str) -> None:
     spacing = np.asarray(spacing_mm, dtype=float)
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise InputError(
-            f"the pixel spacing is not usable ({_times(spacing)} mm)",
+            f"the pixel spacing is invalid ({_times(spacing)} mm)",
             source=source,
             remedy="Export the image again with its spacing in mm.",
         )

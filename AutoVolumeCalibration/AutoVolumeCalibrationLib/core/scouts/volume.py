@@ -42,14 +42,14 @@ class ScoutGeometry:
 
     Attributes:
         slices: slices per plane.
-        gap_mm: distance between the centres of neighbouring slices.
+        slice_spacing_mm: distance between the centres of neighbouring slices.
         thickness_mm: slice thickness.
         pixel_mm: in-plane pixel size (square).
         matrix: pixels per side (square).
     """
 
     slices: int = 5
-    gap_mm: float = 12.0
+    slice_spacing_mm: float = 12.0
     thickness_mm: float = 6.0
     pixel_mm: float = 1.0
     matrix: int = 256
@@ -100,7 +100,7 @@ def cut_three_planes(
     for plane in planes:
         column, row = IN_PLANE_AXES[plane]
         normal = axes[PLANE_NORMAL_AXIS[plane]]
-        offsets = (np.arange(geometry.slices) - (geometry.slices - 1) / 2) * geometry.gap_mm
+        offsets = (np.arange(geometry.slices) - (geometry.slices - 1) / 2) * geometry.slice_spacing_mm
         slices = tuple(cut_slice(volume, center + o * normal, axes[column], axes[row], geometry) for o in offsets)
         stacks.append(ScoutStack(plane, slices, None, volume.name))
     return stacks
@@ -115,10 +115,10 @@ MAX_VOLUME_ANISOTROPY = 2.0
 
 
 #: How scouts are cut out of a volume: more and closer slices than most scanners take, since they cost nothing here.
-VOLUME_SCOUTS = ScoutGeometry(slices=9, gap_mm=10.0, thickness_mm=5.0, pixel_mm=1.0, matrix=256)
+VOLUME_SCOUTS = ScoutGeometry(slices=9, slice_spacing_mm=10.0, thickness_mm=5.0, pixel_mm=1.0, matrix=256)
 
 
-#: From the vertex to just below the cerebellum: what lies lower has no say in where the middle of a head is.
+#: From the vertex to just below the cerebellum: anything lower is ignored in the search for the middle of the head.
 HEAD_HEIGHT_MM = 150.0
 
 
@@ -137,7 +137,7 @@ def cut_volume(volume: Volume) -> list[ScoutStack]:
 
 
 def scout_center_mm(volume: Volume) -> np.ndarray:
-    """(3,) RAS place where the scouts of a volume should cross: the middle of the head in it.
+    """(3,) RAS position where the scouts of a volume should cross: the middle of the head in it.
 
     The middle of the image is up to 30 mm off the brain's middle where the head lies low in it, and
     the centre of all that is not air up to 45 mm where the neck is long. So the body is found by a
@@ -205,10 +205,10 @@ def _volume_from_stack(stack: ScoutStack) -> Volume | None:
         return None
     step = (last.origin_mm - first.origin_mm) / (count - 1)
     even = first.origin_mm + np.arange(count)[:, None] * step
-    gap = float(np.linalg.norm(step))
-    if np.abs(np.array([s.origin_mm for s in stack.slices]) - even).max() > 0.05 * gap:
+    spacing_mm = float(np.linalg.norm(step))
+    if np.abs(np.array([s.origin_mm for s in stack.slices]) - even).max() > 0.05 * spacing_mm:
         return None
-    if not is_volume((*first.pixels.shape, count), (*first.spacing_mm, gap)):
+    if not is_volume((*first.pixels.shape, count), (*first.spacing_mm, spacing_mm)):
         return None
     affine = np.eye(4)
     affine[:3, 0] = first.row_axis * first.spacing_mm[0]

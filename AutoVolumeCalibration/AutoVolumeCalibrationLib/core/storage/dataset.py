@@ -1,7 +1,7 @@
-"""Data sets to train on (DESIGN 11): a folder of studies, scouts as NRRD, landmarks as Slicer markups.
+"""Data sets to train on: a folder of studies, scouts as NRRD, landmarks as Slicer markups.
 
-``dataset.json`` lists the studies; a folder that it does not list is no part of the set. It is written after the
-study's own files, so that an interruption leaves a set that is whole.
+``dataset.json`` lists the studies; a folder that it does not list does not belong to the set. It is written after
+the files of the study, so that an interruption leaves a consistent set.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ def write_dataset(folder: Path, studies: Iterable[LabelledStudy], constellation:
     """Write a new data set; returns how many studies.
 
     Raises:
-        UsageError: the folder holds a data set already, or cannot be written.
+        UsageError: the folder already holds a data set, or cannot be written.
     """
     if (folder / DATASET_FILE).exists():
-        raise UsageError("holds a data set already", source=str(folder), remedy="Give another folder.")
+        raise UsageError("already holds a data set", source=str(folder), remedy="Give another folder.")
     names = []
     for study in studies:
-        place = study_folder(folder, study.name)
-        _make_folder(place)
-        _write_study(place, study, constellation)
+        target = study_folder(folder, study.name)
+        _make_folder(target)
+        _write_study(target, study, constellation)
         names.append(study.name)
     _write_list(folder, names)
     return len(names)
@@ -68,11 +68,11 @@ def write_dataset(folder: Path, studies: Iterable[LabelledStudy], constellation:
 def add_study(
     folder: Path | str, calibration: Calibration, *, name: str | None = None, subject: str | None = None
 ) -> Path:
-    """Append a study that a person corrected to a data set, which is made where there is none.
+    """Append a study that the user corrected to a data set, which is created if absent.
 
     Args:
         name: of the study's folder, letters, digits, ``_`` and ``-``, without patient data; a random one when None.
-        subject: pseudonym of the person, in the same letters, where several studies show the same one.
+        subject: pseudonym of the subject, in the same letters, needed where several studies show the same one.
 
     Returns:
         The study's folder.
@@ -86,10 +86,10 @@ def add_study(
 
 
 def append_study(folder: Path | str, study: LabelledStudy, constellation: Constellation) -> Path:
-    """Append a study to a data set, which is made where there is none; gives the study's folder.
+    """Append a study to a data set, which is created if absent; returns the folder of the study.
 
-    Nothing that is there is replaced, but for the list in ``dataset.json``, as a whole. The files tell nothing of the
-    patient except the images themselves.
+    Existing files stay, except ``dataset.json``, which is replaced atomically. Of the patient the files hold
+    nothing but the images themselves.
 
     Raises:
         InputError: ``dataset.json`` is damaged.
@@ -97,34 +97,34 @@ def append_study(folder: Path | str, study: LabelledStudy, constellation: Conste
     """
     folder = Path(folder)
     listed = study_names(folder)
-    _require_name(study.name, "a study")
+    _require_name(study.name, "study")
     if "subject" in study.provenance:
-        _require_name(study.provenance["subject"], "a subject")
-    place = study_folder(folder, study.name)
-    if place.exists() or study.name in listed:
-        raise UsageError("is there already", source=str(place), remedy="Give another name.")
-    _make_folder(place)
+        _require_name(study.provenance["subject"], "subject")
+    target = study_folder(folder, study.name)
+    if target.exists() or study.name in listed:
+        raise UsageError("already exists", source=str(target), remedy="Give another name.")
+    _make_folder(target)
     try:
-        _write_study(place, study, constellation)
+        _write_study(target, study, constellation)
         _write_list(folder, [*listed, study.name])
     except BaseException:  # a cancel too must not leave half a study
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(target, ignore_errors=True)
         raise
-    return place
+    return target
 
 
 def study_folder(folder: Path | str, name: str) -> Path:
-    """Where a data set keeps the files of a study."""
+    """The folder of a study in a data set."""
     return Path(folder) / STUDIES / name
 
 
 def random_name(kind: str) -> str:
-    """A new name that tells nothing but the kind."""
+    """A new random name that reveals nothing but the kind."""
     return f"{kind}_{uuid.uuid4().hex[:12]}"
 
 
 def study_names(folder: Path | str) -> list[str]:
-    """The studies that a data set lists, none where there is no data set yet.
+    """The studies that a data set lists, empty where there is no data set yet.
 
     Raises:
         InputError: ``dataset.json`` cannot be read or is of another format.
@@ -138,15 +138,16 @@ def study_names(folder: Path | str) -> list[str]:
 
 
 def decided_by_person(calibration: Calibration) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the landmarks that a person placed, and of those that were found and a person took away."""
-    found = {mark.name for mark in calibration.predicted if mark.status != MISSING}
-    placed = tuple(mark.name for mark in calibration.landmarks if mark.status == CORRECTED)
-    removed = tuple(mark.name for mark in calibration.landmarks if mark.status == MISSING and mark.name in found)
+    """Names of the landmarks that the user placed, and of the found ones that the user removed."""
+    found = {landmark.name for landmark in calibration.predicted if landmark.status != MISSING}
+    placed = tuple(landmark.name for landmark in calibration.landmarks if landmark.status == CORRECTED)
+    missing = tuple(landmark.name for landmark in calibration.landmarks if landmark.status == MISSING)
+    removed = tuple(name for name in missing if name in found)
     return placed, removed
 
 
 def corrected_study(calibration: Calibration, name: str, subject: str | None = None) -> LabelledStudy:
-    """A calibration as a study to learn from; InputError where a person decided nothing about it."""
+    """A calibration as a study to learn from; InputError where the user corrected and removed nothing."""
     placed, removed = decided_by_person(calibration)
     if not placed and not removed:
         raise InputError(
@@ -169,15 +170,15 @@ def corrected_study(calibration: Calibration, name: str, subject: str | None = N
 
 
 def write_scouts(folder: Path, stacks: Sequence[ScoutStack]) -> list[Path]:
-    """Write stacks as ``<plane>.nrrd``, further ones of a plane as ``<plane>_2.nrrd``, ...; gives the files.
+    """Write stacks as ``<plane>.nrrd``, further ones of a plane as ``<plane>_2.nrrd``, ...; returns the files.
 
     One image cannot hold slices that are unevenly spaced or differ in size: each is then a file of its own,
-    ``<plane>_slice_01.nrrd``, ... ``readers.read_scouts`` joins them again.
+    ``<plane>_slice_01.nrrd``, ... ``reader.read_scouts`` joins them again.
     """
     files: list[Path] = []
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for stack in stacks:
-        number = seen[stack.plane] = seen.get(stack.plane, 0) + 1
+        number = counts[stack.plane] = counts.get(stack.plane, 0) + 1
         title = stack.plane if number == 1 else f"{stack.plane}_{number}"
         parts = {title: stack}
         if not is_even(stack):
@@ -205,10 +206,10 @@ def write_stack(path: Path, stack: ScoutStack) -> None:
         SimpleITK.WriteImage(image, str(temporary), useCompression=True)
 
 
-def _write_study(place: Path, study: LabelledStudy, constellation: Constellation) -> None:
-    write_scouts(place, study.stacks)
-    write_landmarks(place / LANDMARKS_FILE, study.landmarks, constellation)
-    write_text(place / PROVENANCE_FILE, json_text(study.provenance))
+def _write_study(target: Path, study: LabelledStudy, constellation: Constellation) -> None:
+    write_scouts(target, study.stacks)
+    write_landmarks(target / LANDMARKS_FILE, study.landmarks, constellation)
+    write_text(target / PROVENANCE_FILE, json_text(study.provenance))
 
 
 def _write_list(folder: Path, names: Sequence[str]) -> None:
@@ -217,11 +218,11 @@ def _write_list(folder: Path, names: Sequence[str]) -> None:
 
 def _require_name(name: Any, what: str) -> None:
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        raise UsageError(f"{name!r} is no name for {what}", remedy="Use letters, digits, _ and -.")
+        raise UsageError(f"{name!r} is not a valid {what} name", remedy="Use letters, digits, _ and -.")
 
 
-def _make_folder(place: Path) -> None:
+def _make_folder(target: Path) -> None:
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot be made ({error.strerror})", source=str(place)) from error
+        raise UsageError(f"cannot be created ({error.strerror})", source=str(target)) from error

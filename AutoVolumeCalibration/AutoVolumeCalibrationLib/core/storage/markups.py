@@ -26,7 +26,7 @@ SCHEMA = (
     "markups-schema-v1.0.3.json#"
 )
 
-#: Words and, in .fcsv files, numbers for a point that has a place.
+#: Words and, in .fcsv files, numbers for a point that has a position.
 _DEFINED = ("defined", "2")
 
 _REMEDY = "Save the points or the box from Slicer as .mrk.json."
@@ -101,7 +101,7 @@ def read_landmarks(path: Path | str) -> list[MarkupPoint]:
     """The points of a Slicer point list, ``.mrk.json``, ``.json`` or ``.fcsv``.
 
     Raises:
-        InputError: no point list, a point without a name, two of the same name, a place that is
+        InputError: it does not hold a point list, a point without a name, two of the same name, a position that is
             not three finite numbers, an unknown coordinate system.
     """
     points = _read_fcsv(path) if str(path).lower().endswith(".fcsv") else _read_point_list(path)
@@ -116,7 +116,7 @@ def read_scan_box(path: Path | str) -> OrientedBox:
     """The box of a Slicer ROI file.
 
     Raises:
-        InputError: no ROI, or its centre, orientation or size is damaged.
+        InputError: it does not hold an ROI, or its centre, orientation or size is damaged.
     """
     markup = _first_markup(path, "ROI")
     flip = _to_ras(markup, path)
@@ -129,7 +129,7 @@ def read_scan_box(path: Path | str) -> OrientedBox:
         raise _broken(path, f"size is {size.tolist()}, every edge has to be longer than 0")
     u, stretch, vt = np.linalg.svd(orientation)
     if np.abs(stretch - 1).max() > 1e-3 or np.linalg.det(u @ vt) < 0:
-        raise _broken(path, "orientation is no rotation")
+        raise _broken(path, "orientation is not a rotation matrix")
     points = markup.get("controlPoints") or [{}]
     name = points[0].get("label", "") if isinstance(points[0], dict) else ""
     return OrientedBox(str(name) or Path(path).name.split(".")[0], center, (u @ vt).T, size)
@@ -148,7 +148,7 @@ def _control_point(
         "label": label,
         "description": description,
         "associatedNodeID": "",
-        # Slicer itself writes an empty word where a point has no place.
+        # Slicer itself writes an empty word where a point has no position.
         "position": "" if position_mm is None else _plain(swap_ras_lps(position_mm)),
         "selected": True,
         "locked": locked,
@@ -171,7 +171,7 @@ def _read_point_list(path: Path | str) -> list[MarkupPoint]:
     flip = _to_ras(markup, path)
     entries = markup.get("controlPoints", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise _broken(path, "controlPoints is no list of points")
+        raise _broken(path, "controlPoints is not a list of points")
     points = []
     for number, entry in enumerate(entries, start=1):
         name = str(entry.get("label") or "").strip()
@@ -206,7 +206,7 @@ def _to_ras(markup: Mapping[str, Any], path: Path | str) -> np.ndarray:
     """(3,) signs that turn the file's coordinates into RAS. Old files number the systems: 0 RAS, 1 LPS."""
     system = str(markup.get("coordinateSystem", "LPS")).upper()
     if system not in ("RAS", "0", "LPS", "1"):
-        raise _broken(path, f"coordinate system {system} is not known")
+        raise _broken(path, f"coordinate system {system} is unknown")
     if markup.get("coordinateUnits", "mm") != "mm":
         raise _broken(path, f"coordinates are in {markup['coordinateUnits']}, not in mm")
     return np.ones(3) if system in ("RAS", "0") else RAS_LPS

@@ -1,4 +1,4 @@
-"""The files of one calibration: written together, read back for a refit."""
+"""The files of one calibration: written together, read again for a refit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _REMEDY = "Give the folder that calibrate wrote, or run calibrate again."
 
 @dataclass(frozen=True, eq=False)
 class SavedCalibration:
-    """What a result folder tells: enough to fit again with corrected landmarks.
+    """The content of a result folder: enough to fit again with corrected landmarks.
 
     Attributes:
         landmarks: as in the last fit, corrections included.
@@ -76,10 +76,10 @@ def write_results(
     study: str = "",
     drawings: Mapping[str, Callable[[Calibration, Path], None]] | None = None,
 ) -> list[Path]:
-    """Write landmarks, box, calibration.json and what is drawn from them into ``folder``, all of them or none.
+    """Write landmarks, box, calibration.json and the drawings into ``folder``, all of them or none.
 
     Args:
-        overwrite: replace results that are there; without it they are an error.
+        overwrite: replace existing results; without it they are an error.
         sources: the scouts as they were given, to find them again.
         study: name of the study, without patient data.
         drawings: file name -> what writes it, given the calibration and a path (the picture, the scene).
@@ -88,11 +88,11 @@ def write_results(
         The files, in the folder.
 
     Raises:
-        UsageError: results are there already, or the folder cannot be written.
+        UsageError: the folder already holds results, or the folder cannot be written.
     """
     folder = Path(folder)
     texts = {
-        # Entered first, so renamed last: a calibration.json means that the others are there.
+        # Entered first, so renamed last: where calibration.json exists, the other files do too.
         CALIBRATION_FILE: json_text(calibration_to_dict(calibration, sources, study)),
         LANDMARKS_FILE: json_text(landmarks_to_markups(calibration.landmarks, calibration.protocol.constellation)),
         BOX_FILE: json_text(scan_box_to_markups(calibration.box)),
@@ -188,7 +188,7 @@ def _model(entry: Mapping[str, Any], source: Path | str) -> ModelInfo:
 
 
 def _coverage_to_dict(calibration: Calibration) -> dict[str, Any]:
-    """What the stated uncertainty promises for this plan, see ``coverage.Coverage``."""
+    """The coverage of the stated uncertainty for this plan, see ``face_uncertainty.Coverage``."""
     coverage, sd_mm = plan_coverage(calibration), calibration.box.face_sd_mm
     return {
         "level": LEVEL,
@@ -232,7 +232,7 @@ def _frame_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
 
 
 def box_to_dict(box: OrientedBox) -> dict[str, Any]:
-    """A box as JSON has it; RAS mm, ``axes`` in rows."""
+    """A box as JSON stores it; RAS mm, ``axes`` in rows."""
     return {
         "name": box.name,
         "center_mm": _list(box.center_mm),

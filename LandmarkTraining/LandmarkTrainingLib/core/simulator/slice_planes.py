@@ -106,7 +106,7 @@ def _planes_at(
 
 def study_planes(geometry: ScoutGeometry, device: torch.device) -> SlicePlanes:
     """The slices of a three-plane scout through the isocentre, plane by plane."""
-    offsets = (np.arange(geometry.slices) - (geometry.slices - 1) / 2) * geometry.gap_mm
+    offsets = (np.arange(geometry.slices) - (geometry.slices - 1) / 2) * geometry.slice_spacing_mm
     planes = np.repeat(np.arange(len(PLANES)), geometry.slices)
     position = np.tile(offsets, len(PLANES))
     return _planes_at(
