@@ -63,7 +63,7 @@ def test_factors_are_measured_told_and_recorded(autovolume, asked, bundle, tmp_p
     write_log(tmp_path / "cases.jsonl", [case(head, i, method) for i in range(8)] + [case(head, 9, "another model")])
     ran = autovolume(*words, "--record", bundle)
     assert (ran.code, ran.err) == (0, "")
-    assert "1 persons, 8 cases" in ran.out
+    assert "1 subjects, 8 cases" in ran.out
     assert (tmp_path / "out" / "coverage.md").read_text(encoding="utf-8") == ran.out.removesuffix("\n")
     assert (tmp_path / "out" / "coverage.png").exists()
     (recorded,) = load_model(bundle, "cpu").coverage

@@ -105,7 +105,7 @@ def test_what_is_fine_tuned_is_compared_with_the_model_that_it_started_from(auto
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 2, "nothing to deal into folds"),
+        ([], 2, "no data are named that could be split into folds"),
         (["--dataset", "nowhere"], 3, "nowhere"),
         (["--dataset", "DATA", "--folds", "4"], 2, "3 subjects cannot be split into 4 folds"),
         (["--dataset", "DATA", "--folds", "1"], 2, "into 1 folds"),
@@ -136,7 +136,7 @@ def test_a_terminated_cross_validation_goes_on_and_comes_to_the_same(
     with monkeypatch.context() as patch:
         patch.setattr(crossvalidate_commands, "_say", terminate_in_fold_2)
         ran = autovolume(*command(dataset, tmp_path))
-    assert ran.code == 130 and ran.err.endswith("stopped in fold 2 of 3; the same command goes on\n")
+    assert ran.code == 130 and ran.err.endswith("stopped in fold 2 of 3; it can be resumed\n")
     before = files_and_times(tmp_path / "fold-01")
     assert_refused(autovolume(*command(dataset, tmp_path), "--set", "tau_mm=9"), 2, "was begun with other data")
     ran = autovolume(*command(dataset, tmp_path), "--set", "threads=1")

@@ -218,4 +218,4 @@ def test_many_unknown_names_are_one_finding(autovolume, dataset, tmp_path):
         point["label"] = f"9999{number}"
     points.write_text(json.dumps(markups), encoding="utf-8")
     ran = autovolume("dataset", "check", other)
-    assert ran.out.count("no landmarks of BrainAcPc") == 1
+    assert ran.out.count("not landmarks of BrainAcPc") == 1
