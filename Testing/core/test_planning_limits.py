@@ -136,3 +136,31 @@ def test_a_start_that_outliers_turned_does_not_decide_who_is_one(protocol, seed)
     frame, clean = fit_frame(marks, protocol), fit_frame(good, protocol)
     assert set(frame.outliers) >= bad
     assert np.abs(rotation_angles_deg(clean.axes, frame.axes)).max() < 2
+
+
+@pytest.mark.parametrize(("deviations", "outlier"), [(2.35, False), (2.65, True)])
+def test_an_outlier_is_off_by_more_than_two_and_a_half_deviations_per_axis(protocol, deviations, outlier):
+    """The robust weight (1 + d^2 / 3 / 2.5^2)^-2 falls below a quarter there, d counted in standard deviations.
+
+    The point's own error of 20 mm is far larger than how heads vary, and too vague to draw the fit.
+    """
+    marks = landmarks_at(protocol, placement=random_placement(6), sd_mm=0.5)
+    off = np.full(3, 20.0 * deviations)
+    vague = replace(marks[7], position_mm=marks[7].position_mm + off, covariance_mm2=np.eye(3) * 20.0**2)
+    frame = fit_frame([vague if mark is marks[7] else mark for mark in marks], protocol)
+    assert frame.outliers == ((vague.name,) if outlier else ())
+
+
+@pytest.mark.parametrize("scale", [0.75, 1.3])
+def test_errors_are_counted_in_proportion_to_the_head(protocol, scale):
+    """A larger head measured with larger errors is known to the same angles."""
+    rng = np.random.default_rng(8)
+    marks = with_errors(landmarks_at(protocol, random_shape(protocol, rng), sd_mm=3.0), rng)
+    larger = [replace(m, position_mm=m.position_mm * scale, covariance_mm2=m.covariance_mm2 * scale**2) for m in marks]
+    here, there = fit_frame(marks, protocol), fit_frame(larger, protocol)
+    assert np.sqrt(np.diagonal(there.covariance)[:3]) == pytest.approx(
+        np.sqrt(np.diagonal(here.covariance)[:3]), rel=0.01
+    )
+    assert np.sqrt(np.diagonal(there.covariance)[3:]) == pytest.approx(
+        scale * np.sqrt(np.diagonal(here.covariance)[3:]), rel=0.01
+    )

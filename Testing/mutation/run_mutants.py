@@ -29,12 +29,17 @@ WORK = ROOT / "build" / "mutants"
 TREE = WORK / "tree"
 COPIED = ("AutoVolumeCalibration", "LandmarkTraining", "Testing", "Resources", "pyproject.toml")
 
-#: Only the opposite of each arithmetic operator (others crash at once and prove nothing), nothing on ``|``, which
-#: stands in annotations, and no ``is`` for ``==``.
+#: What proves nothing is left out: of arithmetic all but the opposite operator (others crash at once, and ``|`` stands
+#: in annotations), of comparisons all but the negation and the moved border (``==`` for ``<=`` is often the same).
+_ARITHMETIC = "Add_Sub|Sub_Add|Mul_Div|Div_Mul|Pow_Mul|FloorDiv_Div|Mod_Div"
+_COMPARISONS = "Eq_NotEq|NotEq_Eq|Lt_LtE|Lt_GtE|LtE_Lt|LtE_Gt|Gt_GtE|Gt_LtE|GtE_Gt|GtE_Lt|Is_IsNot|IsNot_Is"
 EXCLUDED = (
-    "core/ReplaceBinaryOperator_(?!(Add_Sub|Sub_Add|Mul_Div|Div_Mul|Pow_Mul|FloorDiv_Div|Mod_Div)$)",
-    "core/ReplaceComparisonOperator_(Eq|NotEq|Lt|LtE|Gt|GtE)_(Is|IsNot)$",
+    f"core/ReplaceBinaryOperator_(?!({_ARITHMETIC})$)",
+    f"core/ReplaceComparisonOperator_(?!({_COMPARISONS})$)",
 )
+
+#: Lines that say how a class or a cache is made, not what the program does.
+DECLARATIONS = ("@dataclass(", "@lru_cache(")
 
 #: A change may make a loop endless; one group's tests take a few seconds.
 TIMEOUT_S = 120
@@ -105,15 +110,14 @@ def _start(options: argparse.Namespace) -> None:
     for name in GROUPS:
         with use_db(_session(name), WorkDB.Mode.open) as session:
             found += [(name, item) for item in session.pending_work_items]
-    found.sort(key=lambda entry: (entry[0], *_place(entry[1])))
+    found = sorted((e for e in found if not _is_declaration(e[1])), key=lambda entry: (entry[0], *_place(entry[1])))
     print(f"{len(found)} changes are possible", flush=True)
-    if not 0 < options.sample < len(found):
-        return
-    drawn = set(random.Random(options.seed).sample(range(len(found)), options.sample))
+    size = min(options.sample or len(found), len(found))
+    drawn = {item.job_id for _, item in random.Random(options.seed).sample(found, size)}
     skipped = WorkResult(WorkerOutcome.SKIPPED, "not drawn")
     for name in GROUPS:
-        left_out = [item.job_id for i, (group, item) in enumerate(found) if group == name and i not in drawn]
         with use_db(_session(name), WorkDB.Mode.open) as session:
+            left_out = [item.job_id for item in session.pending_work_items if item.job_id not in drawn]
             session.set_multiple_results(left_out, skipped)
 
 
@@ -126,6 +130,12 @@ def _config_text(group: dict) -> str:
         f"test-command = {json.dumps(command)}\n[cosmic-ray.distributor]\nname = 'local'\n"
         f"[cosmic-ray.filters.operators-filter]\nexclude-operators = {json.dumps(EXCLUDED)}\n"
     )
+
+
+def _is_declaration(item: WorkItem) -> bool:
+    (change,) = item.mutations
+    line = (ROOT / change.module_path).read_text(encoding="utf-8").splitlines()[change.start_pos[0] - 1]
+    return line.lstrip().startswith(DECLARATIONS)
 
 
 def _place(item: WorkItem) -> tuple:
