@@ -167,7 +167,7 @@ def test_a_killed_cross_validation_goes_on_from_its_last_checkpoint(
     assert read(tmp_path / "crossvalidation.json") == read(finished[1] / "crossvalidation.json")
     (tmp_path / "fold-03" / "errors.json").write_text('{"errors": [[1]]}', encoding="utf-8")
     ran = autovolume(*command(dataset, tmp_path))
-    assert_refused(ran, 2, "fold-03/errors.json: does not hold a fold's errors. Delete the file")
+    assert_refused(ran, 2, "fold-03/errors.json: does not hold the errors of a fold. Delete the file")
     (tmp_path / "fold-03" / "errors.json").unlink()
     assert autovolume(*command(dataset, tmp_path)).out.startswith("# Cross-validation")
 

@@ -85,20 +85,20 @@ def test_training_needs_no_more_words_to_go_on(autovolume, dataset, tmp_path):
     assert load_model(run / "bundle", "cpu").name == "small"
 
 
-def test_a_validation_set_is_watched_and_its_people_may_not_be_learnt_from(autovolume, dataset, tmp_path):
+def test_a_validation_set_is_watched_and_its_subjects_may_not_be_trained_on(autovolume, dataset, tmp_path):
     ran = autovolume(
         *("train", "--dataset", dataset, "--validation", dataset, "--output", tmp_path / "a"), *settings(**SMALL)
     )
-    assert_refused(ran, 3, "person_0 is learnt from too")
+    assert_refused(ran, 3, "person_0 is in the training data too")
 
 
-def test_what_the_check_of_the_data_finds_is_told_before_it_is_learnt(autovolume, tmp_path, caplog):
+def test_what_the_check_of_the_data_finds_is_logged_before_training(autovolume, tmp_path, caplog):
     constellation = load_protocol("BrainAcPc").constellation
     places = {mark.name: mark.reference_mm for mark in constellation.landmarks}
     swapped = {**places, "LSLMS": places["RSLMS"], "RSLMS": places["LSLMS"], "AC": [0.0, 400.0, 0.0]}
     write_dataset(tmp_path / "set", [spot_study("case", places=swapped)], constellation)
     ran = autovolume("train", "--dataset", tmp_path / "set", "--output", tmp_path / "run", *settings(**SMALL))
-    assert ran.code == 0 and "errors, such as case: " in caplog.text and "dataset check" in caplog.text
+    assert ran.code == 0 and "errors, such as case: " in caplog.text and "Check the data set" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def test_a_device_is_chosen_or_refused():
         choose_device("tpu")
     absent = [name for name in ("cuda", "mps") if choose_device("auto") != name and not _available(name)]
     for name in absent:
-        with pytest.raises(UsageError, match=f"no {name} device"):
+        with pytest.raises(UsageError, match=f"device {name} is not available"):
             choose_device(name)
 
 

@@ -109,9 +109,9 @@ def test_an_end_of_the_reference_line_is_doubtful_below_0_35(clear, confidence, 
 
 
 @pytest.mark.parametrize(("angle_deg", "expected"), [(29.5, None), (30.5, WARNING)])
-def test_a_slice_may_lie_30_degrees_askew(clear, angle_deg, expected):
+def test_a_slice_may_be_30_degrees_oblique(clear, angle_deg, expected):
     turn = Rotation.from_euler("z", angle_deg, degrees=True).as_matrix()
-    assert level(with_frame(clear, axes=turn), "askew") == expected
+    assert level(with_frame(clear, axes=turn), "oblique") == expected
 
 
 @pytest.mark.parametrize("sign", [-1, 1])

@@ -188,7 +188,7 @@ def test_results_of_other_conditions_do_not_mix(head, protocol, tmp_path):
 def test_a_file_that_is_no_log_is_refused_and_kept(head, protocol, tmp_path, text):
     log = tmp_path / "notes.txt"
     log.write_text(text)
-    with pytest.raises(InputError, match="no evaluation log"):
+    with pytest.raises(InputError, match="not an evaluation log"):
         run({"mean": constellation_method(protocol)}, protocol, [head], log=log)
     assert log.read_text() == text
 
@@ -238,8 +238,8 @@ def test_the_worst_check_is_the_level_of_the_case(head, protocol):
     assert case.level == "warning" and list(case.findings) == ["tilt"]
 
 
-def test_what_a_model_sees_on_a_slice_is_a_point_on_that_slice_above_the_threshold(monkeypatch):
-    from AutoVolumeCalibrationLib.core.detector import detector
+def test_what_a_model_finds_on_a_slice_is_a_point_on_that_slice_above_the_threshold(monkeypatch):
+    from AutoVolumeCalibrationLib.core.detection import detector
     from AutoVolumeCalibrationLib.core.workflow import localization
 
     axes = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # sagittal: anterior, superior, normal right

@@ -75,7 +75,7 @@ def test_a_slice_that_is_not_there_is_refused(model, stacks):
     with pytest.raises(InputError, match="have no axial slices. Choose one of: coronal, sagittal"):
         slice_as_seen(model, stacks[:2], "axial")
     for number in (0, 4):
-        with pytest.raises(UsageError, match=f"no axial slice {number}. Choose one from 1 to 3"):
+        with pytest.raises(UsageError, match=f"axial slice {number} does not exist. Choose one from 1 to 3"):
             slice_as_seen(model, stacks, "axial", number)
 
 

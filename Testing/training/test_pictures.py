@@ -151,7 +151,7 @@ def test_a_network_without_convolution_has_no_kernels_to_show(tmp_path):
 
 def test_the_feature_maps_are_those_of_the_layer_and_follow_the_image(tmp_path):
     net, image = network(), torch.randn(4, 64, 64)
-    maps = pictures._answer_of(net, image, "nested.conv_0_0.conv_1")
+    maps = pictures._output_of(net, image, "nested.conv_0_0.conv_1")
     with torch.no_grad():
         expected = net.nested.conv_0_0(net.fold(image[None]))[0]
     np.testing.assert_allclose(maps, expected.numpy())

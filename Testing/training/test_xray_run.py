@@ -158,7 +158,7 @@ def test_a_split_without_pictures_is_named_with_the_folder(tmp_path):
     heads = write_set(tmp_path / "heads", "cephalometric")
     for path in (heads / "RawImage" / "Test2Data").iterdir():
         path.unlink()
-    with pytest.raises(InputError, match=r"heads.*no picture of split test2"):
+    with pytest.raises(InputError, match=r"heads.*no images of split test2"):
         run(tmp_path / "run", heads, "cephalometric")
 
 

@@ -211,7 +211,7 @@ def test_a_recipe_for_label_maps_needs_label_maps_and_no_studies(window):
     assert "random weights" in window.ui.baseComboBox.toolTip
     window.ui.labelsPath.currentPath = str(window.folder / "absent")
     window.settle()
-    assert "is no folder" in window.next
+    assert "is not a folder" in window.next
     window.ui.labelsPath.currentPath = str(window.folder)
     window.settle()
     window.train()
