@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import torch
 
     from ..detection.model_info import ModelInfo
+
+_logger = logging.getLogger(__name__)
 
 #: Larger weight files are refused: nothing this project trains comes near.
 LARGEST_WEIGHTS_BYTES = 2 * 1024**3
@@ -196,6 +199,7 @@ def _damage_explained(path: Path) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:
+        _logger.debug("%s cannot be loaded", path, exc_info=error)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(f"weights cannot be loaded ({reason})", source=str(path), remedy=_REMEDY) from error
 

@@ -37,11 +37,11 @@ _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 #: What the standard library raises below pydicom, which parses elements on access. Neither TypeError nor
 #: AttributeError: those point to a mistake in our own code.
-_PARSE_ERRORS = (ValueError, NotImplementedError, OverflowError, EOFError, OSError, struct.error, zlib.error)
+PARSE_ERRORS = (ValueError, NotImplementedError, OverflowError, EOFError, OSError, struct.error, zlib.error)
 
 #: What ``pydicom.pixels.pixel_array`` raises besides these: RuntimeError where every decoder failed, AttributeError
 #: where an element is missing, TypeError where one has several values. Only that call may be guarded by this.
-_DECODE_ERRORS = (*_PARSE_ERRORS, RuntimeError, AttributeError, TypeError, MemoryError)
+_DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, AttributeError, TypeError, MemoryError)
 
 
 class NotAScout(InputError):
@@ -97,7 +97,7 @@ def read_dicom_frames(path: Path, *, force: bool = False) -> list[DicomFrame]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote header values
             return _read_frames(path, source, force)
-    except (*_PARSE_ERRORS, BytesLengthException) as error:
+    except (*PARSE_ERRORS, BytesLengthException) as error:
         _log_where(error, source)
         raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_EXPORT_AGAIN) from error
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.scouts.dicom import is_dicom
+from AutoVolumeCalibrationLib.core.scouts.dicom import PARSE_ERRORS, is_dicom
 from AutoVolumeCalibrationLib.core.scouts.stack import plane_of
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _headers(root: Path) -> Iterator[_Header]:
             try:
                 if path.is_file() and is_dicom(path):
                     yield _read_header(path)
-            except Exception:  # noqa: BLE001 - pydicom raises almost anything on a damaged file
+            except PARSE_ERRORS:
                 # Without its text, which may quote the header.
                 _logger.warning("%s is damaged and left out", path)
 

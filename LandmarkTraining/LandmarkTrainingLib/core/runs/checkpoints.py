@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ import torch
 
 from AutoVolumeCalibrationLib.core.errors import ModelError
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_bytes
+
+_logger = logging.getLogger(__name__)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -35,6 +38,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file may fail anywhere in the unpickler
+        _logger.debug("%s cannot be read", path, exc_info=error)
         raise ModelError("is not a readable checkpoint", source=str(path), remedy="Start the run again.") from error
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.files.output_folder import require_place
@@ -17,26 +18,24 @@ LOCK_FILE = "lock"
 def exclusive_lock(folder: Path) -> Iterator[None]:
     """Work in ``folder``, which is made, while no other process does.
 
-    The lock is SQLite's, on an empty file: it works on every system, and the system lets go of it when the process
-    ends, however it ends.
+    The operating system releases the lock when the process ends, however it ends.
 
     Raises:
         UsageError: another process is at work there, or the folder cannot be written.
     """
     require_place(folder, overwrite=True)
+    lock = FileLock(folder / LOCK_FILE)
     try:
-        lock = sqlite3.connect(folder / LOCK_FILE, timeout=0, isolation_level=None)
-    except sqlite3.OperationalError as error:
-        raise _refused(folder, error) from error
-    with closing(lock):
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.DatabaseError as error:
-            raise _refused(folder, error) from error
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(
+            "another process is at work in it", source=str(folder), remedy="Wait for it or stop it."
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise UsageError(
+            f"cannot be locked ({error})", source=str(folder), remedy="Give another output folder."
+        ) from error
+    try:
         yield
-
-
-def _refused(folder: Path, error: sqlite3.DatabaseError) -> UsageError:
-    if "locked" in str(error):
-        return UsageError("another process is at work in it", source=str(folder), remedy="Wait for it or stop it.")
-    return UsageError(f"cannot be locked ({error})", source=str(folder), remedy="Give another output folder.")
+    finally:
+        lock.release()

@@ -5,6 +5,7 @@ Parameter names are those of torchvision (VGG, ResNet, ResNeXt), and of lukemela
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from monai.networks.nets.efficientnet import url_map
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
 from AutoVolumeCalibrationLib.core.models.bundle import LARGEST_WEIGHTS_BYTES, sha256_of
 from AutoVolumeCalibrationLib.core.networks.architectures.encoder_unet_plus_plus import EncoderUNetPlusPlus
+
+_logger = logging.getLogger(__name__)
 
 _TORCHVISION = "https://download.pytorch.org/models/"
 #: Encoder -> ImageNet weights. The end of a name is the beginning of the file's SHA-256.
@@ -158,6 +161,7 @@ def read_weights(path: Path) -> dict[str, Any]:
     except UsageError:
         raise
     except Exception as error:  # a damaged or foreign file may fail anywhere in the unpickler
+        _logger.debug("%s cannot be read", path, exc_info=error)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(f"cannot be read as weights ({reason})", source=str(path), remedy=remedy) from error
     if not isinstance(weights, dict):
