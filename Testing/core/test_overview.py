@@ -9,7 +9,6 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, Check
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
@@ -115,12 +114,12 @@ def test_a_landmark_belongs_to_the_slices_near_it():
     view = view_slice(stack, 1)
 
     def at(height, sd):
-        return Landmark("X", np.array([0.0, 0.0, height]), np.eye(3) * sd**2)
+        return np.array([0.0, 0.0, height]), np.eye(3) * sd**2
 
-    assert belongs_to(view, at(9.0, 0.1))
-    assert not belongs_to(view, at(12.0, 0.1))
-    assert belongs_to(view, at(12.0, 3.0))
-    assert not belongs_to(view, at(18.0, 100.0))
+    assert belongs_to(view, *at(9.0, 0.1))
+    assert not belongs_to(view, *at(12.0, 0.1))
+    assert belongs_to(view, *at(12.0, 3.0))
+    assert not belongs_to(view, *at(18.0, 100.0))
 
 
 def test_the_ellipse_shows_two_standard_deviations_in_the_slice():

@@ -131,11 +131,12 @@ def _box(entry: Mapping[str, Any], path: str, known: set[str], source: Path) -> 
             f"{path}.phase_axis: is the slice axis", source=str(source), remedy="Encode phase along another axis."
         )
     tilt = entry.get("tilt_deg", {})
+    about_right, about_anterior, about_superior = (float(tilt.get(f"about_{axis}", 0.0)) for axis in BOX_AXES)
     return BoxRule(
         entry["name"],
         entry.get("title", entry["name"]),
         line,
-        tuple(float(tilt.get(f"about_{axis}", 0.0)) for axis in BOX_AXES),
+        (about_right, about_anterior, about_superior),
         entry["slice_axis"],
         entry["phase_axis"],
         {name: faces[name] for name in FACES},

@@ -14,7 +14,7 @@ from ..geometry.coordinates import PLANES
 from ..scouts.stack import ScoutSlice, ScoutStack
 from .derotation import in_plane_angle, rotated_in_plane, standard_orientation
 from .guidance import GuidancePeaks, guidance_peaks
-from .heatmaps import decode_peaks, to_image_pixels
+from .heatmaps import Peaks, decode_peaks, to_image_pixels
 from .inference import inference_autocast
 from .network_input import NetworkImage, _padded, encode_slices, to_network_grid
 
@@ -113,7 +113,7 @@ def _run_network(
     """(n, k, h, w) heatmaps on the CPU."""
     import torch
 
-    heatmaps = []
+    heatmaps: list[torch.Tensor] = []
     with torch.inference_mode(), inference_autocast(model.network, model.device):
         batch = encode_slices(torch.from_numpy(np.stack(images)), torch.tensor(planes))
         for part in batch.split(BATCH):
@@ -138,7 +138,7 @@ def _stack_detections(
     slices: Sequence[ScoutSlice],
     prepared: Sequence[NetworkImage],
     size: Sequence[int],
-    peaks,
+    peaks: Peaks,
     part: slice,
     model: LandmarkModel,
 ) -> StackDetections:

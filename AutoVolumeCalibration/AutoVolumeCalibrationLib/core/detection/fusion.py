@@ -78,18 +78,18 @@ def fuse(
         through_plane_mm: standard deviation of the position along the normal that a stack's peak values give.
     """
     views = [[_view(d, k, threshold, tau_mm, through_plane_mm) for d in detections] for k in range(len(names))]
-    landmarks: list[Landmark | None] = [None] * len(names)
+    landmarks: dict[str, Landmark] = {}
     reduced_chi: dict[str, float] = {}
     for k, partner in enumerate(mirror):
         if k == partner:
-            landmarks[k], reduced_chi[names[k]] = _fuse_single(names[k], views[k])
+            landmarks[names[k]], reduced_chi[names[k]] = _fuse_single(names[k], views[k])
         elif k < partner:
-            solved = _fuse_pair((names[k], names[partner]), (views[k], views[partner]))
-            for index, (landmark, chi) in zip((k, partner), solved, strict=True):
-                landmarks[index], reduced_chi[names[index]] = landmark, chi
+            pair = (names[k], names[partner])
+            for name, (landmark, chi) in zip(pair, _fuse_pair(pair, (views[k], views[partner])), strict=True):
+                landmarks[name], reduced_chi[name] = landmark, chi
     worst = sorted((n for n in names if reduced_chi[n] > DISAGREEMENT), key=lambda n: -reduced_chi[n])
     moved = [names[k] for k in landmarks_with_interplane_shift(detections, mirror)]
-    return Fusion(tuple(landmarks), tuple(dict.fromkeys([*worst, *moved])))
+    return Fusion(tuple(landmarks[name] for name in names), tuple(dict.fromkeys([*worst, *moved])))
 
 
 def landmarks_with_interplane_shift(detections: Sequence[StackDetections], mirror: np.ndarray) -> list[int]:

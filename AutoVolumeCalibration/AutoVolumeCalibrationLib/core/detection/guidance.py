@@ -41,7 +41,7 @@ class GuidancePeaks:
         import torch
 
         points, peak_values = (torch.from_numpy(values[slices]).float() for values in (self.points, self.peak_values))
-        return render_targets(points, peak_values, (size[0], size[1]), sigma_pixels)
+        return render_targets(points, peak_values, size, sigma_pixels)
 
 
 def guidance_peaks(

@@ -7,8 +7,9 @@ give the through-plane coordinate. Heatmap pixels are ``output_stride`` times co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,24 +19,27 @@ if TYPE_CHECKING:
 #: Half-width of the window around a peak from which its moments are taken, in target sigmas.
 WINDOW_SIGMAS = 2.0
 
+#: Indices as an array or as a tensor; what comes in goes out.
+Pixels = TypeVar("Pixels", np.ndarray, "torch.Tensor")
 
-def to_heatmap_pixels(image_pixels, output_stride: int):
-    """Heatmap index of an image index (fractions; arrays or tensors): pixel centres, blocks of ``output_stride``."""
+
+def to_heatmap_pixels(image_pixels: Pixels, output_stride: int) -> Pixels:
+    """Heatmap index of an image index (fractions): pixel centres, blocks of ``output_stride``."""
     return (image_pixels + 0.5) / output_stride - 0.5
 
 
-def to_image_pixels(heatmap_pixels, output_stride: int):
+def to_image_pixels(heatmap_pixels: Pixels, output_stride: int) -> Pixels:
     """Image index of a heatmap index, the inverse of :func:`to_heatmap_pixels`."""
     return (heatmap_pixels + 0.5) * output_stride - 0.5
 
 
-def amplitude(depth_mm, tau_mm: float):
-    """Peak value, 0..1, of the target of a landmark ``depth_mm`` off the slice (numpy)."""
+def amplitude(depth_mm: np.ndarray, tau_mm: float) -> np.ndarray:
+    """Peak value, 0..1, of the target of a landmark ``depth_mm`` off the slice."""
     return np.exp(-(np.asarray(depth_mm) ** 2) / (2 * tau_mm**2))
 
 
 def render_targets(
-    points: torch.Tensor, peak_values: torch.Tensor, size: tuple[int, int], sigma_pixels: float
+    points: torch.Tensor, peak_values: torch.Tensor, size: Sequence[int], sigma_pixels: float
 ) -> torch.Tensor:
     """Gaussians at sub-pixel centres.
 

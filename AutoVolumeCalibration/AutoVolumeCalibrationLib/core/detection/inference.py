@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -25,11 +26,15 @@ def prepare_for_inference(network: torch.nn.Module) -> torch.nn.Module:
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
     for block in network.modules():
-        norm = getattr(getattr(block, "adn", None), "N", None)
-        if isinstance(getattr(block, "conv", None), torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
-            block.conv = fuse_conv_bn_eval(block.conv, norm)
-            block.adn.N = torch.nn.Identity()
-    return network.to(memory_format=torch.channels_last)
+        convolution, rest = getattr(block, "conv", None), getattr(block, "adn", None)
+        if not isinstance(convolution, torch.nn.Conv2d) or not isinstance(rest, torch.nn.Module):
+            continue
+        norm = getattr(rest, "N", None)
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            block.conv = fuse_conv_bn_eval(convolution, norm)
+            rest.N = torch.nn.Identity()
+    # torch's annotations leave out this documented form.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def inference_autocast(network: torch.nn.Module, device: str) -> AbstractContextManager:
@@ -50,5 +55,5 @@ def processor_has_bfloat16() -> bool:
     """Whether the processor has instructions for bfloat16; False where this torch does not report it."""
     import torch
 
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS)

@@ -6,6 +6,8 @@ RAS and LPS differ by the sign of the first two axes, so one function converts b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 #: Multiply an (..., 3) array by this to go from RAS to LPS or back.
@@ -20,7 +22,7 @@ PLANE_NORMAL_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
 PLANES = tuple(PLANE_NORMAL_AXIS)
 
 
-def swap_ras_lps(points_mm: np.ndarray) -> np.ndarray:
+def swap_ras_lps(points_mm: np.ndarray | Sequence[float]) -> np.ndarray:
     """Convert RAS points or vectors, shape (..., 3), to LPS, or LPS to RAS."""
     return np.asarray(points_mm, dtype=float) * RAS_LPS
 

@@ -108,17 +108,20 @@ def coverages_from_list(entries: Sequence[Mapping[str, Any]]) -> tuple[Coverage,
 
 
 def _from_dict(entry: Mapping[str, Any]) -> Coverage:
-    coverage = Coverage(
+    offset_mm = {face: float(entry["offset_mm"][face]) for face in FACES}
+    factors = {face: float(entry["factors"][face]) for face in FACES}
+    joint_factor = float(entry["joint_factor"])
+    angle_factors = tuple(float(factor) for factor in entry["angle_factors"])
+    every_factor = [*factors.values(), joint_factor, *angle_factors]
+    finite = np.isfinite([*every_factor, *offset_mm.values()]).all()
+    if len(angle_factors) != 3 or not finite or min(every_factor) < 0:
+        raise ValueError("factors must be finite and not negative, three of them for the angles")
+    return Coverage(
         dict(entry["rule"]),
-        {face: float(entry["offset_mm"][face]) for face in FACES},
-        {face: float(entry["factors"][face]) for face in FACES},
-        float(entry["joint_factor"]),
-        tuple(float(factor) for factor in entry["angle_factors"]),
+        offset_mm,
+        factors,
+        joint_factor,
+        angle_factors,
         int(entry["heads"]),
         int(entry["cases"]),
     )
-    factors = [*coverage.factors.values(), coverage.joint_factor, *coverage.angle_factors]
-    numbers = [*factors, *coverage.offset_mm.values()]
-    if len(coverage.angle_factors) != 3 or not np.isfinite(numbers).all() or min(factors) < 0:
-        raise ValueError("factors must be finite and not negative, three of them for the angles")
-    return coverage

@@ -349,7 +349,7 @@ class AnatomicalFrame:
     scale: float
     covariance: np.ndarray
     expected_mm: Mapping[str, np.ndarray] = field(default_factory=dict)
-    expected_covariance_mm2: np.ndarray | None = None
+    expected_covariance_mm2: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     residuals_mm: Mapping[str, float] = field(default_factory=dict)
     outliers: tuple[str, ...] = ()
     condition_number: float = 1.0

@@ -126,12 +126,12 @@ def prescribe(box: OrientedBox, rule: BoxRule) -> Prescription:
     corner = center - fov[0] / 2 * rows - fov[1] / 2 * columns
     return Prescription(
         box=box.name,
-        center_mm=_plain(center),
-        normal=_plain(normal),
+        center_mm=_vector(center),
+        normal=_vector(normal),
         base_orientation=ORIENTATIONS[base_orientation(normal)],
         orientation_text=siemens_oblique_text(normal),
         in_plane_deg=in_plane,
-        philips_offcentre_mm=_plain(center[[1, 2, 0]]),
+        philips_offcentre_mm=_vector(center[[1, 2, 0]]),
         philips_angulation_deg=philips_angulation_deg(axes * [[-1], [-1], [1]]),
         fov_read_mm=float(box.size_mm[read_index]),
         fov_phase_mm=float(box.size_mm[phase_index]),
@@ -141,15 +141,16 @@ def prescribe(box: OrientedBox, rule: BoxRule) -> Prescription:
         gap_mm=rule.gap_mm,
         slice_axis=rule.slice_axis,
         phase_axis=rule.phase_axis,
-        image_orientation_patient=_plain(np.concatenate([rows, columns])),
-        first_position_mm=_plain(corner - reach * along),
-        last_position_mm=_plain(corner + reach * along),
+        image_orientation_patient=(*_vector(rows), *_vector(columns)),
+        first_position_mm=_vector(corner - reach * along),
+        last_position_mm=_vector(corner + reach * along),
     )
 
 
 def prescription_from_dict(data: Mapping[str, Any]) -> Prescription:
     """The prescription that ``to_dict`` wrote."""
-    return Prescription(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    return Prescription(**fields)
 
 
 def box_from_prescription(prescription: Prescription) -> OrientedBox:
@@ -220,8 +221,10 @@ def _direction_text(direction: np.ndarray) -> str:
     return f"{names[0]} >> {names[1]}"
 
 
-def _plain(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(float(value) + 0.0 for value in values)
+def _vector(values: np.ndarray) -> Vector:
+    """``values`` (3,) as plain numbers, none of them -0.0."""
+    x, y, z = (float(value) + 0.0 for value in values)
+    return x, y, z
 
 
 def _numbers(values: Sequence[float], decimals: int) -> str:

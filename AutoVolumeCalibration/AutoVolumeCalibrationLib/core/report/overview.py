@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,9 +47,13 @@ _LINE_HEIGHT = 1.38  # of a line of type over its size
 
 _WARNING = "Research use only. Not for clinical decisions."
 
-_HOLLOW = {"marker": "o", "markersize": 6, "markerfacecolor": "none", "markeredgecolor": EXPECTED}
-_SQUARE = {"marker": "s", "markersize": 7, "markerfacecolor": "none", "markeredgecolor": BOX}
-_LEGEND = (
+#: Properties of an artist, as matplotlib takes them.
+_Style = dict[str, Any]
+
+_HOLLOW: _Style = {"marker": "o", "markersize": 6, "markerfacecolor": "none", "markeredgecolor": EXPECTED}
+_SQUARE: _Style = {"marker": "s", "markersize": 7, "markerfacecolor": "none", "markeredgecolor": BOX}
+#: (markers, meaning) of every entry.
+_LEGEND: tuple[tuple[tuple[_Style, ...], str], ...] = (
     (
         tuple({"marker": "o", "markersize": 5, "color": confidence_colour(c)} for c in (0.0, 0.5, 1.0)),
         "found, unsure to sure (ellipse: 2 sd)",
@@ -100,8 +104,8 @@ def _draw_planes(figure: Figure, calibration: Calibration) -> None:
     for plane in set(PLANES) - {one.view.plane for one in shown}:
         left = _column_left(plane)
         _axes(figure, left, _IMAGES_TOP, _PLANE_PX, _PLANE_PX)
-        middle = left + _PLANE_PX / 2, _IMAGES_TOP + _PLANE_PX / 2
-        _write(figure, *middle, f"no {plane} scout", size=11, color=GREY, ha="center")
+        x, y = left + _PLANE_PX / 2, _IMAGES_TOP + _PLANE_PX / 2
+        _write(figure, x, y, f"no {plane} scout", size=11, color=GREY, ha="center")
 
 
 def _column_left(plane: str) -> float:
@@ -199,7 +203,7 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 
 def _write(figure: Figure, left: float, top: float, text: str, size: float, **options: str) -> None:
     """Text with its middle line ``top`` pixels below the picture's upper edge."""
-    style = {"color": TEXT, "family": FONT, "va": "center_baseline"} | options
+    style: _Style = {"color": TEXT, "family": FONT, "va": "center_baseline"} | options
     figure.text(*_fractions(left, top), text, fontsize=size, **style)
 
 

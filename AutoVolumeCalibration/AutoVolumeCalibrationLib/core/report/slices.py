@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,9 +147,9 @@ def draw_landmarks(axes: Axes, view: SliceView, calibration: Calibration, mm_per
     """Landmarks near the slice with their uncertainty, and where missing ones are expected."""
     frame = calibration.frame
     outliers = set(frame.outliers)
-    near = [landmark for landmark in calibration.landmarks if landmark.status != MISSING and belongs_to(view, landmark)]
-    for landmark in near:
-        _draw_landmark(axes, view, landmark, landmark.name in outliers)
+    near = _markers(view, calibration.landmarks)
+    for marker in near:
+        _draw_marker(axes, marker, marker.landmark.name in outliers)
     expected = [
         position
         for landmark in calibration.landmarks
@@ -158,28 +160,53 @@ def draw_landmarks(axes: Axes, view: SliceView, calibration: Calibration, mm_per
         points = view.to_picture(np.array(expected))
         axes.plot(*points.T, "o", markersize=6, markeredgecolor=EXPECTED, markerfacecolor="none")
     main = _main_landmarks(calibration.protocol)
-    _draw_labels(axes, view, sorted(near, key=lambda landmark: _importance(landmark, outliers, main)), mm_per_point)
+    _draw_labels(axes, sorted(near, key=lambda marker: _importance(marker.landmark, outliers, main)), mm_per_point)
 
 
-def belongs_to(view: SliceView, landmark: Landmark) -> bool:
-    """True where the slice may pass through the landmark: within its reach and the point's own uncertainty."""
-    sd = float(np.sqrt(view.normal @ landmark.covariance_mm2 @ view.normal))
-    return abs(view.distance_mm(landmark.position_mm)) <= view.reach_mm + min(sd, _FAR_MM)
+@dataclass(frozen=True, eq=False)
+class _Marker:
+    """A landmark as the slice shows it: its ``point`` (2,) in picture mm and the ``ellipse`` of ``ellipse_of``."""
+
+    landmark: Landmark
+    point: np.ndarray
+    ellipse: tuple[float, float, float]
 
 
-def _draw_landmark(axes: Axes, view: SliceView, landmark: Landmark, outlier: bool) -> None:
+def _markers(view: SliceView, landmarks: Iterable[Landmark]) -> list[_Marker]:
+    """Markers of the landmarks that are placed and belong to the slice."""
+    found = []
+    for landmark in landmarks:
+        position, covariance = landmark.position_mm, landmark.covariance_mm2
+        if landmark.status == MISSING or position is None or covariance is None:
+            continue
+        if belongs_to(view, position, covariance):
+            found.append(_Marker(landmark, view.to_picture(position), ellipse_of(view, covariance)))
+    return found
+
+
+def belongs_to(view: SliceView, position_mm: np.ndarray, covariance_mm2: np.ndarray) -> bool:
+    """True where the slice may pass through a landmark: within its reach and the point's own uncertainty.
+
+    Args:
+        position_mm: (3,) RAS; covariance_mm2: (3, 3).
+    """
+    sd = float(np.sqrt(view.normal @ covariance_mm2 @ view.normal))
+    return bool(abs(view.distance_mm(position_mm)) <= view.reach_mm + min(sd, _FAR_MM))
+
+
+def _draw_marker(axes: Axes, marker: _Marker, outlier: bool) -> None:
     from matplotlib.patches import Ellipse
 
-    point = view.to_picture(landmark.position_mm)
-    colour = OUTLIER if outlier else confidence_colour(landmark.confidence)
-    width, height, angle = ellipse_of(view, landmark.covariance_mm2)
-    axes.add_patch(Ellipse(point, width, height, angle=angle, facecolor="none", edgecolor=colour, linewidth=0.9))
-    if landmark.status == CORRECTED:
-        axes.plot(*point, marker="D", markersize=5, color=CORRECTED_MARK, markeredgecolor="black", markeredgewidth=0.5)
+    x, y = marker.point
+    colour = OUTLIER if outlier else confidence_colour(marker.landmark.confidence)
+    width, height, angle = marker.ellipse
+    axes.add_patch(Ellipse((x, y), width, height, angle=angle, facecolor="none", edgecolor=colour, linewidth=0.9))
+    if marker.landmark.status == CORRECTED:
+        axes.plot(x, y, marker="D", markersize=5, color=CORRECTED_MARK, markeredgecolor="black", markeredgewidth=0.5)
     elif outlier:
-        axes.plot(*point, marker="x", markersize=6, markeredgewidth=1.6, color=OUTLIER)
+        axes.plot(x, y, marker="x", markersize=6, markeredgewidth=1.6, color=OUTLIER)
     else:
-        axes.plot(*point, marker="o", markersize=3.6, color=colour, markeredgecolor="black", markeredgewidth=0.5)
+        axes.plot(x, y, marker="o", markersize=3.6, color=colour, markeredgecolor="black", markeredgewidth=0.5)
 
 
 def ellipse_of(view: SliceView, covariance_mm2: np.ndarray) -> tuple[float, float, float]:
@@ -201,24 +228,25 @@ def _main_landmarks(protocol: Protocol) -> set[str]:
 
 def _importance(landmark: Landmark, outliers: set[str], main: set[str]) -> tuple[bool, bool, bool, float]:
     """Sorts the main landmarks first, then outliers, then corrected points, then the most certain ones."""
-    name = landmark.name
-    return name not in main, name not in outliers, landmark.status != CORRECTED, landmark.sd_mm
+    name, sd_mm = landmark.name, landmark.sd_mm
+    uncertainty = math.inf if sd_mm is None else sd_mm
+    return name not in main, name not in outliers, landmark.status != CORRECTED, uncertainty
 
 
-def _draw_labels(axes: Axes, view: SliceView, landmarks: Sequence[Landmark], mm_per_point: float) -> None:
-    """Name the first landmarks that find room for their label beside their marker."""
+def _draw_labels(axes: Axes, markers: Sequence[_Marker], mm_per_point: float) -> None:
+    """Name the first markers that find room for their label beside their marker."""
     size = 7.5
     height = 1.15 * size * mm_per_point
-    points = [view.to_picture(landmark.position_mm) for landmark in landmarks]
-    taken = [_rectangle(point, 2.5 * mm_per_point, 2.5 * mm_per_point) for point in points]
+    taken = [_rectangle(marker.point, 2.5 * mm_per_point, 2.5 * mm_per_point) for marker in markers]
     named = 0
-    for landmark, point in zip(landmarks, points, strict=True):
-        width = 0.74 * size * mm_per_point * len(landmark.name)
+    for marker in markers:
+        name = marker.landmark.name
+        width = 0.74 * size * mm_per_point * len(name)
         for shift in _label_offsets(width, height, gap=5.5 * mm_per_point):
-            area = _rectangle(point + shift, width / 2, height / 2)
+            area = _rectangle(marker.point + shift, width / 2, height / 2)
             if _inside(area, axes) and not any(_overlap(area, other) for other in taken):
                 taken.append(area)
-                _text(axes, point + shift, landmark.name, size)
+                _text(axes, marker.point + shift, name, size)
                 named += 1
                 break
         if named == _MOST_LABELS:
@@ -250,14 +278,18 @@ def _text(axes: Axes, point: np.ndarray, text: str, size: float, color: str = "w
     """Text with a dark rim, readable on any grey; ``point`` in picture mm."""
     from matplotlib.patheffects import withStroke
 
-    placed = {"ha": "center", "va": "center", "clip_on": True} | options
+    placed: dict[str, Any] = {"ha": "center", "va": "center", "clip_on": True} | options
     rim = [withStroke(linewidth=1.8, foreground="black")]
-    axes.text(*point, text, color=color, fontsize=size, family=FONT, path_effects=rim, **placed)
+    axes.text(point[0], point[1], text, color=color, fontsize=size, family=FONT, path_effects=rim, **placed)
 
 
 def _draw_letters(axes: Axes, view: SliceView) -> None:
-    places = ((0.02, 0.5, "left", "center"), (0.98, 0.5, "right", "center"))
-    places += ((0.5, 0.02, "center", "bottom"), (0.5, 0.98, "center", "top"))
+    places = (
+        (0.02, 0.5, "left", "center"),
+        (0.98, 0.5, "right", "center"),
+        (0.5, 0.02, "center", "bottom"),
+        (0.5, 0.98, "center", "top"),
+    )
     for letter, (x, y, horizontal, vertical) in zip(view.letters, places, strict=True):
         options = {"ha": horizontal, "va": vertical, "transform": axes.transAxes, "weight": "bold"}
         _text(axes, np.array([x, y]), letter, 13, SIDE_LETTER, **options)
@@ -273,4 +305,5 @@ def _draw_scale_bar(axes: Axes) -> None:
 
 def _width_points(axes: Axes) -> float:
     """Width of the axes on paper, in points."""
-    return axes.get_position().width * axes.figure.get_figwidth() * 72
+    inches = axes.figure.bbox.width / axes.figure.dpi
+    return axes.get_position().width * inches * 72

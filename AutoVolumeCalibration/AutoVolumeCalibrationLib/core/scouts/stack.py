@@ -81,7 +81,7 @@ class ScoutSlice:
     def shows(self, points_mm: np.ndarray) -> np.ndarray:
         """(...,) bool: the projections of RAS points (..., 3) lie within the image; False for points that are NaN."""
         pixels = self.to_pixel(points_mm)
-        return ((pixels >= -0.5) & (pixels <= np.array(self.pixels.shape) - 0.5)).all(axis=-1)
+        return np.all((pixels >= -0.5) & (pixels <= np.array(self.pixels.shape) - 0.5), axis=-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def require_sane_size(shape: Sequence[int], source: str) -> None:
         )
 
 
-def require_spacing(spacing_mm: Sequence[float], source: str) -> None:
+def require_spacing(spacing_mm: np.ndarray | Sequence[float], source: str) -> None:
     """Raise InputError unless every spacing is a finite number above zero."""
     spacing = np.asarray(spacing_mm, dtype=float)
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
@@ -78,5 +78,5 @@ def finite_pixels(values: np.ndarray, source: str) -> np.ndarray:
     return pixels
 
 
-def _times(numbers: Sequence[float]) -> str:
+def _times(numbers: Iterable[float]) -> str:
     return " x ".join(f"{number:g}" for number in numbers)

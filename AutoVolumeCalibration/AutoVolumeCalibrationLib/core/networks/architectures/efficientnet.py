@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from monai.networks.nets import EfficientNetBNFeatures, EfficientNetEncoder
 
+from .encoders import Encoder
 
-class EfficientNetPyramid(EfficientNetBNFeatures):
+
+class EfficientNetPyramid(EfficientNetBNFeatures, Encoder):
     """MONAI's ``EfficientNetBNFeatures`` without the layers that only its classifier uses.
 
     Args:

@@ -9,8 +9,19 @@ import torch
 from ..registry import ENCODERS
 
 
-def build_encoder(name: str, in_channels: int) -> torch.nn.Module:
-    """A new encoder, randomly initialised. Every one has ``widths`` and ``strides``.
+class Encoder(torch.nn.Module):
+    """What all encoders have in common.
+
+    Attributes:
+        widths, strides: channels of the feature maps, and how much coarser than the image each is.
+    """
+
+    widths: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def build_encoder(name: str, in_channels: int) -> Encoder:
+    """A new encoder, randomly initialised.
 
     Raises:
         ValueError: unknown name.
@@ -18,5 +29,5 @@ def build_encoder(name: str, in_channels: int) -> torch.nn.Module:
     if name not in ENCODERS:
         raise ValueError(f"unknown encoder {name!r}, known ones: {', '.join(ENCODERS)}")
     module, kind = ENCODERS[name]
-    encoder: torch.nn.Module = getattr(import_module(f".{module}", __package__), kind)(name, in_channels)
+    encoder: Encoder = getattr(import_module(f".{module}", __package__), kind)(name, in_channels)
     return encoder

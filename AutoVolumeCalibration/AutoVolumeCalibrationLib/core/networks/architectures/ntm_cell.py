@@ -37,7 +37,8 @@ def interpolated(content: torch.Tensor, previous: torch.Tensor, gates: torch.Ten
 
 def shifted(weights: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
     """(B, h, n) circular convolution of the weights with the kernels (B, h, 3) over ``SHIFTS``, eq. 8."""
-    return sum(kernels[..., index, None] * weights.roll(shift, dims=2) for index, shift in enumerate(SHIFTS))
+    back, stay, on = (kernels[..., index, None] * weights.roll(shift, dims=2) for index, shift in enumerate(SHIFTS))
+    return back + stay + on
 
 
 def sharpened(weights: torch.Tensor, gammas: torch.Tensor) -> torch.Tensor:

@@ -156,7 +156,11 @@ class NtmUNet(torch.nn.Module):
                 (teacher forcing), used in training only.
         """
         folded = self.fold(image)
-        states = {level: block.machine.first_state(len(image)) for level, block in self.blocks.items()}
+        states = {
+            level: block.machine.first_state(len(image))
+            for level, block in self.blocks.items()
+            if isinstance(block, NtmBlock)  # all of them; torch types a ModuleDict's values as Module
+        }
 
         def answer(inputs: torch.Tensor) -> torch.Tensor:
             return self._pass(torch.cat([folded, inputs], dim=1), states)

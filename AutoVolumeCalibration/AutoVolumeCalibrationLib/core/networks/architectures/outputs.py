@@ -7,6 +7,7 @@ supervision), the last one its best. Coordinates are heatmap pixels (row, column
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -36,6 +37,6 @@ class DisplacementOutput(NamedTuple):
     displacements: torch.Tensor
 
 
-def heatmaps_of(output: PointOutput, size: tuple[int, int], sigma: float) -> torch.Tensor:
+def heatmaps_of(output: PointOutput, size: Sequence[int], sigma: float) -> torch.Tensor:
     """(B, k, h, w) Gaussians of ``sigma`` heatmap pixels at the points, as high as the presence."""
     return render_targets(output.points.float(), output.presence.float(), size, sigma)

@@ -5,11 +5,13 @@ All of it is computed in float32: at column 40 bfloat16 resolves no more than 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional
 
 
-def pixel_positions(size: tuple[int, int], device: torch.device, step: int = 1) -> torch.Tensor:
+def pixel_positions(size: Sequence[int], device: torch.device, step: int = 1) -> torch.Tensor:
     """(2, h, w) float32 (row, column) of the centres of blocks of ``step`` x ``step`` pixels, in pixels."""
     axes = [(torch.arange(n, device=device, dtype=torch.float32) + 0.5) * step - 0.5 for n in size]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .encoders import Encoder
+
 #: Filters of the stem, and of the 3x3 convolutions of the four stages at 64 filters per group.
 STEM_WIDTH, STAGE_WIDTHS = 64, (64, 128, 256, 512)
 
@@ -70,7 +72,7 @@ SIZES = {
 }
 
 
-class ResNetEncoder(torch.nn.Module):
+class ResNetEncoder(Encoder):
     """A residual network without its classifier, its parameters named as in torchvision's checkpoints.
 
     Args:

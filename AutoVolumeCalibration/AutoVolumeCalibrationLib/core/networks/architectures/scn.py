@@ -21,7 +21,8 @@ def _convolution(in_channels: int, out_channels: int, kernel: int, deviation: fl
         torch.nn.init.kaiming_normal_(layer.weight, a=SLOPE, nonlinearity="leaky_relu")
     else:
         torch.nn.init.normal_(layer.weight, std=deviation)
-    torch.nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        torch.nn.init.zeros_(layer.bias)
     return layer
 
 

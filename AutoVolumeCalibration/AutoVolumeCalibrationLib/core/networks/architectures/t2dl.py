@@ -49,7 +49,8 @@ def _activated(in_channels: int, out_channels: int, kernel: int, rate: int = 1) 
 
 def _trunk(in_channels: int, width: int) -> torch.nn.Sequential:
     """The patch net: (B, in_channels, h, w) -> (B, 8 width, h / STEP, w / STEP), each pixel from a patch of its own."""
-    layers, channels = [], in_channels
+    layers: list[torch.nn.Module] = []
+    channels = in_channels
     for level in range(LEVELS):
         filters = width * 2**level
         layers += [torch.nn.MaxPool2d(2)] if level else []

@@ -73,7 +73,7 @@ class StemUNetPlusPlus(torch.nn.Module):
             if isinstance(layer, UpCat):
                 layer.is_pad = False  # no size is odd here; even empty padding would go through float32
         for name, layer in list(self.nested.named_children()):
-            if name.startswith("final_conv"):
+            if isinstance(layer, torch.nn.Conv2d) and name.startswith("final_conv"):
                 head = Float32Head(layer.in_channels, out_channels, 1)
                 head.load_state_dict(layer.state_dict())
                 head.idle = name != "final_conv_0_4"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import torch
 
+from .encoders import Encoder
+
 #: Configuration E of the paper: (3x3 convolutions, filters) of the five blocks between the poolings.
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 #: Encoder -> whether batch norm follows its convolutions.
 BATCH_NORM = {"vgg19": False, "vgg19_bn": True}
 
 
-class VggEncoder(torch.nn.Module):
+class VggEncoder(Encoder):
     """The convolutions of VGG-19, their parameters named as in torchvision's checkpoints (``features.0.weight``).
 
     Args:
@@ -42,7 +44,8 @@ class VggEncoder(torch.nn.Module):
         for layer in self.features:
             if isinstance(layer, torch.nn.Conv2d):
                 torch.nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-                torch.nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    torch.nn.init.zeros_(layer.bias)
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
         finer, features = [], image
