@@ -147,7 +147,7 @@ def depth_in_stack(positions_mm: np.ndarray, peak_values: np.ndarray, tau_mm: fl
         only the distance from that slice is known, not the side; that slice's position is then returned.
     """
     best = int(np.argmax(peak_values))
-    if len(positions_mm) < 3 or best in (0, len(positions_mm) - 1):
+    if best in (0, len(positions_mm) - 1):
         return float(positions_mm[best]), True
     grid = positions_mm[best] + np.arange(-tau_mm, tau_mm + 0.25, 0.5)
     expected = amplitude(positions_mm[:, None] - grid, tau_mm)
