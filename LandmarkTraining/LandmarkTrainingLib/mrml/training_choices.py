@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import slicer
 
@@ -49,7 +50,7 @@ def read_choices(node: slicer.vtkMRMLScriptedModuleNode) -> TrainingChoices | No
         kept = json.loads(node.GetParameter(_PARAMETER) or "")
     except ValueError:
         return None
-    found = {}
+    found: dict[str, Any] = {}
     for field in fields(TrainingChoices):
         value = kept.get(field.name) if isinstance(kept, dict) else None
         if isinstance(field.default, tuple) and isinstance(value, list) and all(isinstance(v, str) for v in value):

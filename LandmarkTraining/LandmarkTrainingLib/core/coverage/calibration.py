@@ -84,7 +84,9 @@ def measure_coverage(groups: Sequence[Scores], rule: BoxRule, level: float = LEV
     groups = [group for group in groups if len(group.persons)]
     offsets = np.mean([_person_mean(group.needed_mm, group.persons) for group in groups], axis=0)
     measured = [_factors(group, offsets, level) for group in groups]
-    factors, joint, angles = (np.max([m[i] for m in measured], axis=0) for i in range(3))
+    factors = np.max([faces for faces, _, _ in measured], axis=0)
+    joint = np.max([joint for _, joint, _ in measured])
+    angles = np.max([angles for _, _, angles in measured], axis=0)
     return Coverage(
         rule_key(rule),
         dict(zip(FACES, offsets.tolist(), strict=True)),
@@ -158,7 +160,7 @@ def covered_by(scores: Scores, coverage: Coverage) -> Covered:
     margins = offsets + coverage.joint_factor * scores.face_sd_mm
     return Covered(
         scores.needed_mm <= offsets + factors * scores.face_sd_mm,
-        (scores.needed_mm <= margins).all(axis=1),
+        np.all(scores.needed_mm <= margins, axis=1),
         np.abs(scores.angles_deg) <= coverage.angle_factors * scores.angles_sd_deg,
         margins,
     )

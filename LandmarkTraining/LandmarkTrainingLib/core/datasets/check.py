@@ -133,7 +133,7 @@ def _damaged(name: str, error: InputError) -> Finding:
 
 def _compare(study: LabelledStudy, checked: _Checked) -> None:
     """Record the study's slices, and which earlier studies share some. A constant slice is ignored."""
-    earlier = Counter()
+    earlier: Counter[str] = Counter()
     for one in (one for stack in study.stacks for one in stack.slices):
         if one.pixels.min() == one.pixels.max():
             continue

@@ -92,9 +92,10 @@ def find_series(root: Path) -> list[list[Series]]:
     """
     groups: dict[tuple[str, str, str], list[_Header]] = {}
     for header in _headers(root):
-        key = tuple(header.words[word] for word in ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesInstanceUID"))
-        if key[1] and header.words["Modality"] == "MR" and header.normals:
-            groups.setdefault(key, []).append(header)
+        words = header.words
+        study, frame, series = words["StudyInstanceUID"], words["FrameOfReferenceUID"], words["SeriesInstanceUID"]
+        if frame and words["Modality"] == "MR" and header.normals:
+            groups.setdefault((study, frame, series), []).append(header)
     if not groups:
         raise InputError(
             "holds no MR images with a frame of reference",

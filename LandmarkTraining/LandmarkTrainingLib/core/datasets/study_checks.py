@@ -181,7 +181,8 @@ def _swapped_pairs(points: Mapping[str, np.ndarray], protocol: Protocol, right: 
     pairs = [
         (landmark.name, landmark.mirror)
         for landmark in protocol.constellation.landmarks
-        if landmark.mirror in points
+        if landmark.mirror is not None
+        and landmark.mirror in points
         and landmark.name in points
         and rightward[landmark.name] < rightward[landmark.mirror]
     ]

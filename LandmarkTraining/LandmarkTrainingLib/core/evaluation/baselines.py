@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 
+    #: A linear transform about a centre: one of each kind in SCHEDULE.
+    CenteredTransform = SimpleITK.Euler3DTransform | SimpleITK.Similarity3DTransform | SimpleITK.AffineTransform
+
 #: Standard deviation of a point placed without looking at the image, mm per axis.
 UNSEEN_SD_MM = 20.0
 
@@ -137,7 +140,7 @@ def _scouts_to_template(
     center = swap_ras_lps(_upper_head_center(in_head_mm))
     floor_mm = np.percentile(in_head_mm[:, 2], 99.5) - REGISTERED_HEIGHT_MM
     moving = _to_image(template)
-    transform = SimpleITK.Euler3DTransform()
+    transform: CenteredTransform = SimpleITK.Euler3DTransform()
     transform.SetCenter(center.tolist())
     for kind, blur_mm in SCHEDULE:
         pooled, filled, low_mm = _pool_slices(stacks, blur_mm)
@@ -171,7 +174,7 @@ def _register(
         raise InputError(f"the template cannot be registered to the scouts ({error})") from error
 
 
-def _next_transform(kind: str, previous: SimpleITK.Transform) -> SimpleITK.Transform:
+def _next_transform(kind: str, previous: CenteredTransform) -> CenteredTransform:
     """A transform of the kind that starts where the previous, simpler one ended."""
     import SimpleITK
 

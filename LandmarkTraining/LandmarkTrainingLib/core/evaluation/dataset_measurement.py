@@ -17,6 +17,7 @@ from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, InputError
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 
+from ..datasets.file_pairs import points_in
 from ..datasets.frozen_set import dataset_fingerprint
 from ..datasets.reading import absent_of, read_study
 from ..reference_heads.truth import true_frame
@@ -73,8 +74,8 @@ def measure_on_dataset(
 def true_plan_of_study(study: LabelledStudy, protocol: Protocol) -> Truth:
     """Truth from the study's landmarks; without frame and box if they are too few to determine the head's pose."""
     known = set(protocol.constellation.names)
-    placed = [each for each in study.landmarks if each.position_mm is not None and each.name in known]
-    points = {each.name: each.position_mm for each in placed}
+    points = {name: position for name, position in points_in(study.landmarks).items() if name in known}
+    placed = [each for each in study.landmarks if each.name in points]
     absent = absent_of(study) & known
     try:
         frame = true_frame(placed, protocol)

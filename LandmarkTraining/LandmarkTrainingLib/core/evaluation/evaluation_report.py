@@ -60,17 +60,18 @@ def _box_table(groups: Sequence[Group]) -> str:
     rows = []
     for key, cases in groups:
         planned = [case for case in cases if case.box]
-        rotation = summarize(case.box.rotation_deg for case in planned)
-        center = summarize(case.box.center_mm for case in planned)
+        boxes = [case.box for case in cases if case.box]
+        rotation = summarize(box.rotation_deg for box in boxes)
+        center = summarize(box.center_mm for box in boxes)
         covered = [case.covered for case in planned if case.covered is not None]
         angles = [summarize(abs(case.frame_angles_deg[axis]) for case in planned) for axis in range(3)]
-        acpc = [case.acpc_pitch_deg for case in planned]
+        acpc = [case.acpc_pitch_deg for case in planned if case.acpc_pitch_deg is not None]
         rows.append([
             *key, len(cases), len(cases) - len(planned), f"{rotation.mean:.1f} ({rotation.p95:.1f})",
             *(f"{angle.median:.1f} ({angle.p95:.1f})" for angle in angles),
             f"{summarize(map(abs, acpc)).median:.1f} ({summarize(acpc).mean:+.1f})",
             f"{center.median:.1f}, {center.mean:.1f} ({center.p95:.1f})",
-            f"{summarize(case.box.iou for case in planned).mean:.3f}",
+            f"{summarize(box.iou for box in boxes).mean:.3f}",
             f"{np.mean(covered):.3f} ({min(covered):.3f})" if covered else "-",
         ])  # fmt: skip
     return markdown_table(header, rows)
@@ -200,6 +201,7 @@ def measured_errors(results: Sequence[CaseResult], method: str) -> dict[str, Any
 
 def _case_errors(cases: Sequence[CaseResult]) -> dict[str, Any]:
     planned = [case for case in cases if case.box]
+    boxes = [case.box for case in cases if case.box]
     in_plane = [e for c in planned for plane in c.in_plane_mm.values() for errors in plane.values() for e in errors]
     in_space = [e for case in planned for name, e in case.landmarks_mm.items() if name not in NORMAL_AXIS]
     return {
@@ -208,8 +210,8 @@ def _case_errors(cases: Sequence[CaseResult]) -> dict[str, Any]:
         "refused": len(cases) - len(planned),
         "landmark_in_plane_mm": _rounded(summarize(e for e in in_plane if e is not None)),
         "landmark_3d_mm": _rounded(summarize(in_space)),
-        "rotation_deg": _rounded(summarize(case.box.rotation_deg for case in planned)),
-        "center_mm": _rounded(summarize(case.box.center_mm for case in planned)),
+        "rotation_deg": _rounded(summarize(box.rotation_deg for box in boxes)),
+        "center_mm": _rounded(summarize(box.center_mm for box in boxes)),
         "brain_inside_smallest": round(min(c.covered for c in planned if c.covered is not None), 4),
         "wrong": sum(map(is_wrong, planned)),
         "wrong_and_not_flagged": sum(is_wrong(case) and case.level == "ok" for case in planned),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def heatmap_picture(
     rows = -(-len(names) // _PER_ROW)
     size = (_PER_ROW * _PANEL_INCHES, rows * (_PANEL_INCHES + _TITLE_INCHES / 2) + _TITLE_INCHES)
     figure = Figure(figsize=size, dpi=_DPI, facecolor=BACKGROUND)
-    style = {"color": TEXT, "family": FONT, "fontsize": 12, "weight": "bold"}
+    style: dict[str, Any] = {"color": TEXT, "family": FONT, "fontsize": 12, "weight": "bold"}
     figure.text(0.01, 1 - _TITLE_INCHES / 2 / size[1], title, va="center", **style)
     top = 1 - (_TITLE_INCHES + 0.15) / size[1]
     layout = {"left": 0.005, "right": 0.995, "bottom": 0.005, "top": top, "wspace": 0.03, "hspace": 0.12}

@@ -96,7 +96,9 @@ def model_method(
         look: the model's detections slice by slice, ``detect_slices`` by default (it runs the network once more).
     """
     if calibrate is None:
-        from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate
+        from AutoVolumeCalibrationLib.core.workflow import pipeline
+
+        calibrate = pipeline.calibrate
     look = look or detect_slices
 
     def plan(stacks: Sequence[ScoutStack]) -> Plan:

@@ -43,8 +43,9 @@ class BoxErrors:
 def box_errors(found: OrientedBox, true: OrientedBox) -> BoxErrors:
     """All errors of a found box."""
     angles = rotation_angles_deg(true.axes, found.axes)
+    pitch, roll, yaw = angles.tolist()
     return BoxErrors(
-        angles_deg=tuple(float(angle) for angle in angles),
+        angles_deg=(pitch, roll, yaw),
         rotation_deg=float(np.linalg.norm(angles)),
         center_mm=float(np.linalg.norm(found.center_mm - true.center_mm)),
         faces_mm=tuple(float(error) for error in face_errors_mm(found, true)),
@@ -147,7 +148,7 @@ def points_on_slice(
     visible = {}
     for name, point in true_mm.items():
         partner = mirror.get(name)
-        if plane == "sagittal" and partner in true_mm:
+        if plane == "sagittal" and partner is not None and partner in true_mm:
             point = (point + true_mm[partner]) / 2
         row, column = scout_slice.to_pixel(point)
         distance = (point - scout_slice.origin_mm) @ scout_slice.normal
@@ -156,7 +157,7 @@ def points_on_slice(
     return visible
 
 
-def success_rates(errors_mm: Sequence[float], expected: int | None = None) -> dict[float, float]:
+def success_rates(errors_mm: Sequence[float] | np.ndarray, expected: int | None = None) -> dict[float, float]:
     """Radius -> share of the ``expected`` points found within it; the unfound ones count as failures."""
     total = len(errors_mm) if expected is None else expected
     errors = np.asarray(errors_mm, dtype=float)
@@ -173,8 +174,8 @@ class Summary:
     p95: float
 
 
-def summarize(values: Iterable[float]) -> Summary:
-    """The summary of finite numbers; others are left out."""
+def summarize(values: Iterable[float | None]) -> Summary:
+    """The summary of finite numbers; others, and None, are left out."""
     array = np.array([value for value in values if value is not None and np.isfinite(value)], dtype=float)
     if not len(array):
         return Summary(0, *[float("nan")] * 3)

@@ -188,8 +188,8 @@ def _draw_points(axes: Axes, truth: np.ndarray, peaks: np.ndarray, distance_mm: 
     axes.axis(limits)
 
 
-_CIRCLE = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgecolor": EXPECTED}
-_CROSS = {"marker": "x", "markersize": 6, "markeredgewidth": 1.8}
+_CIRCLE: dict[str, Any] = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgecolor": EXPECTED}
+_CROSS: dict[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.8}
 
 
 def _name_bad_points(axes: Axes, truth: np.ndarray, distance_mm: np.ndarray, names: Sequence[str]) -> None:
@@ -198,7 +198,7 @@ def _name_bad_points(axes: Axes, truth: np.ndarray, distance_mm: np.ndarray, nam
     # On a sagittal slice both points of a left/right pair have the same position and error: they are named once.
     positions = {tuple(truth[index].round(3)): index for index in reversed(worst)}
     named = sorted(positions.values(), key=lambda index: -distance_mm[index])[:_MOST_NAMES]
-    style = {"fontsize": 8, "family": FONT, "color": TEXT}
+    style: dict[str, Any] = {"fontsize": 8, "family": FONT, "color": TEXT}
     for number, index in enumerate(named, start=1):
         position = (truth[index, 1], truth[index, 0])
         axes.annotate(str(number), position, xytext=(6, 4), textcoords="offset points", annotation_clip=True, **style)
@@ -287,7 +287,7 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 def _write(figure: Figure, left: float, top: float, text: str, size: float = 10, **options: str) -> None:
     """Text with its middle line ``top`` pixels below the picture's upper edge."""
     total = figure.get_size_inches()[1] * _DPI
-    style = {"color": TEXT, "family": FONT, "va": "center_baseline"} | options
+    style: dict[str, Any] = {"color": TEXT, "family": FONT, "va": "center_baseline", **options}
     figure.text(left / WIDTH_PX, 1 - top / total, text, fontsize=size, **style)
 
 

@@ -40,8 +40,8 @@ class PairedComparison:
 
 
 def bootstrap_interval(
-    values: Sequence[float],
-    subjects: Sequence[str],
+    values: Sequence[float] | np.ndarray,
+    subjects: Sequence[str] | np.ndarray,
     statistic: Callable[[np.ndarray], float] = np.mean,
     *,
     confidence: float = 0.95,
@@ -66,9 +66,9 @@ def bootstrap_interval(
 
 
 def compare_paired(
-    first: Sequence[float],
-    second: Sequence[float],
-    subjects: Sequence[str],
+    first: Sequence[float] | np.ndarray,
+    second: Sequence[float] | np.ndarray,
+    subjects: Sequence[str] | np.ndarray,
     *,
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -110,7 +110,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def _groups(values: Sequence[float], subjects: Sequence[str]) -> dict[str, np.ndarray]:
+def _groups(values: Sequence[float] | np.ndarray, subjects: Sequence[str] | np.ndarray) -> dict[str, np.ndarray]:
     """Subject -> its finite values; both sorted, so that the result does not depend on the order of the cases."""
     groups: dict[str, list[float]] = {}
     for value, subject in zip(np.asarray(values, dtype=float), subjects, strict=True):

@@ -18,13 +18,15 @@ from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncerta
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame, fit_frame, pose_difference
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
+from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 from AutoVolumeCalibrationLib.core.workflow.localization import locate
 
+from ..datasets.file_pairs import points_in
 from ..reference_heads.truth import true_frame
 from ..simulator.label_heads import LabelHeads
 from ..simulator.pose import PoseLimits
 from ..simulator.slice_planes import SliceSettings
-from ..simulator.study_rendering import LabelledStudy, simulated_study
+from ..simulator.study_rendering import simulated_study
 
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
@@ -71,10 +73,10 @@ def _depth_sd(model: LandmarkModel, cases: list[_Study]) -> float:
     """Root mean square error of the position along the normal where a stack has slices on both sides, mm."""
     errors = []
     for case in cases:
-        positions = {landmark.name: landmark.position_mm for landmark in case.study.landmarks}
+        positions = points_in(case.study.landmarks)
         for stack in case.detections:
             for k, name in enumerate(model.names):
-                if positions[name] is None or stack.peak_values[:, k].max() < model.threshold:
+                if name not in positions or stack.peak_values[:, k].max() < model.threshold:
                     continue
                 true = positions[name]
                 if stack.sagittal and model.mirror[k] != k:

@@ -74,13 +74,13 @@ def calibrate_uncertainty(
 
 def _height_factors(error: np.ndarray, height: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bin centres and error factors, made to fall with height."""
-    centers, values = [], []
+    centers, errors = [], []
     for low, high in zip(HEIGHT_EDGES[:-1], HEIGHT_EDGES[1:], strict=True):
         inside = used & (height >= low) & (height < high)
         if inside.sum() >= 20:
             centers.append((low + high) / 2)
-            values.append(np.percentile(error[inside], COVERED))
-    values = np.minimum.accumulate(values)
+            errors.append(np.percentile(error[inside], COVERED))
+    values = np.minimum.accumulate(errors)
     return np.array(centers), values / np.interp(REFERENCE_HEIGHT, centers, values)
 
 

@@ -202,8 +202,10 @@ class _Bench:
         parameters = sum(parameter.numel() for parameter in network.parameters())
         seconds = json.loads(folder.log.read_text(encoding="utf-8").splitlines()[-1])["seconds"]
         write_text(run / "outcome.json", json_text({"parameters": parameters, "seconds": seconds}))
+        # Any: a type checker takes every name for numpy's allow_pickle, too.
+        arrays: dict[str, Any] = {**errors}
         with atomic_path(run / _ERRORS) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **errors)
+            np.savez_compressed(file, **arrays)
 
     def _source(self, variant: Variant) -> SliceSource:
         if variant.volumes:

@@ -112,13 +112,17 @@ def search(
 def best_trial(records: list[TrialRecord]) -> TrialRecord | None:
     """The finished trial with the lowest error, None where none has finished."""
     finished = [record for record in records if record.state == FINISHED]
-    return min(finished, key=lambda record: record.error_mm, default=None)
+    return min(finished, key=_error_or_infinity, default=None)
+
+
+def _error_or_infinity(record: TrialRecord) -> float:
+    return math.inf if record.error_mm is None else record.error_mm
 
 
 def trials_table(records: list[TrialRecord]) -> str:
     """The trials as a Markdown table, the lowest error first."""
     names = list(dict.fromkeys(name for record in records for name in record.values))
-    ordered = sorted(records, key=lambda r: (r.state != FINISHED, math.inf if r.error_mm is None else r.error_mm))
+    ordered = sorted(records, key=lambda record: (record.state != FINISHED, _error_or_infinity(record)))
     rows = [
         [
             record.name,

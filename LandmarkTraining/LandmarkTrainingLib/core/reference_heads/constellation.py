@@ -88,7 +88,7 @@ def read_heads(labels_folder: Path) -> list[dict[str, np.ndarray]]:
 
 
 def measure_shape(
-    heads: Sequence[Mapping[str, np.ndarray]], names: Sequence[str], mirror: Sequence[int]
+    heads: Sequence[Mapping[str, np.ndarray]], names: Sequence[str], mirror: Sequence[int] | np.ndarray
 ) -> MeasuredShape:
     """Mean shape and variation of the named points.
 

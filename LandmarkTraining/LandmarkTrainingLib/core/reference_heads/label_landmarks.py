@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def read_label_map(path: Path | str) -> Volume:
     return Volume(np.rint(array).astype(np.int32), affine, Path(path).name)
 
 
-def hippocampus_ends(labels: Volume, anterior: np.ndarray = (0.0, 1.0, 0.0)) -> dict[str, np.ndarray]:
+def hippocampus_ends(labels: Volume, anterior: Sequence[float] | np.ndarray = (0.0, 1.0, 0.0)) -> dict[str, np.ndarray]:
     """Both ends of both hippocampi, from their FreeSurfer labels (17 left, 53 right).
 
     Of each side the largest connected piece counts. Along its principal axis an end is the position

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import AutoVolumeCalibrationLib
 from AutoVolumeCalibrationLib.core.errors import UsageError
@@ -168,9 +169,9 @@ class RunProcess:
         return Outcome.STOPPED if asked or not self.tail(ERRORS_FILE, 1) else Outcome.FAILED
 
 
-def _detached() -> dict:
+def _detached() -> dict[str, Any]:
     """Options that shield the process from Ctrl-C in the parent's terminal and from the parent's end."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
 

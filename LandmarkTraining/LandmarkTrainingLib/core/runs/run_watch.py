@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,9 @@ class RunWatch:
         return True
 
 
-def number(row: dict[str, Any], column: str) -> float | None:
+def number(row: Mapping[str, Any], column: str) -> float | None:
     """A finite number of a row, None where there is none."""
     value = row.get(column)
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if usable else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)

@@ -100,10 +100,10 @@ def _acquire(
     """Images (b, H, W), their fields of view (b, H, W) bool, and landmarks (b, k, 3) in scanner RAS mm."""
     device = heads.tissues.device
     noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
-    chosen = torch.from_numpy(chosen).to(device)
-    signal = _render_tissue(heads, chosen, poses, planes, contrasts, settings, rng, noise)
+    numbers = torch.from_numpy(chosen).to(device)
+    signal = _render_tissue(heads, numbers, poses, planes, contrasts, settings, rng, noise)
     images, in_field = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
-    points = poses.to_scanner(flipped_landmarks(heads.landmarks_mm[chosen], poses.flip, mirror))
+    points = poses.to_scanner(flipped_landmarks(heads.landmarks_mm[numbers], poses.flip, mirror))
     return images, in_field, points
 
 

@@ -170,9 +170,9 @@ def _degraded(
         in_field[hit] &= field
     hit = _drawn(len(images), augmentation.noise, rng)
     images[hit] = add_rician_noise(images[hit], rng, noise)
-    exponent = np.exp(rng.normal(0, augmentation.gamma, len(images)))
-    gain = rng.uniform(1 - augmentation.gain, 1 + augmentation.gain, len(images))
-    exponent, gain = (torch.from_numpy(values).float()[:, None, None] for values in (exponent, gain))
+    exponents = np.exp(rng.normal(0, augmentation.gamma, len(images)))
+    gains = rng.uniform(1 - augmentation.gain, 1 + augmentation.gain, len(images))
+    exponent, gain = (torch.from_numpy(values).float()[:, None, None] for values in (exponents, gains))
     return (gain * images**exponent).clamp(0, CAP) * in_field, in_field
 
 

@@ -57,7 +57,8 @@ def target_settings(config: TrainingConfig, slices: SliceSettings) -> TargetSett
 def make_targets(batch: SliceBatch, settings: TargetSettings) -> Targets:
     """The targets of a batch; a heatmap is zero where its landmark is unknown or out of view."""
     peak_values = torch.exp(-(batch.depths_mm.nan_to_num(1e4) ** 2) / (2 * settings.tau_mm**2)) * batch.visible
-    size = tuple(n // settings.stem for n in batch.images.shape[-2:])
+    height, width = batch.images.shape[-2:]
+    size = (height // settings.stem, width // settings.stem)
     points = to_heatmap_pixels(batch.points, settings.stem)
     heatmaps = render_targets(points, peak_values, size, settings.sigma_pixels)
     return Targets(heatmaps, points, peak_values, batch.known)

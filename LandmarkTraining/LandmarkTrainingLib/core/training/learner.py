@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -78,7 +78,8 @@ class Learner:
         self, network: torch.nn.Module, config: TrainingConfig, targets: TargetSettings, device: torch.device
     ) -> None:
         self.config, self.targets, self.device = config, targets, device
-        self.network = network.to(device, memory_format=torch.channels_last)
+        # torch's own types leave memory_format out.
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=warmed_average(config.ema_decay), use_buffers=True
         )
@@ -198,13 +199,17 @@ class Learner:
             unfreeze(self.network, self.config.freeze)
 
     def _without_exchange(self) -> Any:
-        return self._parallel.no_sync() if self._parallel is not self.network else nullcontext()
+        if isinstance(self._parallel, torch.nn.parallel.DistributedDataParallel):
+            return self._parallel.no_sync()
+        return nullcontext()
 
 
-def warmed_average(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor | int], None]:
+def warmed_average(
+    decay: float,
+) -> Callable[[Sequence[torch.Tensor], Sequence[torch.Tensor], torch.Tensor | int], None]:
     """Exponential moving average with a warm-up: the decay of step n is at most (1 + n) / (10 + n)."""
 
-    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor | int) -> None:
+    def update(averaged: Sequence[torch.Tensor], current: Sequence[torch.Tensor], count: torch.Tensor | int) -> None:
         weight = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
         for mean, value in zip(averaged, current, strict=True):
             if mean.is_floating_point():

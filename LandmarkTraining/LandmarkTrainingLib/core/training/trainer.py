@@ -111,7 +111,7 @@ class _Run:
         self.best, self.checks_since_best = math.inf, 0
         self.losses: list[torch.Tensor] = []
         self.stopped = self.interrupted = False
-        self.loggers: CombinedLogger | None = None
+        self.loggers = CombinedLogger([])  # until the loop begins
 
     def load(self, state: dict[str, Any]) -> None:
         with state_errors_as_model_error(self.folder.checkpoint):

@@ -91,8 +91,7 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
     check_heads = None
     if studies:
         augmentation = Augmentation.from_dict(config.augmentation)
-        source = StudySource(studies, names, mirror, slices, augmentation)
-        parts.append((config.study_fraction, source))
+        parts.append((config.study_fraction, StudySource(studies, names, mirror, slices, augmentation)))
     volumes = load_volume_heads(list_heads(folders.volumes, "train"), names) if folders.volumes else []
     if volumes:
         parts.append((config.volume_fraction, VolumeSource(volumes, mirror, slices)))

@@ -46,7 +46,7 @@ class TrainingLoss(torch.nn.Module):
         # A list module also holds the parameters of losses that have some.
         self.terms = torch.nn.ModuleList(heatmap_terms + point_terms)
 
-    def forward(self, outputs: Output | Sequence[Output], targets: Targets) -> torch.Tensor:
+    def forward(self, outputs: Output | list[Output], targets: Targets) -> torch.Tensor:
         """Scalar float32 loss.
 
         Args:
@@ -95,7 +95,7 @@ class _Term(torch.nn.Module):
                 f"loss {self.name}: {len(weights)} output_weights for {len(cases)} outputs", remedy="Give one for each."
             )
         parts = [w * self.loss(*case[self.kind]) for w, case in zip(weights, cases, strict=True) if self.kind in case]
-        return self.weight * (sum(parts) / sum(weights))
+        return self.weight * (sum(parts, start=torch.zeros(())) / sum(weights))
 
 
 def _cases(output: Output, targets: Targets) -> dict[str, tuple[torch.Tensor, ...]]:

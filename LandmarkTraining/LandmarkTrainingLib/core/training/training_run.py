@@ -20,10 +20,10 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
 from AutoVolumeCalibrationLib.core.models.store import model_folder
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR
 
 from ..config import TrainingConfig
 from ..datasets.check import check_dataset
-from ..datasets.findings import ERROR
 from ..evaluation.study_calibration import calibrate_on_studies
 from ..evaluation.uncertainty_calibration import calibrate_uncertainty
 from ..runs import distributed

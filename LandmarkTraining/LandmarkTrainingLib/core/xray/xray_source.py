@@ -96,7 +96,8 @@ def images_on_grid(images: Iterable[LabelledImage], matrix: int, plane: str) -> 
     Raises:
         InputError: the split holds no images.
     """
-    parts, names, landmarks = [], [], ()
+    parts, names = [], []
+    landmarks: tuple[str, ...] = ()
     for image in images:
         parts.append(_on_grid(image, matrix))
         names.append(image.name)
