@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,20 +94,20 @@ def _change(point: MarkupPoint, predicted: Landmark) -> Landmark | None:
 
 def _points_of(path: Path, protocol: Protocol) -> tuple[list[MarkupPoint], list[str]]:
     """The points that are landmarks of the protocol, and a note where the file holds others."""
-    from AutoVolumeCalibrationLib.core.errors import InputError
+    from AutoVolumeCalibrationLib.core.errors import InputError, shortened
     from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks
 
     points = read_landmarks(path)
     names = protocol.constellation.names
     unknown = [point.name for point in points if point.name not in names]
     if len(unknown) == len(points):
-        what = f"none of its points ({_some(unknown)}) is a landmark" if points else "holds no landmark"
+        what = f"none of its points ({shortened(unknown)}) is a landmark" if points else "holds no landmark"
         raise InputError(
             f"{what} of protocol {protocol.name}",
             source=str(path),
             remedy=f"Name the points as the protocol does, for example {', '.join(names[:3])}.",
         )
-    notes = [f"{path}: points ignored, not in protocol {protocol.name}: {_some(unknown)}"] if unknown else []
+    notes = [f"{path}: points ignored, not in protocol {protocol.name}: {shortened(unknown)}"] if unknown else []
     return [point for point in points if point.name in names], notes
 
 
@@ -116,8 +116,3 @@ def _is_prediction(point: MarkupPoint) -> bool:
     from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED
 
     return f"[{PREDICTED}" in point.description
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

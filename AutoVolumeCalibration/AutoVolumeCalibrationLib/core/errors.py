@@ -5,6 +5,8 @@ The panel shows the text; the command line also turns the type into an exit code
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class AutoVolumeError(Exception):
     """Base of all expected failures. ``str(error)`` is the one line shown to the user."""
@@ -29,6 +31,12 @@ class ModelError(AutoVolumeError):
 
 class ProtocolError(AutoVolumeError):
     """A protocol file is missing, damaged, or does not fit the landmarks."""
+
+
+def shortened(names: Sequence[str], limit: int = 5) -> str:
+    """The beginning of a list of names for a message: ``"AC, PC and 3 more"``."""
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
 class Cancelled(Exception):

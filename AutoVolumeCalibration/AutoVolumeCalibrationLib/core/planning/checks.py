@@ -13,6 +13,7 @@ import numpy as np
 
 from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol
+from ..errors import shortened
 from ..geometry.coordinates import PLANES
 from ..geometry.oriented_box import FACES, OrientedBox, outward_axis
 from ..scouts.stack import ScoutStack
@@ -157,7 +158,9 @@ def _found(e: Evidence) -> Check | None:
     fraction = 1 - len(missing) / max(1, len(e.landmarks))
     level = _below(fraction, FOUND_FRACTION)
     if level:
-        return Check("landmarks", level, f"Only {fraction:.0%} of the landmarks were found; missing: {_some(missing)}.")
+        return Check(
+            "landmarks", level, f"Only {fraction:.0%} of the landmarks were found; missing: {shortened(missing)}."
+        )
     return None
 
 
@@ -171,7 +174,9 @@ def _confidence(e: Evidence) -> Check | None:
     ]
     absent = [m.name for m in e.landmarks if m.name in named and m.status == MISSING]
     if doubtful or absent:
-        return Check("reference line", WARNING, f"Check point {_some(absent + doubtful)}: it is not clearly visible.")
+        return Check(
+            "reference line", WARNING, f"Check point {shortened(absent + doubtful)}: it is not clearly visible."
+        )
     return None
 
 
@@ -180,7 +185,9 @@ def _outliers(e: Evidence) -> Check | None:
     level = _above(len(e.frame.outliers) / max(1, found), OUTLIER_FRACTION)
     if level:
         return Check(
-            "outliers", level, f"{len(e.frame.outliers)} points contradict the others: check {_some(e.frame.outliers)}."
+            "outliers",
+            level,
+            f"{len(e.frame.outliers)} points contradict the others: check {shortened(e.frame.outliers)}.",
         )
     return None
 
@@ -195,7 +202,7 @@ def _placed(e: Evidence) -> Check | None:
         and e.frame.residuals_mm[landmark.name] > PLACED_SLACK_MM + PLACED_SPREADS * spread[landmark.name]
     ]
     if far:
-        return Check("placed points", WARNING, f"Placed far from where the other points expect it: {_some(far)}.")
+        return Check("placed points", WARNING, f"Placed far from where the other points expect it: {shortened(far)}.")
     return None
 
 
@@ -204,7 +211,7 @@ def _planes_agree(e: Evidence) -> Check | None:
     level = _above(len(e.disagreeing) / max(1, found), OUTLIER_FRACTION)
     if level:
         return Check(
-            "planes disagree", level, f"The planes place {_some(e.disagreeing)} differently: did the patient move?"
+            "planes disagree", level, f"The planes place {shortened(e.disagreeing)} differently: did the patient move?"
         )
     return None
 
@@ -264,7 +271,7 @@ def _cut_off(e: Evidence) -> Check | None:
         return Check(
             "field of view",
             WARNING,
-            f"Anatomy is cut off at {_some(outside)}: the box may be wrong there, enlarge the scouts.",
+            f"Anatomy is cut off at {shortened(outside)}: the box may be wrong there, enlarge the scouts.",
         )
     return None
 
@@ -280,11 +287,6 @@ def _above(value: float, limits: tuple[float, float]) -> str | None:
 
 def _below(value: float, limits: tuple[float, float]) -> str | None:
     return ERROR if value < limits[1] else WARNING if value < limits[0] else None
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
 OK, WARNING, ERROR = "ok", "warning", "error"

@@ -10,7 +10,7 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
-from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.errors import InputError, shortened
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
@@ -39,9 +39,6 @@ NEAR_NAME = 0.75
 #: Points nearer than this to their fitted positions are not reported: anatomies differ by as much, and more than the
 #: constellation of few heads covers (15 real heads had outliers of up to 4 mm, heads warped at random of up to 12 mm).
 SUSPICIOUS_MM = 8.0
-
-#: Points named in a finding; of the others it gives the number.
-NAMED_POINTS = 6
 
 #: A pair whose sides differ less than this along the right axis does not determine left and right.
 CLEAR_SIDE_MM = 5.0
@@ -85,7 +82,7 @@ def check_names(study: str, landmarks: Sequence[Landmark], protocol: Protocol) -
         yield Finding(
             WARNING,
             study,
-            f"{_some(unknown)} {are} of {protocol.name} and will not be learnt",
+            f"{shortened(unknown)} {are} of {protocol.name} and will not be learnt",
             f"Remove them, or train with a protocol that has them. {protocol.name} has: {', '.join(known)}.",
         )
 
@@ -103,14 +100,14 @@ def check_positions(study: str, landmarks: Sequence[Landmark], stacks: Sequence[
         yield Finding(
             ERROR,
             study,
-            f"outside of every image: {_some(outside)}",
+            f"outside of every image: {shortened(outside)}",
             "Move them. If all points are outside, they are in other coordinates (LPS for RAS) or of other scouts.",
         )
     if between:
         yield Finding(
             WARNING,
             study,
-            f"further from every slice than slices lie from each other: {_some(between)}",
+            f"further from every slice than slices lie from each other: {shortened(between)}",
             "Check that they belong to these scouts; a network cannot see them there.",
         )
 
@@ -141,7 +138,7 @@ def check_anatomy(study: str, landmarks: Sequence[Landmark], protocol: Protocol)
         yield Finding(
             WARNING,
             study,
-            f"far from where the other points and the anatomy of {protocol.name} predict them: {_some(suspicious)}",
+            f"far from where the other points and the anatomy of {protocol.name} predict them: {shortened(suspicious)}",
             "Review them: they may be misplaced, or have another point's name.",
         )
 
@@ -187,8 +184,3 @@ def _swapped_pairs(points: Mapping[str, np.ndarray], protocol: Protocol, right: 
         and rightward[landmark.name] < rightward[landmark.mirror]
     ]
     return [(left, other) for left, other in pairs if (points[other] - points[left]) @ right < -CLEAR_SIDE_MM]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_POINTS} more" if len(names) > NAMED_POINTS else ""
-    return ", ".join(names[:NAMED_POINTS]) + more

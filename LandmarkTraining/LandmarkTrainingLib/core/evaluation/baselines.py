@@ -16,6 +16,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.geometry.coordinates import swap_ras_lps
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice, ScoutStack
 from AutoVolumeCalibrationLib.core.scouts.volume import Volume
+from AutoVolumeCalibrationLib.core.workflow.manual_planning import scouts_center_mm
 
 from ..reference_heads.brain_extremes import acpc_axes
 from ..reference_heads.poses import HEAD_CENTER_MM, STRAIGHT, head_to_scanner, move_named, move_points, posed_volume
@@ -63,14 +64,6 @@ class Template:
 
     volume: Volume
     points: Mapping[str, np.ndarray]
-
-
-def scouts_center_mm(stacks: Sequence[ScoutStack]) -> np.ndarray:
-    """(3,) RAS point where the central planes of the stacks cross; for a missing plane, the images' mean."""
-    normals = np.array([stack.normal for stack in stacks])
-    middles = np.array([(stack.positions_mm[0] + stack.positions_mm[-1]) / 2 for stack in stacks])
-    images = np.mean([s.center_mm for stack in stacks for s in stack.slices], axis=0)
-    return images + np.linalg.lstsq(normals, middles - normals @ images, rcond=None)[0]
 
 
 def mean_constellation(stacks: Sequence[ScoutStack], protocol: Protocol) -> list[Landmark]:
