@@ -226,4 +226,4 @@ def test_points_of_other_scouts_are_told_together_with_the_usual_cause(tmp_path)
     study = brain_study("one")
     far = {mark.name: mark.position_mm + [0, 400, 0] for mark in study.landmarks}
     found = told(check(tmp_path, with_points(study, **far)), "one", "outside of every image")
-    assert f"and {len(far) - 6} more" in found.message and "LPS" in found.remedy
+    assert f"and {len(far) - 5} more" in found.message and "LPS" in found.remedy

@@ -42,7 +42,7 @@ def test_planning_by_hand_asks_for_no_torch(panel, without):
     without("torch", "monai", "threadpoolctl")
     panel.load()
     panel.click(panel.ui.byHandButton)
-    assert panel.app.packaging.requests == [["jsonschema", "threadpoolctl>=3.1"]]
+    assert panel.app.packaging.requests == [["jsonschema>=4.18", "threadpoolctl>=3.1"]]
     assert panel.calibration is not None
 
 
