@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from AutoVolumeCalibrationLib.cli.main import error_exit_code
+from AutoVolumeCalibrationLib.cli.exit_codes import error_exit_code
 from AutoVolumeCalibrationLib.core.errors import (
     AutoVolumeError,
     Cancelled,
