@@ -19,10 +19,11 @@ from ..comparing.frozen_data import LEARNT_SUBJECTS, learnt_subjects
 from ..config import TrainingConfig
 from ..datasets.reading import read_dataset, subject_of
 from ..known_heads.heads import list_heads
+from ..simulator.effect_settings import SimulationEffects
 from ..simulator.label_heads import LabelHeads, load_label_heads
 from ..simulator.render import SliceBatch, simulate_batch
 from ..simulator.slice_planes import SliceSettings
-from ..simulator.volume_heads import load_volume_heads
+from ..simulator.volume_heads import VolumeHead, load_volume_heads
 from ..slices.augmentation import Augmentation
 from ..slices.batches import TrainingData
 from ..slices.sources import LabelSource, MixedSource, SliceSource, VolumeSource
@@ -82,7 +83,9 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
         InputError: a folder holds nothing to learn from.
         UsageError: no data are named, or the settings ask for data that are not.
     """
-    names, mirror, slices = constellation.names, constellation.mirror_indices, SliceSettings()
+    names, mirror, slices = constellation.names, constellation.mirror_indices, simulation_settings(config)
+    corrected = config.corrected_targets
+    anatomy = {"corrected": corrected, "effects": slices.effects}
     studies, kept_back = _studies(folders, config)
     parts: list[tuple[float, SliceSource]] = []
     check_heads = None
@@ -90,12 +93,12 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
         augmentation = Augmentation.from_dict(config.augmentation)
         source = StudySource(studies, names, mirror, slices, augmentation)
         parts.append((config.study_fraction, source))
-    volumes = load_volume_heads(list_heads(folders.volumes, "train"), names) if folders.volumes else []
+    volumes = _volumes(folders, names, corrected)
     if volumes:
         parts.append((config.volume_fraction, VolumeSource(volumes, mirror, slices)))
     if folders.labels:
-        heads = load_label_heads(folders.labels, config.train_heads, names)
-        check_heads = load_label_heads(folders.labels, config.check_heads, names)
+        heads = load_label_heads(folders.labels, config.train_heads, names, **anatomy)
+        check_heads = load_label_heads(folders.labels, config.check_heads, names, **anatomy)
         parts.append((1 - sum(fraction for fraction, _ in parts), LabelSource(heads, mirror, slices)))
     facts = {
         "label_maps": len(config.train_heads) if folders.labels else 0,
@@ -110,6 +113,19 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
         kept_back = studies
     check = _check_slices(kept_back, check_heads, source, constellation, slices)
     return TrainingData(names, mirror, source, check, check_heads, facts)
+
+
+def simulation_settings(config: TrainingConfig) -> SliceSettings:
+    """The simulated slices of a run: plain ones, or those of clinical scouts, which may be 3-10 mm thick."""
+    if not config.simulation:
+        return SliceSettings()
+    return SliceSettings(thickness_mm=(3.0, 10.0), effects=SimulationEffects.from_dict(config.simulation))
+
+
+def _volumes(folders: DataFolders, names: Sequence[str], corrected: bool) -> list[VolumeHead]:
+    if not folders.volumes:
+        return []
+    return load_volume_heads(list_heads(folders.volumes, "train"), names, corrected=corrected)
 
 
 def _learnt_subjects(studies: Sequence[LabelledStudy], config: TrainingConfig) -> frozenset[str]:

@@ -10,6 +10,7 @@ import torch
 from AutoVolumeCalibrationLib.core.coordinates import PLANE_NORMAL_AXIS, PLANES
 from AutoVolumeCalibrationLib.core.reslice import IN_PLANE_AXES, ScoutGeometry
 
+from .effect_settings import SimulationEffects
 from .pose import HeadPose, PoseLimits
 
 #: How far from the isocentre slices of each plane (sagittal, coronal, axial) are laid, mm.
@@ -32,6 +33,7 @@ class SliceSettings:
     upright_share: float = 0.5
     upright_sd_deg: float = 4.0
     limits: PoseLimits = field(default_factory=PoseLimits)
+    effects: SimulationEffects = field(default_factory=SimulationEffects)
 
 
 @dataclass(frozen=True, eq=False)
