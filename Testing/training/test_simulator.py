@@ -30,7 +30,7 @@ def heads():
 def clean(monkeypatch):
     """Only chosen tissue is bright and the scanner adds nothing; call with classes before rendering."""
     monkeypatch.setattr(
-        render, "add_scanner_effects", lambda s, rng, noise, mm: (s, torch.ones(s.shape, dtype=torch.bool))
+        render, "add_scanner_effects", lambda s, *_: (s, torch.ones(s.shape, dtype=torch.bool))
     )
 
     def show(*classes):

@@ -19,12 +19,12 @@ class AnatomyChanges:
     Attributes:
         shortening: (b,) of the face, 0 where there is none.
         widening_mm: (b,) of the ventricles, 0 where they are as in the label map.
-        pushes: (3, I, J, K) of the heads with other ventricles, by slice number.
+        fields: (4, I, J, K) of the heads with other ventricles, by slice number.
     """
 
     shortening: torch.Tensor
     widening_mm: np.ndarray
-    pushes: dict[int, torch.Tensor]
+    fields: dict[int, torch.Tensor]
 
     @property
     def changed(self) -> np.ndarray:
@@ -33,16 +33,16 @@ class AnatomyChanges:
 
     def part(self, numbers: np.ndarray) -> AnatomyChanges:
         """Those of some slices, which are numbered anew."""
-        pushes = {new: self.pushes[int(old)] for new, old in enumerate(numbers) if int(old) in self.pushes}
-        return AnatomyChanges(self.shortening[numbers], self.widening_mm[numbers], pushes)
+        fields = {new: self.fields[int(old)] for new, old in enumerate(numbers) if int(old) in self.fields}
+        return AnatomyChanges(self.shortening[numbers], self.widening_mm[numbers], fields)
 
     def to_label_map(self, points: torch.Tensor) -> torch.Tensor:
         """Head-space points (b, n, 3) of the changed heads -> of the label maps' heads."""
         if not self.changed.any():
             return points
         points = long_face(points, self.shortening)
-        for i, push in self.pushes.items():
-            points[i] = narrow(points[i], push, float(self.widening_mm[i]))
+        for i, field in self.fields.items():
+            points[i] = narrow(points[i], field, float(self.widening_mm[i]))
         return points
 
     def from_label_map(self, points: torch.Tensor) -> torch.Tensor:
@@ -50,15 +50,15 @@ class AnatomyChanges:
         if not self.changed.any():
             return points
         points = points.clone()
-        for i, push in self.pushes.items():
-            points[i] = widen(points[i], push, float(self.widening_mm[i]))
+        for i, field in self.fields.items():
+            points[i] = widen(points[i], field, float(self.widening_mm[i]))
         return short_face(points, self.shortening)
 
 
 def random_changes(
     rng: np.random.Generator,
     children: np.ndarray,
-    pushes: torch.Tensor | None,
+    fields: torch.Tensor | None,
     chosen: np.ndarray,
     effects: SimulationEffects,
     device: torch.device,
@@ -67,13 +67,13 @@ def random_changes(
 
     Args:
         children: (b,) bool.
-        pushes: (heads, 3, I, J, K) of ``ventricles.ventricle_push``; None where ventricles are not changed.
+        fields: (heads, 4, I, J, K) of ``ventricles.ventricle_field``; None where ventricles are not changed.
         chosen: (b,) number of the head.
     """
     count = len(chosen)
     shortening = np.where(children, rng.uniform(*FACE_SHORTENING, count), 0.0)
     widening = np.where(rng.random(count) < effects.ventricles, rng.uniform(*WIDENING_MM, count), 0.0)
-    if pushes is None:
+    if fields is None:
         widening[:] = 0.0
-    of_slice = {int(i): pushes[int(chosen[i])] for i in np.flatnonzero(widening)}
+    of_slice = {int(i): fields[int(chosen[i])] for i in np.flatnonzero(widening)}
     return AnatomyChanges(torch.from_numpy(shortening).float().to(device), widening, of_slice)

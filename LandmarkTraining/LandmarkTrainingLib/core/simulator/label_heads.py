@@ -18,7 +18,7 @@ from ..known_heads.point_files import read_points
 from .atrophy import thin_cortex, thin_landmarks
 from .effect_settings import SimulationEffects
 from .tissues import tissue_lookup
-from .ventricles import ventricle_push
+from .ventricles import ventricle_field
 
 #: AFIDs pairs whose left-right direction tells the frame's right axis (all lie near the midline's height).
 LEFT_RIGHT_PAIRS = (("LSLMS", "RSLMS"), ("LLVAC", "RLVAC"), ("LLVPC", "RLVPC"), ("LATERAL_L", "LATERAL_R"))
@@ -35,7 +35,7 @@ class LabelHeads:
         voxel_from_head: (n, 3, 4) float32, head space mm -> fractional voxel (i, j, k).
         landmarks_mm: (n, k, 3) float32 in head space, NaN where unknown.
         names: names of the k landmarks.
-        pushes: (n, 3, I, J, K) of ``ventricles.ventricle_push``, None where ventricles stay as they are.
+        fields: (n, 4, I, J, K) of ``ventricles.ventricle_field``, None where ventricles stay as they are.
         atrophied: (n0,) number of the copy with a thinner cortex of each of the first n0 heads, which are intact; None
             where there are no copies.
     """
@@ -44,7 +44,7 @@ class LabelHeads:
     voxel_from_head: torch.Tensor
     landmarks_mm: torch.Tensor
     names: tuple[str, ...]
-    pushes: torch.Tensor | None = None
+    fields: torch.Tensor | None = None
     atrophied: np.ndarray | None = None
 
     @property
@@ -63,7 +63,7 @@ class LabelHeads:
             tissues=self.tissues.to(device),
             voxel_from_head=self.voxel_from_head.to(device),
             landmarks_mm=self.landmarks_mm.to(device),
-            pushes=None if self.pushes is None else self.pushes.to(device),
+            fields=None if self.fields is None else self.fields.to(device),
         )
 
 
@@ -96,7 +96,7 @@ def load_label_heads(
     if not heads:
         raise UsageError("no head of it is named", source=str(folder), remedy="Set train_heads and check_heads.")
     effects = effects or SimulationEffects()
-    tissues, matrices, landmarks, pushes = [], [], [], []
+    tissues, matrices, landmarks, fields = [], [], [], []
     lookup = tissue_lookup()
     for number in heads:
         label_map = read_label_map(folder / f"head_{number:02d}.nii.gz")
@@ -109,7 +109,7 @@ def load_label_heads(
         inverse = np.linalg.inv(label_map.affine)
         matrices.append(np.column_stack([inverse[:3, :3] @ axes.T, inverse[:3, :3] @ origin + inverse[:3, 3]]))
         if effects.ventricles:
-            pushes.append(ventricle_push(label_map, matrices[-1]))
+            fields.append(ventricle_field(label_map, matrices[-1]))
         unknown = np.full(3, np.nan)
         landmarks.append([(points[n] - origin) @ axes.T if n in points else unknown for n in names])
     if len({t.shape for t in tissues}) > 1:
@@ -119,7 +119,7 @@ def load_label_heads(
         torch.from_numpy(np.stack(matrices)).float(),
         torch.from_numpy(np.array(landmarks)).float(),
         tuple(names),
-        torch.stack(pushes) if pushes else None,
+        torch.stack(fields) if fields else None,
     )
     return with_atrophied_copies(loaded) if effects.atrophy else loaded
 
@@ -134,7 +134,7 @@ def with_atrophied_copies(heads: LabelHeads) -> LabelHeads:
         heads.voxel_from_head.repeat(2, 1, 1),
         torch.cat([heads.landmarks_mm, thin.float()]),
         heads.names,
-        None if heads.pushes is None else torch.cat([heads.pushes, heads.pushes]),
+        None if heads.fields is None else torch.cat([heads.fields, heads.fields]),
         count + np.arange(count),
     )
 

@@ -63,7 +63,7 @@ def simulate_batch(
     chosen = heads.with_atrophy(chosen, extra.random(count) < settings.effects.atrophy)
     children = extra.random(count) < settings.effects.children
     poses = with_children(poses, children, extra)
-    changes = random_changes(extra, children, heads.pushes, chosen, settings.effects, device)
+    changes = random_changes(extra, children, heads.fields, chosen, settings.effects, device)
     planes = random_planes(rng, poses, settings)
     contrasts = _contrasts(rng, count, settings)
     images, seen, points = _acquire(heads, mirror, chosen, poses, planes, contrasts, rng, settings, changes)

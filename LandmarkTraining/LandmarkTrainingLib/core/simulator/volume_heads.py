@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..known_heads.corrected_targets import VENTRICLE_LANDMARKS, correct_volume_points
-from ..known_heads.heads import Head
+from ..known_heads.corrected_targets import VENTRICLE_LANDMARKS
+from ..known_heads.heads import Head, with_corrected_points
 from .anatomy_changes import AnatomyChanges, random_changes
 from .children import with_children
 from .pose import HeadPose, random_poses
@@ -44,7 +44,7 @@ def load_volume_heads(heads: Sequence[Head], names: Sequence[str], *, corrected:
 
 
 def _corrected(head: Head) -> Head:
-    points = correct_volume_points(head.points, head.origin_mm, head.axes)
+    points = with_corrected_points(head).points
     return replace(head, points={name: place for name, place in points.items() if name[1:] not in VENTRICLE_LANDMARKS})
 
 
