@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from AutoVolumeCalibrationLib.core.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.reslice import ScoutGeometry
 
 from .anatomy_changes import AnatomyChanges, random_changes
@@ -18,6 +19,7 @@ from .pose import HeadPose, random_poses
 from .scanner_effects import add_scanner_effects
 from .single_shot import blur_by_decay, single_shot_contrast
 from .slice_planes import SlicePlanes, SliceSettings, random_planes, study_planes
+from .study_variety import MotionLimits, random_motion
 from .tissues import CLASSES, Contrast, random_contrast
 
 
@@ -82,9 +84,20 @@ class SimulatedStudy:
 
 
 def simulate_study(
-    heads: LabelHeads, mirror: np.ndarray, geometry: ScoutGeometry, seed: tuple[int, ...], settings: SliceSettings
+    heads: LabelHeads,
+    mirror: np.ndarray,
+    geometry: ScoutGeometry | Sequence[ScoutGeometry],
+    seed: tuple[int, ...],
+    settings: SliceSettings,
+    motion: MotionLimits | None = None,
 ) -> SimulatedStudy:
-    """A whole study of one random head, pose and contrast; matrix and pixel size come from the settings."""
+    """A whole study of one random head, pose and contrast; matrix and pixel size come from the settings.
+
+    Args:
+        geometry: of all planes, or one for each.
+        motion: how the head moves while it is acquired; None: it lies still. The study's planes are as the scanner states
+            them, its landmarks where they lie during the first stack.
+    """
     device = heads.tissues.device
     rng = np.random.default_rng(seed)
     planes = study_planes(geometry, device)
@@ -92,7 +105,11 @@ def simulate_study(
     chosen = np.full(count, rng.integers(0, heads.intact))
     pose = random_poses(rng, 1, settings.limits, device)
     contrasts = [random_contrast(rng)] * count
-    images, _, points = _acquire(heads, mirror, chosen, pose.repeated(count), planes, contrasts, rng, settings)
+    seen = planes
+    if motion is not None:
+        counts = np.bincount(planes.planes, minlength=len(PLANES))
+        seen = random_motion(rng.spawn(1)[0], counts, motion).as_seen(planes)
+    images, _, points = _acquire(heads, mirror, chosen, pose.repeated(count), seen, contrasts, rng, settings)
     return SimulatedStudy(images, planes, points[0], int(chosen[0]), pose)
 
 
