@@ -29,9 +29,7 @@ def heads():
 @pytest.fixture
 def clean(monkeypatch):
     """Only chosen tissue is bright and the scanner adds nothing; call with classes before rendering."""
-    monkeypatch.setattr(
-        render, "add_scanner_effects", lambda s, *_: (s, torch.ones(s.shape, dtype=torch.bool))
-    )
+    monkeypatch.setattr(render, "add_scanner_effects", lambda s, *_: (s, torch.ones(s.shape, dtype=torch.bool)))
 
     def show(*classes):
         monkeypatch.setattr(render, "random_contrast", lambda rng: bright(*classes))

@@ -43,7 +43,7 @@ def test_a_moved_head_is_seen_where_its_motion_takes_it(monkeypatch):
     monkeypatch.setattr(render, "add_scanner_effects", lambda s, *_: (s, torch.ones(s.shape, dtype=torch.bool)))
     monkeypatch.setattr(render, "random_contrast", lambda rng: bright(BALL_CLASS["MIDDLE"]))
     settings = SliceSettings(matrix=96, profile_samples=2, limits=STILL)
-    geometry, limits = ScoutGeometry(slices=9, gap_mm=3.0, thickness_mm=3.0), MotionLimits(8.0, 0.0, 0.0, 0.0)
+    geometry, limits = ScoutGeometry(slices=9, gap_mm=8.0, thickness_mm=8.0), MotionLimits(8.0, 0.0, 0.0, 0.0)
     heads, seed = toy_heads(), (5,)
     lying, moving = (simulate_study(heads, MIRROR, geometry, seed, settings, motion) for motion in (None, limits))
     assert torch.equal(lying.landmarks_mm.nan_to_num(-1), moving.landmarks_mm.nan_to_num(-1))

@@ -95,8 +95,8 @@ def simulate_study(
 
     Args:
         geometry: of all planes, or one for each.
-        motion: how the head moves while it is acquired; None: it lies still. The study's planes are as the scanner states
-            them, its landmarks where they lie during the first stack.
+        motion: how the head moves while it is acquired; None: it lies still. The study's planes are as the scanner
+            states them, its landmarks where they lie during the first stack.
     """
     device = heads.tissues.device
     rng = np.random.default_rng(seed)
@@ -131,9 +131,7 @@ def _acquire(
     signal = _render_tissue(heads, chosen, poses, planes, contrasts, settings, rng, noise, changes)
     single_shot = np.flatnonzero([contrast.single_shot for contrast in contrasts])
     signal = blur_by_decay(signal, single_shot, rng)
-    images, seen = add_scanner_effects(
-        signal, rng, noise, settings.pixel_mm, planes.planes, settings.effects
-    )
+    images, seen = add_scanner_effects(signal, rng, noise, settings.pixel_mm, planes.planes, settings.effects)
     landmarks = heads.landmarks_mm[chosen]
     if changes is not None:
         landmarks = changes.from_label_map(landmarks)

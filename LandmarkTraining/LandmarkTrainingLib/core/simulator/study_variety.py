@@ -1,4 +1,4 @@
-"""Whole studies as clinics acquire them: other slices in each plane, and a head that moves between and within stacks."""
+"""Whole studies as clinics acquire them: other slices in each plane, a head that moves between and within stacks."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class StudyMotion:
 
 
 def random_motion(rng: np.random.Generator, counts: Sequence[int], limits: MotionLimits) -> StudyMotion:
-    """Motion about the isocentre for stacks of ``counts`` slices; the first stack is where it is stated to be.
+    """Motion about the isocentre for stacks of ``counts`` slices; the first one is where it is stated to be.
 
     Rotation vectors and shifts are normal; those of a stack hold for all of its slices, those of slices add to them.
     """

@@ -78,9 +78,7 @@ def simulate_volume_batch(
     changes = random_changes(extra, children, None, np.zeros(count, dtype=int), settings.effects, device)
     planes = random_planes(rng, poses, settings)
     signal = redrawn(_cut(chosen, poses, planes, settings, changes), rng)
-    images, seen = add_scanner_effects(
-        signal, rng, noise, settings.pixel_mm, planes.planes, settings.effects
-    )
+    images, seen = add_scanner_effects(signal, rng, noise, settings.pixel_mm, planes.planes, settings.effects)
     landmarks = changes.from_label_map(torch.stack([head.landmarks_mm for head in chosen]))
     points = poses.to_scanner(flipped_landmarks(landmarks, poses.flip, mirror))
     return project_landmarks(images, seen, planes, points, mirror, settings)
