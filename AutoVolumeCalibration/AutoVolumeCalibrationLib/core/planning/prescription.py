@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..anatomy.protocol import BOX_AXES, BoxRule
+from ..anatomy.protocol import BOX_AXES, BoxRule, third_axis
 from ..geometry.coordinates import swap_ras_lps, unit
 from ..geometry.oriented_box import OrientedBox
 from .scanner_conventions import (
@@ -85,7 +85,7 @@ class Prescription:
     @property
     def read_axis(self) -> str:
         """The box axis of frequency encoding, the third one."""
-        return next(axis for axis in BOX_AXES if axis not in (self.slice_axis, self.phase_axis))
+        return third_axis(self.slice_axis, self.phase_axis)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON knows them; ``prescription_from_dict`` is the inverse."""
