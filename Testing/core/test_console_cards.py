@@ -104,12 +104,12 @@ def test_the_ge_card_has_centimetres_a_fraction_and_letters():
     assert shown["Phase FOV"] == "0.82"
     assert shown["Spacing"] == "0.6 mm"
     assert shown["Center"] == "R5.0 A10.0 I7.2 mm"
-    assert shown["Freq. Dir."] == "A/P"
+    assert shown["Freq. Dir"] == "A/P"
     assert shown["No Phase Wrap"] == "on"
     assert shown["Scan Plane"] == "Axial"
     half = 42 * 3.6 / 2
-    assert shown["Start (slice center)"] == f"R5.0 A10.0 I{7.25 + half:.1f} mm"
-    assert shown["End (slice center)"] == f"R5.0 A10.0 S{half - 7.25:.1f} mm"
+    assert shown["End (slice center)"] == f"R5.0 A10.0 I{7.25 + half:.1f} mm"
+    assert shown["Start (slice center)"] == f"R5.0 A10.0 S{half - 7.25:.1f} mm"
     assert typed(ge_card, prescription(tilt=(12, 0, 0)))["Scan Plane"] == "Oblique (near axial)"
     assert typed(ge_card, prescription(), Outline(-70.0, 70.0, False))["No Phase Wrap"] == "off"
 
