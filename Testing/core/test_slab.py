@@ -69,7 +69,8 @@ def test_what_a_short_slab_leaves_out_is_named_first_with_its_probability(tmp_pa
     risks = faces_at_risk(plan.box, plan.frame, plan.protocol, plan_coverage(plan))
     assert {risk.face for risk in risks} == {"inferior", "superior"}
     for risk in risks:
-        assert f"{risk.face} {risk.beyond_mm:.1f} mm ({risk.probability:.0%})" in first.message
+        amount = f"{risk.face} {risk.beyond_mm:.1f} mm ({risk.probability:.0%})"
+        assert amount in first.message.replace("up to ", "").replace("probability ", "")
     assert all(0.05 < risk.probability <= 1 for risk in risks)
     assert "move the slab" in first.message
 
@@ -159,7 +160,7 @@ def test_what_is_not_one_series_is_refused(tmp_path):
     write_localizer(scout_stacks(), tmp_path / "three", one_series=False)
     with pytest.raises(InputError, match="several series"):
         read_series_geometry(tmp_path / "three")
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="does not exist"):
         read_series_geometry(tmp_path / "nowhere")
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("no image")
