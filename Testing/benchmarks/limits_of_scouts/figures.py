@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
-from AutoVolumeCalibrationLib.core.report.style import BACKGROUND, FONT, GREY, LEVEL_COLOURS, PANEL, TEXT
+from AutoVolumeCalibrationLib.core.report.style import (
+    BACKGROUND,
+    BLUE,
+    FONT,
+    GREEN,
+    GREY,
+    ORANGE,
+    PANEL,
+    PURPLE,
+    SKY_BLUE,
+    TEXT,
+    VERMILLION,
+    YELLOW,
+)
 from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
 from LandmarkTrainingLib.core.evaluation.case_measures import case_measures
 from LandmarkTrainingLib.core.evaluation.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong
@@ -24,8 +38,7 @@ if TYPE_CHECKING:
 _DPI = 100
 _WIDTH_IN, _ROW_IN, _AROUND_IN = 15.0, 0.24, 1.35
 _LABELS_IN, _GAP_IN = 2.1, 0.3
-_SPREAD, _MEDIAN = "#7fb2ff", TEXT
-_WRONG = "#ff5a5f"
+_SPREAD, _MEDIAN, _LIMIT = SKY_BLUE, TEXT, VERMILLION
 
 #: Measure of ``case_measures`` -> title, range of the axis, limit beyond which a plan is wrong.
 _PANELS = {
@@ -36,27 +49,40 @@ _PANELS = {
 }
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: colour and hatch of its bar, and the test for it."""
+
+    colour: str
+    hatch: str
+    holds: Callable[[CaseResult], bool]
+
+
 def _is(level: str, wrong: bool) -> Callable[[CaseResult], bool]:
     return lambda case: case.box is not None and case.level == level and is_wrong(case) == wrong
 
 
-#: What became of a case -> colour and test; every case that is judged is one of these.
-_OUTCOMES: dict[str, tuple[str, Callable[[CaseResult], bool]]] = {
-    "right, no finding": (LEVEL_COLOURS[OK], _is(OK, wrong=False)),
-    "right, warning": ("#c9b458", _is(WARNING, wrong=False)),
-    "right, called error": ("#a8763e", _is(ERROR, wrong=False)),
-    "refused": ("#6e7681", lambda case: case.failure is not None),
-    "wrong, called error": ("#7a4fbf", _is(ERROR, wrong=True)),
-    "wrong, warning": ("#b38cf0", _is(WARNING, wrong=True)),
-    "wrong, not flagged": (_WRONG, _is(OK, wrong=True)),
+def _refused(case: CaseResult) -> bool:
+    return case.failure is not None
+
+
+#: Every case that is judged is one of these. What is wrong is hatched, the denser the worse.
+OUTCOMES: dict[str, Outcome] = {
+    "right, no finding": Outcome(GREEN, "", _is(OK, wrong=False)),
+    "right, warning": Outcome(YELLOW, "", _is(WARNING, wrong=False)),
+    "right, called error": Outcome(ORANGE, "..", _is(ERROR, wrong=False)),
+    "refused": Outcome(TEXT, "", _refused),
+    "wrong, called error": Outcome(BLUE, "/", _is(ERROR, wrong=True)),
+    "wrong, warning": Outcome(PURPLE, "//", _is(WARNING, wrong=True)),
+    "wrong, not flagged": Outcome(VERMILLION, "xxx", _is(OK, wrong=True)),
 }
 
-#: The same of what is no head.
-_FLAGS: dict[str, tuple[str, Callable[[CaseResult], bool]]] = {
-    "refused": ("#6e7681", lambda case: case.failure is not None),
-    "called error": (LEVEL_COLOURS[OK], lambda case: case.level == ERROR),
-    "only a warning": (LEVEL_COLOURS[WARNING], lambda case: case.level == WARNING),
-    "not flagged": (_WRONG, lambda case: case.level == OK),
+#: The same where there is no head.
+FLAGS: dict[str, Outcome] = {
+    "refused": Outcome(TEXT, "", _refused),
+    "called error": Outcome(GREEN, "", lambda case: case.level == ERROR),
+    "only a warning": Outcome(ORANGE, "//", lambda case: case.level == WARNING),
+    "not flagged": Outcome(VERMILLION, "xxx", lambda case: case.level == OK),
 }
 
 
@@ -78,7 +104,7 @@ def draw_errors(results: Results, title: str, path: Path) -> None:
         axes.set_xticks([], minor=True)
         axes.grid(axis="x", color=GREY, alpha=0.25, linewidth=0.6)
         if wrong:
-            axes.axvline(wrong, color=_WRONG, linewidth=1.2, linestyle=(0, (4, 3)))
+            axes.axvline(wrong, color=_LIMIT, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.set_title(label, color=TEXT, fontsize=9.5, family=FONT, loc="left")
         for row, cases in enumerate(results.values()):
             _draw_spread(axes, row, [case_measures(case)[measure] for case in cases if case.box], limits)
@@ -96,7 +122,7 @@ def draw_flags(results: Results, flagged: Results, title: str, path: Path) -> No
     flagged = {name: cases for name, cases in flagged.items() if cases}
     figure, height = _figure(max(len(results), len(flagged) + 3), title)
     width = (_WIDTH_IN - 2 * _LABELS_IN - 2 * _GAP_IN) / 2
-    sides = ((results, _OUTCOMES, "heads"), (flagged, _FLAGS, "no heads: must be refused or called an error"))
+    sides = ((results, OUTCOMES, "heads"), (flagged, FLAGS, "no heads: must be refused or called an error"))
     for number, (rows, outcomes, label) in enumerate(sides):
         if not rows:
             continue
@@ -122,25 +148,29 @@ def _draw_spread(axes: Axes, row: int, values: Sequence[float], limits: tuple[fl
     axes.plot([median, median], [row - 0.36, row + 0.36], color=_MEDIAN, linewidth=2, zorder=4)
 
 
-def _draw_shares(axes: Axes, row: int, cases: Sequence[CaseResult], outcomes: dict) -> None:
+def _draw_shares(axes: Axes, row: int, cases: Sequence[CaseResult], outcomes: Mapping[str, Outcome]) -> None:
     left = 0.0
-    for colour, test in outcomes.values():
-        count = sum(map(test, cases))
+    for outcome in outcomes.values():
+        count = sum(map(outcome.holds, cases))
         share = count / len(cases)
-        axes.barh(row, share, left=left, height=0.72, color=colour)
+        axes.barh(row, share, left=left, height=0.72, **_bar(outcome))
         if count:
-            place = left + share / 2
-            axes.text(
-                place, row, str(count), color=BACKGROUND, fontsize=8, family=FONT, ha="center", va="center_baseline"
-            )
+            # On a hatched bar the number needs a ground of its own.
+            ground = {"facecolor": outcome.colour, "edgecolor": "none", "pad": 1.2}
+            style = {"color": BACKGROUND, "fontsize": 8, "family": FONT, "ha": "center", "va": "center_baseline"}
+            axes.text(left + share / 2, row, str(count), bbox=ground if outcome.hatch else None, **style)
         left += share
 
 
-def _legend(figure: Figure, axes: Axes, outcomes: dict) -> None:
+def _bar(outcome: Outcome) -> dict[str, Any]:
+    return {"facecolor": outcome.colour, "hatch": outcome.hatch, "edgecolor": BACKGROUND, "linewidth": 0.6}
+
+
+def _legend(figure: Figure, axes: Axes, outcomes: Mapping[str, Outcome]) -> None:
     """Below the labels of the axes."""
     from matplotlib.patches import Patch
 
-    patches = [Patch(color=colour, label=name) for name, (colour, _) in outcomes.items()]
+    patches = [Patch(label=name, **_bar(outcome)) for name, outcome in outcomes.items()]
     figure.legend(
         handles=patches,
         loc="upper left",
@@ -152,7 +182,8 @@ def _legend(figure: Figure, axes: Axes, outcomes: dict) -> None:
         borderaxespad=0,
         borderpad=0,
         columnspacing=1.2,
-        handlelength=1.2,
+        handlelength=1.8,
+        handleheight=1.1,
     )
 
 

@@ -13,7 +13,7 @@ from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.planning.checks import OK
 from AutoVolumeCalibrationLib.core.report.slices import draw_box, draw_image, draw_landmarks, section_in_picture
-from AutoVolumeCalibrationLib.core.report.style import BACKGROUND, BOX, FONT, GREY, LEVEL_COLOURS, TEXT
+from AutoVolumeCalibrationLib.core.report.style import BACKGROUND, BOX, FONT, GREY, LEVEL_COLOURS, REFERENCE_BOX, TEXT
 from AutoVolumeCalibrationLib.core.report.text import worst_level
 from AutoVolumeCalibrationLib.core.report.views import nearest_slice, view_slice, window
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_REFERENCE = "#4cc9f0"
 _DPI = 100
 #: Pixels: the planes' squares, the room around them, the title's lines above and the legend below.
 _PLANE_PX, _GAP_PX, _TITLE_PX, _LEGEND_PX = 356, 8, 92, 30
@@ -75,7 +74,7 @@ def _draw_plane(axes: Axes, plan: Calibration, reference: OrientedBox, stack: Sc
     draw_box(axes, view, plan.box)
     outline = section_in_picture(view, reference)
     if len(outline):
-        axes.plot(*np.vstack([outline, outline[:1]]).T, color=_REFERENCE, linewidth=1.4, linestyle=(0, (4, 3)))
+        axes.plot(*np.vstack([outline, outline[:1]]).T, color=REFERENCE_BOX, linewidth=1.4, linestyle=(0, (4, 3)))
     draw_landmarks(axes, view, plan, mm_per_point=2 * _HALF_MM / (_PLANE_PX * 72 / _DPI))
     caption = f"{stack.plane} {index + 1} of {len(stack.slices)}"
     ground = {"facecolor": BACKGROUND, "edgecolor": "none", "pad": 2}
@@ -105,7 +104,12 @@ def _draw_legend(figure: Figure) -> None:
     lines = (
         Line2D([], [], color=BOX, linewidth=1.4, label="planned on these scouts (band: 2 sd)"),
         Line2D(
-            [], [], color=_REFERENCE, linewidth=1.4, linestyle=(0, (4, 3)), label="planned on the scouts as they were"
+            [],
+            [],
+            color=REFERENCE_BOX,
+            linewidth=1.4,
+            linestyle=(0, (4, 3)),
+            label="planned on the scouts as they were",
         ),
     )
     prop = {"family": FONT, "size": 8.5}
