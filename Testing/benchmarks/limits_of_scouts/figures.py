@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 100
-_WIDTH_IN, _ROW_IN, _AROUND_IN = 15.0, 0.24, 1.35
-_LABELS_IN, _GAP_IN = 2.1, 0.3
+#: Width of the picture of the errors, of that of the flags, height of a row, room above and below the rows.
+_WIDTH_IN, _FLAGS_WIDTH_IN, _ROW_IN, _AROUND_IN = 15.0, 10.5, 0.24, 1.35
+_LABELS_IN, _GAP_IN, _TOP_IN = 2.1, 0.3, 0.65
 _SPREAD, _MEDIAN, _LIMIT = SKY_BLUE, TEXT, VERMILLION
 
 #: Measure of ``case_measures`` -> title, range of the axis, limit beyond which a plan is wrong.
@@ -105,7 +106,7 @@ def draw_errors(results: Results, title: str, path: Path) -> None:
         axes.grid(axis="x", color=GREY, alpha=0.25, linewidth=0.6)
         if wrong:
             axes.axvline(wrong, color=_LIMIT, linewidth=1.2, linestyle=(0, (4, 3)))
-        axes.set_title(label, color=TEXT, fontsize=9.5, family=FONT, loc="left")
+        axes.set_title(label, color=TEXT, fontsize=10.5, family=FONT, loc="left")
         for row, cases in enumerate(results.values()):
             _draw_spread(axes, row, [case_measures(case)[measure] for case in cases if case.box], limits)
     legend = "dot: a case   ·   bar: 5th to 95th percentile   ·   stroke: median   ·   dashed: wrong beyond"
@@ -120,21 +121,34 @@ def draw_flags(results: Results, flagged: Results, title: str, path: Path) -> No
         UsageError: ``path`` cannot be written.
     """
     flagged = {name: cases for name, cases in flagged.items() if cases}
-    figure, height = _figure(max(len(results), len(flagged) + 3), title)
-    width = (_WIDTH_IN - 2 * _LABELS_IN - 2 * _GAP_IN) / 2
-    sides = ((results, OUTCOMES, "heads"), (flagged, FLAGS, "no heads: must be refused or called an error"))
-    for number, (rows, outcomes, label) in enumerate(sides):
-        if not rows:
-            continue
-        left = _LABELS_IN + number * (width + _LABELS_IN + _GAP_IN)
-        axes = _axes(figure, left, width, height, list(rows), labelled=True, top_rows=len(rows))
-        axes.set_xlim(0, 1)
-        axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
-        axes.set_title(label, color=TEXT, fontsize=9.5, family=FONT, loc="left")
-        for row, cases in enumerate(rows.values()):
-            _draw_shares(axes, row, cases, outcomes)
-        _legend(figure, axes, outcomes)
+    # The legend of the heads stands beside them, above what is no head and its own legend.
+    above = len(OUTCOMES) + 3
+    figure, height = _figure(max(len(results), above + len(flagged) + len(FLAGS) + 3), title, _FLAGS_WIDTH_IN)
+    width = (_FLAGS_WIDTH_IN - 2 * _LABELS_IN - 2 * _GAP_IN) / 2
+    right = 2 * _LABELS_IN + width + _GAP_IN
+    _draw_outcomes(figure, (_LABELS_IN, width), (0, results), OUTCOMES, "heads")
+    _legend(figure, right, 0, OUTCOMES)
+    if flagged:
+        _draw_outcomes(figure, (right, width), (above, flagged), FLAGS, "no heads: refuse, or call an error")
+        _legend(figure, right, above + len(flagged) + 2, FLAGS)
     _save(figure, path)
+
+
+def _draw_outcomes(
+    figure: Figure,
+    column_in: tuple[float, float],
+    rows: tuple[int, Results],
+    outcomes: Mapping[str, Outcome],
+    title: str,
+) -> None:
+    """A bar for each condition: left edge and width of the column, first row and the cases of each row."""
+    (left, width), (first, results) = column_in, rows
+    axes = _axes(figure, left, width, figure.get_figheight(), list(results), labelled=True, first_row=first)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+    axes.set_title(title, color=TEXT, fontsize=10.5, family=FONT, loc="left")
+    for row, cases in enumerate(results.values()):
+        _draw_shares(axes, row, cases, outcomes)
 
 
 def _draw_spread(axes: Axes, row: int, values: Sequence[float], limits: tuple[float, float]) -> None:
@@ -157,7 +171,7 @@ def _draw_shares(axes: Axes, row: int, cases: Sequence[CaseResult], outcomes: Ma
         if count:
             # On a hatched bar the number needs a ground of its own.
             ground = {"facecolor": outcome.colour, "edgecolor": "none", "pad": 1.2}
-            style = {"color": BACKGROUND, "fontsize": 8, "family": FONT, "ha": "center", "va": "center_baseline"}
+            style = {"color": BACKGROUND, "fontsize": 9, "family": FONT, "ha": "center", "va": "center_baseline"}
             axes.text(left + share / 2, row, str(count), bbox=ground if outcome.hatch else None, **style)
         left += share
 
@@ -166,33 +180,32 @@ def _bar(outcome: Outcome) -> dict[str, Any]:
     return {"facecolor": outcome.colour, "hatch": outcome.hatch, "edgecolor": BACKGROUND, "linewidth": 0.6}
 
 
-def _legend(figure: Figure, axes: Axes, outcomes: Mapping[str, Outcome]) -> None:
-    """Below the labels of the axes."""
+def _legend(figure: Figure, left_in: float, row: int, outcomes: Mapping[str, Outcome]) -> None:
+    """The meaning of the bars, from that row on."""
     from matplotlib.patches import Patch
 
-    patches = [Patch(label=name, **_bar(outcome)) for name, outcome in outcomes.items()]
+    height = figure.get_figheight()
     figure.legend(
-        handles=patches,
+        handles=[Patch(label=name, **_bar(outcome)) for name, outcome in outcomes.items()],
         loc="upper left",
-        bbox_to_anchor=(axes.get_position().x0, axes.get_position().y0 - 0.28 / figure.get_figheight()),
-        ncols=4,
+        bbox_to_anchor=(left_in / figure.get_figwidth(), 1 - (_TOP_IN + row * _ROW_IN) / height),
         frameon=False,
-        prop={"family": FONT, "size": 8.5},
-        labelcolor=GREY,
+        prop={"family": FONT, "size": 9.5},
+        labelcolor=TEXT,
         borderaxespad=0,
         borderpad=0,
-        columnspacing=1.2,
-        handlelength=1.8,
+        labelspacing=0.55,
+        handlelength=2.4,
         handleheight=1.1,
     )
 
 
-def _figure(rows: int, title: str) -> tuple[Figure, float]:
+def _figure(rows: int, title: str, width_in: float = _WIDTH_IN) -> tuple[Figure, float]:
     """A figure and its height in inches."""
     from matplotlib.figure import Figure
 
-    height = _AROUND_IN + 0.3 + rows * _ROW_IN
-    figure = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI, facecolor=BACKGROUND)
+    height = _AROUND_IN + rows * _ROW_IN
+    figure = Figure(figsize=(width_in, height), dpi=_DPI, facecolor=BACKGROUND)
     figure.text(0.012, 1 - 0.3 / height, title, color=TEXT, fontsize=13, weight="bold", family=FONT)
     return figure, height
 
@@ -205,18 +218,17 @@ def _axes(
     rows: Sequence[str],
     *,
     labelled: bool,
-    top_rows: int | None = None,
+    first_row: int = 0,
 ) -> Axes:
-    """Axes with a row for each name, the first at the top; ``top_rows`` of them instead of the whole height."""
-    inner = height_in - _AROUND_IN
-    tall = inner if top_rows is None else top_rows / max(1, round((inner - 0.3) / _ROW_IN)) * inner
-    tall = min(tall, inner)
-    bottom = height_in - 0.65 - tall
-    axes = figure.add_axes((left_in / _WIDTH_IN, bottom / height_in, width_in / _WIDTH_IN, tall / height_in))
+    """Axes with a row for each name, the first of them ``first_row`` rows below the top."""
+    tall = len(rows) * _ROW_IN
+    bottom = height_in - _TOP_IN - first_row * _ROW_IN - tall
+    whole_in = figure.get_figwidth()
+    axes = figure.add_axes((left_in / whole_in, bottom / height_in, width_in / whole_in, tall / height_in))
     axes.set_facecolor(PANEL)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_yticks(range(len(rows)), rows if labelled else [""] * len(rows))
-    axes.tick_params(colors=TEXT, labelsize=8.5, length=0, labelfontfamily=FONT)
+    axes.tick_params(colors=TEXT, labelsize=9.5, length=0, labelfontfamily=FONT)
     for spine in axes.spines.values():
         spine.set_visible(False)
     return axes
