@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..anatomy.protocol import BOX_AXES, BoxRule
+from ..anatomy.protocol import BOX_AXES, BoxRule, third_axis
 from ..geometry.coordinates import swap_ras_lps, unit
 from ..geometry.oriented_box import OrientedBox
 from .scanner_conventions import (
@@ -85,7 +85,7 @@ class Prescription:
     @property
     def read_axis(self) -> str:
         """The box axis of frequency encoding, the third one."""
-        return next(axis for axis in BOX_AXES if axis not in (self.slice_axis, self.phase_axis))
+        return third_axis(self.slice_axis, self.phase_axis)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON knows them; ``prescription_from_dict`` is the inverse."""
@@ -95,13 +95,15 @@ class Prescription:
         """What a technologist types, one quantity a line."""
         ap, fh, rl = self.philips_angulation_deg
         off_ap, off_fh, off_rl = self.philips_offcentre_mm
+        # No console takes more than 100 % phase; the cards widen read.
+        longer = " (phase is longer: widen read, see the console card)" if self.fov_phase_mm > self.fov_read_mm else ""
         return "\n".join(
             [
                 f"Box             {self.box}",
                 f"Centre          {side_text(np.array(self.center_mm))} mm",
-                f"Orientation     {self.orientation_text} deg ({self.base_orientation})",
-                f"In-plane        {self.in_plane_deg:.1f} deg, phase {self.phase_direction}",
-                f"FOV read/phase  {self.fov_read_mm:.1f} x {self.fov_phase_mm:.1f} mm",
+                f"Orientation     {self.orientation_text} deg (Siemens; {self.base_orientation})",
+                f"In-plane        {self.in_plane_deg:.1f} deg (Siemens), phase {self.phase_direction}",
+                f"FOV read/phase  {self.fov_read_mm:.1f} x {self.fov_phase_mm:.1f} mm{longer}",
                 f"Slices          {self.slices} x {self.slice_thickness_mm:g} mm, gap {self.gap_mm:g} mm",
                 f"Normal (L P H)  {_numbers(self.normal, 4)}",
                 f"Philips         off-centre AP {off_ap:.1f} FH {off_fh:.1f} RL {off_rl:.1f} mm, "

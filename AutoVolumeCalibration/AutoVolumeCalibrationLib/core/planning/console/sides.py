@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 #: Coordinates that would be written as 0.0 carry the letter of the positive side.
 _SHOWN_MM = 0.05
 
@@ -11,7 +13,7 @@ _SHOWN_MM = 0.05
 OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "H": "F", "S": "I"}
 
 
-def sides(point_mm: Sequence[float], letters: str) -> list[str]:
+def sides(point_mm: Sequence[float] | np.ndarray, letters: str) -> list[str]:
     """Each coordinate of ``point_mm`` as letter and mm, such as "L93.1".
 
     Args:
