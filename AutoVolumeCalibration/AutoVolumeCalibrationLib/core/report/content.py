@@ -13,7 +13,7 @@ from ..anatomy.protocol import box_rule
 from ..geometry.coordinates import rotation_angles_deg
 from ..geometry.oriented_box import FACES
 from ..planning.checks import CLEAR_CONFIDENCE, ERROR, OK, WARNING, Check
-from ..planning.margins import margins_mm, plan_coverage, proposed_margins_mm
+from ..planning.margins import COVERED_MM, margins_mm, plan_coverage, proposed_margins_mm
 
 if TYPE_CHECKING:
     from ..anatomy.protocol import Line
@@ -24,9 +24,6 @@ VERDICTS = {
     WARNING: "Planned, review the warnings",
     ERROR: "Do not use without review",
 }
-
-#: A face is covered when the anatomy reaches beyond it by less, mm.
-_COVERED_MM = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class FaceRow:
 
     @property
     def covered(self) -> bool:
-        return self.beyond_mm is not None and self.beyond_mm < _COVERED_MM
+        return self.beyond_mm is not None and self.beyond_mm < COVERED_MM
 
     @property
     def text(self) -> str:

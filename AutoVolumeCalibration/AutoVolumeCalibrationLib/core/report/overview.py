@@ -76,9 +76,11 @@ _SQUARE: _Style = {
 }
 _CROSS: _Style = {"marker": "x", "markersize": 8, "markeredgewidth": 2.4, "color": OUTLIER}
 _DASH: _Style = {"marker": "_", "markersize": 14, "markeredgewidth": 2.2, "color": REFERENCE_LINE}
+#: A longer name of the reference line is left to the picture, where its ends are named.
+_LONGEST_LINE = 20
 #: (markers, meaning) of every entry; "{line}" is the name of the reference line.
 _LEGEND: tuple[tuple[tuple[_Style, ...], str], ...] = (
-    (({**_DASH},), "{line} line"),
+    (({**_DASH},), "{line}"),
     (
         tuple({"marker": "o", "markersize": 7, "color": confidence_colour(c)} for c in (0.0, 0.5, 1.0)),
         "found, unsure to sure (ellipse: 2 sd)",
@@ -229,10 +231,11 @@ def _draw_legend(figure: Figure, calibration: Calibration) -> None:
     axes = _axes(figure, _MARGIN, PLANES_SIZE_PX[1] - _LEGEND_PX, width, _LEGEND_PX)
     axes.set_axis_off()
     axes.axis((0, width, 0, _LEGEND_PX))
-    start, end = (common_name(names) for names in reference_line(calibration))
+    line = " - ".join(common_name(names) for names in reference_line(calibration))
+    name = f"{line} line" if len(line) <= _LONGEST_LINE else "line of the box"
     x, y = 10.0, _LEGEND_PX / 2
     for markers, entry in _LEGEND:
-        text = entry.format(line=f"{start} - {end}")
+        text = entry.format(line=name)
         for marker in markers:
             axes.plot(x, y, linestyle="none", **marker)
             x += 17

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..planning.checks import OK, WARNING
 from ..planning.console.card import ConsoleCard
 from ..planning.console.cards import console_cards
+from ..scouts.series_geometry import manufacturer
 from .content import (
     angles_text,
     coverage_level,
@@ -35,8 +36,8 @@ _GAP_PX = 4.0
 _INDENT_PX = 24.0
 #: Where the second column of a table begins, over the width of the panel.
 _VALUES_AT = 0.43
-#: Points to check that are named; calibration.json and the report hold all.
-_MOST_POINTS = 4
+#: Rows of the checks, and of one of them; calibration.json and the report hold all.
+_MOST_ROWS, _MOST_LINES = 8, 3
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,10 @@ def plan_panels(calibration: Calibration, width_px: float) -> list[Panel]:
 
 
 def card_panels(calibration: Calibration, width_px: float) -> list[Panel]:
-    """A card for each vendor whose form is known."""
-    return [_card(card, width_px) for card in console_cards(calibration)]
+    """A card for each vendor whose form is known, that of the scanner of the scouts first."""
+    words = manufacturer(calibration.stacks).lower().split()
+    cards = sorted(console_cards(calibration), key=lambda card: card.vendor.lower() not in words)
+    return [_card(card, width_px) for card in cards]
 
 
 def draw_panels(
@@ -108,39 +111,53 @@ def _draw_panel(sheet: Sheet, panel: Panel, left: float, top: float, width: floa
 
 
 def _checks(calibration: Calibration, width_px: float) -> Panel:
-    paragraphs = [
-        Paragraph(
-            _wrap(check.message, width_px, indented=True),
-            sign=LEVEL_SIGNS[check.level],
-            sign_colour=LEVEL_COLOURS[check.level],
-        )
-        for check in findings(calibration)
-    ]
+    """The findings, worst first, then what passed and what to look at, as far as there is room."""
+    paragraphs: list[Paragraph] = []
+    room = _MOST_ROWS
+    found = findings(calibration)
+    for number, check in enumerate(found):
+        lines = _shortened(_wrap(check.message, width_px, indented=True), _MOST_LINES)
+        more = len(found) - number
+        if len(lines) + (more > 1) > room:
+            paragraphs.append(Paragraph([f"and {more} more findings, see calibration.json"], colour=GREY))
+            return Panel("Checks", paragraphs)
+        paragraphs.append(_signed(lines, check.level))
+        room -= len(lines)
     good = passed(calibration)
-    if good:
+    if good and room:
         text = good[0].message if len(good) == 1 else f"passed: {', '.join(check.name for check in good)}"
-        lines = _wrap(text, width_px, indented=True)
-        paragraphs.append(Paragraph(lines, sign=LEVEL_SIGNS[OK], sign_colour=LEVEL_COLOURS[OK]))
-    points = points_to_check(calibration)
-    if points:
-        rows = [f"{', '.join(group.names)}: {group.reason}" for group in points[:_MOST_POINTS]]
-        more = ["and more, see the report"] if len(points) > _MOST_POINTS else []
-        lines = [line for row in rows for line in _wrap(row, width_px)]
-        paragraphs.append(Paragraph(["Check these points first:", *lines, *more], colour=GREY))
+        lines = _shortened(_wrap(text, width_px, indented=True), min(_MOST_LINES, room))
+        paragraphs.append(_signed(lines, OK))
+        room -= len(lines)
+    points = [f"{', '.join(group.names)}: {group.reason}" for group in points_to_check(calibration)]
+    if points and room >= 2:
+        lines = _shortened([line for text in points for line in _wrap(text, width_px)], room - 1)
+        paragraphs.append(Paragraph(["Check these points first:", *lines], colour=GREY))
     return Panel("Checks", paragraphs)
 
 
+def _signed(lines: Sequence[str], level: str) -> Paragraph:
+    return Paragraph(lines, sign=LEVEL_SIGNS[level], sign_colour=LEVEL_COLOURS[level])
+
+
+def _shortened(lines: list[str], most: int) -> list[str]:
+    return lines if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1]} ..."]
+
+
 def _faces(calibration: Calibration, width_px: float) -> Panel:
-    paragraphs = []
-    for row in face_rows(calibration):
-        sign = {"sign": LEVEL_SIGNS[OK], "sign_colour": LEVEL_COLOURS[OK]}
-        if not row.covered:
-            sign = {"sign": LEVEL_SIGNS[WARNING], "sign_colour": LEVEL_COLOURS[WARNING]}
-        paragraphs.append(Paragraph([f"{row.face}, {row.margin_mm:.1f} mm"], [row.text], **sign))
+    rows = [
+        Paragraph(
+            [f"{row.face}, {row.margin_mm:.1f} mm"],
+            [row.text],
+            sign=LEVEL_SIGNS[OK if row.covered else WARNING],
+            sign_colour=LEVEL_COLOURS[OK if row.covered else WARNING],
+        )
+        for row in face_rows(calibration)
+    ]
     margins = margins_text(calibration)
     if margins:
-        paragraphs.append(Paragraph(_wrap(margins, width_px, small=True), colour=GREY, small=True))
-    return Panel(f"Margin of each face, reach of the anatomy ({coverage_level(calibration)})", paragraphs)
+        rows.append(Paragraph(_wrap(margins, width_px, small=True), colour=GREY, small=True))
+    return Panel(f"Faces: margin, reach ({coverage_level(calibration)})", rows)
 
 
 def _plan(calibration: Calibration, width_px: float) -> Panel:
