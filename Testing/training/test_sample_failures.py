@@ -100,12 +100,12 @@ def test_a_picture_is_small_shows_both_boxes_and_names_a_plane_that_is_missing(p
     draw_failure(noisy, moved_box(plan.box, (9.0, 9.0, 9.0)), "Noise", "off", paths[1], wrong=True)
     draw_failure(replace(plan, stacks=plan.stacks[1:]), plan.box, "Two planes", "off", paths[2], wrong=False)
     pictures = [np.asarray(Image.open(path).convert("RGB"), dtype=int) for path in paths]
-    assert all(picture.shape == (478, 1100, 3) for picture in pictures)
+    assert all(picture.shape == (496, 1100, 3) for picture in pictures)
     assert all(path.stat().st_size < 200_000 for path in paths)
     blue = [((p[..., 2] - p[..., 0]) > 100).sum() for p in pictures]
     yellow = [((p[..., 0] - p[..., 2]) > 100).sum() for p in pictures]
     assert min(blue) > 300 and min(yellow[1:]) > 300
-    first_plane = [picture[92:448, 8:364] for picture in pictures]
+    first_plane = [picture[108:464, 8:364] for picture in pictures]
     assert (first_plane[2].max(axis=-1) > 40).mean() < 0.02 < (first_plane[0].max(axis=-1) > 40).mean()
 
 

@@ -13,7 +13,10 @@ from ..anatomy.protocol import box_rule
 from ..geometry.coordinates import rotation_angles_deg
 from ..geometry.oriented_box import FACES
 from ..planning.checks import CLEAR_CONFIDENCE, ERROR, OK, WARNING, Check
+from ..planning.console.card import ConsoleCard
+from ..planning.console.cards import console_cards
 from ..planning.margins import COVERED_MM, margins_mm, plan_coverage, proposed_margins_mm
+from ..scouts.series_geometry import manufacturer
 
 if TYPE_CHECKING:
     from ..anatomy.protocol import Line
@@ -78,6 +81,12 @@ def findings(calibration: Calibration) -> list[Check]:
 def passed(calibration: Calibration) -> list[Check]:
     """The checks that found nothing."""
     return [check for check in calibration.checks if check.level == OK]
+
+
+def cards_in_order(calibration: Calibration) -> list[ConsoleCard]:
+    """The cards of the vendors whose form is known, that of the scanner of the scouts first."""
+    words = manufacturer(calibration.stacks).lower().split()
+    return sorted(console_cards(calibration), key=lambda card: card.vendor.lower() not in words)
 
 
 def face_rows(calibration: Calibration) -> list[FaceRow]:

@@ -111,16 +111,11 @@ def draw_overview(calibration: Calibration, path: Path) -> None:
         sheet.save(temporary)
 
 
-def draw_planes_picture(calibration: Calibration, path: Path) -> None:
-    """The planes alone as a PNG of ``PLANES_SIZE_PX``, for a page that holds the texts itself.
-
-    Raises:
-        UsageError: ``path`` cannot be written.
-    """
+def planes_jpeg(calibration: Calibration) -> bytes:
+    """The planes alone as a JPEG of ``PLANES_SIZE_PX``, for a page that holds the texts itself."""
     sheet = Sheet(PLANES_SIZE_PX)
     _draw_planes(sheet, calibration, 0)
-    with atomic_path(path) as temporary:
-        sheet.save(temporary)
+    return sheet.jpeg()
 
 
 def _draw_header(sheet: Sheet, calibration: Calibration) -> None:
@@ -183,7 +178,7 @@ class _Shown:
         self.grey = window([scout_slice.pixels for scout_slice in stack.slices])
         others = [other for other in range(len(stack.slices)) if other != index]
         count = min(len(others), _MOST_SMALL_SLICES)
-        picks = np.unique(np.linspace(0, len(others) - 1, count).round().astype(int)) if others else []
+        picks = np.unique(np.linspace(0, max(len(others) - 1, 0), count).round().astype(int))
         self.others = [others[pick] for pick in picks]
 
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from ..planning.checks import OK, WARNING
 from ..planning.console.card import ConsoleCard
-from ..planning.console.cards import console_cards
-from ..scouts.series_geometry import manufacturer
 from .content import (
     angles_text,
+    cards_in_order,
     coverage_level,
     face_rows,
     findings,
@@ -82,9 +81,7 @@ def plan_panels(calibration: Calibration, width_px: float) -> list[Panel]:
 
 def card_panels(calibration: Calibration, width_px: float) -> list[Panel]:
     """A card for each vendor whose form is known, that of the scanner of the scouts first."""
-    words = manufacturer(calibration.stacks).lower().split()
-    cards = sorted(console_cards(calibration), key=lambda card: card.vendor.lower() not in words)
-    return [_card(card, width_px) for card in cards]
+    return [_card(card, width_px) for card in cards_in_order(calibration)]
 
 
 def draw_panels(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def draw_reference_line(axes: Axes, view: SliceView, ends: tuple[LineEnd, LineEn
         axes.plot(*whole.T, color=REFERENCE_LINE, linewidth=1.1, linestyle=(0, (1, 2.5)), zorder=2.4)
     for end, point in zip(ends, points, strict=True):
         if abs(float(view.distance_mm(end.position_mm))) > view.reach_mm or end.landmark is None:
-            ring = {"markersize": 6, "markerfacecolor": "none", "markeredgecolor": REFERENCE_LINE}
+            ring: dict[str, Any] = {"markersize": 6, "markerfacecolor": "none", "markeredgecolor": REFERENCE_LINE}
             axes.plot(*point, marker="o", markeredgewidth=1.4, zorder=2.6, **ring)
     first, last = points if whole is None else whole
     return first + np.linspace(0, 1, _POINTS)[:, None] * (last - first)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 DPI = 100
 #: Of a PNG, 0 to 9: beyond this files hardly become smaller, and writing them takes longer than drawing.
 _COMPRESSION = 4
+#: Of a JPEG, 0 to 95: thin lines stay clean.
+_QUALITY = 88
 #: The baseline of a line over its height.
 _BASELINE = 0.74
 
@@ -77,6 +80,12 @@ class Sheet:
     def save(self, path: Path) -> None:
         """Write it as a PNG."""
         self._image.save(path, format="PNG", compress_level=_COMPRESSION)
+
+    def jpeg(self) -> bytes:
+        """It as a JPEG, a quarter of the size of a PNG."""
+        buffer = BytesIO()
+        self._image.save(buffer, format="JPEG", quality=_QUALITY, subsampling=0)
+        return buffer.getvalue()
 
 
 def width_px(text: str, size: float, *, bold: bool = False) -> float:
