@@ -88,7 +88,7 @@ def test_the_page_is_one_file_without_scripts_and_links():
     addresses = [value for name, value in page.attributes if name in ("src", "href", "srcset", "action")]
     assert [address[:23] for address in addresses] == ["data:image/jpeg;base64,"]
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    policy = dict(page.attributes)["content"] if "content" in dict(page.attributes) else ""
+    policy = dict(page.attributes).get("content", "")
     assert "default-src 'none'" in policy
     assert "url(" not in page_html(calibration()) and "@import" not in page_html(calibration())
     alternative = [value for name, value in page.attributes if name == "alt"]
