@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.planning.checks import Check
-    from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
+from .exit_codes import exit_code
 
-#: Exit code of a plan in which a check found an error.
-CHECK_ERROR_CODE = 5
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 
 _LEVEL_WORDS = {"ok": "ok", "warning": "look", "error": "STOP"}
 
@@ -74,11 +72,6 @@ def print_notes(notes: Sequence[str]) -> None:
     """What the user should know about a command that succeeded, a line on stderr each."""
     for note in notes:
         print(f"autovolume: note: {note}", file=sys.stderr)
-
-
-def exit_code(checks: Iterable[Check]) -> int:
-    """0, or 5 where a check found an error."""
-    return CHECK_ERROR_CODE if any(check.level == "error" for check in checks) else 0
 
 
 def plan_text(calibration: Calibration) -> str:

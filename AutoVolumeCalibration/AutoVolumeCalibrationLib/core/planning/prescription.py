@@ -166,22 +166,6 @@ def prescription_from_dict(data: Mapping[str, Any]) -> Prescription:
     return Prescription(**fields)
 
 
-def box_from_prescription(prescription: Prescription) -> OrientedBox:
-    """The box that the prescribed slices fill, from centre, normal, in-plane rotation and sizes.
-
-    A half turn leaves a slab in place, so of the axes' four signs those nearest to the patient's are given.
-    """
-    p = prescription
-    slice_index, phase_index = BOX_AXES.index(p.slice_axis), BOX_AXES.index(p.phase_axis)
-    read_index = 3 - slice_index - phase_index
-    phase, read = siemens_phase_and_read(np.array(p.normal), p.in_plane_deg)
-    axes, size = np.empty((3, 3)), np.empty(3)
-    axes[slice_index], axes[phase_index], axes[read_index] = swap_ras_lps(np.array([p.normal, phase, read]))
-    size[slice_index] = p.slices * p.slice_thickness_mm + (p.slices - 1) * p.gap_mm
-    size[phase_index], size[read_index] = p.fov_phase_mm, p.fov_read_mm
-    return OrientedBox(p.box, swap_ras_lps(np.array(p.center_mm)), _nearest_signs(axes), size)
-
-
 def box_from_dicom_geometry(
     image_orientation_patient: Sequence[float],
     first_position_mm: Sequence[float],

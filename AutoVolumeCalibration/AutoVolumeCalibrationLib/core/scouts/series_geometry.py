@@ -70,7 +70,7 @@ def manufacturer(stacks: Sequence[ScoutStack]) -> str:
 
 def _frames(path: Path, force: bool) -> list[DicomFrame]:
     if not path.exists():
-        raise InputError("there is no such file or folder", source=str(path), remedy="Check the path.")
+        raise InputError("the file or folder does not exist", source=str(path), remedy="Check the path.")
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     frames: list[DicomFrame] = []
     for file in files:
