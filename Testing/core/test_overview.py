@@ -118,10 +118,10 @@ def test_the_panels_say_what_a_technologist_needs():
 
 def test_a_share_of_heads_is_stated_only_where_it_was_measured():
     result = calibration()
-    assert "95 %" not in text_of(result) and "not measured" in text_of(result)
+    assert "(95 %)" not in text_of(result) and "about 95 %, not measured" in text_of(result)
     measured = replace(coverage_of(RULE, ()), heads=15, cases=300)
     text = text_of(replace(result, model=replace(result.model, coverage=(measured,))))
-    assert "95 %" in text and "not measured" not in text
+    assert text.count("(95 %)") == 2 and "not measured" not in text
 
 
 @pytest.mark.parametrize("level", [OK, WARNING, ERROR])
@@ -177,6 +177,7 @@ def test_text_is_wrapped_by_its_measured_width():
     assert len(lines) > 1 and all(width_px(line, 13.0) <= 300 for line in lines)
     assert wrapped("HIPPOCAMPUS_TAIL_L", 13.0, 20.0) == ["HIPPOCAMPUS_TAIL_L"]
     assert wrapped("", 13.0, 100.0) == []
+    assert wrapped("covered (95 %)", 13.0, 20.0)[-1] == "(95\N{NO-BREAK SPACE}%)"
 
 
 def test_a_landmark_belongs_to_the_slices_near_it():

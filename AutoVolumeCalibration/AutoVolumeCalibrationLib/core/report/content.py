@@ -107,7 +107,7 @@ def angles_text(calibration: Calibration) -> str:
 
 def coverage_level(calibration: Calibration) -> str:
     """How sure stated intervals are: a share of heads only where it was measured with the model for such a box."""
-    return "95 %" if plan_coverage(calibration).measured else "2 sd, not measured"
+    return "95 %" if plan_coverage(calibration).measured else "about 95 %, not measured"
 
 
 def size_text(calibration: Calibration) -> str:
@@ -121,7 +121,7 @@ def margins_text(calibration: Calibration) -> str:
     """Margins with which the whole anatomy lies inside, in words; empty where none are known."""
     margins = proposed_margins_mm(calibration)
     listed = ", ".join(f"{face} {margins[face]:g}" for face in FACES if face in margins)
-    share = "95 % of heads" if plan_coverage(calibration).measured else "heads up to 2.4 sd (coverage not measured)"
+    share = "95 % of heads" if plan_coverage(calibration).measured else "about 95 % of heads (not measured)"
     return f"margins for {share} fully inside, mm: {listed}" if listed else ""
 
 

@@ -5,6 +5,7 @@ Texts outside figures are drawn by Pillow, which measures and draws them many ti
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
@@ -24,6 +25,8 @@ DPI = 100
 _COMPRESSION = 4
 #: Of a JPEG, 0 to 95: thin lines stay clean.
 _QUALITY = 88
+#: A number and the space before its unit.
+_BEFORE_UNIT = re.compile(r"(\d) (?=%|mm|deg|s\b)")
 #: The baseline of a line over its height.
 _BASELINE = 0.74
 
@@ -94,10 +97,12 @@ def width_px(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def wrapped(text: str, size: float, room_px: float) -> list[str]:
-    """The text in lines that fit into ``room_px``; a single word that is wider stays whole."""
+    """The text in lines that fit into ``room_px``; a word that is wider stays whole, and a number keeps its unit."""
     lines: list[str] = []
-    for word in text.split():
+    for word in _BEFORE_UNIT.sub("\\1\N{NO-BREAK SPACE}", text).split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
+        if not word:
+            continue
         if lines and width_px(longer, size) <= room_px:
             lines[-1] = longer
         else:
