@@ -262,3 +262,11 @@ def test_the_text_names_sides_as_at_the_console():
 def test_a_prescription_survives_json():
     p = prescribe(turned_box(1, 40, rule_of("BrainAcPc")), rule_of("BrainAcPc"))
     assert prescription_from_dict(json.loads(json.dumps(p.to_dict()))) == p
+
+
+def test_the_prescription_states_its_coordinate_system():
+    """It is LPS in a file that says RAS at its top; results of earlier versions do not say so."""
+    stored = prescribe(turned_box(1, 40, rule_of("BrainAcPc")), rule_of("BrainAcPc")).to_dict()
+    assert stored["coordinate_system"] == "LPS"
+    earlier = {key: value for key, value in stored.items() if key != "coordinate_system"}
+    assert prescription_from_dict(earlier) == prescription_from_dict(stored)

@@ -32,6 +32,9 @@ from .scanner_conventions import (
 
 Vector = tuple[float, float, float]
 
+#: Of every position and direction in a prescription; the rest of a result is RAS.
+COORDINATE_SYSTEM = "LPS"
+
 #: Signed box axes (index, sign) along which rows, columns and slices run, by slice axis.
 _IMAGE_AXES = {
     "right": ((1, -1), (2, -1), (0, 1)),
@@ -89,7 +92,9 @@ class Prescription:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON knows them; ``prescription_from_dict`` is the inverse."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        fields = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        # Of the whole result this part alone is not in RAS.
+        return {"coordinate_system": COORDINATE_SYSTEM, **fields}
 
     def to_text(self) -> str:
         """What a technologist types, one quantity a line."""
@@ -157,6 +162,7 @@ def prescribe(box: OrientedBox, rule: BoxRule) -> Prescription:
 def prescription_from_dict(data: Mapping[str, Any]) -> Prescription:
     """The prescription that ``to_dict`` wrote."""
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    fields.pop("coordinate_system", None)  # results of earlier versions do not state it
     return Prescription(**fields)
 
 

@@ -35,6 +35,8 @@ FORMAT = "AutoVolumeCalibration/calibration/1"
 
 LANDMARKS_FILE, BOX_FILE = "landmarks.mrk.json", "scanbox.mrk.json"
 CALIBRATION_FILE, OVERVIEW_FILE, SCENE_FILE = "calibration.json", "overview.png", "scene.mrb"
+#: Only written where asked for, or where an earlier one would show an old plan.
+REPORT_FILE = "report.html"
 RESULT_FILES = (LANDMARKS_FILE, BOX_FILE, CALIBRATION_FILE, OVERVIEW_FILE)
 
 _REMEDY = "Give the folder that calibrate wrote, or run calibrate again."

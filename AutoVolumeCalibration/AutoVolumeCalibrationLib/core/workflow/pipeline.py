@@ -14,7 +14,7 @@ from ..errors import InputError, UsageError
 from ..planning.box import plan_box
 from ..planning.checks import ERROR, Evidence, run_checks, scout_checks
 from ..planning.face_uncertainty import Coverage, coverage_of
-from ..planning.frame import fit_frame
+from ..planning.frame import FEWEST_LANDMARKS, fit_frame
 from ..planning.prescription import prescribe
 from ..scouts.stack import ScoutStack, require_usable
 from .calibration import Calibration
@@ -70,7 +70,7 @@ def calibrate(
     try:
         result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, info)
     except InputError as error:
-        raise _not_recognized(stacks, protocol, predicted) from error
+        raise _not_planned(stacks, protocol, predicted, error) from error
     finished = time.perf_counter()
     timings = {"detect": detected - started, "fit": finished - detected, "total": finished - started}
     return replace(result, timings_s=timings)
@@ -186,13 +186,18 @@ def _with_threshold(model: LandmarkModel, threshold: float) -> LandmarkModel:
     return replace(model, threshold=threshold)
 
 
-def _not_recognized(stacks: Sequence[ScoutStack], protocol: Protocol, predicted: Sequence[Landmark]) -> InputError:
-    """Too few landmarks to plan, as the user needs to know it: with the faults of the scouts themselves as remedy."""
+def _not_planned(
+    stacks: Sequence[ScoutStack], protocol: Protocol, predicted: Sequence[Landmark], cause: InputError
+) -> InputError:
+    """Why the landmarks found do not give a plan, as the user needs to know it; faults of the scouts are the remedy."""
     found = sum(landmark.status != MISSING for landmark in predicted)
-    reasons = [check.message for check in scout_checks(stacks) if check.level == ERROR]
+    counted = f"{found} of {len(predicted)} landmarks found"
+    reasons = " ".join(check.message for check in scout_checks(stacks) if check.level == ERROR)
+    if found >= FEWEST_LANDMARKS:
+        return InputError(f"{counted}, but {cause.what}", remedy=reasons or cause.remedy)
     return InputError(
-        f"no {protocol.anatomy or 'anatomy'} recognised in the scouts, {found} of {len(predicted)} landmarks found",
-        remedy=" ".join(reasons) or "Check the region and the images, or place landmarks by hand.",
+        f"no {protocol.anatomy or 'anatomy'} recognised in the scouts, {counted}",
+        remedy=reasons or "Check the region and the images, or place landmarks by hand.",
     )
 
 
