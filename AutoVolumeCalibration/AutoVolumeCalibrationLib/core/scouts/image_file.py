@@ -18,6 +18,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..geometry.coordinates import swap_ras_lps
+from .label_images import is_label_image
+from .series import NotAScout
 from .stack import ScoutStack
 from .validation import finite_pixels, require_sane_size, require_spacing
 from .volume import Volume, cut_volume, is_volume, stack_from_volume
@@ -31,6 +33,7 @@ IMAGE_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".hdr", "
 _FLAT_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "LSM")
 _WHOLE_FILE = "Copy or export the file again."
 _POSITIONED = "Give the scouts as DICOM, NRRD or NIfTI."
+_GREY_VALUES = "Export a grey-value magnitude image."
 _stderr_lock = threading.Lock()
 
 
@@ -38,9 +41,12 @@ def read_image_scouts(path: str | Path) -> list[ScoutStack]:
     """Scouts in an image file: one stack of thick slices, or three stacks cut out of a 3D volume.
 
     Raises:
-        InputError: where the file is not a readable, scalar 3D image with a position in space.
+        NotAScout: where each pixel holds a label or several numbers, or the image is not a 3D image in space.
+        InputError: where the file cannot be read.
     """
     volume = read_volume(path)
+    if is_label_image(list(volume.array)):
+        raise NotAScout("this is a label image or a mask", source=str(path), remedy=_GREY_VALUES)
     if is_volume(volume.array.shape, np.linalg.norm(volume.affine[:3, :3], axis=0)):
         return cut_volume(volume)
     return [stack_from_volume(volume, str(path))]
@@ -89,19 +95,17 @@ def _require_scalar_3d(reader: SimpleITK.ImageFileReader, source: str) -> None:
     import SimpleITK as sitk
 
     if reader.GetDimension() == 2 or reader.GetImageIOFromFileName(source).startswith(_FLAT_FORMATS):
-        raise InputError("this image has no position in space", source=source, remedy=_POSITIONED)
+        raise NotAScout("this image has no position in space", source=source, remedy=_POSITIONED)
     if reader.GetDimension() != 3:
-        raise InputError(
+        raise NotAScout(
             f"the image has {reader.GetDimension()} dimensions, a scout has 3",
             source=source,
             remedy="Export one 3D image, a single time point.",
         )
     complex_types = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
     if reader.GetNumberOfComponents() != 1 or reader.GetPixelIDValue() in complex_types:
-        raise InputError(
-            "each pixel holds several numbers (colour, vector or complex)",
-            source=source,
-            remedy="Export a grey-value magnitude image.",
+        raise NotAScout(
+            "each pixel holds several numbers (colour, vector or complex)", source=source, remedy=_GREY_VALUES
         )
     require_sane_size(reader.GetSize(), source)
 

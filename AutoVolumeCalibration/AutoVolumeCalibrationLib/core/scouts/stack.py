@@ -93,12 +93,16 @@ class ScoutStack:
         slices: at least one, sorted by position along ``normal``.
         frame_of_reference: DICOM FrameOfReferenceUID, None for plain images.
         name: short name for tables and messages (no patient data).
+        series: DICOM SeriesInstanceUID, None for plain images.
+        remark: what the user should know about how the stack came about, a sentence; it becomes a warning of the plan.
     """
 
     plane: str
     slices: tuple[ScoutSlice, ...]
     frame_of_reference: str | None = None
     name: str = ""
+    series: str | None = None
+    remark: str = ""
 
     @property
     def normal(self) -> np.ndarray:
