@@ -20,6 +20,7 @@ from .planning_commands import (
     choose_protocol,
     claimed_folder,
     plan_scouts,
+    read_scout_study,
     write_plan,
 )
 
@@ -202,7 +203,8 @@ def _calibrate(study: Study, arguments: argparse.Namespace) -> Outcome:
     try:
         with claimed_folder(folder, overwrite=True):
             drawings = choose_drawings(folder)
-            calibration = plan_scouts(flags, choose_protocol(flags))
+            protocol = choose_protocol(flags)
+            calibration = plan_scouts(flags, *read_scout_study(flags), protocol)
             write_plan(calibration, folder, study.scouts, drawings)
     except AutoVolumeError as error:
         return Outcome(study.name, error_exit_code(error), str(error))

@@ -6,8 +6,10 @@ plane, uneven spacing and oblique stacks are ordinary cases.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -121,6 +123,15 @@ class ScoutStack:
             return float(np.median(stated))
         gaps = np.diff(self.positions_mm)
         return float(gaps.min()) if len(gaps) else 5.0
+
+    @cached_property
+    def pixel_digest(self) -> str:
+        """First half of the SHA-256 of sizes, spacings and values; kept, for every drag of a landmark asks for it."""
+        digest = hashlib.sha256()
+        for s in self.slices:
+            digest.update(f"{s.pixels.shape} {s.spacing_mm[0]:.3f} {s.spacing_mm[1]:.3f}".encode())
+            digest.update(np.ascontiguousarray(s.pixels, dtype="<f4").data)
+        return digest.hexdigest()[:32]
 
 
 def plane_of(normal: np.ndarray) -> str:

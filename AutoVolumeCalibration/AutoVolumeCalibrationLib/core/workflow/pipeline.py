@@ -12,7 +12,7 @@ from ..anatomy.protocol import BoxRule, Protocol, box_rule
 from ..detection.model_info import ModelInfo
 from ..errors import InputError, UsageError
 from ..planning.box import plan_box
-from ..planning.checks import ERROR, Evidence, run_checks, scout_checks
+from ..planning.checks import ERROR, OK, WARNING, Check, Evidence, run_checks, scout_checks
 from ..planning.frame import fit_frame
 from ..planning.prescription import prescribe
 from ..scouts.stack import ScoutStack, require_usable
@@ -202,7 +202,7 @@ def _plan(
     box = plan_box(frame, protocol, rule)
     still_predicted = {landmark.name for landmark in landmarks if landmark.status == PREDICTED}
     in_doubt = [name for name in disagreeing if name in still_predicted]
-    checks = run_checks(Evidence(stacks, landmarks, in_doubt, frame, box, protocol, rule))
+    checks = _with_remarks(run_checks(Evidence(stacks, landmarks, in_doubt, frame, box, protocol, rule)), stacks)
     return Calibration(
         stacks=tuple(stacks),
         protocol=protocol,
@@ -215,3 +215,12 @@ def _plan(
         model=model,
         disagreeing=tuple(disagreeing),
     )
+
+
+def _with_remarks(checks: Sequence[Check], stacks: Sequence[ScoutStack]) -> tuple[Check, ...]:
+    """The checks, and a warning for each remark on the scouts, such as that they are interpolated."""
+    remarks = dict.fromkeys(stack.remark for stack in stacks if stack.remark)
+    if not remarks:
+        return tuple(checks)
+    findings = [check for check in checks if check.level != OK]
+    return (*findings, *(Check("scouts", WARNING, remark) for remark in remarks))
