@@ -20,6 +20,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..geometry.coordinates import swap_ras_lps
+from . import gdcm_pixels
 from .series import NotAScout, is_named_localizer, kind_of_image
 from .stack import ScoutSlice, ScoutStack, group_into_stacks
 from .validation import MAX_FRAMES, finite_pixels, require_sane_size, require_spacing, square_axes
@@ -283,22 +284,26 @@ def _frame_count(dataset: Dataset, source: str) -> int:
 
 
 def _require_decoder(dataset: Dataset, source: str) -> None:
-    """Raise InputError where pydicom has no decoder for the compression of the file."""
-    from pydicom.pixels import get_decoder
-
+    """Raise InputError where nothing decodes the compression of the file."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if not isinstance(syntax, str):
         raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_EXPORT_AGAIN)
-    try:
-        known = get_decoder(syntax).is_available
-    except NotImplementedError:
-        known = False
-    if not known:
+    if not _pydicom_decodes(syntax) and not gdcm_pixels.decodes(syntax):
         raise InputError(
             f"no decoder is installed for its compression ({syntax.name})",
             source=source,
-            remedy="Export the images uncompressed, or pip install pylibjpeg[all].",
+            remedy="Export the images uncompressed.",
         )
+
+
+def _pydicom_decodes(syntax: str) -> bool:
+    """Whether pydicom decodes this transfer syntax, by itself or by a plug-in that is installed."""
+    from pydicom.pixels import get_decoder
+
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
 
 
 def _geometry(dataset: Dataset, index: int, source: str) -> dict[str, Any]:
@@ -369,7 +374,10 @@ def _stored_values(dataset: Dataset, index: int, source: str) -> np.ndarray:
     from pydicom.pixels import pixel_array
 
     try:
-        stored = pixel_array(dataset, index=index, raw=True)
+        if _pydicom_decodes(dataset.file_meta.TransferSyntaxUID):
+            stored = pixel_array(dataset, index=index, raw=True)
+        else:
+            stored = gdcm_pixels.stored_values(dataset, index, _frame_count(dataset, source))
     except (*_DECODE_ERRORS, BytesLengthException) as error:
         _log_where(error, source)
         raise InputError(

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..geometry.coordinates import swap_ras_lps
+from .image_variants import as_nifti_1, nrrd_unit_mm, open_unpacked
 from .label_images import is_label_image
 from .series import NotAScout
 from .stack import ScoutStack
@@ -62,18 +63,21 @@ def read_volume(path: str | Path) -> Volume:
 
     source = str(path)
     reader = sitk.ImageFileReader()
-    reader.SetFileName(source)
-    with _silent_stderr():
+    with silent_stderr(), as_nifti_1(Path(path)) as readable:
+        reader.SetFileName(str(readable))
         _read_header(reader, source)
         _require_scalar_3d(reader, source)
         _require_geometry(reader, source)
-        _require_whole_nifti(reader, Path(path))
+        _require_whole_nifti(reader, readable, source)
         try:
             image = reader.Execute()
         except (RuntimeError, MemoryError) as error:
             raise InputError("the image data are damaged or cut short", source=source, remedy=_WHOLE_FILE) from error
     array = finite_pixels(sitk.GetArrayViewFromImage(image), source).T
-    return Volume(array, _affine_ras(reader), Path(path).name)
+    affine = _affine_ras(reader)
+    if _metadata(reader, "NRRD_space") is not None:
+        affine[:3] *= nrrd_unit_mm(Path(path))
+    return Volume(array, affine, Path(path).name)
 
 
 def _read_header(reader: SimpleITK.ImageFileReader, source: str) -> None:
@@ -129,7 +133,7 @@ def _require_geometry(reader: SimpleITK.ImageFileReader, source: str) -> None:
         )
 
 
-def _require_whole_nifti(reader: SimpleITK.ImageFileReader, path: Path) -> None:
+def _require_whole_nifti(reader: SimpleITK.ImageFileReader, path: Path, source: str) -> None:
     """SimpleITK reads a truncated NIfTI file as zeros without an error, so its length is checked here."""
     start, bits = _metadata(reader, "vox_offset"), _metadata(reader, "bitpix")
     if start is None or bits is None:
@@ -137,16 +141,16 @@ def _require_whole_nifti(reader: SimpleITK.ImageFileReader, path: Path) -> None:
     data_file = path.with_suffix(".img") if path.suffix == ".hdr" else path
     needed = float(start) + np.prod(reader.GetSize()) * int(bits) // 8
     if not _length_up_to(data_file, needed) >= needed:  # a start that is not a number ends here too
-        raise InputError("the image data are damaged or cut short", source=str(path), remedy=_WHOLE_FILE)
+        raise InputError("the image data are damaged or cut short", source=source, remedy=_WHOLE_FILE)
 
 
 def _length_up_to(path: Path, needed: float) -> int:
     """Bytes in the file, unpacked if it is gzipped, counted no further than ``needed``; 0 where damaged."""
-    if path.suffix != ".gz":
-        return path.stat().st_size if path.exists() else 0
+    if not path.exists():
+        return 0
     length = 0
     try:
-        with gzip.open(path) as stream:
+        with open_unpacked(path) as stream:
             while length < needed and (chunk := stream.read(1 << 20)):
                 length += len(chunk)
     except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -168,7 +172,7 @@ def _affine_ras(reader: SimpleITK.ImageFileReader) -> np.ndarray:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Keep what the image libraries print by themselves, beside their exceptions, off the terminal.
 
     They write to the process's file descriptor, so Python's own redirection does not reach it. The
