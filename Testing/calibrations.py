@@ -47,7 +47,7 @@ RULE = BoxRule(
 
 
 def ellipsoid_head() -> Volume:
-    """A bright ellipsoid of 140 x 180 x 150 mm about the origin in 4 mm voxels, brighter towards right, front and top."""
+    """An ellipsoid of 140 x 180 x 150 mm about the origin in 4 mm voxels, brighter towards right, front and top."""
     steps = np.arange(-30, 31) * 4.0
     x, y, z = np.meshgrid(steps, steps, steps, indexing="ij")
     inside = (x / 70) ** 2 + (y / 90) ** 2 + (z / 75) ** 2 < 1
