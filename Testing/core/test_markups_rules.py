@@ -209,3 +209,11 @@ def test_names_are_matched_whatever_their_case():
     points = [MarkupPoint(name, None) for name in ("ac", "Pc", "lesion")]
     assert [point.name for point in named_like(points, ["AC", "PC"])] == ["AC", "PC", "lesion"]
     assert [point.name for point in named_like(points[:1], ["AC", "Ac"])] == ["ac"]
+
+
+def test_afids_are_known_by_their_numbers(tmp_path):
+    row = "id_{0},1,2,{0},0,0,0,1,1,1,0,{0},{1},"
+    names = ["AC", "PC", "infracollicular sulcus", "PMJ", "superior interpeduncular fossa"]
+    rows = [row.format(number, name) for number, name in enumerate(names, start=1)]
+    (tmp_path / "a.fcsv").write_text("\n".join(["# CoordinateSystem = 0", *rows]))
+    assert [point.name for point in read_landmarks(tmp_path / "a.fcsv")] == ["AC", "PC", "ICS", "PMJ", "SIPF"]

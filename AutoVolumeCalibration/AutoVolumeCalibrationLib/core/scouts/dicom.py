@@ -122,7 +122,7 @@ def with_pixels(frames: Sequence[DicomFrame]) -> list[DicomFrame]:
     """Frames of one file, whose headers were read, with their pixels.
 
     Raises:
-        InputError: where there is no image, it is damaged, or nothing decodes its compression.
+        InputError: where the image is missing or damaged, or nothing decodes its compression.
     """
     path = frames[0].path
     with _damage_named(str(path)):

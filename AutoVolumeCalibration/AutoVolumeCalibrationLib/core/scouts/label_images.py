@@ -20,7 +20,7 @@ _SAMPLED = 9
 def is_label_image(slices: Sequence[np.ndarray]) -> bool:
     """Whether the slices (rows, columns) hold few values in regions of one value each.
 
-    An image of a single value is no label image, but empty: the checks of the plan say so.
+    An image of a single value counts as empty, not as labels: the checks of the plan say so.
     """
     step = max(1, len(slices) // _SAMPLED)
     sampled = [np.asarray(one) for one in slices[::step]]

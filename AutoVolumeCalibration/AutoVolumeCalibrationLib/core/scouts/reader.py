@@ -23,7 +23,7 @@ Cancel = Callable[[], bool] | None
 
 @dataclass(frozen=True, eq=False)
 class _Arrived:
-    """All that the paths lead to: frames whose pixels are not read yet, image stacks, and what is no scout."""
+    """All that the paths lead to: frames whose pixels are not read yet, image stacks, and what is something else."""
 
     frames: tuple[DicomFrame, ...]
     images: tuple[tuple[Path, list[ScoutStack]], ...]

@@ -98,7 +98,7 @@ def is_preparation(description: str) -> bool:
 
 
 def kind_of_image(image_type: Sequence[str], component: str = "", technique: str = "") -> str | None:
-    """The kind of an image that is no plain magnitude image: projection, phase, map, reformat, ...; else None.
+    """The kind of an image other than a plain magnitude image: projection, phase, map, reformat, ...; else None.
 
     Args:
         image_type: ImageType, or an enhanced frame's FrameType.

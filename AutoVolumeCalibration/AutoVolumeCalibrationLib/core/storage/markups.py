@@ -29,6 +29,13 @@ SCHEMA = (
 #: Words and, in .fcsv files, numbers for a point that has a position.
 _DEFINED = ("defined", "2")
 
+#: Landmarks 1 to 32 of the anatomical fiducials protocol (Lau 2019), by their acronyms.
+AFIDS = (
+    *("AC", "PC", "ICS", "PMJ", "SIPF", "RSLMS", "LSLMS", "RILMS", "LILMS", "CUL", "IMS", "RMB", "LMB", "PG"),
+    *("RLVAC", "LLVAC", "RLVPC", "LLVPC", "GENU", "SPLE", "RALTH", "LALTH", "RSAMTH", "LSAMTH", "RIAMTH", "LIAMTH"),
+    *("RIGO", "LIGO", "RVOH", "LVOH", "ROSF", "LOSF"),
+)
+
 _REMEDY = "Save the points or the box from Slicer as .mrk.json."
 
 
@@ -227,10 +234,16 @@ def _read_fcsv(path: Path | str) -> list[MarkupPoint]:
 
 
 def _named_by_description(points: list[MarkupPoint]) -> list[MarkupPoint]:
-    """Points whose label is a number and whose description is the name, as in AFIDs files, under their names."""
-    if not all(point.name.isdigit() and point.description.strip() for point in points):
+    """Points whose label is a number and whose description is the name, as in AFIDs files, under their names.
+
+    The descriptions of AFIDs files vary, their numbers do not.
+    """
+    if not points or not all(point.name.isdigit() and point.description.strip() for point in points):
         return points
-    return [replace(point, name=point.description.strip(), description="") for point in points]
+    names = {int(point.name): point.description.strip() for point in points}
+    if (names.get(1, "").upper(), names.get(2, "").upper()) == AFIDS[:2] and max(names) <= len(AFIDS):
+        names = {number: AFIDS[number - 1] for number in names if number}
+    return [replace(point, name=names.get(int(point.name), point.name), description="") for point in points]
 
 
 def _to_ras(markup: Mapping[str, Any], path: Path | str) -> np.ndarray:
