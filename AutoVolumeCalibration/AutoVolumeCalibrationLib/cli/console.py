@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .exit_codes import exit_code
+
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.planning.checks import Check
     from AutoVolumeCalibrationLib.core.scouts.series import SeriesInfo
     from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
-
-#: Exit code of a plan in which a check found an error.
-CHECK_ERROR_CODE = 5
 
 _LEVEL_WORDS = {"ok": "ok", "warning": "look", "error": "STOP"}
 
@@ -86,15 +84,18 @@ def print_series(series: Sequence[SeriesInfo]) -> None:
         say(f"{'used' if one.used else '-':>4}  {name}: {what}; {one.reason}")
 
 
-def exit_code(checks: Iterable[Check]) -> int:
-    """0, or 5 where a check found an error."""
-    return CHECK_ERROR_CODE if any(check.level == "error" for check in checks) else 0
+def plan_text(calibration: Calibration) -> str:
+    """The prescription, and the card of the scanner that acquired the scouts; all cards where it is not known."""
+    from AutoVolumeCalibrationLib.core.report.text import cards_text
+    from AutoVolumeCalibrationLib.core.scouts.series_geometry import manufacturer
+
+    return f"{calibration.prescription.to_text()}\n\n{cards_text(calibration, manufacturer(calibration.stacks))}"
 
 
 def print_plan(calibration: Calibration, folder: Path | None) -> int:
     """Print prescription, checks and times; returns the exit code. ``folder`` is None where nothing was written."""
     if folder is not None:
-        say(f"{calibration.prescription.to_text()}\n")
+        say(f"{plan_text(calibration)}\n")
     for check in calibration.checks:
         say(f"{_LEVEL_WORDS[check.level]:>4}  {check.name}: {check.message}")
     times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in calibration.timings_s.items())

@@ -44,6 +44,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="landmarks to keep fixed (.mrk.json, .fcsv), may be given several times; they also guide detection",
     )
+    add_slab_flag(calibrate)
     calibrate.add_argument("--scene", action="store_true", help="write scene.mrb for Slicer too")
     calibrate.add_argument("--overwrite", action="store_true", help="replace results in DIR")
     calibrate.set_defaults(run=run_calibrate)
@@ -51,6 +52,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     check = commands.add_parser("check", description="Check whether these scouts are good enough to plan on")
     check.add_argument("scouts", nargs="+", metavar="SCOUT", help="DICOM folder or file, or image file")
     add_planning_flags(check)
+    add_slab_flag(check)
     check.set_defaults(run=run_check)
 
 
@@ -70,11 +72,26 @@ def add_planning_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="accept modalities other than MR")
 
 
+def add_slab_flag(parser: argparse.ArgumentParser) -> None:
+    """The flag that keeps a site's own slices."""
+    parser.add_argument(
+        "--slab",
+        type=Path,
+        metavar="SERIES",
+        help="keep slices, thickness, gap and field of view of this DICOM series; only centre and angles are planned",
+    )
+
+
 def run_calibrate(arguments: argparse.Namespace) -> int:
     """``autovolume calibrate``."""
+    from ..core.files.atomic_write import write_text
+
     with claimed_folder(arguments.output, arguments.overwrite):
         drawings = choose_drawings(arguments.output, arguments.scene)
         protocol = choose_protocol(arguments)
+        if arguments.slab:
+            protocol, text = keep_slab(protocol, arguments, arguments.output)
+            drawings = {**drawings, protocol.source.name: lambda _, path: write_text(path, text)}
         placed = placed_points(arguments.landmarks, protocol) if arguments.landmarks else Corrections()
         with ProgressLine() as progress:
             study, read_s = read_scout_study(arguments, progress)
@@ -91,6 +108,8 @@ def run_check(arguments: argparse.Namespace) -> int:
     from ..core.scouts.reader import list_series
 
     protocol = choose_protocol(arguments)
+    if arguments.slab:
+        protocol, _ = keep_slab(protocol, arguments, Path())
     with ProgressLine() as progress:
         try:
             study, read_s = read_scout_study(arguments, progress)
@@ -111,6 +130,23 @@ def choose_protocol(arguments: argparse.Namespace) -> Protocol:
     protocol = load_protocol(arguments.protocol)
     box_rule(protocol, arguments.box)
     return protocol
+
+
+def keep_slab(protocol: Protocol, arguments: argparse.Namespace, folder: Path) -> tuple[Protocol, str]:
+    """The protocol with the slab of the series that ``--slab`` names, and the text of its file in ``folder``.
+
+    Raises:
+        InputError: the series cannot be read.
+        UsageError: its slices are stacked along another axis than those of the box.
+    """
+    from ..core.anatomy.protocol import box_rule
+    from ..core.planning.protocol_editing import with_slab
+    from ..core.planning.slab import slab_of_series
+    from ..core.scouts.series_geometry import read_series_geometry
+
+    rule = box_rule(protocol, arguments.box)
+    slab = slab_of_series(read_series_geometry(arguments.slab, force=arguments.force), rule)
+    return with_slab(protocol, rule.name, slab, folder)
 
 
 def read_scout_study(
