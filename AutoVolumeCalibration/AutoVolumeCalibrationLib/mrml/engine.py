@@ -23,6 +23,7 @@ from .box_node import box_from_node
 from .correction_observer import CorrectionObserver, Schedule
 from .landmark_nodes import landmarks_from_node, restore_prediction, wants_refit
 from .scouts_from_nodes import stacks_from_volume_nodes, volume_nodes_from_stack
+from .slice_under_mouse import SlicePlane
 from .study_nodes import Study, create_study, free_study_name, put_into_folder, studies_in, write_calibration
 from .study_state import recall, remember, remember_protocol, state_of
 
@@ -159,19 +160,23 @@ class CalibrationEngine:
             if landmark.status == CORRECTED or (landmark.status == MISSING and landmark.name in found)
         ]
 
-    def refit(self, study: Study, *, box: str | None = None, dragging: bool = False) -> Calibration:
+    def refit(
+        self, study: Study, *, box: str | None = None, dragging: bool = False, plane: SlicePlane | None = None
+    ) -> Calibration:
         """Plan again from the points as they lie now, without the network; takes milliseconds.
 
         Args:
             box: another of the protocol's boxes.
             dragging: the user holds a point.
+            plane: the slice in which points were dragged or placed: what lies in it was corrected within it, and keeps
+                its depth. Other points that moved were corrected on all axes.
 
         Raises:
             InputError: nothing was calibrated yet, or too few points are left; the box then stays as it was.
         """
         calibration = self._require_calibration(study)
         with _naming(study):
-            result = pipeline.refit(calibration, self._landmarks(study, calibration), box=box)
+            result = pipeline.refit(calibration, self._landmarks(study, calibration, plane), box=box)
         self._write(study, result, dragging=dragging)
         return result
 
@@ -248,9 +253,9 @@ class CalibrationEngine:
         def moved() -> bool:
             return wants_refit(study.landmarks, self._require_calibration(study))
 
-        def refit(dragging: bool) -> None:
+        def refit(dragging: bool, plane: SlicePlane | None) -> None:
             try:
-                calibration = self.refit(study, dragging=dragging)
+                calibration = self.refit(study, dragging=dragging, plane=plane)
             except AutoVolumeError as error:
                 on_error(error)
             else:
@@ -264,9 +269,11 @@ class CalibrationEngine:
             raise InputError("has not been calibrated", source=study.name, remedy="Calibrate it first.")
         return calibration
 
-    def _landmarks(self, study: Study, calibration: Calibration) -> tuple[Landmark, ...]:
+    def _landmarks(
+        self, study: Study, calibration: Calibration, plane: SlicePlane | None = None
+    ) -> tuple[Landmark, ...]:
         """The landmarks as they lie in the scene, or, where their node was deleted, as they were."""
-        return landmarks_from_node(study.landmarks, calibration) if study.landmarks else calibration.landmarks
+        return landmarks_from_node(study.landmarks, calibration, plane) if study.landmarks else calibration.landmarks
 
     def _write(self, study: Study, calibration: Calibration, *, dragging: bool = False) -> None:
         write_calibration(study, calibration, dragging=dragging)

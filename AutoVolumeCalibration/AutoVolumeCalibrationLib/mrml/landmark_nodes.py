@@ -28,6 +28,7 @@ from ..core.planning.scanner_conventions import side_text
 from ..core.report.style import confidence_colour
 from ..core.storage.markups import landmark_description
 from ..core.workflow.calibration import Calibration
+from .slice_under_mouse import SlicePlane
 
 RECORD_ATTRIBUTE = "AutoVolume.Landmarks"
 
@@ -125,16 +126,21 @@ def wants_refit(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibratio
     )
 
 
-def landmarks_from_node(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration) -> tuple[Landmark, ...]:
+def landmarks_from_node(
+    node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration, plane: SlicePlane | None = None
+) -> tuple[Landmark, ...]:
     """The landmarks of ``calibration`` with what the user did to the points since.
 
     A moved or placed point is corrected, one that lies where it was predicted is that prediction again
     (an undone move), a cleared or deleted one is missing.
+
+    Args:
+        plane: the slice in which the user drags or places points; a moved point that lies in it keeps its depth.
     """
     landmarks = {landmark.name: landmark for landmark in calibration.landmarks}
     predicted = {landmark.name: landmark for landmark in calibration.predicted}
     for name, position in moved_points(node, calibration).items():
-        landmarks[name] = _as_placed(landmarks[name], predicted.get(name, Landmark(name)), position)
+        landmarks[name] = _as_placed(landmarks[name], predicted.get(name, Landmark(name)), position, plane)
     return tuple(landmarks.values())
 
 
@@ -244,10 +250,17 @@ def _is_uncertain(landmark: Landmark, calibration: Calibration) -> bool:
     return landmark.name in calibration.frame.outliers or landmark.confidence < DOUBTFUL_CONFIDENCE
 
 
-def _as_placed(landmark: Landmark, predicted: Landmark, position: _Position | None) -> Landmark:
+def _as_placed(
+    landmark: Landmark, predicted: Landmark, position: _Position | None, plane: SlicePlane | None
+) -> Landmark:
     if _same(position, _plain(predicted.position_mm)):
         return predicted
-    return Landmark(landmark.name) if position is None else landmark.corrected(np.array(position))
+    if position is None:
+        return Landmark(landmark.name)
+    if plane is None or not plane.holds(np.array(position)):
+        return landmark.corrected(np.array(position))
+    placed = landmark.corrected_in_plane(np.array(position), plane.normal)
+    return predicted if _same(_plain(placed.position_mm), _plain(predicted.position_mm)) else placed
 
 
 def _position(node: slicer.vtkMRMLMarkupsFiducialNode, index: int) -> _Position | None:
