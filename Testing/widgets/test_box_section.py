@@ -102,6 +102,63 @@ def test_back_to_the_protocol_forgets_the_adjustments(planned):
     assert planned.calibration.protocol.name == "BrainAcPc"
 
 
+def listed(panel) -> list[str]:
+    combo_box = panel.ui.protocolComboBox
+    return [combo_box.itemText(row) for row in range(combo_box.count)]
+
+
+def leave(panel, how: str) -> None:
+    """Another patient follows."""
+    if how == "closed scene":
+        panel.app.scene.Clear(False)
+    elif how == "deleted study":
+        panel.app.scene.RemoveNode(panel.current.study.node)
+    panel.settle()
+    panel.load()
+
+
+@pytest.mark.parametrize("how", ["closed scene", "deleted study", "new study"])
+@pytest.mark.parametrize("start", ["calibrateButton", "byHandButton"])
+def test_an_adjusted_box_is_not_planned_for_the_next_patient(planned, how, start):
+    offered = listed(planned)
+    size = planned.calibration.box.size_mm
+    planned.ui.leftMargin.setValue(40)
+    planned.settle()
+    assert planned.calibration.protocol.name == "BrainAcPcAdjusted"
+    leave(planned, how)
+    assert listed(planned) == offered
+    assert planned.ui.protocolComboBox.itemData(planned.ui.protocolComboBox.currentIndex) == "BrainAcPc"
+    planned.click(getattr(planned.ui, start))
+    planned.wait()
+    assert planned.calibration.protocol.name == "BrainAcPc"
+    assert planned.calibration.box.size_mm[0] == pytest.approx(size[0], abs=5)
+
+
+def test_back_in_its_study_the_adjusted_box_is_there_again_and_can_be_reset(planned):
+    first = planned.current.study.node
+    planned.ui.leftMargin.setValue(40)
+    planned.settle()
+    planned.load()
+    planned.calibrate()
+    assert planned.ui.leftMargin.value == 5
+    planned.ui.studySelector.setCurrentNode(first)
+    planned.settle()
+    assert planned.ui.leftMargin.value == 40
+    planned.click(planned.ui.resetBoxButton)
+    assert planned.ui.leftMargin.value == 5
+
+
+def test_a_protocol_that_the_user_opened_stays_for_the_next_patient(planned, tmp_path):
+    draw_box(planned, grow_mm=(0, 16, 0))
+    path = tmp_path / "WideAdjusted.json"
+    planned.app.dialogs.answer("QFileDialog.getSaveFileName", str(path))
+    planned.click(planned.ui.saveProtocolButton)
+    planned.app.dialogs.answer("QFileDialog.getOpenFileName", str(path))
+    planned.click(planned.ui.protocolFileButton)
+    leave(planned, "closed scene")
+    assert planned.ui.protocolComboBox.itemData(planned.ui.protocolComboBox.currentIndex) == str(path)
+
+
 def test_a_box_without_extent_is_told_and_the_plan_stays(planned):
     before = planned.calibration
     planned.current.study.scan_box.SetSize(0, 100, 100)
