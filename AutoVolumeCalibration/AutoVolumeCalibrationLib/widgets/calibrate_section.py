@@ -18,7 +18,6 @@ from .current_study import CurrentStudy
 from .detection_job import find_landmarks
 from .inputs_section import InputsSection, show_current
 from .job_runner import JobRunner
-from .messages import errors_shown
 from .shared.dependencies import ensure
 from .shared.enabling import allow
 
@@ -55,7 +54,7 @@ class CalibrateSection:
         allow(self._ui.byHandButton, _(BY_HAND_TIP), reason)
 
     def _on_calibrate(self) -> None:
-        with errors_shown():
+        with self._jobs.errors_shown():
             ensure(requirements.PLANNING, requirements.NETWORK)
             protocol = self._box.protocol()
             settings = self._advanced.settings()
@@ -74,7 +73,7 @@ class CalibrateSection:
         self._jobs.show_status(_found_text(self._current.require_calibration()))
 
     def _on_by_hand(self) -> None:
-        with errors_shown():
+        with self._jobs.errors_shown():
             ensure(requirements.PLANNING)
             protocol = self._box.protocol()
             study = self._inputs.study()

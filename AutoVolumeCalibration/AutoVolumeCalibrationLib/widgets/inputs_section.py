@@ -17,6 +17,7 @@ from . import requirements, slice_views
 from .current_study import CurrentStudy
 from .job_runner import JobRunner
 from .messages import errors_shown
+from .shared.application_version import why_too_old
 from .shared.dependencies import ensure
 from .shared.enabling import allow
 
@@ -47,6 +48,9 @@ class InputsSection:
 
     def why_not_ready(self) -> str:
         """What is missing before anything can be planned, as a sentence; empty where nothing is."""
+        too_old = why_too_old()
+        if too_old:
+            return too_old
         nodes = self.chosen()
         if not nodes:
             return _("Load scouts, or choose volumes of the scene.")
@@ -69,7 +73,7 @@ class InputsSection:
         self._show_study()
         reason = self.why_not_ready()
         self._ui.scoutsLabel.text = reason or self._summary()
-        busy = _("Wait until the current job is done, or cancel it.") if self._jobs.busy else ""
+        busy = _("Wait until the current job is done, or cancel it.") if self._jobs.busy else why_too_old()
         allow(self._ui.loadFolderButton, _("Load all scouts of a folder: DICOM, or images (NRRD, NIfTI, MHA)"), busy)
         allow(self._ui.loadFilesButton, _("Load DICOM or image files"), busy)
         allow(self._ui.loadDicomButton, _("Load the series that are selected in the DICOM browser"), busy)
@@ -150,7 +154,7 @@ class InputsSection:
 
     def _load(self, paths: list[str]) -> None:
         force = self._ui.forceCheckBox.checked
-        with errors_shown():
+        with self._jobs.errors_shown():
             ensure(requirements.PLANNING)
             self._jobs.start(
                 _("Reading scouts..."),

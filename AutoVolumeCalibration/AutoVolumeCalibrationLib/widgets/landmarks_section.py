@@ -156,7 +156,7 @@ class LandmarksSection:
         return bool(has_model) and not requirements.NETWORK.missing()
 
     def _on_repredict(self) -> None:
-        with errors_shown():
+        with self._jobs.errors_shown():
             if not self._uses_model():
                 self._current.propagate_corrections()
                 return
