@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..anatomy.protocol import BOX_AXES, BoxRule
+from ..anatomy.protocol import BOX_AXES, BoxRule, third_axis
 from ..geometry.coordinates import swap_ras_lps, unit
 from ..geometry.oriented_box import OrientedBox
 from .scanner_conventions import (
@@ -51,7 +51,7 @@ class Prescription:
         center_mm: middle of the slab.
         normal: unit slice normal, positive along its base orientation.
         base_orientation: "sagittal", "coronal" or "transverse", by the largest component of the normal.
-        orientation_text: double-oblique form such as "T > C 12.3 > S -4.5" (sign unverified, see scanner_conventions).
+        orientation_text: double-oblique form such as "T > C -12.3 > S 4.5", with the signs of Siemens.
         in_plane_deg: Siemens in-plane rotation.
         philips_offcentre_mm, philips_angulation_deg: (AP, FH, RL), positive towards P, H, L.
         fov_read_mm, fov_phase_mm: field of view.
@@ -81,6 +81,11 @@ class Prescription:
     image_orientation_patient: tuple[float, float, float, float, float, float]
     first_position_mm: Vector
     last_position_mm: Vector
+
+    @property
+    def read_axis(self) -> str:
+        """The box axis of frequency encoding, the third one."""
+        return third_axis(self.slice_axis, self.phase_axis)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON knows them; ``prescription_from_dict`` is the inverse."""

@@ -13,6 +13,7 @@ from ..detection.model_info import ModelInfo
 from ..errors import InputError, UsageError
 from ..planning.box import plan_box
 from ..planning.checks import ERROR, Evidence, run_checks, scout_checks
+from ..planning.face_uncertainty import coverage_of
 from ..planning.frame import fit_frame
 from ..planning.prescription import prescribe
 from ..scouts.stack import ScoutStack, require_usable
@@ -199,10 +200,11 @@ def _plan(
 ) -> Calibration:
     landmarks = with_corrections(predicted, corrections)
     frame = fit_frame(landmarks, protocol, model.pose_covariance if model else None)
-    box = plan_box(frame, protocol, rule)
+    coverage = coverage_of(rule, model.coverage if model else ())
+    box = plan_box(frame, protocol, rule, coverage)
     still_predicted = {landmark.name for landmark in landmarks if landmark.status == PREDICTED}
     in_doubt = [name for name in disagreeing if name in still_predicted]
-    checks = run_checks(Evidence(stacks, landmarks, in_doubt, frame, box, protocol, rule))
+    checks = run_checks(Evidence(stacks, landmarks, in_doubt, frame, box, protocol, rule, coverage))
     return Calibration(
         stacks=tuple(stacks),
         protocol=protocol,
