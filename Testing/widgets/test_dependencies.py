@@ -133,7 +133,9 @@ def test_an_application_that_installs_nothing_says_what_is_missing(panel, withou
 
 
 def test_an_older_application_is_named_before_anything_is_read(panel, monkeypatch):
-    monkeypatch.setattr(slicer.app, "minorVersion", 10)
+    from AutoVolumeCalibrationLib.widgets.shared import application_version
+
+    monkeypatch.setattr(application_version, "version", lambda: (5, 10))
     panel.panel.update()
     for name in ("loadFolder", "loadFiles", "loadDicom", "calibrate", "byHand"):
         button = getattr(panel.ui, f"{name}Button")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fake_detection import NOT_FOUND
+from standin.sizes import minimum_size
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
@@ -95,9 +96,8 @@ def test_deleting_the_study_or_its_results_is_survived(planned):
 
 
 def test_a_reload_leaves_no_observers_and_carries_on(planned):
-    module = slicer.modules.autovolumecalibration
     node, scene = planned.landmarks, planned.app.scene
-    module.unload()
+    planned.widget.cleanup()
     planned.settle()
     start = np.array(node.GetNthControlPointPositionWorld(0))
     node.SetNthControlPointPositionWorld(0, *(start + [0, 5, 0]))
@@ -220,6 +220,19 @@ def test_the_module_s_own_test_runs(panel):
     sys.modules["AutoVolumeCalibration"].AutoVolumeCalibrationTest().runTest()
 
 
+def test_in_a_fresh_application_the_module_s_own_test_is_skipped_with_a_reason(panel, monkeypatch):
+    import sys
+    import unittest
+
+    from AutoVolumeCalibrationLib.widgets import requirements
+
+    monkeypatch.setattr(type(requirements.PLANNING), "missing", lambda _group: ["threadpoolctl>=3.1"])
+    test = sys.modules["AutoVolumeCalibration"].AutoVolumeCalibrationTest
+    with pytest.raises(unittest.SkipTest, match=r"threadpoolctl>=3\.1 not installed"):
+        test().test_a_moved_point_moves_the_box()
+    test().runTest()
+
+
 def test_every_widget_of_the_ui_file_is_used_or_only_decoration(panel):
     text = "".join(path.read_text(encoding="utf-8") for path in WIDGETS.glob("*.py"))
     ui = (MODULE.parent / "Resources" / "UI" / "AutoVolumeCalibration.ui").read_text(encoding="utf-8")
@@ -231,4 +244,4 @@ def test_every_widget_of_the_ui_file_is_used_or_only_decoration(panel):
 
 
 def test_the_panel_is_not_wider_than_a_small_screen_allows(planned):
-    assert planned.widget.parent.minimumSizeHint().width() <= 460
+    assert minimum_size(planned.widget.parent).width() <= 460

@@ -30,7 +30,7 @@ class InputsSection:
     def __init__(self, ui, current: CurrentStudy, jobs: JobRunner, schedule: Schedule) -> None:
         self._ui, self._current, self._jobs, self._schedule = ui, current, jobs, schedule
         self._selectors = {plane: getattr(ui, f"{plane}Selector") for plane in PLANES}
-        self._filling = self._fill_due = False
+        self._filling = self._fill_due = self._choice_due = False
         ui.studySelector.addAttribute("vtkMRMLScriptedModuleNode", "ModuleName", MODULE_NAME)
         ui.loadFolderButton.connect("clicked()", self._on_load_folder)
         ui.loadFilesButton.connect("clicked()", self._on_load_files)
@@ -131,9 +131,35 @@ class InputsSection:
                 show_current(self._current)
 
     def _on_scout(self, _node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-        """Leave the current study when other volumes than its own are chosen."""
-        if not self._filling:
+        """Leave the current study when other volumes than its own are chosen.
+
+        That is decided in the next turn of the event loop: a selector also changes when its volume is deleted, and
+        the rest of the study stays then.
+        """
+        if self._filling or self._choice_due:
+            return
+        if self._current.study is None:
             self._current.select(None)
+            return
+        self._choice_due = True
+        self._schedule(self._leave_where_another_is_chosen)
+
+    def _leave_where_another_is_chosen(self) -> None:
+        self._choice_due = False
+        study = self._current.study
+        if study is None:
+            return
+        shown = {plane for node in study.scouts for plane in _known_planes(node)}
+        if all(
+            self._is_of_study(selector.currentNode(), plane in shown) for plane, selector in self._selectors.items()
+        ):
+            self._current.changed.emit()
+        else:
+            self._current.select(None)
+
+    def _is_of_study(self, node: slicer.vtkMRMLScalarVolumeNode | None, plane_is_shown: bool) -> bool:
+        """Whether a selector shows what the study has of its plane: one of its scouts, or none where it has none."""
+        return not plane_is_shown if node is None else node in self._current.require_study().scouts
 
     def _on_load_folder(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(self._ui.loadFolderButton, _("Folder with the scouts"))
@@ -147,7 +173,13 @@ class InputsSection:
 
     def _on_load_dicom(self) -> None:
         files = dicom_browser_files()
-        if files:
+        if files is None:
+            text = _(
+                "This DICOM browser does not state which series are selected (the visual browser of Slicer 5.12 does "
+                "not): use Load scouts... with their folder, or load them there and choose the volumes below."
+            )
+            self._jobs.show_status(text, wrong=True)
+        elif files:
             self._load(files)
         else:
             self._jobs.show_status(_("First select series in the DICOM browser (module DICOM)."), wrong=True)
@@ -184,7 +216,13 @@ def show_current(current: CurrentStudy) -> None:
     )
 
 
-def dicom_browser_files() -> list[str]:
-    """Files of the series that are selected in Slicer's DICOM browser; none where it was never opened."""
+def dicom_browser_files() -> list[str] | None:
+    """Files of the series that are selected in Slicer's DICOM browser; none where it was never opened.
+
+    None: the browser does not state them.
+    """
     browser = getattr(getattr(slicer.modules, "DICOMWidget", None), "browserWidget", None)
-    return [path for files in getattr(browser, "fileLists", ()) for path in files]
+    if browser is None:
+        return []
+    selected = getattr(browser, "fileLists", None)
+    return None if selected is None else [path for files in selected for path in files]
