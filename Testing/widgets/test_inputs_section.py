@@ -77,8 +77,9 @@ def test_the_series_selected_in_the_dicom_browser_are_loaded(panel, monkeypatch)
     assert len(panel.current.study.scouts) == 3
 
 
-def test_a_browser_that_does_not_state_its_selection_is_said(panel, monkeypatch):
-    browser = SimpleNamespace(browserWidget=SimpleNamespace())
+@pytest.mark.parametrize("attributes", [{}, {"dicomVisualBrowser": 1}, {"dicomVisualBrowser": 1, "fileLists": []}])
+def test_a_browser_that_does_not_state_its_selection_is_said(panel, monkeypatch, attributes):
+    browser = SimpleNamespace(browserWidget=SimpleNamespace(**attributes))
     monkeypatch.setattr(slicer.modules, "DICOMWidget", browser, raising=False)
     panel.ui.loadDicomButton.click()
     assert "does not state which series are selected" in panel.ui.statusLabel.text

@@ -11,14 +11,13 @@ import pytest
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
-from standin.sizes import minimum_size  # noqa: E402
-
 from AutoVolumeCalibrationLib.core.errors import InputError  # noqa: E402
 from LandmarkTrainingLib.core.datasets.findings import (  # noqa: E402
     Finding,  # noqa: E402
     report,  # noqa: E402
 )
 from LandmarkTrainingLib.core.runs.run_process import is_running  # noqa: E402
+from standin.sizes import minimum_size  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDGETS = ROOT / "LandmarkTraining" / "LandmarkTrainingLib" / "widgets"

@@ -222,7 +222,8 @@ def dicom_browser_files() -> list[str] | None:
     None: the browser does not state them.
     """
     browser = getattr(getattr(slicer.modules, "DICOMWidget", None), "browserWidget", None)
-    if browser is None:
-        return []
-    selected = getattr(browser, "fileLists", None)
-    return None if selected is None else [path for files in selected for path in files]
+    selected = [path for files in getattr(browser, "fileLists", ()) for path in files]
+    if selected or browser is None:
+        return selected
+    states_files = hasattr(browser, "fileLists") and not hasattr(browser, "dicomVisualBrowser")
+    return [] if states_files else None
