@@ -17,19 +17,18 @@ from AutoVolumeCalibrationLib.core.geometry.coordinates import swap_ras_lps
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.planning.prescription import (
     box_from_dicom_geometry,
-    box_from_prescription,
     prescribe,
     prescription_from_dict,
 )
 from AutoVolumeCalibrationLib.core.planning.scanner_conventions import (
     base_orientation,
     philips_angulation_deg,
-    philips_axes,
     siemens_in_plane_deg,
     siemens_normal,
     siemens_oblique_text,
     siemens_phase_and_read,
 )
+from scanner_terms import box_from_prescription, philips_axes
 
 PROTOCOLS = ["BrainAcPc", "BrainCoronalAcPc", "BrainSagittal3D"]
 LETTER_AXIS = {"S": 0, "C": 1, "T": 2}

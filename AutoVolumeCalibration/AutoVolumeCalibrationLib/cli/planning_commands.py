@@ -42,6 +42,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="landmarks to keep fixed (.mrk.json, .fcsv); they also guide detection",
     )
+    add_slab_flag(calibrate)
     calibrate.add_argument("--scene", action="store_true", help="write scene.mrb for Slicer too")
     calibrate.add_argument("--overwrite", action="store_true", help="replace results in DIR")
     calibrate.set_defaults(run=run_calibrate)
@@ -49,6 +50,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     check = commands.add_parser("check", description="Check whether these scouts are good enough to plan on")
     check.add_argument("scouts", nargs="+", metavar="SCOUT", help="DICOM folder or file, or image file")
     add_planning_flags(check)
+    add_slab_flag(check)
     check.set_defaults(run=run_check)
 
 
@@ -61,11 +63,26 @@ def add_planning_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="accept modalities other than MR")
 
 
+def add_slab_flag(parser: argparse.ArgumentParser) -> None:
+    """The flag that keeps a site's own slices."""
+    parser.add_argument(
+        "--slab",
+        type=Path,
+        metavar="SERIES",
+        help="keep slices, thickness, gap and field of view of this DICOM series; only centre and angles are planned",
+    )
+
+
 def run_calibrate(arguments: argparse.Namespace) -> int:
     """``autovolume calibrate``."""
+    from ..core.files.atomic_write import write_text
+
     with claimed_folder(arguments.output, arguments.overwrite):
         drawings = choose_drawings(arguments.output, arguments.scene)
         protocol = choose_protocol(arguments)
+        if arguments.slab:
+            protocol, text = keep_slab(protocol, arguments, arguments.output)
+            drawings = {**drawings, protocol.source.name: lambda _, path: write_text(path, text)}
         placed = placed_points(arguments.landmarks, protocol) if arguments.landmarks else Corrections()
         with ProgressLine() as progress:
             calibration = plan_scouts(arguments, protocol, placed.landmarks, progress)
@@ -77,8 +94,11 @@ def run_calibrate(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """``autovolume check``: the quality gate only; nothing is written."""
+    protocol = choose_protocol(arguments)
+    if arguments.slab:
+        protocol, _ = keep_slab(protocol, arguments, Path())
     with ProgressLine() as progress:
-        calibration = plan_scouts(arguments, choose_protocol(arguments), progress=progress)
+        calibration = plan_scouts(arguments, protocol, progress=progress)
     return print_plan(calibration, None)
 
 
@@ -90,6 +110,23 @@ def choose_protocol(arguments: argparse.Namespace) -> Protocol:
     protocol = load_protocol(arguments.protocol)
     box_rule(protocol, arguments.box)
     return protocol
+
+
+def keep_slab(protocol: Protocol, arguments: argparse.Namespace, folder: Path) -> tuple[Protocol, str]:
+    """The protocol with the slab of the series that ``--slab`` names, and the text of its file in ``folder``.
+
+    Raises:
+        InputError: the series cannot be read.
+        UsageError: its slices are stacked along another axis than those of the box.
+    """
+    from ..core.anatomy.protocol import box_rule
+    from ..core.planning.protocol_editing import with_slab
+    from ..core.planning.slab import slab_of_series
+    from ..core.scouts.series_geometry import read_series_geometry
+
+    rule = box_rule(protocol, arguments.box)
+    slab = slab_of_series(read_series_geometry(arguments.slab, force=arguments.force), rule)
+    return with_slab(protocol, rule.name, slab, folder)
 
 
 def plan_scouts(

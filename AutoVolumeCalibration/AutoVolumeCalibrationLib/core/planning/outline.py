@@ -86,17 +86,11 @@ def _edge_pixels(pixels: np.ndarray, threshold: float) -> tuple[np.ndarray, np.n
     """Rows and columns (n,) of the edge of the largest bright region, and (n,) whether the image ends there.
 
     The image is smoothed first, so that noise does not join or fray the region. Ghosts and pads that do not touch the
-    anatomy are other regions. Empty rows and columns around the image (padding) do not belong to it.
+    anatomy are other regions.
     """
     from scipy import ndimage
 
-    filled = pixels != pixels.min()
-    if not filled.any():
-        nothing = np.empty(0, dtype=int)
-        return nothing, nothing, nothing.astype(bool)
-    used = [np.flatnonzero(filled.any(axis=1 - axis)) for axis in (0, 1)]
-    (top, bottom), (left, right) = ((ends[0], ends[-1] + 1) for ends in used)
-    bright = ndimage.uniform_filter(pixels[top:bottom, left:right], 3) > threshold
+    bright = ndimage.uniform_filter(pixels, 3) > threshold
     regions, count = ndimage.label(bright)
     if not count:
         nothing = np.empty(0, dtype=int)
@@ -106,4 +100,4 @@ def _edge_pixels(pixels: np.ndarray, threshold: float) -> tuple[np.ndarray, np.n
     rows, columns = np.nonzero(anatomy & ~inner)
     height, width = anatomy.shape
     at_border = (rows == 0) | (rows == height - 1) | (columns == 0) | (columns == width - 1)
-    return rows + top, columns + left, at_border
+    return rows, columns, at_border

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from ..anatomy.protocol import BOX_AXES, BoxRule, FixedSlab
 from ..errors import UsageError
 from ..geometry.coordinates import swap_ras_lps
@@ -50,8 +47,3 @@ def slab_of_series(series: SeriesGeometry, rule: BoxRule) -> FixedSlab:
         round(float(box.size_mm[BOX_AXES.index(rule.read_axis)]), _DECIMALS),
         round(float(box.size_mm[BOX_AXES.index(rule.phase_axis)]), _DECIMALS),
     )
-
-
-def slab_to_dict(slab: FixedSlab) -> dict[str, Any]:
-    """``slab`` as in protocol files."""
-    return asdict(slab)

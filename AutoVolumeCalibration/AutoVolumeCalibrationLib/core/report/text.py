@@ -12,6 +12,8 @@ from ..anatomy.landmark import CORRECTED, MISSING
 from ..geometry.coordinates import rotation_angles_deg
 from ..geometry.oriented_box import FACES
 from ..planning.checks import ERROR, OK, WARNING
+from ..planning.console.card import card_summary, card_text
+from ..planning.console.cards import console_cards
 from ..planning.margins import plan_coverage, proposed_margins_mm
 from .style import GREY, LEVEL_COLOURS, TEXT
 
@@ -56,6 +58,18 @@ def panel_lines(calibration: Calibration) -> list[Line]:
         *_prescription(calibration),
         *_section("Landmarks and model", _provenance(calibration)),
     ]
+
+
+def cards_text(calibration: Calibration, manufacturer: str = "") -> str:
+    """The console cards as plain text: that of the scanner line by line and first, the others in short.
+
+    Args:
+        manufacturer: as DICOM states it; empty where it is not known.
+    """
+    words = manufacturer.lower().split()
+    cards = sorted(console_cards(calibration), key=lambda card: card.vendor.lower() not in words)
+    texts = [card_text(card) if card.vendor.lower() in words else card_summary(card) for card in cards]
+    return "\n\n".join(texts)
 
 
 def worst_level(calibration: Calibration) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 #: Characters of the column of labels in ``card_text``.
 _LABEL_WIDTH = 24
+
+#: Characters of a line of ``card_summary``.
+_SUMMARY_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,13 @@ def card_text(card: ConsoleCard) -> str:
     rows += [f"  {line.label:<{_LABEL_WIDTH}}{line.typed}" for line in card.lines]
     rows += [f"  Note: {note}" for note in card.notes]
     return "\n".join([*rows, f"  Evidence: {card.evidence}"])
+
+
+def card_summary(card: ConsoleCard) -> str:
+    """The card in few lines, for a scanner that is probably not the user's."""
+    fields = "; ".join(f"{line.label} {line.typed}" for line in card.lines)
+    rows = [f"{card.vendor}: {fields}", *(f"  Note: {note}" for note in card.notes), f"  Evidence: {card.evidence}"]
+    return "\n".join(textwrap.fill(row, _SUMMARY_WIDTH, subsequent_indent="    ") for row in rows)
 
 
 def card_to_dict(card: ConsoleCard) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 Sources:
 
-- FOV in cm, Phase FOV as a fraction, Spacing, Freq. Dir., No Phase Wrap: names as in public GE protocol sheets;
-  elements (0018,1100) in mm, (0018,0094) in per cent and NPW in (0018,0022) of image headers.
-- Locations: (0019,1018) to (0019,101B), "First scan ras/location" and "Last scan ras/location", and (0027,1040) and
-  (0027,1041), letter and position of one image. In a public header of an oblique axial series "I" with -4.845 is the
-  S/I coordinate of the middle of the image, S positive; likewise R, A are positive in GE's RAS coordinates.
+- Slice Thickness, Spacing, Start and End as "S120" and "I120", Freq. Dir as "L/R": the main prescription page in the
+  public instructions of TOPPE (toppeMRI, GE software DV26); contiguous slices have Spacing 0, so it is the gap.
+- FOV in cm, Phase FOV as a fraction: common GE protocol sheets; elements (0018,1100) in mm, (0018,0094) in per cent.
+- No Phase Wrap: mriquestions.com, "Phase oversampling"; NPW in element (0018,0022).
+- Locations: (0019,1018) to (0019,101B), "First scan ras/location" (S) and "Last scan ras/location" (I), and
+  (0027,1040) and (0027,1041), letter and position of one image. In a public header of an oblique axial series "I"
+  with -4.845 is the S/I coordinate of the middle of the image, S positive; likewise R and A.
 """
 
 from __future__ import annotations
@@ -27,10 +29,11 @@ _PLANES = {"transverse": "Axial", "coronal": "Coronal", "sagittal": "Sagittal"}
 #: A plane that is tilted more than this is oblique, degrees.
 _OBLIQUE_DEG = 0.05
 
+_PAGE = "prescription page of DV26 (TOPPE instructions)"
 _SHEET = "GE protocol sheets"
 _EVIDENCE = (
-    "location letters checked against a public header of an oblique series; no console was seen: "
-    "the order of the fields and how an oblique plane is typed are not confirmed"
+    "location letters reproduce a public header of an oblique series; field names follow one public instruction: their "
+    "order on other releases, and how an oblique plane is typed, are not confirmed on a console"
 )
 
 
@@ -44,24 +47,26 @@ def ge_card(prescription: Prescription, fov: FieldOfView) -> ConsoleCard:
     lines = (
         CardLine("Scan Plane", _plane(p), "", "(0027,1035): axial, sagittal, coronal or oblique"),
         CardLine("FOV", f"{fov.read_mm / 10:.1f}", "cm", f"{_SHEET}; (0018,1100) in mm"),
-        CardLine("Slice Thickness", f"{p.slice_thickness_mm:g}", "mm", f"{_SHEET}; (0018,0050)"),
-        CardLine("Spacing", f"{p.gap_mm:g}", "mm", f"{_SHEET}: gap from edge to edge"),
+        CardLine("Slice Thickness", f"{p.slice_thickness_mm:g}", "mm", f"{_PAGE}; (0018,0050)"),
+        CardLine("Spacing", f"{p.gap_mm:g}", "mm", f"{_PAGE}: gap from edge to edge"),
         CardLine("# Slices", str(p.slices), "", _SHEET),
         CardLine("Center", middle, "mm", "RAS letters as in (0027,1040)"),
-        CardLine("Start (slice center)", start, "mm", "(0019,1018) and (0019,1019)"),
-        CardLine("End (slice center)", end, "mm", "(0019,101A) and (0019,101B)"),
-        CardLine("Freq. Dir.", _frequency_direction(p), "", f"{_SHEET}; (0018,1312) is the phase direction"),
+        CardLine("Start (slice center)", start, "mm", f"{_PAGE}; (0019,1018) and (0019,1019)"),
+        CardLine("End (slice center)", end, "mm", f"{_PAGE}; (0019,101A) and (0019,101B)"),
+        CardLine("Freq. Dir", _frequency_direction(p), "", f"{_PAGE}; (0018,1312) is the phase direction"),
         CardLine("Phase FOV", f"{fraction:.2f}", "", f"{_SHEET}; (0018,0094) in per cent"),
-        CardLine("No Phase Wrap", wrap, "", f"{_SHEET}; NPW in (0018,0022)"),
+        CardLine("No Phase Wrap", wrap, "", "mriquestions.com; NPW in (0018,0022)"),
     )
     return ConsoleCard("GE", "scan parameters", lines, _EVIDENCE, fov.notes)
 
 
 def slice_centers_mm(prescription: Prescription) -> tuple[np.ndarray, np.ndarray]:
-    """(3,) LPS middle of the first and of the last slice, along the normal from R, A or I."""
+    """(3,) LPS middle of the first and of the last slice: from S to I, from R to L, or from A to P."""
     p = prescription
     reach = (p.slices - 1) / 2 * (p.slice_thickness_mm + p.gap_mm)
     center, normal = np.array(p.center_mm), np.array(p.normal)
+    if p.slice_axis == "superior":
+        normal = -normal
     return center - reach * normal, center + reach * normal
 
 

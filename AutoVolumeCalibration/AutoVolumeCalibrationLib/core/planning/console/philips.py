@@ -24,10 +24,10 @@ _ORIENTATIONS = {"superior": "transverse", "anterior": "coronal", "right": "sagi
 
 _CARD = "ExamCard, geometry"
 _OFFSET = "ExamCard, offc/ang: the field's name states the sign"
-_ANGLE = "ExamCard, offc/ang; PAR header of a transverse stack at AP -13.265 deg"
+_ANGLE = "ExamCard, offc/ang; slices of PAR headers with known angulation"
 _EVIDENCE = (
-    "signs of the offcentres are part of the field names; the sign of the AP angulation was checked against a public "
-    "header, those of RL and FH and the order of the rotations follow nibabel's PAR/REC reader"
+    "signs of the offcentres are part of the field names; angulations reproduce the slices of six public PAR headers "
+    "(transverse, coronal and sagittal); field names follow ExamCard listings"
 )
 
 

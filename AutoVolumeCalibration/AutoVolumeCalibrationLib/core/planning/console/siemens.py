@@ -2,13 +2,16 @@
 
 Sources:
 
-- Names, units and order of the fields: the Routine card of protocol print-outs (PDF, XML), as the public
-  comparison and conversion tools for them read it (for example BrainVISA's and the FSL wiki's, topup FAQ).
-- Position "L93.1": element (0051,100D) "SP L93.1" of images whose SliceLocation is 93.1 (L, P, H letters, mm).
+- Names, units and order of the fields: the Routine card of protocol print-outs as public tools read them: slice group
+  with Slices, Dist. factor ("slice gap, as a percentage of slice thickness"), Position, Orientation, Phase enc. dir.;
+  then Phase oversampling, FoV read, FoV phase, Slice thickness.
+- Position "L93.1": element (0051,100D), "SP L93.1" where SliceLocation is 93.1 (L, P, H letters, mm).
 - Orientation: element (0051,100E), see ``scanner_conventions.siemens_oblique_text``.
-- Rotation: the window behind "..." of Phase enc. dir.; ``scanner_conventions.siemens_in_plane_deg``.
-- Phase oversampling and FoV phase in per cent: sKSpace.dPhaseOversamplingForDialog and
-  asSlice[0].dPhaseFOV / dReadoutFOV of the protocol in the image header.
+- Rotation: the Inplane Rotation window behind the "..." of Phase enc. dir., -180 to 180 degrees, 0 for A >> P in
+  transverse slices; ``scanner_conventions.siemens_in_plane_deg``.
+- Phase oversampling: sKSpace.dPhaseOversamplingForDialog of 0.2 is printed as 20 %; FoV phase is
+  asSlice[0].dPhaseFOV over dReadoutFOV.
+- What the vendors call phase oversampling: mriquestions.com, "Phase oversampling".
 """
 
 from __future__ import annotations
@@ -22,8 +25,8 @@ from .sides import sides
 
 _PRINT_OUT = "protocol print-out, Routine card"
 _EVIDENCE = (
-    "orientation signs reproduce the texts of seven public image headers (transverse, coronal and sagittal); "
-    "field names and order follow protocol print-outs"
+    "orientation signs reproduce nine texts of public headers (transverse, coronal and sagittal), the rotation that of "
+    "a spectroscopy header; field names follow protocol print-outs"
 )
 
 
