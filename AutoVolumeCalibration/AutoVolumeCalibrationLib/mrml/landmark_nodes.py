@@ -40,6 +40,9 @@ DOUBTFUL_CONFIDENCE = CLEAR_CONFIDENCE / 2
 
 SURE_COLOR, DOUBTFUL_COLOR = confidence_colour(1.0), confidence_colour(0.0)
 
+#: Of the point under the mouse: Slicer's own is a green that looks like a status.
+UNDER_MOUSE_COLOR = (1.0, 1.0, 1.0)
+
 #: Size of points and names, percent of the view.
 GLYPH_SCALE, TEXT_SCALE = 2.0, 2.5
 
@@ -90,7 +93,7 @@ def write_landmarks(
         if node.GetNthControlPointLabel(index) != landmark.name:
             node.SetNthControlPointLabel(index, landmark.name)
         node.SetNthControlPointDescription(index, descriptions[landmark.name])
-        node.SetNthControlPointSelected(index, not _is_uncertain(landmark, calibration))
+        node.SetNthControlPointSelected(index, not is_uncertain(landmark, calibration))
         _put(node, index, _plain(landmark.position_mm))
         locked_at = _write_lock(node, index, landmark, known, dragging)
         record[landmark.name] = _Record(
@@ -175,6 +178,7 @@ def _new_node(scene: slicer.vtkMRMLScene, name: str) -> slicer.vtkMRMLMarkupsFid
     display = node.GetDisplayNode()
     display.SetSelectedColor(SURE_COLOR)
     display.SetColor(DOUBTFUL_COLOR)
+    display.SetActiveColor(UNDER_MOUSE_COLOR)
     display.SetGlyphScale(GLYPH_SCALE)
     display.SetTextScale(TEXT_SCALE)
     return node
@@ -246,7 +250,8 @@ def _descriptions(calibration: Calibration) -> dict[str, str]:
     return texts
 
 
-def _is_uncertain(landmark: Landmark, calibration: Calibration) -> bool:
+def is_uncertain(landmark: Landmark, calibration: Calibration) -> bool:
+    """Whether the point needs a review: low confidence, or in contradiction to the others. It decides the colour."""
     return landmark.name in calibration.frame.outliers or landmark.confidence < DOUBTFUL_CONFIDENCE
 
 

@@ -69,6 +69,7 @@ class CalibrateSection:
 
     def _on_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
         self._current.show_found(study, calibration, corrections)
+        self._ui.tabs.setCurrentWidget(self._ui.landmarksTab)
         show_current(self._current)
         self._jobs.show_status(_found_text(self._current.require_calibration()))
 

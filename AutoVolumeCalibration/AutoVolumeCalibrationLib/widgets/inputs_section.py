@@ -31,6 +31,7 @@ class InputsSection:
         self._ui, self._current, self._jobs, self._schedule = ui, current, jobs, schedule
         self._selectors = {plane: getattr(ui, f"{plane}Selector") for plane in PLANES}
         self._filling = self._fill_due = self._choice_due = False
+        self._had_plan = False
         ui.studySelector.addAttribute("vtkMRMLScriptedModuleNode", "ModuleName", MODULE_NAME)
         ui.loadFolderButton.connect("clicked()", self._on_load_folder)
         ui.loadFilesButton.connect("clicked()", self._on_load_files)
@@ -71,6 +72,7 @@ class InputsSection:
     def update(self) -> None:
         """Show the current study, and what is missing."""
         self._show_study()
+        self._fold()
         reason = self.why_not_ready()
         self._ui.scoutsLabel.text = reason or self._summary()
         busy = _("Wait until the current job is done, or cancel it.") if self._jobs.busy else why_too_old()
@@ -107,6 +109,13 @@ class InputsSection:
             if not (keep and selector.currentNode() is not None):
                 selector.setCurrentNode(next((node for planes, node in shown if plane in planes), None))
         self._filling = False
+
+    def _fold(self) -> None:
+        """A first plan folds the inputs, to leave the room to the landmarks; without a plan they open again."""
+        has_plan = self._current.calibration is not None
+        if has_plan != self._had_plan:
+            self._had_plan = has_plan
+            self._ui.inputsButton.collapsed = has_plan
 
     def _show_study(self) -> None:
         study = self._current.study
