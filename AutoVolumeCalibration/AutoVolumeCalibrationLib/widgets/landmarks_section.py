@@ -65,7 +65,7 @@ class LandmarksSection:
         table.setWordWrap(False)
         table.setIconSize(qt.QSize(ICON_SIZE, ICON_SIZE))
         table.horizontalHeader().setSectionResizeMode(TITLE, qt.QHeaderView.Stretch)
-        for column, width in ((NAME, 108), (SD, 42), (STATUS, 100)):
+        for column, width in ((NAME, 98), (SD, 42), (STATUS, 112)):
             table.setColumnWidth(column, width)
         table.connect("itemSelectionChanged()", self._on_selected)
         table.connect("cellClicked(int,int)", lambda _row, _column: self._jump())  # again, after the views were moved
