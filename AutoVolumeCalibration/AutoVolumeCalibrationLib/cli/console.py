@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.planning.checks import Check
+    from AutoVolumeCalibrationLib.core.scouts.series import SeriesInfo
     from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 
 #: Exit code of a plan in which a check found an error.
@@ -74,6 +75,15 @@ def print_notes(notes: Sequence[str]) -> None:
     """What the user should know about a command that succeeded, a line on stderr each."""
     for note in notes:
         print(f"autovolume: note: {note}", file=sys.stderr)
+
+
+def print_series(series: Sequence[SeriesInfo]) -> None:
+    """One line on stdout for each series or file that was found: whether it is used, what it is, and why."""
+    for one in series:
+        planes = ", ".join(f"{count} {plane}" for plane, count in one.planes)
+        what = f"{one.kind}, {planes}" if planes else one.kind
+        name = one.title if one.description in ("", one.title) else f'{one.title} "{one.description}"'
+        say(f"{'used' if one.used else '-':>4}  {name}: {what}; {one.reason}")
 
 
 def exit_code(checks: Iterable[Check]) -> int:

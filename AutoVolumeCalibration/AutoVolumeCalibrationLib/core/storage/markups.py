@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,18 +125,31 @@ def _corrected(landmark: Landmark) -> str:
 
 
 def read_landmarks(path: Path | str) -> list[MarkupPoint]:
-    """The points of a Slicer point list, ``.mrk.json``, ``.json`` or ``.fcsv``.
+    """The points of all Slicer point lists in a file, ``.mrk.json``, ``.json`` or ``.fcsv``.
 
     Raises:
         InputError: it does not hold a point list, a point without a name, two of the same name, a position that is
             not three finite numbers, an unknown coordinate system.
     """
-    points = _read_fcsv(path) if str(path).lower().endswith(".fcsv") else _read_point_list(path)
+    points = _read_fcsv(path) if str(path).lower().endswith(".fcsv") else _read_point_lists(path)
     names = [point.name for point in points]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise _broken(path, f"has more than one point named {', '.join(repeated)}", "Keep one point of each name.")
     return points
+
+
+def named_like(points: Iterable[MarkupPoint], names: Sequence[str]) -> list[MarkupPoint]:
+    """The points under those of ``names`` that differ from theirs in case only; other points as they are."""
+    spelled: dict[str, list[str]] = {}
+    for name in names:
+        spelled.setdefault(name.casefold(), []).append(name)
+
+    def like(name: str) -> str:
+        alike = spelled.get(name.casefold(), [])
+        return alike[0] if name not in names and len(alike) == 1 else name
+
+    return [replace(point, name=like(point.name)) for point in points]
 
 
 def read_scan_box(path: Path | str) -> OrientedBox:
@@ -145,7 +158,10 @@ def read_scan_box(path: Path | str) -> OrientedBox:
     Raises:
         InputError: it does not hold an ROI, or its centre, orientation or size is damaged.
     """
-    markup = _first_markup(path, "ROI")
+    boxes = _markups_of(path, "ROI")
+    if len(boxes) > 1:
+        raise _broken(path, f"holds {len(boxes)} boxes", "Keep one box in the file.")
+    markup = boxes[0]
     flip = _to_ras(markup, path)
     center = _numbers(markup.get("center"), 3, "center", path) * flip
     size = _numbers(markup.get("size"), 3, "size", path)
@@ -184,17 +200,25 @@ def _control_point(
     }
 
 
-def _first_markup(path: Path | str, kind: str) -> Mapping[str, Any]:
+def _markups_of(path: Path | str, kind: str) -> list[Mapping[str, Any]]:
+    """All lists of a kind in a file; InputError where there are none."""
     data = read_json(path, InputError, _REMEDY)
     markups = data.get("markups") if isinstance(data, dict) else None
-    for markup in markups if isinstance(markups, list) else ():
-        if isinstance(markup, dict) and markup.get("type") == kind:
-            return markup
-    raise _broken(path, f"is a Markups file without a {'point list' if kind == 'Fiducial' else 'box (ROI)'}")
+    found: list[Mapping[str, Any]] = [
+        markup
+        for markup in (markups if isinstance(markups, list) else ())
+        if isinstance(markup, dict) and markup.get("type") == kind
+    ]
+    if not found:
+        raise _broken(path, f"is a Markups file without a {'point list' if kind == 'Fiducial' else 'box (ROI)'}")
+    return found
 
 
-def _read_point_list(path: Path | str) -> list[MarkupPoint]:
-    markup = _first_markup(path, "Fiducial")
+def _read_point_lists(path: Path | str) -> list[MarkupPoint]:
+    return [point for markup in _markups_of(path, "Fiducial") for point in _points_of(markup, path)]
+
+
+def _points_of(markup: Mapping[str, Any], path: Path | str) -> list[MarkupPoint]:
     flip = _to_ras(markup, path)
     entries = markup.get("controlPoints", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -226,7 +250,14 @@ def _read_fcsv(path: Path | str) -> list[MarkupPoint]:
         placed = len(row) < 15 or row[14] in _DEFINED or not row[14]
         position = _numbers(row[1:4], 3, f"position of {row[11]}", path) * flip if placed else None
         points.append(MarkupPoint(row[11].strip(), position, row[10] == "1", row[12] if len(row) > 12 else ""))
-    return points
+    return _named_by_description(points)
+
+
+def _named_by_description(points: list[MarkupPoint]) -> list[MarkupPoint]:
+    """Points whose label is a number and whose description is the name, as in AFIDs files, under their names."""
+    if not all(point.name.isdigit() and point.description.strip() for point in points):
+        return points
+    return [replace(point, name=point.description.strip(), description="") for point in points]
 
 
 def _to_ras(markup: Mapping[str, Any], path: Path | str) -> np.ndarray:
@@ -234,8 +265,10 @@ def _to_ras(markup: Mapping[str, Any], path: Path | str) -> np.ndarray:
     system = str(markup.get("coordinateSystem", "LPS")).upper()
     if system not in ("RAS", "0", "LPS", "1"):
         raise _broken(path, f"coordinate system {system} is unknown")
-    if markup.get("coordinateUnits", "mm") != "mm":
-        raise _broken(path, f"coordinates are in {markup['coordinateUnits']}, not in mm")
+    units = markup.get("coordinateUnits", "mm")
+    # The schema also allows a coded unit: value, coding scheme, meaning.
+    if (units[0] if isinstance(units, list) and units else units) != "mm":
+        raise _broken(path, f"coordinates are in {units}, not in mm")
     return np.ones(3) if system in ("RAS", "0") else RAS_LPS
 
 
