@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import qt
 import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from ..core.errors import AutoVolumeError
+from ..core.errors import AutoVolumeError, InputError
 from ..core.geometry.coordinates import PLANES
-from ..core.scouts.reader import read_scouts
+from ..core.scouts.reader import list_series, read_study
+from ..core.scouts.series import ScoutStudy, SeriesInfo
 from ..mrml.correction_observer import Schedule
 from ..mrml.scout_planes import missing_planes, planes_of_node
 from ..mrml.study_nodes import MODULE_NAME, Study
@@ -17,7 +21,9 @@ from . import requirements, slice_views
 from .current_study import CurrentStudy
 from .job_runner import JobRunner
 from .messages import errors_shown
+from .series_list import SeriesList
 from .shared.application_version import why_too_old
+from .shared.background_job import IsCancelled
 from .shared.dependencies import ensure
 from .shared.enabling import allow
 
@@ -32,6 +38,9 @@ class InputsSection:
         self._selectors = {plane: getattr(ui, f"{plane}Selector") for plane in PLANES}
         self._filling = self._fill_due = self._choice_due = False
         self._had_plan = False
+        self._series = SeriesList(ui, self._on_series)
+        #: Where the scouts came from that the list of series is about, and the id of their study.
+        self._loaded: tuple[list[str], str] = ([], "")
         ui.studySelector.addAttribute("vtkMRMLScriptedModuleNode", "ModuleName", MODULE_NAME)
         ui.loadFolderButton.connect("clicked()", self._on_load_folder)
         ui.loadFilesButton.connect("clicked()", self._on_load_files)
@@ -79,6 +88,8 @@ class InputsSection:
         allow(self._ui.loadFolderButton, _("Load all scouts of a folder: DICOM, or images (NRRD, NIfTI, MHA)"), busy)
         allow(self._ui.loadFilesButton, _("Load DICOM or image files"), busy)
         allow(self._ui.loadDicomButton, _("Load the series that are selected in the DICOM browser"), busy)
+        self._forget_series()
+        self._series.update(busy)
         for widget in (self._ui.studySelector, *self._selectors.values()):
             widget.enabled = not busy
 
@@ -193,20 +204,59 @@ class InputsSection:
         else:
             self._jobs.show_status(_("First select series in the DICOM browser (module DICOM)."), wrong=True)
 
-    def _load(self, paths: list[str]) -> None:
+    def _on_series(self, keys: list[str]) -> None:
+        self._load(self._loaded[0], keys)
+
+    def _load(self, paths: list[str], series: Sequence[str] | None = None) -> None:
         force = self._ui.forceCheckBox.checked
         with self._jobs.errors_shown():
             ensure(requirements.PLANNING)
             self._jobs.start(
                 _("Reading scouts..."),
-                lambda _progress, cancelled: read_scouts(paths, force=force, cancelled=cancelled),
-                self._on_read,
+                lambda _progress, cancelled: _read(paths, force, series, cancelled),
+                lambda found: self._on_read(paths, found),
             )
 
-    def _on_read(self, stacks: list) -> None:
-        self._current.select(self._current.engine.add_stacks(stacks))
+    def _on_read(self, paths: list[str], found: ScoutStudy | _NothingToPlanOn) -> None:
+        if isinstance(found, _NothingToPlanOn):
+            self._current.select(None)
+            self._show_series(paths, found.series)
+            raise found.error
+        self._current.select(self._current.engine.add_stacks(found.stacks))
+        self._show_series(paths, found.series)
         show_current(self._current)
-        self._jobs.show_status(_("Scouts are loaded. Next: Calibrate."))
+        self._jobs.show_status(" ".join([_("Scouts are loaded. Next: Calibrate."), *found.notes]))
+
+    def _show_series(self, paths: list[str], series: Sequence[SeriesInfo]) -> None:
+        study = self._current.study
+        self._loaded = (paths, study.node.GetID() if study else "")
+        self._series.show(series)
+
+    def _forget_series(self) -> None:
+        """The list goes when another study is shown."""
+        study = self._current.study
+        if (study.node.GetID() if study else "") != self._loaded[1]:
+            self._loaded = ([], study.node.GetID() if study else "")
+            self._series.show(())
+
+
+@dataclass(frozen=True)
+class _NothingToPlanOn:
+    """Why the paths hold no scouts, and the series that they hold all the same."""
+
+    error: InputError
+    series: tuple[SeriesInfo, ...]
+
+
+def _read(
+    paths: list[str], force: bool, series: Sequence[str] | None, cancelled: IsCancelled
+) -> ScoutStudy | _NothingToPlanOn:
+    """The scouts; where nothing can be planned on, what there is, so that the user can choose."""
+    try:
+        return read_study(paths, force=force, series=series, cancelled=cancelled)
+    except InputError as error:
+        found = list_series(paths, force=force, series=series, cancelled=cancelled)
+        return _NothingToPlanOn(error, found)
 
 
 def _known_planes(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, ...]:

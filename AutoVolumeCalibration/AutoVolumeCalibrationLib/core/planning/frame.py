@@ -189,15 +189,19 @@ def _robust_fit(
     weights = np.ones(len(points))
     jacobian = _pose_jacobian(reference)
     own_shape = np.array([shape[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] for i in range(len(points))])
+    part, common = predicted, _common_error(jacobian, predicted, pose_covariance)
+    # The projections onto all directions and onto none are the same in all axes.
+    follows_pose = bool((np.trace(predicted, axis1=1, axis2=2).round() == 1).any())
     for iteration in range(ITERATIONS):
         residual = pose.to_head(points) - reference
         local = _in_head_axes(errors, pose) / pose.scale**2
-        part = _in_head_axes(predicted, pose)
+        if follows_pose:
+            part = _in_head_axes(predicted, pose)
+            common = _common_error(jacobian, part, pose_covariance)
         limit = ROBUST_SCALE * (ANNEALING[iteration] if iteration < len(ANNEALING) else 1.0)
         weights = 1 / (1 + _distance2(residual, own_shape + local, part) / limit**2) ** 2
         # Only the predicted part of an outlier loses weight: what the user placed holds.
         inflated = local + (1 / weights - 1)[:, None, None] * (part @ local @ part)
-        common = _common_error(jacobian, part, pose_covariance)
         precision = np.linalg.inv(shape + common + _block_diagonal(inflated))
         weighted = precision @ jacobian
         prior = np.diag([0, 0, 0, 1 / LOG_SCALE_SD**2, 0, 0, 0])
