@@ -20,6 +20,7 @@ from ..core.workflow import pipeline
 from ..core.workflow.calibration import Calibration
 from .box_node import box_from_node
 from .correction_observer import CorrectionObserver, Schedule
+from .dicom_headers import require_scouts
 from .landmark_nodes import landmarks_from_node, restore_prediction, wants_refit
 from .scouts_from_nodes import stacks_from_volume_nodes, volume_nodes_from_stack
 from .slice_under_mouse import SlicePlane
@@ -80,11 +81,16 @@ class CalibrationEngine:
         return create_study(self.scene, nodes, name)
 
     def study_of(self, scouts: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> Study:
-        """The study of exactly these scout volumes, a new one where there is none."""
+        """The study of exactly these scout volumes, a new one where there is none.
+
+        Raises:
+            InputError: the DICOM headers of a volume say that it is no scout.
+        """
         wanted = {node.GetID() for node in scouts}
         for study in self.studies():
             if {node.GetID() for node in study.scouts} == wanted:
                 return study
+        require_scouts(scouts)
         return create_study(self.scene, scouts, free_study_name(self.scene))
 
     def calibrate(
@@ -113,6 +119,8 @@ class CalibrationEngine:
         """
         rules = load_protocol(protocol)
         box_rule(rules, box)
+        if not isinstance(scouts, Study):
+            require_scouts(scouts)
         stacks = stacks_from_volume_nodes(scouts.scouts if isinstance(scouts, Study) else scouts)
         network = load_model(model, device)
         study = scouts if isinstance(scouts, Study) else self.study_of(scouts)
