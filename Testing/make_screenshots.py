@@ -44,7 +44,10 @@ def main() -> None:
         views = open_views(stand_in.scene, stand_in.application_logic, size) if can_render() else None
         widget = stand_in.open_module(MODULE)
         panel = widget.panel
-        _load(stand_in, panel)
+        _load(stand_in, panel, _archive(Path(folder) / "archive"))
+        _draw(stand_in, widget, views, "series.png", "landmarksTab")
+        stand_in.scene.Clear(False)
+        _load(stand_in, panel, SCOUTS)
         _draw(stand_in, widget, views, "load.png", "landmarksTab")
         _calibrate(stand_in, panel)
         _draw(stand_in, widget, views, "panel.png", "landmarksTab")
@@ -60,8 +63,26 @@ def main() -> None:
             views.close()
 
 
-def _load(stand_in: StandIn, panel) -> None:
-    stand_in.dialogs.answer("QFileDialog.getExistingDirectory", str(SCOUTS))
+def _archive(folder: Path) -> Path:
+    """The sample as an archive may hold it: the localizer twice, and a projection."""
+    import pydicom
+
+    parts = ((1, "localizer", None), (2, "localizer, repeated", None), (3, "MIP", ["DERIVED", "SECONDARY", "MIP"]))
+    for number, description, image_type in parts:
+        (folder / str(number)).mkdir(parents=True)
+        for path in sorted(SCOUTS.glob("*.dcm")):
+            dataset = pydicom.dcmread(path)
+            dataset.SeriesNumber, dataset.SeriesDescription = number, description
+            dataset.SeriesInstanceUID = f"{dataset.SeriesInstanceUID}.{number}"
+            dataset.SOPInstanceUID = f"{dataset.SOPInstanceUID}.{number}"
+            if image_type:
+                dataset.ImageType = image_type
+            dataset.save_as(folder / str(number) / path.name)
+    return folder
+
+
+def _load(stand_in: StandIn, panel, folder: Path) -> None:
+    stand_in.dialogs.answer("QFileDialog.getExistingDirectory", str(folder))
     panel.ui.loadFolderButton.click()
     stand_in.wait_until(lambda: not panel.jobs.busy, timeout_s=60)
 

@@ -133,6 +133,15 @@ def test_a_measure_that_got_worse_beyond_noise_is_named_and_the_model_is_not_bet
     assert said in reason and "90 % interval" in reason and reason.count(";") == 0
 
 
+def test_a_difference_that_reads_as_nothing_is_none():
+    def boxes(model, error, iou):
+        box = BoxErrors((0.0, 0.0, 0.0), 0.0, 0.0, (0.0,) * 6, iou)
+        return [case(f"s{i}", model, error, box=box) for i in range(8)]
+
+    assert verdict_of(boxes(OLD.name, 3.0, 0.9), boxes(NEW.name, 1.0, 0.899)).better
+    assert not verdict_of(boxes(OLD.name, 3.0, 0.9), boxes(NEW.name, 1.0, 0.89)).better
+
+
 def test_everything_that_got_worse_is_named():
     verdict = verdict_of(boxed(OLD.name, 3.0), boxed(NEW.name, 1.0, turn=2.0, iou=0.5))
     assert "rotation of the box" in verdict.reasons[0] and "overlap of the boxes" in verdict.reasons[0]

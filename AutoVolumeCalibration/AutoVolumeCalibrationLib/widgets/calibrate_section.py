@@ -81,7 +81,7 @@ class CalibrateSection:
             self._current.show(plan_by_hand(stacks_from_volume_nodes(study.scouts), protocol))
             show_current(self._current)
             self._jobs.show_status(
-                _("A typical head is shown. Drag AC, PC and VERTEX to their positions, then re-predict the rest.")
+                _("A typical head is shown. Drag AC, PC and VERTEX, each in two views, then re-predict the rest.")
             )
 
 

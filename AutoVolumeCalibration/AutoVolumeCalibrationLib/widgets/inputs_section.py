@@ -225,7 +225,8 @@ class InputsSection:
         self._current.select(self._current.engine.add_stacks(found.stacks))
         self._show_series(paths, found.series)
         show_current(self._current)
-        self._jobs.show_status(" ".join([_("Scouts are loaded. Next: Calibrate."), *found.notes]))
+        notes = [note[:1].upper() + note[1:] for note in found.notes]
+        self._jobs.show_status(" ".join([_("Scouts are loaded. Next: Calibrate."), *notes]))
 
     def _show_series(self, paths: list[str], series: Sequence[SeriesInfo]) -> None:
         study = self._current.study

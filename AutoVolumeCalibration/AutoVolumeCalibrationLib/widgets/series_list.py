@@ -12,7 +12,7 @@ from ..core.scouts.series import IMAGE, SeriesInfo
 from .shared.enabling import allow
 
 SERIES, WHAT, REASON = range(3)
-ROW_HEIGHT = 20
+HEADER_HEIGHT, ROW_HEIGHT, SHOWN_ROWS = 24, 20, 5
 
 
 class SeriesList:
@@ -36,7 +36,7 @@ class SeriesList:
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         table.horizontalHeader().setStretchLastSection(True)
-        for column, width in ((SERIES, 120), (WHAT, 130)):
+        for column, width in ((SERIES, 118), (WHAT, 92)):
             table.setColumnWidth(column, width)
         table.connect("cellChanged(int,int)", lambda _row, _column: self._allow())
         ui.useSeriesButton.connect("clicked()", lambda: self._on_choice(self.ticked()))
@@ -49,10 +49,11 @@ class SeriesList:
         blocked = table.blockSignals(True)
         table.setRowCount(len(self._series))
         for number, info in enumerate(self._series):
-            for column, text in ((SERIES, _name(info)), (WHAT, _what(info)), (REASON, info.reason)):
+            for column, text in ((SERIES, _name(info)), (WHAT, info.kind), (REASON, info.reason)):
                 table.setItem(number, column, _item(text, info, column == SERIES))
         table.blockSignals(blocked)
         worth_showing = any(not info.used for info in self._series)
+        table.minimumHeight = table.maximumHeight = HEADER_HEIGHT + ROW_HEIGHT * min(len(self._series), SHOWN_ROWS)
         table.visible = self._ui.useSeriesButton.visible = worth_showing
         self._allow()
 

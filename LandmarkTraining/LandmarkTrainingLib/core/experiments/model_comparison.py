@@ -41,6 +41,9 @@ from ..evaluation.statistics import Interval, bootstrap_interval, compare_paired
 CONFIDENCE = 0.90
 FEWEST_SUBJECTS = 6
 
+#: Differences are shown with two decimals: a smaller one would read as 0.00.
+SHOWN = 0.005
+
 
 @dataclass(frozen=True)
 class ComparedModel:
@@ -189,11 +192,16 @@ def judge(result: ModelResult, current: ModelResult) -> Verdict:
 
 
 def _got_worse(measure: str, difference: Difference, beyond_noise: bool) -> bool:
-    """Whether the whole interval of the mean difference, or else the mean itself, lies on the worse side of 0."""
+    """Whether the whole interval of the mean difference, or else the mean itself, lies on the worse side of 0.
+
+    A difference below SHOWN is none.
+    """
     mean = difference.mean
     if measure in HIGHER_IS_BETTER:
-        return (mean.high if beyond_noise else mean.estimate) < 0
-    return (mean.low if beyond_noise else mean.estimate) > 0
+        nearest, estimate = -(mean.high if beyond_noise else mean.estimate), -mean.estimate
+    else:
+        nearest, estimate = (mean.low if beyond_noise else mean.estimate), mean.estimate
+    return nearest > 0 and estimate >= SHOWN
 
 
 def _stated(difference: Difference, measure: str, with_interval: bool) -> str:
