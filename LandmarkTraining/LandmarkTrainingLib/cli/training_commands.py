@@ -67,8 +67,11 @@ def _run(arguments: argparse.Namespace, base: str | None) -> int:
 
 
 def _say(step: int, steps: int, line: Mapping[str, Any]) -> None:
-    error, left = line["check_median_mm"], line["seconds_left"]
-    text = f"step {step} of {steps}: loss {line['loss']:.4g}, in-plane error {error:.2f} mm, {left / 60:.0f} min left"
+    left, errors = (
+        line["seconds_left"],
+        f"median {line['check_median_mm']:.2f} mm, 95 % below {line['check_p95_mm']:.1f} mm",
+    )
+    text = f"step {step} of {steps}: loss {line['loss']:.4g}, in-plane error {errors}, {left / 60:.0f} min left"
     print(text, flush=True)
 
 

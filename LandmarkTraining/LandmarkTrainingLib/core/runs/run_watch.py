@@ -12,7 +12,10 @@ from typing import Any
 from .run_folder import LOG_FILE, PICTURES
 
 #: Columns of the log that the window shows.
-STEP, STEPS, LOSS, ERROR, SECONDS_LEFT = "step", "steps", "loss", "check_median_mm", "seconds_left"
+STEP, STEPS, LOSS, ERROR, P95, SECONDS_LEFT = (
+    *("step", "steps", "loss"),
+    *("check_median_mm", "check_p95_mm", "seconds_left"),
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Progress:
 
     Attributes:
         error_mm, best_mm: median in-plane error on the validation slices, now and at the best checkpoint.
+        p95_mm: 95 % of the errors are below this, now: a good median may hide landmarks that are far off.
     """
 
     step: int
@@ -28,6 +32,7 @@ class Progress:
     seconds_left: float | None
     error_mm: float | None
     best_mm: float | None
+    p95_mm: float | None = None
 
     @property
     def fraction(self) -> float:
@@ -83,6 +88,7 @@ class RunWatch:
             seconds_left=number(last, SECONDS_LEFT),
             error_mm=number(last, ERROR),
             best_mm=min(errors, default=None),
+            p95_mm=number(last, P95),
         )
 
     def newest_picture(self) -> Path | None:
