@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unittest
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,6 +146,8 @@ class AutoVolumeCalibrationTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """What "Reload and Test" calls."""
+        import unittest
+
         self.setUp()
         try:
             self.test_a_moved_point_moves_the_box()

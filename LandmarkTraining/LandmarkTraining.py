@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-import unittest
 from pathlib import Path
 
 import slicer
@@ -95,6 +93,8 @@ class LandmarkTrainingTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """What "Reload and Test" calls."""
+        import unittest
+
         self.setUp()
         try:
             self.test_a_corrected_study_becomes_a_training_set()
@@ -102,6 +102,8 @@ class LandmarkTrainingTest(ScriptedLoadableModuleTest):
             self.delayDisplay(f"Skipped: {skipped}")
 
     def test_a_corrected_study_becomes_a_training_set(self):
+        import tempfile
+
         from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
         from AutoVolumeCalibrationLib.core.files.resources import resource_path
         from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import CalledProcessError
 from types import SimpleNamespace
 
 import pytest
@@ -84,7 +84,7 @@ def fail_with(error: BaseException):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (subprocess.CalledProcessError(1, ["pip", "install"]), "pip ended with code 1"),
+        (CalledProcessError(1, ["pip", "install"]), "pip ended with code 1"),
         (OSError(28, "No space left on device"), "No space left on device"),
     ],
 )
