@@ -19,6 +19,7 @@ from AutoVolumeCalibrationLib.core.planning.slab import slab_of_series
 from AutoVolumeCalibrationLib.core.scouts.series_geometry import manufacturer, read_series_geometry
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
+from AutoVolumeCalibrationLib.core.workflow.pipeline import with_box as with_drawn_box
 from calibrations import ellipsoid_head, scout_stacks
 from dicom_localizers import write_localizer
 
@@ -69,7 +70,8 @@ def test_what_a_short_slab_leaves_out_is_named_first_with_its_probability(tmp_pa
     risks = faces_at_risk(plan.box, plan.frame, plan.protocol, plan_coverage(plan))
     assert {risk.face for risk in risks} == {"inferior", "superior"}
     for risk in risks:
-        assert f"{risk.face} {risk.beyond_mm:.1f} mm ({risk.probability:.0%})" in first.message
+        amount = f"{risk.face} {risk.beyond_mm:.1f} mm ({risk.probability:.0%})"
+        assert amount in first.message.replace("up to ", "").replace("probability ", "")
     assert all(0.05 < risk.probability <= 1 for risk in risks)
     assert "move the slab" in first.message
 
@@ -159,16 +161,27 @@ def test_what_is_not_one_series_is_refused(tmp_path):
     write_localizer(scout_stacks(), tmp_path / "three", one_series=False)
     with pytest.raises(InputError, match="several series"):
         read_series_geometry(tmp_path / "three")
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="does not exist"):
         read_series_geometry(tmp_path / "nowhere")
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("no image")
     with pytest.raises(InputError, match="no DICOM image"):
         read_series_geometry(tmp_path / "text")
+    thickness = series(tmp_path / "thickness", edit=lambda dataset, _: delattr(dataset, "SliceThickness"))
+    with pytest.raises(InputError, match="thickness is missing"):
+        read_series_geometry(thickness)
     gap = series(tmp_path / "gap")
     (gap / "0005.dcm").unlink()
     with pytest.raises(InputError, match="not evenly spaced"):
         read_series_geometry(gap)
+
+
+def test_an_enhanced_series_of_many_frames_is_one_series(tmp_path):
+    geometry = ScoutGeometry(slices=6, slice_spacing_mm=5.0, thickness_mm=4.0, pixel_mm=4.0, matrix=60)
+    stacks = cut_three_planes(ellipsoid_head(), geometry, np.zeros(3), np.eye(3), ["axial"])
+    (path,) = write_localizer(stacks, tmp_path / "frame 1 of", multiframe=True)
+    found = read_series_geometry(path)
+    assert slab_of_series(found, box_rule(load_protocol("BrainAcPc"))) == FixedSlab(6, 4.0, 1.0, 240.0, 240.0)
 
 
 def test_the_manufacturer_comes_from_the_header(tmp_path):
@@ -178,3 +191,15 @@ def test_the_manufacturer_comes_from_the_header(tmp_path):
     stack = read_series_geometry(series(tmp_path / "a", edit=edit)).stack
     assert manufacturer([stack]) == "GE MEDICAL SYSTEMS"
     assert manufacturer(scout_stacks()) == ""
+    (tmp_path / "a" / "0001.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
+    assert manufacturer([stack]) == ""
+
+
+def test_a_box_drawn_too_small_is_not_green_any_more():
+    plan = plan_with(load_protocol("BrainAcPc"))
+    assert "coverage" not in [check.name for check in plan.checks]
+    drawn = with_drawn_box(plan, replace(plan.box, size_mm=plan.box.size_mm - [0.0, 24.0, 0.0]))
+    assert drawn.checks[0].name == "coverage"
+    assert "anterior" in drawn.checks[0].message and "posterior" in drawn.checks[0].message
+    read = drawn.prescription.fov_read_mm
+    assert read == pytest.approx(plan.prescription.fov_read_mm - 24)

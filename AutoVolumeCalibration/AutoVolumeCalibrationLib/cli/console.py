@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .exit_codes import exit_code
+
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.planning.checks import Check
     from AutoVolumeCalibrationLib.core.scouts.series import SeriesInfo
     from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
-
-#: Exit code of a plan in which a check found an error.
-CHECK_ERROR_CODE = 5
 
 _LEVEL_WORDS = {"ok": "ok", "warning": "look", "error": "STOP"}
 
@@ -84,11 +82,6 @@ def print_series(series: Sequence[SeriesInfo]) -> None:
         what = f"{one.kind}, {planes}" if planes else one.kind
         name = one.title if one.description in ("", one.title) else f'{one.title} "{one.description}"'
         say(f"{'used' if one.used else '-':>4}  {name}: {what}; {one.reason}")
-
-
-def exit_code(checks: Iterable[Check]) -> int:
-    """0, or 5 where a check found an error."""
-    return CHECK_ERROR_CODE if any(check.level == "error" for check in checks) else 0
 
 
 def plan_text(calibration: Calibration) -> str:

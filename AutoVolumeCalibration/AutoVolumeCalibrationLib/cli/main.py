@@ -16,12 +16,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
-
-INTERNAL_ERROR_CODE, USAGE_CODE, INPUT_CODE, MODEL_CODE, CANCELLED_CODE = 1, 2, 3, 4, 130
+from typing import NoReturn
 
 #: Import name -> what to install, where the two differ.
 _DISTRIBUTIONS = {
@@ -43,6 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Expected failures become one line on stderr."""
+    from AutoVolumeCalibrationLib.cli import exit_codes
     from AutoVolumeCalibrationLib.cli.console import print_error, writing_stdout
     from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled
 
@@ -54,34 +50,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(end="", flush=True)
         return code
     except SystemExit as stop:  # argparse after --help and --version
-        return stop.code if isinstance(stop.code, int) else USAGE_CODE
+        return stop.code if isinstance(stop.code, int) else exit_codes.USAGE_CODE
     except AutoVolumeError as error:
         print_error(str(error))
-        return error_exit_code(error)
+        return exit_codes.error_exit_code(error)
     except (Cancelled, KeyboardInterrupt) as stop:
         print_error(str(stop) or "cancelled, nothing was written")
-        return CANCELLED_CODE
+        return exit_codes.CANCELLED_CODE
     except ModuleNotFoundError as error:
         print_error(_missing_package(error))
-        return MODEL_CODE
+        return exit_codes.MODEL_CODE
     except MemoryError:
         print_error("not enough memory. Close other programs or give less data.")
-        return INPUT_CODE
+        return exit_codes.INPUT_CODE
     except OSError as error:
         path = f"{error.filename}: " if error.filename else ""
         print_error(f"{path}{error.strerror or error}. Check the path, its access rights and the disk.")
-        return INPUT_CODE
-
-
-def error_exit_code(error: AutoVolumeError) -> int:
-    """The exit code of a command that failed with an expected error."""
-    from AutoVolumeCalibrationLib.core.errors import ModelError, ProtocolError, UsageError
-
-    if isinstance(error, UsageError):
-        return USAGE_CODE
-    if isinstance(error, (ModelError, ProtocolError)):
-        return MODEL_CODE
-    return INPUT_CODE
+        return exit_codes.INPUT_CODE
 
 
 def main_or_exit(argv: Sequence[str]) -> None:
@@ -93,6 +78,8 @@ def main_or_exit(argv: Sequence[str]) -> None:
 
 def entry_point() -> NoReturn:
     """The console command: always leaves by ``sys.exit``, because Slicer does not exit when a script raises."""
+    from AutoVolumeCalibrationLib.cli.exit_codes import INTERNAL_ERROR_CODE
+
     _set_up_process()
     try:
         code = main(sys.argv[1:])

@@ -15,7 +15,7 @@ from .frame import AnatomicalFrame, rotation_response
 TRUSTED_SD_MM = 5.0
 
 #: A face's deviation depends a little on where the other faces lie; margins settle within this many rounds.
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 def plan_box(

@@ -275,9 +275,13 @@ def _coverage(e: Evidence) -> Check | None:
     at_risk = faces_at_risk(e.box, e.frame, e.protocol, e.stated_coverage)
     if not at_risk:
         return None
-    faces = ", ".join(f"{risk.face} {_capped_mm(risk.beyond_mm)} ({risk.probability:.0%})" for risk in at_risk)
+    first, *others = at_risk
+    faces = [
+        f"{first.face} up to {_capped_mm(first.beyond_mm)} (probability {first.probability:.0%})",
+        *(f"{risk.face} {_capped_mm(risk.beyond_mm)} ({risk.probability:.0%})" for risk in others),
+    ]
     remedy = "add slices or field of view, or move the slab" if e.rule.slab else "move these faces out"
-    return Check("coverage", WARNING, f"The anatomy may reach beyond the box, {faces}: {remedy}.")
+    return Check("coverage", WARNING, f"The anatomy may reach beyond the box: {', '.join(faces)}; {remedy}.")
 
 
 def _capped_mm(length_mm: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_series_geometry(path: Path, *, force: bool = False) -> SeriesGeometry:
         force: take other modalities than MR too.
 
     Raises:
-        InputError: no DICOM image, several series or orientations, or uneven slices.
+        InputError: no DICOM image, several series or orientations, no thickness, or uneven slices.
     """
     frames = _frames(path, force)
     if len({frame.series for frame in frames}) > 1:
@@ -53,6 +54,8 @@ def read_series_geometry(path: Path, *, force: bool = False) -> SeriesGeometry:
     if len(stacks) > 1:
         raise InputError("the slices have several orientations", source=str(path), remedy=_REMEDY)
     stack = stacks[0]
+    if not any(scout_slice.thickness_mm for scout_slice in stack.slices):
+        raise InputError("the slice thickness is missing", source=str(path), remedy=_REMEDY)
     gaps = np.diff(stack.positions_mm)
     if len(gaps) and np.ptp(gaps) > _EVEN_MM:
         raise InputError("the slices are not evenly spaced", source=str(path), remedy=_REMEDY)
@@ -71,7 +74,7 @@ def manufacturer(stacks: Sequence[ScoutStack]) -> str:
 
 def _frames(path: Path, force: bool) -> list[DicomFrame]:
     if not path.exists():
-        raise InputError("there is no such file or folder", source=str(path), remedy="Check the path.")
+        raise InputError("the file or folder does not exist", source=str(path), remedy="Check the path.")
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     frames: list[DicomFrame] = []
     for file in files:
@@ -106,11 +109,15 @@ def _field_of_view(scout_slice: ScoutSlice) -> tuple[float, float]:
 def _header(scout_slice: ScoutSlice, *keywords: str) -> dict[str, str]:
     """Elements of the DICOM file that the slice came from, as text; those that are missing are left out."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
-    path = Path(scout_slice.source.partition(" frame ")[0])
-    try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
-    except (*PARSE_ERRORS, InvalidDicomError):
+    source = scout_slice.source
+    path = Path(source if Path(source).is_file() else source.rpartition(" frame ")[0])
+    if not path.is_file() or not is_dicom(path):
         return {}
-    return {keyword: str(dataset[keyword].value).strip() for keyword in keywords if keyword in dataset}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote header values
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(keywords))
+            return {keyword: str(dataset[keyword].value).strip() for keyword in keywords if keyword in dataset}
+    except PARSE_ERRORS:
+        return {}

@@ -64,9 +64,9 @@ def card_text(card: ConsoleCard) -> str:
 
 
 def card_summary(card: ConsoleCard) -> str:
-    """The card in few lines, for a scanner that is probably not the user's."""
+    """Fields and evidence in few lines, for a scanner that is probably not the user's; without the notes."""
     fields = "; ".join(f"{line.label} {line.typed}" for line in card.lines)
-    rows = [f"{card.vendor}: {fields}", *(f"  Note: {note}" for note in card.notes), f"  Evidence: {card.evidence}"]
+    rows = [f"{card.vendor}: {fields}", f"  Evidence: {card.evidence}"]
     return "\n".join(textwrap.fill(row, _SUMMARY_WIDTH, subsequent_indent="    ") for row in rows)
 
 

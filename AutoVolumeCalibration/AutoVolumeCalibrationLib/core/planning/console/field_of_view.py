@@ -61,6 +61,8 @@ def field_of_view(prescription: Prescription, outline: Outline | None) -> FieldO
             f"The visible anatomy is {outline.high_mm - outline.low_mm:.0f} mm long in phase and reaches "
             f"{beyond:.0f} mm beyond the phase FOV: without oversampling it folds in."
         )
+    if 2 * beyond > phase:
+        notes.append("That takes more than 100 % oversampling: enlarge the phase FOV or exchange phase and read.")
     if outline.cut_off:
         notes.append("The scouts cut the anatomy off in phase: it may reach further.")
     return FieldOfView(typed_read, phase, beyond, tuple(notes))
