@@ -33,6 +33,7 @@ __all__ = [
     "read_scouts",
     "read_study",
     "refit",
+    "reopen",
     "repredict",
 ]
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from .core.storage.dataset import add_study
     from .core.workflow.calibration import Calibration
     from .core.workflow.pipeline import calibrate, refit, repredict
+    from .core.workflow.saved_plan import reopen
 
 #: Name -> the module that holds it, loaded when the name is first used: importing this file costs nothing.
 _MODULES = {
@@ -68,6 +70,7 @@ _MODULES = {
     "read_scouts": "core.scouts.reader",
     "read_study": "core.scouts.reader",
     "refit": "core.workflow.pipeline",
+    "reopen": "core.workflow.saved_plan",
     "repredict": "core.workflow.pipeline",
 }
 

@@ -153,7 +153,9 @@ def test_projections_and_phase_images_beside_the_localizer_are_left_out(tmp_path
 def test_magnitude_comes_before_phase_in_one_series_whatever_the_file_names(tmp_path: Path) -> None:
     add_series(tmp_path, tiny_stacks(), 1, ImageType=["ORIGINAL", "PRIMARY", "P", "ND"], prefix="0")
     add_series(tmp_path, brighter(tiny_stacks(), 500), 1, ImageType=["ORIGINAL", "PRIMARY", "M", "ND"], prefix="9")
-    assert darkest(read_scouts([tmp_path])) >= 500
+    study = read_study([tmp_path])
+    assert darkest(study.stacks) >= 500
+    assert study.series[0].reason.endswith("phase images: 9 left out")
 
 
 def test_magnitude_comes_before_phase_in_an_enhanced_file(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import struct
 import traceback
 import warnings
 import zlib
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsInt
@@ -32,6 +33,7 @@ _logger = logging.getLogger(__name__)
 
 _ONE_EXAMINATION = "Choose the scouts of one examination."
 _EXPORT_AGAIN = "Export or copy the file again."
+_CHOOSE = "Choose the MR localizer images."
 
 #: MR Image Storage: classic, enhanced, enhanced colour, legacy converted. Not spectroscopy (4.2).
 _MR_IMAGE_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.4{suffix}" for suffix in ("", ".1", ".3", ".4"))
@@ -97,56 +99,77 @@ def is_dicom(path: Path) -> bool:
     return group in (0x0002, 0x0008) and element <= 0x0020
 
 
-def read_dicom_frames(
-    path: Path, *, force: bool = False, pixels: bool = True, only: Container[int] | None = None
-) -> list[DicomFrame]:
-    """The frames of one DICOM file, in their order.
+def read_dicom_frames(path: Path, *, force: bool = False) -> list[DicomFrame]:
+    """All frames of one DICOM file, in their order.
 
     Args:
         force: take images of other modalities than MR too.
-        pixels: False reads the header alone.
-        only: indices of the frames to read, all when None.
 
     Raises:
         NotAScout: where the file is not a single-channel MR image.
         InputError: where the file or its geometry is damaged, missing or of an unusable kind.
     """
+    return with_pixels(read_dicom_headers(path, force=force))
+
+
+def read_dicom_headers(path: Path, *, force: bool = False) -> list[DicomFrame]:
+    """``read_dicom_frames`` without the pixels, which ``with_pixels`` reads later where they are wanted."""
+    with _damage_named(str(path)):
+        return _read_headers(path, force)
+
+
+def with_pixels(frames: Sequence[DicomFrame]) -> list[DicomFrame]:
+    """Frames of one file, whose headers were read, with their pixels.
+
+    Raises:
+        InputError: where there is no image, it is damaged, or nothing decodes its compression.
+    """
+    path = frames[0].path
+    with _damage_named(str(path)):
+        dataset = _open(path, headers_only=False)
+        if not any(_value(dataset, keyword) for keyword in _PIXELS):
+            raise _no_image(str(path), dataset)
+        _require_decoder(dataset, str(path))
+        return [replace(f, scout=replace(f.scout, pixels=_pixels(dataset, f.index, f.scout.source))) for f in frames]
+
+
+@contextmanager
+def _damage_named(source: str) -> Iterator[None]:
+    """Turn what pydicom raises about damaged files into InputError, without pydicom's words."""
     from pydicom.errors import BytesLengthException
 
-    source = str(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote header values
-            return _read_frames(path, source, force, pixels, only)
+            yield
     except (*PARSE_ERRORS, BytesLengthException) as error:
         _log_where(error, source)
         raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_EXPORT_AGAIN) from error
 
 
-def _read_frames(
-    path: Path, source: str, force: bool, with_pixels: bool, only: Container[int] | None
-) -> list[DicomFrame]:
+def _open(path: Path, *, headers_only: bool) -> Dataset:
     import pydicom
 
-    dataset = pydicom.dcmread(path, force=True, stop_before_pixels=not with_pixels)
+    dataset = pydicom.dcmread(path, force=True, stop_before_pixels=headers_only)
     dataset.file_meta.setdefault("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
-    _require_scout(dataset, source, force, with_pixels)
+    return dataset
+
+
+def _read_headers(path: Path, force: bool) -> list[DicomFrame]:
+    source = str(path)
+    dataset = _open(path, headers_only=True)
+    _require_scout(dataset, source, force)
     frames = _frame_count(dataset, source)
     require_sane_size((*_size(dataset), frames), source)
-    if with_pixels:
-        _require_decoder(dataset, source)
-    # All geometry first: it is cheap, and what it finds is worth more than a decoding error.
-    indices = [index for index in range(frames) if only is None or index in only]
-    geometries = {index: _geometry(dataset, index, _frame_name(source, index, frames)) for index in indices}
     unread = np.broadcast_to(np.float32(0), _size(dataset))
     return [
         _frame(
             dataset,
             path,
             index,
-            ScoutSlice(pixels=_pixels(dataset, index, geometry["source"]) if with_pixels else unread, **geometry),
+            ScoutSlice(pixels=unread, **_geometry(dataset, index, _frame_name(source, index, frames))),
         )
-        for index, geometry in geometries.items()
+        for index in range(frames)
     ]
 
 
@@ -240,26 +263,29 @@ def _require_one(values: Iterable[str], what: str, source: str) -> None:
         raise InputError(f"the images come from {count} different {what}", source=source, remedy=_ONE_EXAMINATION)
 
 
-def _require_scout(dataset: Dataset, source: str, force: bool, with_pixels: bool) -> None:
+def _require_scout(dataset: Dataset, source: str, force: bool) -> None:
     """Raise NotAScout where the object is not a single-channel MR image."""
-    remedy = "Choose the MR localizer images."
     if "DirectoryRecordSequence" in dataset:
         raise NotAScout("a DICOMDIR is an index without images", source=source, remedy="Choose the image folder.")
-    there = not with_pixels or any(_value(dataset, keyword) for keyword in _PIXELS)
-    if not (_value(dataset, "Rows") and _value(dataset, "Columns") and there):
-        if _text(dataset, "SOPClassUID") in ("", *_MR_IMAGE_CLASSES):
-            raise InputError("the image is missing or cut short in this file", source=source, remedy=_EXPORT_AGAIN)
-        raise NotAScout("this DICOM object does not hold an image", source=source, remedy=remedy)
+    if not (_value(dataset, "Rows") and _value(dataset, "Columns")):
+        raise _no_image(source, dataset)
     modality = _text(dataset, "Modality")
     if modality != "MR" and not force:
         stated = modality if modality.isalpha() and len(modality) <= 4 else "unknown"
-        raise NotAScout(f"the modality is {stated}, not MR", source=source, remedy=f"{remedy[:-1]}, or force it.")
+        raise NotAScout(f"the modality is {stated}, not MR", source=source, remedy=f"{_CHOOSE[:-1]}, or force it.")
     if (_value(dataset, "SamplesPerPixel") or 1) != 1:
-        raise NotAScout("this is a colour image", source=source, remedy=remedy)
+        raise NotAScout("this is a colour image", source=source, remedy=_CHOOSE)
     if not _is_in_space(dataset):
-        raise NotAScout("the image has no position in space (a screenshot?)", source=source, remedy=remedy)
+        raise NotAScout("the image has no position in space (a screenshot?)", source=source, remedy=_CHOOSE)
     if "MOSAIC" in _text(dataset, "ImageType").upper():
-        raise NotAScout("this is a mosaic of many slices in one image", source=source, remedy=remedy)
+        raise NotAScout("this is a mosaic of many slices in one image", source=source, remedy=_CHOOSE)
+
+
+def _no_image(source: str, dataset: Dataset) -> InputError:
+    """What is wrong with an object without an image: an MR image lost it, another object never had one."""
+    if _text(dataset, "SOPClassUID") in ("", *_MR_IMAGE_CLASSES):
+        return InputError("the image is missing or cut short in this file", source=source, remedy=_EXPORT_AGAIN)
+    return NotAScout("this DICOM object does not hold an image", source=source, remedy=_CHOOSE)
 
 
 def _is_in_space(dataset: Dataset) -> bool:

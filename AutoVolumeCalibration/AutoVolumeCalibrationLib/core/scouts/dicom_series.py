@@ -25,6 +25,7 @@ class FoundSeries:
         order: sort key in the order of scanning.
         stacks: its slices in space, their pixels not read yet.
         frames: the frames that count, their pixels not read yet: of a series of magnitude and phase, the magnitude.
+        left_out: the other frames, counted in words; empty where all count.
     """
 
     uid: str
@@ -35,6 +36,7 @@ class FoundSeries:
     order: tuple[str, int]
     stacks: tuple[ScoutStack, ...]
     frames: tuple[DicomFrame, ...]
+    left_out: str = ""
 
     @property
     def title(self) -> str:
@@ -55,6 +57,7 @@ class FoundSeries:
 
     def info(self, used: bool, reason: str) -> SeriesInfo:
         """As a line of the list."""
+        reason = f"{reason}, {self.left_out}" if self.left_out else reason
         planes = tuple((stack.plane, len(stack.slices)) for stack in self.stacks)
         return SeriesInfo(
             self.uid, self.title, self.number, self.description, self.kind, planes, used, reason, self.files
@@ -90,7 +93,14 @@ def _series(members: Sequence[DicomFrame], frame_of_reference: str, timed: bool)
         order=(max(frame.time for frame in members) if timed else "", _number(number)),
         stacks=stacks,
         frames=tuple(counted),
+        left_out=_left_out(members) if plain else "",
     )
+
+
+def _left_out(frames: Iterable[DicomFrame]) -> str:
+    """``phase images: 15 left out``."""
+    kinds = Counter(frame.kind for frame in frames if frame.kind)
+    return " and ".join(f"{kind}: {count} left out" for kind, count in kinds.items())
 
 
 def _kind(frames: Sequence[DicomFrame], stacks: Sequence[ScoutStack]) -> str:

@@ -46,7 +46,7 @@ def read_image_scouts(path: str | Path) -> list[ScoutStack]:
         InputError: where the file cannot be read.
     """
     volume = read_volume(path)
-    if is_label_image(list(volume.array)):
+    if is_label_image(list(np.moveaxis(volume.array, int(np.argmin(volume.array.shape)), 0))):
         raise NotAScout("this is a label image or a mask", source=str(path), remedy=_GREY_VALUES)
     if is_volume(volume.array.shape, np.linalg.norm(volume.affine[:3, :3], axis=0)):
         return cut_volume(volume)

@@ -24,12 +24,12 @@ def is_label_image(slices: Sequence[np.ndarray]) -> bool:
     """
     step = max(1, len(slices) // _SAMPLED)
     sampled = [np.asarray(one) for one in slices[::step]]
-    values, counts = np.unique(np.concatenate([one.ravel() for one in sampled]), return_counts=True)
-    if len(values) < 2:
-        return False
-    if len(values) <= MAX_VALUES_OF_MASK:
-        return True
-    background = values[counts.argmax()]
+    coarse, counts = np.unique(np.concatenate([one[::3, ::3].ravel() for one in sampled]), return_counts=True)
+    if len(coarse) <= MAX_VALUES_OF_MASK:
+        values = np.unique(np.concatenate([one.ravel() for one in sampled]))
+        if len(values) <= MAX_VALUES_OF_MASK:
+            return len(values) > 1
+    background = coarse[counts.argmax()]
     alike = [_share_alike(sampled, background, axis) for axis in (0, 1)]
     return min(alike) >= MIN_SHARE_ALIKE
 

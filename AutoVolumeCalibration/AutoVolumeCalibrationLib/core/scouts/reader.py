@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import Cancelled, InputError
-from .dicom import DicomFrame, read_dicom_frames, require_one_examination, stacks_from_frames
+from .dicom import DicomFrame, read_dicom_headers, require_one_examination, stacks_from_frames, with_pixels
 from .dicom_series import FoundSeries, found_series
 from .folder_search import FoundFiles, find_files
 from .image_file import read_image_scouts
@@ -75,7 +75,7 @@ def read_study(
     found = found_series(arrived.frames)
     wanted = [series] if isinstance(series, str) else list(series or ())
     with _naming(source):
-        choice, stacks = _chosen_stacks(found, wanted, force, source, cancelled)
+        choice, stacks = _chosen_stacks(found, wanted, source, cancelled)
         stacks += _joined([stack for _, stacks_of_file in arrived.images for stack in stacks_of_file])
         if len({stack.plane for stack in stacks}) == 1:
             stacks = [cut for stack in stacks for cut in cut_thick_volume(stack)]
@@ -102,7 +102,7 @@ def list_series(
 
 
 def _chosen_stacks(
-    found: Sequence[FoundSeries], wanted: Sequence[str], force: bool, source: str, cancelled: Cancel
+    found: Sequence[FoundSeries], wanted: Sequence[str], source: str, cancelled: Cancel
 ) -> tuple[Choice, list[ScoutStack]]:
     """The choice, and the stacks of the series in it with their pixels.
 
@@ -113,24 +113,23 @@ def _chosen_stacks(
         choice = choose(series, wanted)
         stacks: dict[str, list[ScoutStack]] = {}
         for one in choice.used:
-            stacks[one.uid] = stacks_from_frames(_with_pixels(one, force, cancelled), source)
+            stacks[one.uid] = stacks_from_frames(_with_pixels(one, cancelled), source)
         labels = {} if wanted else {uid for uid, own in stacks.items() if _are_labels(own)}
         if not labels:
             return choice, [cut for own in stacks.values() for stack in own for cut in cut_if_volume(stack)]
         series = [replace(one, kind=LABELS) if one.uid in labels else one for one in series]
 
 
-def _with_pixels(series: FoundSeries, force: bool, cancelled: Cancel) -> list[DicomFrame]:
+def _with_pixels(series: FoundSeries, cancelled: Cancel) -> list[DicomFrame]:
     """The frames of a series, read completely."""
-    indices: dict[Path, set[int]] = {}
+    of_files: dict[Path, list[DicomFrame]] = {}
     for frame in series.frames:
-        indices.setdefault(frame.path, set()).add(frame.index)
+        of_files.setdefault(frame.path, []).append(frame)
     frames: list[DicomFrame] = []
-    for path, wanted in indices.items():
+    for members in of_files.values():
         _stop_if(cancelled)
-        read = read_dicom_frames(path, force=force, only=wanted)
-        frames += [replace(frame, frame_of_reference=series.frame_of_reference) for frame in read]
-    return frames
+        frames += with_pixels(members)
+    return [replace(frame, frame_of_reference=series.frame_of_reference) for frame in frames]
 
 
 def _are_labels(stacks: Iterable[ScoutStack]) -> bool:
@@ -151,7 +150,7 @@ def _arrived(paths: Sequence[str | Path], force: bool, cancelled: Cancel) -> _Ar
             _stop_if(cancelled)
             try:
                 if path in files.dicom:
-                    frames += read_dicom_frames(path, force=force, pixels=False)
+                    frames += read_dicom_headers(path, force=force)
                 else:
                     images.append((path, read_image_scouts(path)))
             except NotAScout as reason:

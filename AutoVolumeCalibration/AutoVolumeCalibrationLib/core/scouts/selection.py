@@ -127,7 +127,9 @@ def _reason(series: FoundSeries, used: Sequence[FoundSeries], by_user: bool) -> 
     if by_user:
         return "chosen by the user" if series in used else "not chosen"
     if series in used:
-        return "the latest complete localizer" if series.kind == LOCALIZER else "no localizer can be planned on"
+        return (
+            "the localizer, the latest complete one" if series.kind == LOCALIZER else "no localizer can be planned on"
+        )
     if series.kind not in _LEVELS:
         return "does not show the anatomy as it lies in the scanner"
     if used and series.frame_of_reference != used[0].frame_of_reference:
