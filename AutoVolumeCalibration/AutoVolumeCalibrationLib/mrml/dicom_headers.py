@@ -8,7 +8,7 @@ from pathlib import Path
 import slicer
 
 from ..core.errors import InputError
-from ..core.scouts.dicom import DicomFrame, read_dicom_frames, require_one_examination
+from ..core.scouts.dicom import DicomFrame, read_dicom_headers, require_one_examination
 from ..core.scouts.series import REFORMAT
 from .scouts_from_nodes import FRAME_OF_REFERENCE_ATTRIBUTE
 
@@ -51,4 +51,4 @@ def _frames_of(node: slicer.vtkMRMLScalarVolumeNode) -> list[DicomFrame]:
         return []
     files = [Path(path) for path in map(database.fileForInstance, instances) if path and Path(path).is_file()]
     # Modality is the user's choice here: the volume is in the scene already.
-    return [frame for path in dict.fromkeys(files) for frame in read_dicom_frames(path, force=True, pixels=False)]
+    return [frame for path in dict.fromkeys(files) for frame in read_dicom_headers(path, force=True)]
