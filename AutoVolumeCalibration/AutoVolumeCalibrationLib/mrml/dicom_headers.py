@@ -17,7 +17,7 @@ INSTANCES_ATTRIBUTE = "DICOM.instanceUIDs"
 
 
 def require_scouts(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
-    """Refuse volumes whose DICOM headers say that they are no scouts, or that come from several patients or studies.
+    """Refuse volumes whose DICOM headers say that they are not scouts, or that come from several patients or studies.
 
     The frame of reference of each volume is noted, so that volumes of different ones are not mixed. Volumes without
     DICOM files, or whose files are gone, are taken as they are.

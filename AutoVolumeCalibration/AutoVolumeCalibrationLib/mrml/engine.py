@@ -84,7 +84,7 @@ class CalibrationEngine:
         """The study of exactly these scout volumes, a new one where there is none.
 
         Raises:
-            InputError: the DICOM headers of a volume say that it is no scout.
+            InputError: the DICOM headers say that a volume is not a scout.
         """
         wanted = {node.GetID() for node in scouts}
         for study in self.studies():
