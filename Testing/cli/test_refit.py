@@ -81,6 +81,20 @@ def test_a_locked_point_is_a_correction_where_it_lies(autovolume, results, point
     assert place_of(results, name) == pytest.approx(before, abs=1e-6)
 
 
+def test_a_correction_within_a_slice_keeps_its_covariance_through_a_file_and_a_second_refit(
+    autovolume, results, points, tmp_path
+):
+    ac = place_of(results, "AC") + [0, 2, 3]
+    within = "[corrected in-plane, depth sd 2.500 mm along RAS 1.000000 0.000000 0.000000]"
+    edit_points(points, {"AC": {**at(ac), "locked": True, "description": within}})
+    autovolume("refit", results, "--landmarks", points)
+    first = landmark(results, "AC")
+    assert np.sqrt(np.diag(first["covariance_mm2"])) == pytest.approx([2.5, 0.02, 0.02], abs=1e-3)
+    plain = write_points(tmp_path / "plain.mrk.json", {"AC": ac})
+    autovolume("refit", results, "--landmarks", plain)
+    assert landmark(results, "AC")["covariance_mm2"] == first["covariance_mm2"]
+
+
 def test_a_point_without_a_place_becomes_missing_and_stays_so(autovolume, results, points):
     edit_points(points, {"SPLE": NOWHERE})
     for _ in range(2):  # the second time from the file that the first one wrote

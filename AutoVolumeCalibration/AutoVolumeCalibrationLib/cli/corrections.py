@@ -38,7 +38,7 @@ def placed_points(paths: Sequence[Path], protocol: Protocol) -> Corrections:
     points, notes = _points_of(paths, protocol)
     visible = sum(point.position_mm is not None for point in points)
     placed = [
-        Landmark(point.name).corrected(point.position_mm)
+        Landmark(point.name).corrected(point.position_mm, point.covariance_mm2)
         for point in points
         if point.position_mm is not None and (point.locked or not _is_prediction(point))
     ]
@@ -57,7 +57,7 @@ def changed_points(
 
     A point that was moved from its prediction, or locked, is a correction; one without a position was marked
     missing; an unlocked one at its prediction is not a correction, or not any more. A landmark that the file
-    does not list stays as it was.
+    does not list stays as it was, and so does a correction that lies where it was: it may be one within a slice.
 
     Args:
         predicted: as the model found them.
@@ -70,26 +70,40 @@ def changed_points(
 
     points, notes = _points_of(paths, protocol)
     found = {landmark.name: landmark for landmark in predicted}
+    before = {landmark.name: landmark for landmark in landmarks}
     listed = {point.name for point in points}
     kept = [
         landmark
-        for landmark in landmarks
+        for landmark in before.values()
         if landmark.name not in listed and landmark.status != found.get(landmark.name, Landmark(landmark.name)).status
     ]
-    changed = [_change(point, found.get(point.name, Landmark(point.name))) for point in points]
+    changed = [
+        _change(point, found.get(point.name, Landmark(point.name)), before.get(point.name, Landmark(point.name)))
+        for point in points
+    ]
     return Corrections((*kept, *(landmark for landmark in changed if landmark is not None)), tuple(notes))
 
 
-def _change(point: MarkupPoint, predicted: Landmark) -> Landmark | None:
-    """The correction that ``point`` makes to its prediction, if any."""
-    import numpy as np
-
-    from AutoVolumeCalibrationLib.core.anatomy.landmark import MISSING, Landmark
+def _change(point: MarkupPoint, predicted: Landmark, before: Landmark) -> Landmark | None:
+    """The correction that ``point`` makes to its prediction, if any; ``before`` is the landmark of the last plan."""
+    from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, MISSING, Landmark
 
     if point.position_mm is None:
         return Landmark(point.name) if predicted.status != MISSING else None
-    moved = predicted.position_mm is None or np.linalg.norm(point.position_mm - predicted.position_mm) > MOVED_MM
-    return predicted.corrected(point.position_mm) if moved or point.locked else None
+    if not (point.locked or _has_moved(point, predicted)):
+        return None
+    if before.status == CORRECTED and not _has_moved(point, before):
+        return before
+    return predicted.corrected(point.position_mm, point.covariance_mm2)
+
+
+def _has_moved(point: MarkupPoint, landmark: Landmark) -> bool:
+    """Whether the point, which has a position, lies elsewhere than the landmark."""
+    import numpy as np
+
+    if landmark.position_mm is None:
+        return True
+    return bool(np.linalg.norm(point.position_mm - landmark.position_mm) > MOVED_MM)
 
 
 def _points_of(paths: Sequence[Path], protocol: Protocol) -> tuple[list[MarkupPoint], list[str]]:

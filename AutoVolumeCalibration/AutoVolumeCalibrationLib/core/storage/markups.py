@@ -6,6 +6,7 @@ Slicer writes LPS; files in RAS are read as well. ``.fcsv`` point lists of older
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..anatomy.constellation import Constellation
-from ..anatomy.landmark import CORRECTED, MISSING, Landmark
+from ..anatomy.landmark import CORRECTED, MISSING, Landmark, in_plane_covariance_mm2
 from ..errors import InputError
 from ..files.atomic_write import write_text
 from ..files.json_files import json_text, read_json
-from ..geometry.coordinates import RAS_LPS, swap_ras_lps
+from ..geometry.coordinates import RAS_LPS, swap_ras_lps, unit
 from ..geometry.oriented_box import OrientedBox
 
 SCHEMA = (
@@ -36,17 +37,33 @@ AFIDS = (
     *("RIGO", "LIGO", "RVOH", "LVOH", "ROSF", "LOSF"),
 )
 
+#: How ``landmark_description`` states what a correction within a slice left open.
+_IN_PLANE = re.compile(
+    r"\[corrected in-plane, depth sd (?P<sd>\d+\.?\d*) mm along RAS (?P<normal>(?:-?\d\.\d+ ?){3})\]"
+)
+
 _REMEDY = "Save the points or the box from Slicer as .mrk.json."
 
 
 @dataclass(frozen=True, eq=False)
 class MarkupPoint:
-    """One control point of a file: ``position_mm`` (3,) RAS, None where it is missing or not yet placed."""
+    """One control point of a file: ``position_mm`` (3,) RAS, None where it is missing or not yet placed.
+
+    ``covariance_mm2`` (3, 3) RAS is that of a correction within a slice, as the description states it; else None.
+    """
 
     name: str
     position_mm: np.ndarray | None
     locked: bool = False
     description: str = ""
+
+    @property
+    def covariance_mm2(self) -> np.ndarray | None:
+        stated = _IN_PLANE.search(self.description)
+        normal = np.array([float(part) for part in stated["normal"].split()]) if stated else np.zeros(3)
+        if stated is None or not normal.any():
+            return None
+        return in_plane_covariance_mm2(unit(normal), float(stated["sd"]) ** 2)
 
 
 def write_landmarks(path: Path | str, landmarks: Sequence[Landmark], constellation: Constellation) -> None:
@@ -97,11 +114,21 @@ def landmark_description(landmark: Landmark, definitions: Mapping[str, str]) -> 
     if landmark.status == MISSING:
         known = "missing: not found in the scouts"
     elif landmark.status == CORRECTED:
-        known = "corrected"
+        known = _corrected(landmark)
     else:
         known = f"predicted, confidence {landmark.confidence:.2f}"
         known += f", sd {landmark.sd_mm:.1f} mm" if landmark.sd_mm is not None else ""
     return f"{definitions.get(landmark.name, '')} [{known}]".strip()
+
+
+def _corrected(landmark: Landmark) -> str:
+    """What the user placed: all axes, or a slice; ``MarkupPoint.covariance_mm2`` reads it again."""
+    normal = landmark.free_direction
+    if normal is None or landmark.covariance_mm2 is None:
+        return "corrected"
+    sd_mm = float(np.sqrt(normal @ landmark.covariance_mm2 @ normal))
+    direction = " ".join(f"{part:.6f}" for part in normal)
+    return f"corrected in-plane, depth sd {sd_mm:.3f} mm along RAS {direction}"
 
 
 def read_landmarks(path: Path | str) -> list[MarkupPoint]:
