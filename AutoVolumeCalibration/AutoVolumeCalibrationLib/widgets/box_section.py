@@ -139,8 +139,11 @@ class BoxSection:
                 label.text = ""
             return
         rules = box_rule(calibration.protocol, calibration.box.name).faces
+        actual = margins_mm(calibration.box, calibration.frame, calibration.protocol)
         for face in rules:
-            getattr(self._ui, f"{face}Margin").setValue(rules[face].margin_mm)
+            # A rule that covers the anatomy states only the smallest margin: the box has the one that was needed.
+            margin_mm = actual[face] if rules[face].cover else rules[face].margin_mm
+            getattr(self._ui, f"{face}Margin").setValue(margin_mm)
         texts = _coverage_texts(calibration)
         for face, label in labels.items():
             label.text = texts.get(face, "") if face in rules else ""
