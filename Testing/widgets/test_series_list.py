@@ -69,7 +69,7 @@ def test_each_series_is_listed_with_what_it_is_and_why(repeated):
     assert first[1] == "localizer"
     assert "sagittal 3" in repeated.ui.seriesTable.item(0, 0).toolTip()
     assert first[2:] == ("repeated later", False)
-    assert second[2:] == ("the localizer, the latest complete one", True)
+    assert second[2:] == ("the latest complete localizer", True)
     assert not repeated.ui.seriesTable.isHidden()
     assert "Series 1 is a localizer too" in repeated.ui.statusLabel.text
     assert repeated.ui.useSeriesButton.toolTip == "These are the series that are used."

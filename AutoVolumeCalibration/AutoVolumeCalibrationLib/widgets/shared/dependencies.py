@@ -22,7 +22,7 @@ TORCH = ">=2.2"
 KEPT = ("torch", "numpy", "SimpleITK")
 
 #: Distribution -> name to import, where the two differ.
-_IMPORTS = {"pytorch-ignite": "ignite"}
+_IMPORTS = {"pillow": "PIL", "pytorch-ignite": "ignite"}
 
 
 class InstallationError(AutoVolumeError):
