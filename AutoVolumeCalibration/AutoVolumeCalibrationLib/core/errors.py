@@ -5,7 +5,11 @@ The panel shows the text; the command line also turns the type into an exit code
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
+
+#: Unicode categories of characters that steer a terminal or reorder a text, and of halves of surrogate pairs.
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 class AutoVolumeError(Exception):
@@ -13,8 +17,8 @@ class AutoVolumeError(Exception):
 
     def __init__(self, what: str, *, source: str | None = None, remedy: str | None = None) -> None:
         self.what, self.source, self.remedy = what, source, remedy
-        text = f"{source}: {what}" if source else what
-        super().__init__(" ".join(f"{text}. {remedy}".split()) if remedy else " ".join(text.split()))
+        text = f"{printable(source)}: {what}" if source else what
+        super().__init__(printable(" ".join(f"{text}. {remedy}".split()) if remedy else " ".join(text.split())))
 
 
 class UsageError(AutoVolumeError):
@@ -31,6 +35,22 @@ class ModelError(AutoVolumeError):
 
 class ProtocolError(AutoVolumeError):
     """A protocol file is missing, damaged, or does not fit the landmarks."""
+
+
+def printable(text: str, keep: str = "") -> str:
+    """``text`` with control, formatting and surrogate characters as backslash escapes, except those in ``keep``.
+
+    Names of files, studies, data sets and landmarks come from others: shown raw they could move the cursor, recolour
+    or reorder what a terminal shows, or fail to be written at all.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in _UNSEEN and character not in keep
+        else character
+        for character in text
+    )
 
 
 def shortened(names: Sequence[str], limit: int = 5) -> str:
