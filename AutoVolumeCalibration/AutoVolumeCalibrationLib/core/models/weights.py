@@ -61,9 +61,9 @@ def read_tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
     except _DAMAGE as error:
         reason = str(error) if isinstance(error, _NotTensors) else "the file is damaged"
         raise _refused(path, reason, remedy, error) from error
-    reason = _objection(content, path.stat().st_size)
-    if reason:
-        raise ModelError(f"weights cannot be loaded ({reason})", source=str(path), remedy=remedy)
+    objection = _objection(content, path.stat().st_size)
+    if objection:
+        raise ModelError(f"weights cannot be loaded ({objection})", source=str(path), remedy=remedy)
     return dict(content)
 
 

@@ -12,7 +12,8 @@ from ..geometry.coordinates import unit
 #: A header that claims more than this is damaged or hostile: refused before memory is reserved for it.
 MAX_SIDE = 4096
 MAX_FRAMES = 2000
-MAX_PIXELS = 2**29
+MAX_PIXELS = 2**27
+MAX_BYTES = 2**30
 
 #: Direction cosines rounded to 3 digits still pass; axes 0.3 degrees off square do not.
 AXIS_TOLERANCE = 5e-3
