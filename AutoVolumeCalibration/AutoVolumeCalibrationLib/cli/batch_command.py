@@ -215,10 +215,13 @@ def _outcome(study: str, checks: Sequence[Check]) -> Outcome:
 
 
 def _table(outcomes: Iterable[Outcome]) -> str:
+    from ..core.errors import printable
+
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["study", "exit_code", "message"])
-    writer.writerows([o.study, o.exit_code, o.message] for o in outcomes)
+    # The name of a folder need not be text.
+    writer.writerows([printable(o.study), o.exit_code, printable(o.message)] for o in outcomes)
     return text.getvalue()
 
 
