@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import struct
 import traceback
-import warnings
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..geometry.coordinates import swap_ras_lps
+from .dicom_parsing import parse_dicom, quiet_libraries
 from .stack import ScoutSlice, ScoutStack, group_into_stacks
 from .validation import MAX_FRAMES, finite_pixels, require_sane_size, require_spacing, square_axes
 
@@ -94,8 +94,7 @@ def read_dicom_frames(path: Path, *, force: bool = False) -> list[DicomFrame]:
 
     source = str(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's quote header values
+        with quiet_libraries():
             return _read_frames(path, source, force)
     except (*PARSE_ERRORS, BytesLengthException) as error:
         _log_where(error, source)
@@ -105,7 +104,7 @@ def read_dicom_frames(path: Path, *, force: bool = False) -> list[DicomFrame]:
 def _read_frames(path: Path, source: str, force: bool) -> list[DicomFrame]:
     import pydicom
 
-    dataset = pydicom.dcmread(path, force=True)
+    dataset = parse_dicom(path)
     dataset.file_meta.setdefault("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
     _require_scout(dataset, source, force)
     frames = _frame_count(dataset, source)
