@@ -31,7 +31,7 @@ TINY = TrainingConfig(
 
 @dataclass(frozen=True)
 class SameBatch:
-    """The same slices whatever is asked for: to learn by heart."""
+    """The same slices whatever is asked for, to be memorised."""
 
     slices: SliceBatch
 

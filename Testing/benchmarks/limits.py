@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "LandmarkTraining", "Testing")]
 
-from AutoVolumeCalibrationLib.cli.main import error_exit_code  # noqa: E402
+from AutoVolumeCalibrationLib.cli.exit_codes import error_exit_code  # noqa: E402
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel  # noqa: E402

@@ -133,9 +133,13 @@ def _offers_training_commands(found: Import) -> bool:
     return found.lazy and found.importer == importer and f"{found.target}.".startswith(f"{target}.")
 
 
-@pytest.mark.parametrize(("name", "path"), [pytest.param(*module, id=module[0]) for module in modules()])
-def test_imports_point_down_the_layers(name, path):
-    reasons = [f"line {found.line}: {why}" for found in imports_of(name, path) if (why := violation(found))]
+def test_imports_point_down_the_layers():
+    reasons = [
+        f"{path}:{found.line}: {why}"
+        for name, path in modules()
+        for found in imports_of(name, path)
+        if (why := violation(found))
+    ]
     assert reasons == []
 
 

@@ -70,7 +70,7 @@ def assert_same(one, other):
         assert one == other
 
 
-def test_a_few_slices_are_learnt_by_heart(tmp_path):
+def test_a_few_slices_are_memorised(tmp_path):
     """Images, targets, loss, optimiser, average and decoding belong together: any sign or axis wrong shows here."""
     config = TINY.replaced(
         {

@@ -80,7 +80,7 @@ def test_every_layout_is_learnt_and_measured_on_its_tests(images, tmp_path):
     assert part["points"] == TESTED * len(part["landmarks"])
 
 
-def test_a_few_pictures_are_learnt_by_heart(chests, tmp_path):
+def test_a_few_pictures_are_memorised(chests, tmp_path):
     """Grid, targets, loss, decoding and scale belong together: one of them wrong shows here.
 
     The test pictures are among those that are learnt. A pixel of theirs is about 8 of the published ones.

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .console import exit_code, say
+from .console import say
+from .exit_codes import error_exit_code, exit_code
 from .planning_commands import (
     add_planning_flags,
     choose_drawings,
@@ -195,7 +196,6 @@ def _start_worker(threads: int) -> None:
 def _calibrate(study: Study, arguments: argparse.Namespace) -> Outcome:
     """One study; a failure is its outcome and does not end the batch."""
     from ..core.errors import AutoVolumeError
-    from .main import error_exit_code
 
     folder = arguments.output / study.name
     flags = argparse.Namespace(**{**vars(arguments), "scouts": study.scouts})

@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from AutoVolumeCalibrationLib.core.errors import printable
 
-if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.planning.checks import Check
-    from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
+from .exit_codes import exit_code
 
-#: Exit code of a plan in which a check found an error.
-CHECK_ERROR_CODE = 5
+if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 
 _LEVEL_WORDS = {"ok": "ok", "warning": "look", "error": "STOP"}
 
@@ -101,11 +99,6 @@ def print_notes(notes: Sequence[str]) -> None:
     """What the user should know about a command that succeeded, a line on stderr each."""
     for note in notes:
         print(f"autovolume: note: {printable(note)}", file=sys.stderr)
-
-
-def exit_code(checks: Iterable[Check]) -> int:
-    """0, or 5 where a check found an error."""
-    return CHECK_ERROR_CODE if any(check.level == "error" for check in checks) else 0
 
 
 def print_plan(calibration: Calibration, folder: Path | None) -> int:

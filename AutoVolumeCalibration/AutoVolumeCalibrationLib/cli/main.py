@@ -17,12 +17,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
-
-INTERNAL_ERROR_CODE, USAGE_CODE, INPUT_CODE, MODEL_CODE, CANCELLED_CODE = 1, 2, 3, 4, 130
+from typing import NoReturn
 
 #: Import name -> what to install, where the two differ.
 _DISTRIBUTIONS = {
@@ -49,6 +44,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Expected failures become one line on stderr."""
     from AutoVolumeCalibrationLib.cli.console import print_error
+    from AutoVolumeCalibrationLib.cli.exit_codes import INTERNAL_ERROR_CODE
 
     try:
         return _run(argv)
@@ -62,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     from AutoVolumeCalibrationLib.cli.console import PrintableFormatter, writing_stdout
+    from AutoVolumeCalibrationLib.cli.exit_codes import USAGE_CODE
 
     if not logging.getLogger().handlers:
         handler = logging.StreamHandler()
@@ -69,9 +66,9 @@ def _run(argv: Sequence[str] | None) -> int:
         logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
         arguments = _parser().parse_args(argv)
+        code: int = arguments.run(arguments)
     except SystemExit as stop:  # argparse after --help and --version
         return stop.code if isinstance(stop.code, int) else USAGE_CODE
-    code: int = arguments.run(arguments)
     with writing_stdout():
         print(end="", flush=True)
     return code
@@ -79,32 +76,25 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _explanation(error: BaseException) -> tuple[int, str]:
     """Exit code and text of what ended a command; INTERNAL_ERROR_CODE where it was not to be expected."""
+    from AutoVolumeCalibrationLib.cli import exit_codes
     from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled
 
     if isinstance(error, (Cancelled, KeyboardInterrupt)) or _stopped.is_set():
         said = str(error) if isinstance(error, Cancelled) else ""
-        return CANCELLED_CODE, said or "cancelled, nothing was written"
+        return exit_codes.CANCELLED_CODE, said or "cancelled, nothing was written"
     if isinstance(error, AutoVolumeError):
-        return error_exit_code(error), str(error)
+        return exit_codes.error_exit_code(error), str(error)
     if isinstance(error, ModuleNotFoundError):
-        return MODEL_CODE, _missing_package(error)
+        return exit_codes.MODEL_CODE, _missing_package(error)
     if isinstance(error, MemoryError):
-        return INPUT_CODE, "not enough memory. Close other programs or give less data."
+        return exit_codes.INPUT_CODE, "not enough memory. Close other programs or give less data."
     if isinstance(error, OSError):
         path = f"{error.filename}: " if error.filename else ""
-        return INPUT_CODE, f"{path}{error.strerror or error}. Check the path, its access rights and the disk."
-    return INTERNAL_ERROR_CODE, ""
-
-
-def error_exit_code(error: AutoVolumeError) -> int:
-    """The exit code of a command that failed with an expected error."""
-    from AutoVolumeCalibrationLib.core.errors import ModelError, ProtocolError, UsageError
-
-    if isinstance(error, UsageError):
-        return USAGE_CODE
-    if isinstance(error, (ModelError, ProtocolError)):
-        return MODEL_CODE
-    return INPUT_CODE
+        return (
+            exit_codes.INPUT_CODE,
+            f"{path}{error.strerror or error}. Check the path, its access rights and the disk.",
+        )
+    return exit_codes.INTERNAL_ERROR_CODE, ""
 
 
 def main_or_exit(argv: Sequence[str]) -> None:
@@ -116,6 +106,8 @@ def main_or_exit(argv: Sequence[str]) -> None:
 
 def entry_point() -> NoReturn:
     """The console command: always leaves by ``sys.exit``, because Slicer does not exit when a script raises."""
+    from AutoVolumeCalibrationLib.cli.exit_codes import CANCELLED_CODE, INTERNAL_ERROR_CODE
+
     try:
         _set_up_process()
         code = main(sys.argv[1:])

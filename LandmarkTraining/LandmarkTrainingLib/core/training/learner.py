@@ -93,8 +93,9 @@ class Learner:
 
     def leave_group(self) -> None:
         """Drop the network that averages gradients over the processes, while their group still exists."""
-        self._parallel = self.network
-        gc.collect()
+        if self._parallel is not self.network:
+            self._parallel = self.network
+            gc.collect()
 
     def learn(self, batch: SliceBatch, number: int) -> torch.Tensor:
         """Learn from batch ``number`` of the run; returns its loss (a detached scalar).
