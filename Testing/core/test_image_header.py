@@ -13,9 +13,9 @@ import pytest
 import SimpleITK as sitk
 
 from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.files.image_header import judge_header
 from AutoVolumeCalibrationLib.core.scouts import image_file
 from AutoVolumeCalibrationLib.core.scouts.image_file import read_volume
-from AutoVolumeCalibrationLib.core.scouts.image_header import judge_header
 from scout_files import tiny_stacks, write_image
 
 META = {

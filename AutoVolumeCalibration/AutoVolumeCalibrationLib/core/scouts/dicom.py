@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, SupportsInt
 import numpy as np
 
 from ..errors import InputError
+from ..files.dicom_parsing import parse_dicom, quiet_libraries
 from ..geometry.coordinates import swap_ras_lps
-from .dicom_parsing import parse_dicom, quiet_libraries
 from .stack import ScoutSlice, ScoutStack, group_into_stacks
 from .validation import MAX_FRAMES, finite_pixels, require_sane_size, require_spacing, square_axes
 

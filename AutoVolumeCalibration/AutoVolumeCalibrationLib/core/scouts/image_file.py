@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from ..files.image_header import POSITIONED, WHOLE_FILE, ImageHeader, judge_header, unpacked_length
 from ..geometry.coordinates import swap_ras_lps
-from .image_header import POSITIONED, WHOLE_FILE, ImageHeader, judge_header, unpacked_length
 from .stack import ScoutStack
 from .validation import finite_pixels, require_sane_size, require_spacing
 from .volume import Volume, cut_volume, is_volume, stack_from_volume
@@ -52,6 +52,7 @@ def read_volume(path: str | Path) -> Volume:
 
     source = str(path)
     header = judge_header(Path(path))
+    _require_fitting(header, source)
     reader = sitk.ImageFileReader()
     reader.SetImageIO(header.reader)
     reader.SetFileName(source)
@@ -59,7 +60,6 @@ def read_volume(path: str | Path) -> Volume:
         _read_header(reader, source)
         _require_scalar_3d(reader, source)
         _require_geometry(reader, source)
-        _require_whole(header, source)
         try:
             image = reader.Execute()
         except (RuntimeError, MemoryError) as error:
@@ -118,9 +118,14 @@ def _require_geometry(reader: SimpleITK.ImageFileReader, source: str) -> None:
         )
 
 
-def _require_whole(header: ImageHeader, source: str) -> None:
-    """SimpleITK reads a truncated NIfTI file as zeros without an error, so its length is checked here."""
-    if unpacked_length(header.data_file, header.needed_bytes) < header.needed_bytes:
+def _require_fitting(header: ImageHeader, source: str) -> None:
+    """Raise InputError where the stated size is not that of a scout, or more than the file holds.
+
+    SimpleITK would reserve memory for the first, and read a truncated NIfTI file as zeros.
+    """
+    if header.size:
+        require_sane_size(header.size, source, header.pixel_bytes)
+    if header.needed_bytes and unpacked_length(header.data_file, header.needed_bytes) < header.needed_bytes:
         raise InputError("the image data are damaged or cut short", source=source, remedy=WHOLE_FILE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -19,13 +20,14 @@ MAX_BYTES = 2**30
 AXIS_TOLERANCE = 5e-3
 
 
-def require_sane_size(shape: Sequence[int], source: str) -> None:
-    """Raise InputError unless every side of ``shape`` is 1..MAX_SIDE and the whole fits MAX_PIXELS."""
+def require_sane_size(shape: Sequence[int], source: str, pixel_bytes: int = 1) -> None:
+    """Raise InputError unless every side of ``shape`` is 1..MAX_SIDE and the whole fits MAX_PIXELS and MAX_BYTES."""
     if min(shape) < 1:
         raise InputError(
             f"the header states an empty image ({_times(shape)})", source=source, remedy="Export the image again."
         )
-    if max(shape) > MAX_SIDE or int(np.prod(shape, dtype=object)) > MAX_PIXELS:
+    pixels = math.prod(int(side) for side in shape)
+    if max(shape) > MAX_SIDE or pixels > MAX_PIXELS or pixels * pixel_bytes > MAX_BYTES:
         raise InputError(
             f"the header states {_times(shape)} pixels, far more than any scout has",
             source=source,

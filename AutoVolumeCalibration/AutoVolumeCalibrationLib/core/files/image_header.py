@@ -10,15 +10,13 @@ import gzip
 import math
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import InputError
-from ..files.regular_file import require_regular
+from .regular_file import require_regular
 from .text_headers import HeaderFault, MetaHeader, NrrdHeader, TextHeader
-from .validation import MAX_BYTES, require_sane_size
 
 WHOLE_FILE = "Copy or export the file again."
 POSITIONED = "Give the scouts as DICOM, NRRD or NIfTI."
@@ -79,18 +77,21 @@ class ImageHeader:
 
     Attributes:
         reader: name of the one SimpleITK reader for it.
+        size: pixels per axis of the file; empty where only its reader knows.
+        pixel_bytes: bytes per pixel.
         data_file: the file with the pixels.
-        needed_bytes: of a NIfTI file, unpacked, up to the end of its pixels; 0 for the others, whose readers
-            notice a cut file themselves.
+        needed_bytes: in that file, unpacked, up to the end of the pixels; 0 where the reader notices a cut file.
     """
 
     reader: str
+    size: tuple[int, ...]
+    pixel_bytes: int
     data_file: Path
     needed_bytes: int = 0
 
 
 def judge_header(path: Path) -> ImageHeader:
-    """The kind of an image file whose header is whole, sensible and of a sensible size.
+    """The kind of an image file whose header is whole and sensible; whether its size is, is for the caller to say.
 
     Raises:
         InputError: it is not, or the file is of no known kind, or its data lie in no regular file beside it.
@@ -119,9 +120,9 @@ def _judge(path: Path, source: str) -> ImageHeader:
     if order is not None:
         return _judge_nifti(head, order, path, source)
     if len(head) >= 256 and struct.unpack(">I", head[252:256])[0] in _GIPL_MAGIC:
-        return _judge_gipl(head, path, source)
+        return _judge_gipl(head, path)
     if head.startswith(_HDF5) and path.suffix.lower() == ".mnc":
-        return ImageHeader("MINCImageIO", path)
+        return ImageHeader("MINCImageIO", (), 0, path)
     if path.suffix.lower() in (".mha", ".mhd"):
         return _judge_text(MetaHeader.read(_head(path, _MOST_HEADER_BYTES)), path, source)
     raise InputError("this is not an image in a known format", source=source, remedy=POSITIONED)
@@ -156,16 +157,14 @@ def unpacked_length(path: Path, needed: int) -> int:
 
 
 def _judge_text(header: TextHeader, path: Path, source: str) -> ImageHeader:
-    _require_size(header.size, header.pixel_bytes, source)
     data = path
     if header.data_file is not None:
         data = _beside(path, header.data_file, source)
     length = require_regular(data, InputError, WHOLE_FILE)
     if header.packed_bytes is not None and header.packed_bytes > length:
         raise HeaderFault("size of the packed data")
-    if not header.packed and length - header.start < math.prod(header.size) * header.pixel_bytes:
-        raise InputError("the image data are damaged or cut short", source=source, remedy=WHOLE_FILE)
-    return ImageHeader(header.reader, data)
+    needed = 0 if header.packed else header.start + math.prod(header.size) * header.pixel_bytes
+    return ImageHeader(header.reader, header.size, header.pixel_bytes, data, needed)
 
 
 def _beside(path: Path, name: str, source: str) -> Path:
@@ -202,11 +201,10 @@ def _judge_nifti(head: bytes, order: str, path: Path, source: str) -> ImageHeade
         raise HeaderFault("pixel spacing")
     if not math.isfinite(start) or not 0 <= start <= _MOST_HEADER_BYTES:
         raise HeaderFault("start of the data")
-    size = extents[:count]
-    _require_size(size, bits // 8, source)
+    size = tuple(extents[:count])
     data = path if magic[1:2] == b"+" else _nifti_data(path)
     require_regular(data, InputError, WHOLE_FILE)
-    return ImageHeader("NiftiImageIO", data, int(start) + math.prod(size) * bits // 8)
+    return ImageHeader("NiftiImageIO", size, bits // 8, data, int(start) + math.prod(size) * bits // 8)
 
 
 def _unpacked(head: bytes, order: str, field: tuple[int, str]) -> tuple[Any, ...]:
@@ -221,21 +219,11 @@ def _nifti_data(path: Path) -> Path:
     return packed if packed.exists() and not data.exists() else data
 
 
-def _judge_gipl(head: bytes, path: Path, source: str) -> ImageHeader:
+def _judge_gipl(head: bytes, path: Path) -> ImageHeader:
     *extents, code = struct.unpack(">5H", head[:10])
     if code not in _GIPL_BYTES:
         raise HeaderFault("type of the pixels")
     if not all(map(math.isfinite, struct.unpack(">4f", head[10:26]))):
         raise HeaderFault("pixel spacing")
-    _require_size([extent for extent in extents if extent] or [0], _GIPL_BYTES[code], source)
-    return ImageHeader("GiplImageIO", path)
-
-
-def _require_size(size: Sequence[int], pixel_bytes: int, source: str) -> None:
-    require_sane_size(size, source)
-    if math.prod(size) * pixel_bytes > MAX_BYTES:
-        raise InputError(
-            f"the header states {math.prod(size) * pixel_bytes} bytes, far more than any scout has",
-            source=source,
-            remedy="Choose a scout, or export it again if its header is damaged.",
-        )
+    size = tuple(extent for extent in extents if extent)
+    return ImageHeader("GiplImageIO", size or (0,), _GIPL_BYTES[code], path)

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..files.regular_file import require_regular
-from .validation import MAX_BYTES
+from .regular_file import require_regular
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -27,8 +26,8 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 _EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 _META_GROUP = 2
 
-#: Pixels take the most of a file; the rest of it is small.
-_MOST_FILE_BYTES = MAX_BYTES + 64 * 1024**2
+#: Of a file, and of what a deflated one unpacks to; the largest sets of scouts have some 100 MB.
+_MOST_FILE_BYTES, _MOST_UNPACKED_BYTES = 2**30, 2**28
 
 
 @contextmanager
@@ -50,8 +49,8 @@ def quiet_libraries() -> Iterator[None]:
                 logger.propagate = propagated
 
 
-def parse_dicom(path: Path) -> Dataset:
-    """The data set of a file, with its file meta information; pixels are not decoded.
+def parse_dicom(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
+    """The data set of a file, with its file meta information; pixels are not decoded, or not even read.
 
     pydicom unpacks a deflated data set to whatever size it has: that is done here, up to a limit.
 
@@ -68,7 +67,7 @@ def parse_dicom(path: Path) -> Dataset:
             if str(meta.get("TransferSyntaxUID", "")) == _DEFLATED:
                 return _inflated(meta, stream.read(), str(path))
         stream.seek(0)
-        return pydicom.dcmread(stream, force=True)
+        return pydicom.dcmread(stream, force=True, stop_before_pixels=stop_before_pixels)
 
 
 def _meta(stream: io.BufferedReader) -> Dataset:
@@ -86,7 +85,7 @@ def _inflated(meta: Dataset, packed: bytes, source: str) -> Dataset:
     from pydicom.filereader import read_dataset
 
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = unpacker.decompress(packed, _MOST_FILE_BYTES // 4)
+    content = unpacker.decompress(packed, _MOST_UNPACKED_BYTES)
     if unpacker.unconsumed_tail:
         raise InputError(
             "it unpacks to far more than any scout has", source=source, remedy="Export the image uncompressed."
