@@ -158,3 +158,15 @@ def test_the_content_of_a_file_is_what_slicer_expects():
     assert box["center"] == box["controlPoints"][0]["position"] == [-1, -2, 3]
     columns = np.reshape(box["orientation"], (3, 3)).T
     assert columns == pytest.approx(turn * [-1, -1, 1], abs=1e-8)
+
+
+@pytest.mark.parametrize("value", ["2147483648", "1e15", "-2001", "1" * 400, "1e400"])
+@pytest.mark.parametrize("suffix", [".mrk.json", ".fcsv"])
+def test_a_position_that_no_patient_has_is_refused(tmp_path, value, suffix):
+    path = tmp_path / f"points{suffix}"
+    point = f'{{"label": "AC", "position": [1, {value}, 3]}}'
+    json_text = f'{{"markups": [{{"type": "Fiducial", "controlPoints": [{point}]}}]}}'
+    path.write_text(json_text if suffix == ".mrk.json" else f"1,1,{value},3,0,0,0,1,1,1,0,AC,,\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read_landmarks(path)
+    assert len(str(caught.value)) < 400

@@ -24,7 +24,9 @@ import numpy as np
 
 from ..anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..anatomy.protocol import Line, Protocol, line_axes
-from ..errors import InputError
+from ..errors import InputError, shortened
+from ..geometry.coordinates import FARTHEST_MM, is_sensible
+from .handedness import FEWEST_POINTS, look_mirrored
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -156,9 +158,28 @@ def _require_determined(observed: Sequence[Landmark], protocol: Protocol) -> Non
     if len(observed) < 3:
         raise InputError(f"only {len(observed)} landmarks are placed, at least 3 are needed", remedy=remedy)
     points = np.array([landmark.position_mm for landmark in observed])
+    far = [landmark.name for landmark, point in zip(observed, points, strict=True) if not is_sensible(point)]
+    if far:
+        raise InputError(
+            f"{shortened(far)} lies farther than {FARTHEST_MM:.0f} mm from the origin", remedy="Place it again."
+        )
+    _require_handedness(observed, protocol)
     spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / np.sqrt(len(points))
     if spread[1] < SMALLEST_SPREAD_MM:
         raise InputError("the placed landmarks are nearly collinear, so the rotation is undetermined", remedy=remedy)
+
+
+def _require_handedness(observed: Sequence[Landmark], protocol: Protocol) -> None:
+    """Raise InputError where the points that the user placed, or else all, lie as in the mirror image of a head."""
+    placed = [landmark for landmark in observed if landmark.status == CORRECTED]
+    judged = placed if len(placed) >= FEWEST_POINTS else observed
+    reference = dict(zip(protocol.constellation.names, protocol.constellation.reference_mm, strict=True))
+    points = np.array([landmark.position_mm for landmark in judged])
+    if look_mirrored(points, np.array([reference[landmark.name] for landmark in judged])):
+        raise InputError(
+            "left and right look exchanged in the landmarks",
+            remedy="Check the coordinate system of their file (RAS or LPS) and the names of the two sides.",
+        )
 
 
 def _robust_fit(

@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..files.dicom_parsing import parse_dicom, quiet_libraries
 from ..geometry.coordinates import swap_ras_lps
 from .stack import ScoutSlice, ScoutStack, group_into_stacks
-from .validation import MAX_FRAMES, finite_pixels, require_sane_size, require_spacing, square_axes
+from .validation import MAX_FRAMES, finite_pixels, require_position, require_sane_size, require_spacing, square_axes
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -220,6 +220,7 @@ def _geometry(dataset: Dataset, index: int, source: str) -> dict[str, Any]:
     thickness = _numbers(_frame_value(dataset, index, "PixelMeasuresSequence", "SliceThickness"), 1)
     orientation = _require_finite(orientation, "orientation", source)
     position = _require_finite(position, "position", source)
+    require_position(position, source)
     spacing = _require_finite(spacing, "pixel spacing", source)
     require_spacing(spacing, source)
     # ImageOrientationPatient holds the direction along a row (growing column) first.

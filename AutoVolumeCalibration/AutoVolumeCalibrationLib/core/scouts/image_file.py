@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..files.image_header import POSITIONED, WHOLE_FILE, ImageHeader, judge_header, unpacked_length
 from ..geometry.coordinates import swap_ras_lps
 from .stack import ScoutStack
-from .validation import finite_pixels, require_sane_size, require_spacing
+from .validation import finite_pixels, require_position, require_sane_size, require_spacing
 from .volume import Volume, cut_volume, is_volume, stack_from_volume
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def _require_geometry(reader: SimpleITK.ImageFileReader, source: str) -> None:
         raise InputError(
             "position or orientation is missing or invalid", source=source, remedy="Export it again with geometry."
         )
+    require_position(affine[:3, 3], source)
     if _metadata(reader, "qform_code") == "0" and _metadata(reader, "sform_code") == "0":
         raise InputError("this NIfTI file has no position in space", source=source, remedy=POSITIONED)
     # SimpleITK turns right/left-anterior/posterior-superior spaces into this one and leaves all others as they are.
