@@ -5,7 +5,7 @@ a sound input with seeded damage, read by the command that a user would run, in 
 and memory. Counted are exit codes, tracebacks, signals, time-outs, leftover files, words of other libraries, header
 values, control characters and memory. Detection is replaced by fixed landmarks: it never sees the inputs' form.
 
-What fails is kept in DIR, one folder each, with the command in ``command.json``. Needs Linux.
+What fails is kept in DIR, one folder each. Needs Linux.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
-import json
 import os
 import pkgutil
 import random
@@ -23,10 +22,14 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "LandmarkTraining", "Testing")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process in which threads of torch run cannot be forked
+
+if TYPE_CHECKING:
+    from benchmarks.hostile_inputs.sandbox import Outcome
 
 #: The picture takes longer than all the rest: it is drawn for one in so many.
 DRAWN = 25
@@ -40,6 +43,13 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     slowest_s: float = 0.0
     most_mb: float = 0.0
+
+    def count(self, outcome: Outcome, found: list[str]) -> None:
+        """Add one mutant."""
+        self.codes[f"-{outcome.signal}" if outcome.signal else str(outcome.code)] += 1
+        self.faults.update(found)
+        self.slowest_s = max(self.slowest_s, outcome.seconds)
+        self.most_mb = max(self.most_mb, outcome.memory_mb)
 
 
 def main() -> None:
@@ -57,48 +67,63 @@ def main() -> None:
     sys.exit(any(tally.faults for tally in tallies.values()))
 
 
-def try_mutants(kinds: list[str], mutants: int, seed: int, output: Path | None) -> dict[str, Tally]:
-    """Mutant n is of kind n modulo the number of kinds, and has a seed of its own: any can be repeated alone."""
-    from benchmarks.hostile_inputs.targets import TARGETS
+def try_mutants(kinds: list[str], mutants: int, seed: int, output: Path | None = None) -> dict[str, Tally]:
+    """Mutant n is of kind n modulo the number of kinds, and has a seed of its own: any can be repeated alone.
+
+    The first of each kind is the sound input itself, which must be planned.
+    """
+    from benchmarks.hostile_inputs.sandbox import run_all
 
     _load_everything()
     tallies = {kind: Tally() for kind in kinds}
     with tempfile.TemporaryDirectory(prefix="hostile-") as work:
-        sound = {kind: Path(work) / "sound" / str(number) for number, kind in enumerate(kinds)}
-        for kind, folder in sound.items():
-            folder.mkdir(parents=True)
-            TARGETS[kind].make(folder)
-        for number in range(mutants):
-            kind = kinds[number % len(kinds)]
-            _try_one(kind, f"{seed}/{kind}/{number // len(kinds)}", sound[kind], Path(work), output, tallies[kind])
+        trial = _Trial(Path(work), kinds, output)
+        jobs = [f"{seed}/{kinds[number % len(kinds)]}/{number // len(kinds)}" for number in range(mutants)]
+        for job, outcome, found in run_all(jobs, trial.folder, trial.prepare, trial.finish):
+            tallies[job.split("/")[1]].count(outcome, found)
+            if found:
+                print(f"{job}: {', '.join(found)} (exit code {outcome.code})", file=sys.stderr)
+                print(ascii(outcome.err[-1500:]), file=sys.stderr)
     return tallies
 
 
-def _try_one(kind: str, name: str, sound: Path, work: Path, output: Path | None, tally: Tally) -> None:
-    from benchmarks.hostile_inputs.sandbox import faults, files_below, run_forked
-    from benchmarks.hostile_inputs.targets import TARGETS, damage
+class _Trial:
+    """Mutants by their names, ``seed/kind/number``, each in the same folder."""
 
-    target, rng = TARGETS[kind], random.Random(name)
-    folder = work / "mutant"
-    shutil.copytree(sound, folder)
-    damage(rng, target, folder)
-    before = files_below(folder)
-    arguments = target.arguments(folder)
-    _replace_detection(real_model=target.real_model, real_picture=rng.randrange(DRAWN) == 0)
-    outcome = run_forked(arguments, folder)
-    found = faults(outcome, folder, before, target.report)
-    tally.codes[f"-{outcome.signal}" if outcome.signal else str(outcome.code)] += 1
-    tally.faults.update(found)
-    tally.slowest_s = max(tally.slowest_s, outcome.seconds)
-    tally.most_mb = max(tally.most_mb, outcome.memory_mb)
-    if found:
-        print(f"{name}: {', '.join(found)} (exit code {outcome.code})\n{ascii(outcome.err[-1500:])}", file=sys.stderr)
-    if found and output is not None:
-        kept = output / name.replace("/", "_").replace(" ", "_")
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(folder, kept)
-        (kept / "command.json").write_text(json.dumps([ascii(word) for word in arguments]), encoding="utf-8")
-    shutil.rmtree(folder)
+    def __init__(self, work: Path, kinds: list[str], output: Path | None) -> None:
+        from benchmarks.hostile_inputs.targets import TARGETS
+
+        self.folder, self._output = work / "mutant", output
+        self._sound = {kind: work / "sound" / str(number) for number, kind in enumerate(kinds)}
+        for kind, folder in self._sound.items():
+            folder.mkdir(parents=True)
+            TARGETS[kind].make(folder)
+
+    def prepare(self, job: str) -> list[str]:
+        """Write the mutant; returns the arguments of the command that reads it."""
+        from benchmarks.hostile_inputs.targets import TARGETS, damage
+
+        kind = job.split("/")[1]
+        target, rng = TARGETS[kind], random.Random(job)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(self._sound[kind], self.folder)
+        if not job.endswith("/0"):
+            damage(rng, target, self.folder)
+        _replace_detection(real_model=target.real_model, real_picture=rng.randrange(DRAWN) == 0)
+        return target.arguments(self.folder)
+
+    def finish(self, job: str, outcome: Outcome) -> list[str]:
+        """The faults of a mutant, which is kept where there are any and an output folder was named."""
+        from benchmarks.hostile_inputs.sandbox import faults
+        from benchmarks.hostile_inputs.targets import TARGETS
+
+        kind = job.split("/")[1]
+        found = faults(outcome, self.folder, self._sound[kind], TARGETS[kind].report)
+        if job.endswith("/0") and TARGETS[kind].plannable and outcome.code not in (0, 5):
+            found.append("sound input refused")
+        if found and self._output is not None:
+            shutil.copytree(self.folder, self._output / job.replace("/", "_").replace(" ", "_"), dirs_exist_ok=True)
+        return found
 
 
 def _load_everything() -> None:

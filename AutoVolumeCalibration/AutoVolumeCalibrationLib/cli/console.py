@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from AutoVolumeCalibrationLib.core.errors import printable
+from AutoVolumeCalibrationLib.core.errors import in_bounds, printable
 
 from .exit_codes import exit_code
 
@@ -92,7 +92,7 @@ def say(text: str = "") -> None:
 
 def print_error(text: str) -> None:
     """The one line on stderr that says why a command failed."""
-    print(f"autovolume: {printable(text)}", file=sys.stderr)
+    print(f"autovolume: {in_bounds(printable(text))}", file=sys.stderr)
 
 
 def print_notes(notes: Sequence[str]) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+#: A message that is longer is shortened in its middle; the remedy stands at its end.
+LONGEST_LINE = 1200
+
 #: Unicode categories of characters that steer a terminal or reorder a text, and of halves of surrogate pairs.
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
@@ -18,7 +21,8 @@ class AutoVolumeError(Exception):
     def __init__(self, what: str, *, source: str | None = None, remedy: str | None = None) -> None:
         self.what, self.source, self.remedy = what, source, remedy
         text = f"{printable(source)}: {what}" if source else what
-        super().__init__(printable(" ".join(f"{text}. {remedy}".split()) if remedy else " ".join(text.split())))
+        line = " ".join(f"{text}. {remedy}".split()) if remedy else " ".join(text.split())
+        super().__init__(in_bounds(printable(line)))
 
 
 class UsageError(AutoVolumeError):
@@ -51,6 +55,14 @@ def printable(text: str, keep: str = "") -> str:
         else character
         for character in text
     )
+
+
+def in_bounds(text: str) -> str:
+    """``text`` without its middle where it is too long for a line: a damaged file may hold names of any length."""
+    if len(text) <= LONGEST_LINE:
+        return text
+    half = LONGEST_LINE // 2
+    return f"{text[:half]} ... {text[-half:]}"
 
 
 def shortened(names: Sequence[str], limit: int = 5) -> str:

@@ -10,7 +10,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,7 @@ class Target:
         renames: a file may also get a bad name.
         after: puts right what only a forger would, so that the damage is reached (the hash of weights).
         real_model, report: the model is really loaded; the command prints findings and has a code for them.
+        plannable: the sound input can be planned.
     """
 
     make: Callable[[Path], None]
@@ -64,6 +65,7 @@ class Target:
     after: Callable[[Path], None] = lambda folder: None
     real_model: bool = False
     report: bool = False
+    plannable: bool = True
 
 
 def damage(rng: random.Random, target: Target, folder: Path) -> None:
@@ -214,7 +216,8 @@ TARGETS: dict[str, Target] = {
     "NIfTI": _image_target(".nii", mutate_bytes),
     "NIfTI, packed": _image_target(".nii.gz", mutate_bytes),
     "NIfTI, pair": _image_target(".hdr", mutate_bytes),
-    "GIPL": _image_target(".gipl", mutate_bytes),
+    # The format states no orientation: three planes become one.
+    "GIPL": replace(_image_target(".gipl", mutate_bytes), plannable=False),
     "MINC": _image_target(".mnc", mutate_bytes),
     "markups": Target(
         _make_results,
