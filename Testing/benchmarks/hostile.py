@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from benchmarks.hostile_inputs.sandbox import Outcome
 
 #: The picture takes longer than all the rest: it is drawn for one in so many.
-DRAWN = 25
+DRAWN = 100
 
 
 @dataclass

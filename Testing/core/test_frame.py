@@ -411,3 +411,21 @@ def test_a_wrong_point_among_right_ones_is_no_exchange_of_sides(protocol):
         index = protocol.constellation.names.index(name)
         landmarks[index] = landmarks[index].corrected(at)
     fit_frame(landmarks, protocol)
+
+
+@pytest.mark.parametrize(
+    "covariance",
+    [np.zeros((3, 3)), -np.eye(3), np.full((3, 3), 1e308), np.full((3, 3), np.nan), np.diag([1.0, 1.0, 0.0])]
+    + [np.array([[2.0, 0, 0], [0, 2, 0], [0, 1e308, 2]]), np.array([[2.0, 0, 0], [0, 2, 0], [0, 1, 2]])],
+)
+def test_an_uncertainty_that_is_none_is_named(protocol, covariance):
+    landmarks = landmarks_at(protocol)
+    landmarks[5] = replace(landmarks[5], covariance_mm2=covariance)
+    with pytest.raises(InputError, match=f"covariance of {landmarks[5].name} is not valid"):
+        fit_frame(landmarks, protocol)
+
+
+def test_a_shared_uncertainty_that_is_none_is_refused(protocol):
+    with pytest.raises(InputError, match="covariance of the pose is not valid"):
+        fit_frame(landmarks_at(protocol), protocol, -np.eye(7))
+    fit_frame(landmarks_at(protocol), protocol, np.zeros((7, 7)))

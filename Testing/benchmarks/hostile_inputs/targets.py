@@ -106,6 +106,24 @@ def _make_dicom(folder: Path) -> None:
     write_localizer(tiny_stacks(), folder / "scouts", edit=name)
 
 
+def _make_rle(folder: Path) -> None:
+    def compress(dataset: Dataset, _index: int) -> None:
+        from pydicom.uid import RLELossless
+
+        dataset.compress(RLELossless, generate_instance_uid=False)
+
+    write_localizer(tiny_stacks(), folder / "scouts", edit=compress)
+
+
+def _make_deflated(folder: Path) -> None:
+    def deflate(dataset: Dataset, _index: int) -> None:
+        from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+
+    write_localizer(tiny_stacks(), folder / "scouts", edit=deflate)
+
+
 def _make_enhanced(folder: Path) -> None:
     write_localizer(tiny_stacks(), folder / "scouts", multiframe=True)
 
@@ -206,6 +224,12 @@ TARGETS: dict[str, Target] = {
     ),
     "DICOM, enhanced": Target(
         _make_enhanced, {"scouts/*.dcm": (mutate_dicom,)}, lambda folder: _calibrate([folder / "scouts"])
+    ),
+    "DICOM, RLE": Target(
+        _make_rle, {"scouts/*.dcm": (mutate_dicom, mutate_bytes)}, lambda folder: _calibrate([folder / "scouts"])
+    ),
+    "DICOM, deflated": Target(
+        _make_deflated, {"scouts/*.dcm": (mutate_dicom, mutate_bytes)}, lambda folder: _calibrate([folder / "scouts"])
     ),
     "NRRD": _image_target(".nrrd", mutate_text, mutate_text, mutate_bytes),
     "NRRD, packed": _image_target(".nrrd", mutate_text, mutate_bytes, packed=True),

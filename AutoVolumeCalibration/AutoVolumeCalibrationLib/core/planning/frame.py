@@ -26,6 +26,7 @@ from ..anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..anatomy.protocol import Line, Protocol, line_axes
 from ..errors import InputError, shortened
 from ..geometry.coordinates import FARTHEST_MM, is_sensible
+from ..geometry.covariance import is_covariance
 from .handedness import FEWEST_POINTS, look_mirrored
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def fit_frame(
     errors = np.array([landmark.covariance_mm2 for landmark in observed])
     trusted = np.array([landmark.status == CORRECTED for landmark in observed])
     reference, shape = constellation.reference_mm, constellation.covariance_mm2
+    if pose_covariance is not None and not is_covariance(pose_covariance, semidefinite=True):
+        raise InputError("the covariance of the pose is not valid", remedy="Run calibrate again.")
     # These matrices are small: on a busy machine the threads of BLAS wait for each other far longer than they work.
     with _blas().limit(limits=1, user_api="blas"):
         common = _common_error(reference[chosen], ~trusted, pose_covariance)
@@ -163,10 +166,18 @@ def _require_determined(observed: Sequence[Landmark], protocol: Protocol) -> Non
         raise InputError(
             f"{shortened(far)} lies farther than {FARTHEST_MM:.0f} mm from the origin", remedy="Place it again."
         )
+    _require_covariances(observed)
     _require_handedness(observed, protocol)
     spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / np.sqrt(len(points))
     if spread[1] < SMALLEST_SPREAD_MM:
         raise InputError("the placed landmarks are nearly collinear, so the rotation is undetermined", remedy=remedy)
+
+
+def _require_covariances(observed: Sequence[Landmark]) -> None:
+    """Raise InputError naming the landmarks whose uncertainty is none: from a damaged file it would end in the fit."""
+    wrong = [landmark.name for landmark in observed if not is_covariance(landmark.covariance_mm2)]
+    if wrong:
+        raise InputError(f"the covariance of {shortened(wrong)} is not valid", remedy="Run calibrate again.")
 
 
 def _require_handedness(observed: Sequence[Landmark], protocol: Protocol) -> None:
