@@ -28,7 +28,7 @@ from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa:
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox  # noqa: E402
 from AutoVolumeCalibrationLib.core.models.bundle import load_model  # noqa: E402
 from AutoVolumeCalibrationLib.core.planning.checks import OK  # noqa: E402
-from AutoVolumeCalibrationLib.core.report.text import worst_level  # noqa: E402
+from AutoVolumeCalibrationLib.core.report.content import worst_level  # noqa: E402
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts  # noqa: E402
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack  # noqa: E402
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration  # noqa: E402
@@ -57,7 +57,7 @@ WRONG_FACE_MM = 8.0
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A plan and how far it is off; ``refusal`` tells why there is none."""
+    """A plan and how far it is off; ``refusal`` says why there is none."""
 
     plan: Calibration | None = None
     errors: BoxErrors | None = None
@@ -138,16 +138,23 @@ def _draw(outcomes: dict[str, Outcome], reference: OrientedBox, folder: Path) ->
     for name, outcome in outcomes.items():
         path = folder / f"{name}.png"
         if name in chosen:
-            draw_failure(outcome.plan, reference, DEGRADATIONS[name][0].capitalize(), _told(outcome), path)
+            draw_failure(
+                outcome.plan,
+                reference,
+                DEGRADATIONS[name][0].capitalize(),
+                _errors(outcome),
+                path,
+                wrong=outcome.badness > 1,
+            )
         else:
             path.unlink(missing_ok=True)
     return chosen
 
 
-def _told(outcome: Outcome) -> str:
-    e, unnoticed = outcome.errors, ": unnoticed" if outcome.unnoticed else ""
+def _errors(outcome: Outcome) -> str:
+    e = outcome.errors
     turn, centre = f"turned by {e.rotation_deg:.1f} deg", f"centre off by {e.center_mm:.1f} mm"
-    return f"{turn}, {centre}, worst face by {outcome.worst_face_mm:.1f} mm{unnoticed}"
+    return f"{turn}, {centre}, worst face by {outcome.worst_face_mm:.1f} mm"
 
 
 def _cells(outcome: Outcome) -> list[str]:

@@ -127,7 +127,7 @@ def _run(arguments: argparse.Namespace) -> None:
     results = {c.name: kept_cases(folder, c.name, name) for c in CONDITIONS}
     results = {row: cases for row, cases in results.items() if cases}
     flagged = {row: kept_cases(folder, row, name) for row in MUST_BE_FLAGGED}
-    title = f"What {name} can bear"
+    title = f"Limits of {name}"
     parts = (
         report(title, CONDITIONS, results, heads[None], flagged),
         _pictures(results, flagged, title, folder),

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -5,11 +6,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol import FaceRule
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Evidence, run_checks, scout_checks
+from AutoVolumeCalibrationLib.core.planning.face_uncertainty import coverage_of
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
+from AutoVolumeCalibrationLib.core.planning.margins import faces_at_risk
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from fake_models import blank_stacks, spot_stack
 from posed_landmarks import Placement, landmarks_at, moved, named, random_placement, replaced, without
@@ -271,3 +275,41 @@ def test_a_face_without_information_is_called_not_determined(protocol, stacks, s
     checks = run_checks(replace(plan, box=box))
     message = next(check.message for check in checks if check.name == "box")
     assert message.startswith("The left face ") and said in message
+
+
+def narrow(rule):
+    """The rule with margins of 1 mm that do not grow."""
+    return replace(rule, faces={face: FaceRule(entry.landmarks, 1.0) for face, entry in rule.faces.items()})
+
+
+def test_faces_at_risk_come_first_with_amount_and_probability(protocol, stacks):
+    marks = [replace(m, covariance_mm2=25.0 * np.eye(3)) for m in landmarks_at(protocol)]
+    frame, rule = fit_frame(marks, protocol), protocol.boxes[0]
+    found = evidence(protocol, stacks[:1], marks, box=plan_box(frame, protocol, narrow(rule)))
+    first, *others = run_checks(found)
+    assert (first.name, first.level) == ("coverage", WARNING)
+    assert others and "ready" not in [check.name for check in others]
+    risks = faces_at_risk(found.box, frame, protocol, coverage_of(rule, ()))
+    assert re.match(r"The anatomy may reach beyond the box: \w+ up to \d+\.\d mm \(probability \d+%\), ", first.message)
+    assert [risk.beyond_mm for risk in risks] == sorted((risk.beyond_mm for risk in risks), reverse=True)
+    for risk in risks:
+        assert 0.05 < risk.probability < 0.5
+        amount = f"{risk.face} {risk.beyond_mm:.1f} mm ({risk.probability:.0%})"
+        assert amount in first.message.replace("up to ", "").replace("probability ", "")
+
+
+def test_a_plan_is_green_because_every_face_is_covered(protocol, stacks):
+    marks = [replace(m, covariance_mm2=25.0 * np.eye(3)) for m in landmarks_at(protocol)]
+    frame, rule = fit_frame(marks, protocol), protocol.boxes[0]
+    coverage = coverage_of(rule, ())
+    box = plan_box(frame, protocol, rule, coverage)
+    assert not faces_at_risk(box, frame, protocol, coverage)
+    (ready,) = run_checks(evidence(protocol, stacks, marks, box=box))
+    assert (ready.name, ready.level) == ("ready", OK)
+    assert "every face is covered (about 95 %)" in ready.message
+
+
+def test_a_face_that_is_not_determined_is_at_risk_without_absurd_numbers(protocol, stacks):
+    marks = [replace(m, covariance_mm2=1e8 * np.eye(3)) for m in landmarks_at(protocol)]
+    first = next(c for c in run_checks(evidence(protocol, stacks, marks)) if c.name == "coverage")
+    assert "over 100 mm" in first.message and not re.search(r"\d{4}", first.message)

@@ -10,14 +10,21 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, Check
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.face_uncertainty import coverage_of
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
+from AutoVolumeCalibrationLib.core.report import labels, slices
+from AutoVolumeCalibrationLib.core.report.content import names_that_matter, points_to_check, worst_level
 from AutoVolumeCalibrationLib.core.report.overview import SIZE_PX, draw_overview
+from AutoVolumeCalibrationLib.core.report.panels import card_panels, plan_panels
+from AutoVolumeCalibrationLib.core.report.sheet import Sheet, width_px, wrapped
 from AutoVolumeCalibrationLib.core.report.slices import belongs_to, ellipse_of, section_in_picture, slice_offsets_mm
-from AutoVolumeCalibrationLib.core.report.style import BOX, OUTLIER
-from AutoVolumeCalibrationLib.core.report.text import panel_lines
+from AutoVolumeCalibrationLib.core.report.style import BOX, LEVEL_COLOURS, LEVEL_SIGNS, OUTLIER
 from AutoVolumeCalibrationLib.core.report.views import view_slice
-from calibrations import calibration, scout_stacks
+from calibrations import RULE, calibration, scout_stacks
+
+#: Of a panel, pixels.
+WIDTH = 500.0
 
 
 def pixels_of_colour(path, colour, tolerance=0.05):
@@ -26,7 +33,19 @@ def pixels_of_colour(path, colour, tolerance=0.05):
 
 
 def text_of(result):
-    return "\n".join(line.text for line in panel_lines(result))
+    panels = [*plan_panels(result, WIDTH), *card_panels(result, WIDTH)]
+    return " ".join("\n".join(panel.text for panel in panels).split())
+
+
+def written(result, path, monkeypatch):
+    """(text, its options) of every line that the picture writes outside its slices, and the names on the slices."""
+    lines, names = [], []
+    monkeypatch.setattr(Sheet, "write", lambda self, x, y, text, size, **options: lines.append((text, size, options)))
+    text = slices.draw_text
+    for module in (slices, labels):
+        monkeypatch.setattr(module, "draw_text", lambda *a, **k: (names.append(a[2]), text(*a, **k)))
+    draw_overview(result, path)
+    return lines, names
 
 
 def test_the_picture_is_a_png_of_the_stated_size_that_shows_the_box(tmp_path):
@@ -78,35 +97,87 @@ def test_nothing_is_left_where_the_picture_cannot_be_written(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["overview.png"]
 
 
-def test_the_panel_tells_what_a_technologist_needs():
+def test_the_panels_say_what_a_technologist_needs():
     text = text_of(calibration(rotation_deg=(-6.0, 0.0, 0.0)))
     for expected in (
-        "Planned, please review the warnings",
-        "outliers: GENU is 5 mm off",
-        "passed: coverage",
+        "GENU is 5 mm off",
+        "the head lies in the scouts",
+        "GENU: contradicts the others",
         "pitch -6.0 ± 1.1°",
-        "size 150 × 190 × 155 mm",
-        "left\N{NO-BREAK SPACE}4",
-        "26 x 5 mm, gap 1 mm",
-        "6 of 7 found, 1 corrected",
-        "missing: TOP",
-        "contradict the others: GENU",
+        "150 × 190 × 155 mm",
+        "left 4",
+        "6 of 7 found; corrected: PC; missing: TOP",
         "model TestModel on cpu, 1.5 s",
+        "Siemens: Routine card",
+        "GE: scan parameters",
+        "Philips: ExamCard geometry",
+        "Evidence:",
     ):
-        assert expected in text
+        assert expected in text, expected
 
 
-def test_an_error_is_said_first():
+def test_a_share_of_heads_is_stated_only_where_it_was_measured():
+    result = calibration()
+    assert "(95 %)" not in text_of(result) and "about 95 %, not measured" in text_of(result)
+    measured = replace(coverage_of(RULE, ()), heads=15, cases=300)
+    text = text_of(replace(result, model=replace(result.model, coverage=(measured,))))
+    assert text.count("(95 %)") == 2 and "not measured" not in text
+
+
+@pytest.mark.parametrize("level", [OK, WARNING, ERROR])
+def test_the_heading_has_sign_words_and_colour_of_the_worst_level(level, tmp_path, monkeypatch):
+    result = replace(calibration(), checks=(Check("coverage", OK, "fine"), Check("frame", level, "as it is")))
+    (heading, size, options), *_ = written(result, tmp_path / "overview.png", monkeypatch)[0]
+    words = {OK: "ready for review", WARNING: "review the warnings", ERROR: "Do not use"}
+    assert heading.startswith(LEVEL_SIGNS[level]) and words[level] in heading
+    assert options["colour"] == LEVEL_COLOURS[level] and size >= 20
+    assert worst_level(result) == level
+
+
+def test_errors_are_listed_before_warnings():
     result = calibration()
     bad = replace(result, checks=(*result.checks, Check("frame", ERROR, "two directions are not determined")))
-    lines = [line.text for line in panel_lines(bad)]
-    assert lines[:2] == ["Do not use without review", "frame: two directions are not determined"]
+    assert plan_panels(bad, WIDTH)[0].paragraphs[0].lines == ["two directions are not determined"]
 
 
 def test_many_findings_are_counted_not_crammed():
     result = calibration()
-    many = replace(result, checks=tuple(Check(f"check {i}", ERROR, "word " * 30) for i in range(20)))
-    assert "and 13 more findings" in text_of(many)
+    many = replace(result, checks=tuple(Check(f"check {i}", ERROR, "word " * 60) for i in range(20)))
+    panel = plan_panels(many, WIDTH)[0]
+    assert "and 18 more findings" in panel.text and panel.height_px < 250
+
+
+def test_type_is_read_on_a_web_page(tmp_path, monkeypatch):
+    """At README width the picture has half its size: nothing that matters is then smaller than 9 pixels."""
+    lines, _ = written(calibration(), tmp_path / "overview.png", monkeypatch)
+    shrink = 800 / SIZE_PX[0] * 100 / 72
+    sizes = [size * shrink for text, size, options in lines if not text.isdigit()]
+    assert np.median(sizes) > 8.5 and min(sizes) > 6.5
+
+
+def test_the_line_and_its_ends_are_named_in_the_picture(tmp_path, monkeypatch):
+    _, names = written(calibration(), tmp_path / "overview.png", monkeypatch)
+    assert {"AC", "PC", "GENU"} <= set(names), "ends of the line, and the point that contradicts the others"
+    assert not {"SPLE", "LEFT", "RIGHT"} & set(names), "the others are dots"
+
+
+def test_points_to_check_come_with_their_reason():
+    result = calibration()
+    doubtful = replace(result.landmarks[0], confidence=0.2)
+    result = replace(result, landmarks=(doubtful, *result.landmarks[1:]))
+    assert [(group.names, group.reason) for group in points_to_check(result)] == [
+        (("GENU",), "contradicts the others"),
+        (("AC",), "not clearly visible"),
+    ]
+    assert names_that_matter(result) == ["AC", "PC", "GENU"]
+
+
+def test_text_is_wrapped_by_its_measured_width():
+    lines = wrapped("The anatomy may reach beyond the box, anterior 5.0 mm: move these faces out.", 13.0, 300.0)
+    assert len(lines) > 1 and all(width_px(line, 13.0) <= 300 for line in lines)
+    assert wrapped("HIPPOCAMPUS_TAIL_L", 13.0, 20.0) == ["HIPPOCAMPUS_TAIL_L"]
+    assert wrapped("", 13.0, 100.0) == []
+    assert wrapped("covered (95 %)", 13.0, 20.0)[-1] == "(95\N{NO-BREAK SPACE}%)"
 
 
 def test_a_landmark_belongs_to_the_slices_near_it():

@@ -12,7 +12,7 @@ from AutoVolumeCalibrationLib.core.geometry.coordinates import rotation_angles_d
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
-from AutoVolumeCalibrationLib.core.workflow import localization
+from AutoVolumeCalibrationLib.core.workflow import localization, pipeline
 from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, in_protocol_order, plan_from_landmarks, refit
 from fake_models import KnowingNetwork, blank_stacks, fake_model
 from posed_landmarks import Placement, landmarks_at, named, random_placement
@@ -151,6 +151,19 @@ def test_scouts_in_which_nothing_is_seen_are_refused(protocol):
     stacks = blank_stacks([0.0])
     with pytest.raises(InputError, match="no brain recognised in the scouts, 0 of 45"):
         calibrate(stacks, protocol, knowing_model(protocol, stacks, posed(), height=0.1))
+
+
+def test_landmarks_on_one_line_are_refused_for_that_reason(protocol):
+    """ "6 of 6 landmarks found" said nothing of it."""
+    line = [
+        Landmark(name, np.array([0.0, 10.0 * i, 0.0]), np.eye(3), 0.9, PREDICTED) for i, name in enumerate("ABCDEF")
+    ]
+    cause = InputError("the landmarks are nearly collinear, so the rotation is undetermined", remedy="Place more.")
+    error = pipeline._not_planned((), protocol, line, cause)
+    assert (
+        error.what == "6 of 6 landmarks found, but the landmarks are nearly collinear, so the rotation is undetermined"
+    )
+    assert error.remedy == "Place more."
 
 
 def test_what_is_hardly_seen_is_planned_with_an_error(protocol, monkeypatch):

@@ -8,8 +8,10 @@ from scipy.spatial.transform import Rotation
 from AutoVolumeCalibrationLib.core.anatomy.protocol import BOX_AXES, FaceRule, box_rule, line_axes, tilted_axes
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import list_protocols, load_protocol
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, face_center_mm
-from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.planning.box import TRUSTED_SD_MM, plan_box
+from AutoVolumeCalibrationLib.core.planning.face_uncertainty import SIX_FACES, coverage_of
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
+from AutoVolumeCalibrationLib.core.planning.margins import faces_at_risk, margins_mm
 from AutoVolumeCalibrationLib.core.planning.protocol_editing import save_by_example
 from posed_landmarks import (
     known_exactly,
@@ -226,3 +228,38 @@ def test_a_faces_uncertainty_follows_how_it_moves_with_the_points(name):
                 for box in (before, after)
             ]
             assert stated[face] == pytest.approx(abs(reach[1] - reach[0]) / 2, abs=2e-3)
+
+
+@pytest.mark.parametrize(("name", "box_name"), ALL_BOXES)
+@pytest.mark.parametrize("sd_mm", [0.5, 2.0, 5.0])
+def test_shipped_margins_meet_the_stated_coverage(name, box_name, sd_mm):
+    protocol = load_protocol(name)
+    rule = box_rule(protocol, box_name)
+    marks = [replace(mark, covariance_mm2=sd_mm**2 * np.eye(3)) for mark in landmarks_at(protocol)]
+    frame, coverage = fit_frame(marks, protocol), coverage_of(rule, ())
+    box = plan_box(frame, protocol, rule, coverage)
+    assert max(box.face_sd_mm.values()) < TRUSTED_SD_MM
+    assert not faces_at_risk(box, frame, protocol, coverage)
+    needed = coverage.safe_margins_mm(box.face_sd_mm)
+    for face, margin in margins_mm(box, frame, protocol).items():
+        assert margin >= max(rule.faces[face].margin_mm, needed[face]) - 0.05
+
+
+def test_margins_stop_growing_where_a_face_is_not_trusted(protocol):
+    marks = [replace(mark, covariance_mm2=40.0**2 * np.eye(3)) for mark in landmarks_at(protocol)]
+    rule, coverage = protocol.boxes[0], coverage_of(protocol.boxes[0], ())
+    frame = fit_frame(marks, protocol)
+    box = plan_box(frame, protocol, rule, coverage)
+    assert min(box.face_sd_mm.values()) > TRUSTED_SD_MM
+    most = SIX_FACES * TRUSTED_SD_MM + rule.slice_thickness_mm
+    assert max(margins_mm(box, frame, protocol).values()) <= most
+
+
+def test_a_face_that_does_not_cover_keeps_its_margin(protocol):
+    marks = [replace(mark, covariance_mm2=49.0 * np.eye(3)) for mark in landmarks_at(protocol)]
+    rule = protocol.boxes[0]
+    kept = replace(rule, faces={**rule.faces, "left": replace(rule.faces["left"], cover=False)})
+    frame = fit_frame(marks, protocol)
+    margins = margins_mm(plan_box(frame, protocol, kept, coverage_of(kept, ())), frame, protocol)
+    assert margins["left"] == pytest.approx(5)
+    assert margins["right"] > 6

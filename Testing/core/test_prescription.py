@@ -17,19 +17,18 @@ from AutoVolumeCalibrationLib.core.geometry.coordinates import swap_ras_lps
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.planning.prescription import (
     box_from_dicom_geometry,
-    box_from_prescription,
     prescribe,
     prescription_from_dict,
 )
 from AutoVolumeCalibrationLib.core.planning.scanner_conventions import (
     base_orientation,
     philips_angulation_deg,
-    philips_axes,
     siemens_in_plane_deg,
     siemens_normal,
     siemens_oblique_text,
     siemens_phase_and_read,
 )
+from scanner_terms import box_from_prescription, philips_axes
 
 PROTOCOLS = ["BrainAcPc", "BrainCoronalAcPc", "BrainSagittal3D"]
 LETTER_AXIS = {"S": 0, "C": 1, "T": 2}
@@ -210,12 +209,12 @@ def normal_from_text(text: str) -> np.ndarray:
     for tilt in tilts:
         letter, angle = tilt.split()
         radians = math.radians(float(angle))
-        normal = math.cos(radians) * normal + math.sin(radians) * np.eye(3)[LETTER_AXIS[letter]]
+        normal = math.cos(radians) * normal - math.sin(radians) * np.eye(3)[LETTER_AXIS[letter]]
     return normal
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_the_double_oblique_text_tells_the_normal(seed):
+def test_the_double_oblique_text_gives_the_normal(seed):
     rng = np.random.default_rng(seed)
     normal = rng.normal(size=3)
     normal = siemens_normal(normal / np.linalg.norm(normal))
@@ -225,7 +224,7 @@ def test_the_double_oblique_text_tells_the_normal(seed):
 
 
 def test_an_axial_slice_with_its_front_raised_reads_transverse_to_coronal():
-    assert siemens_oblique_text(swap_ras_lps(straight_box((12.3, 0, 0)).axes[2])) == "T > C 12.3"
+    assert siemens_oblique_text(swap_ras_lps(straight_box((12.3, 0, 0)).axes[2])) == "T > C -12.3"
     assert siemens_oblique_text(np.array([0.0, 0.0, 1.0])) == "T"
 
 
@@ -256,10 +255,18 @@ def test_philips_terms_give_the_axes_of_the_box(seed):
 def test_the_text_names_sides_as_at_the_console():
     text = prescribe(straight_box((12.3, 0, 0), center=(5, 0, -7.25)), rule_of("BrainAcPc")).to_text()
     assert "R 5.0, P 0.0, F 7.2 mm" in text
-    assert "T > C 12.3 deg" in text
+    assert "T > C -12.3 deg" in text
     assert "47 x 3 mm, gap 0 mm" in text
 
 
 def test_a_prescription_survives_json():
     p = prescribe(turned_box(1, 40, rule_of("BrainAcPc")), rule_of("BrainAcPc"))
     assert prescription_from_dict(json.loads(json.dumps(p.to_dict()))) == p
+
+
+def test_the_prescription_states_its_coordinate_system():
+    """It is LPS in a file that says RAS at its top; results of earlier versions do not say so."""
+    stored = prescribe(turned_box(1, 40, rule_of("BrainAcPc")), rule_of("BrainAcPc")).to_dict()
+    assert stored["coordinate_system"] == "LPS"
+    earlier = {key: value for key, value in stored.items() if key != "coordinate_system"}
+    assert prescription_from_dict(earlier) == prescription_from_dict(stored)

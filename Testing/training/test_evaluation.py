@@ -228,7 +228,15 @@ def test_the_report_has_a_row_for_each_geometry_and_method(head, protocol):
     text = report(run(methods, protocol, [head], geometries=GEOMETRIES))
     box = text.split("## Landmarks")[0]
     assert [line.split("|")[1].strip() for line in box.splitlines()[4:8]] == ["P1", "P1", "P3", "P3"]
-    for section in ("Box", "Landmarks", "Faces", "Checks", "Mean time", "Single heads", "Median in-plane"):
+    for section in (
+        "Box",
+        "Landmarks",
+        "Faces",
+        "Checks",
+        "Mean time",
+        "Single heads",
+        "In-plane error of single landmarks",
+    ):
         assert f"## {section}" in text
 
 

@@ -76,6 +76,10 @@ def test_the_crosses_turn_from_green_to_red_as_the_predictions_move_away(batch, 
     assert shown == [{OK}, {WARNING}, {ERROR}]
 
 
+def test_the_shape_of_a_cross_says_what_its_colour_says():
+    assert len({pictures._CROSSES[level]["marker"] for level in (OK, WARNING, ERROR)}) == 3
+
+
 def test_the_words_tell_the_errors_of_the_slice(batch, tmp_path, monkeypatch):
     said = []
     write = pictures._write

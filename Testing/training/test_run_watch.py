@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from LandmarkTrainingLib.core.runs.run_watch import RunWatch
+from LandmarkTrainingLib.core.runs.run_watch import RunWatch, step_text
 
 
 def line(step: int, **more) -> str:
@@ -104,3 +104,19 @@ def test_the_newest_picture_is_that_of_the_latest_step(tmp_path):
     for name in ("step_000500.png", "step_001000.png", "step_000020.png", ".step_009000.partial.png", "other.png"):
         (tmp_path / "pictures" / name).touch()
     assert RunWatch(tmp_path).newest_picture().name == "step_001000.png"
+
+
+def test_a_good_median_does_not_hide_what_is_far_off(tmp_path):
+    """A run said "2.15 mm" where one point in twenty was 52 mm off."""
+    append(tmp_path, line(20, check_median_mm=2.15, check_p95_mm=52.0))
+    watch = RunWatch(tmp_path)
+    assert watch.read() and watch.progress.p95_mm == 52.0
+    text = step_text(watch.rows[-1] | {"loss": 0.5, "seconds_left": 90.0}, "in-plane error", "mm")
+    assert "in-plane error median 2.15 mm, 95th percentile 52.00 mm, 2 min left" in text
+
+
+def test_a_log_without_percentiles_is_read_and_said(tmp_path):
+    append(tmp_path, line(20, check_median_mm=3.0))
+    watch = RunWatch(tmp_path)
+    assert watch.read() and watch.progress.p95_mm is None
+    assert step_text(watch.rows[-1] | {"loss": 0.5}, "error", "pixels").startswith("step 20 of ")

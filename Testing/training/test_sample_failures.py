@@ -12,13 +12,13 @@ from PIL import Image
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, Check
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Check
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack, require_usable
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from benchmarks.failures_of_sample import Outcome
 from benchmarks.sample_failures.degradations import DEGRADATIONS, Moved, with_void, without_left
-from benchmarks.sample_failures.picture import draw_failure
+from benchmarks.sample_failures.picture import draw_failure, judged
 from head_phantom import phantom_volume
 from LandmarkTrainingLib.core.evaluation.metrics import box_errors
 
@@ -96,14 +96,28 @@ def test_a_refusal_is_neither_wrong_nor_unnoticed():
 def test_a_picture_is_small_shows_both_boxes_and_names_a_plane_that_is_missing(plan, stacks, tmp_path):
     noisy = replace(plan, stacks=tuple(DEGRADATIONS["noise_30"][1][0](stacks, np.random.default_rng(0))))
     paths = [tmp_path / name for name in ("same.png", "other.png", "two.png")]
-    draw_failure(noisy, plan.box, "Noise", "off", paths[0])
-    draw_failure(noisy, moved_box(plan.box, (9.0, 9.0, 9.0)), "Noise", "off", paths[1])
-    draw_failure(replace(plan, stacks=plan.stacks[1:]), plan.box, "Two planes", "off", paths[2])
+    draw_failure(noisy, plan.box, "Noise", "off", paths[0], wrong=False)
+    draw_failure(noisy, moved_box(plan.box, (9.0, 9.0, 9.0)), "Noise", "off", paths[1], wrong=True)
+    draw_failure(replace(plan, stacks=plan.stacks[1:]), plan.box, "Two planes", "off", paths[2], wrong=False)
     pictures = [np.asarray(Image.open(path).convert("RGB"), dtype=int) for path in paths]
-    assert all(picture.shape == (478, 1100, 3) for picture in pictures)
+    assert all(picture.shape == (496, 1100, 3) for picture in pictures)
     assert all(path.stat().st_size < 200_000 for path in paths)
     blue = [((p[..., 2] - p[..., 0]) > 100).sum() for p in pictures]
     yellow = [((p[..., 0] - p[..., 2]) > 100).sum() for p in pictures]
     assert min(blue) > 300 and min(yellow[1:]) > 300
-    first_plane = [picture[92:448, 8:364] for picture in pictures]
+    first_plane = [picture[108:464, 8:364] for picture in pictures]
     assert (first_plane[2].max(axis=-1) > 40).mean() < 0.02 < (first_plane[0].max(axis=-1) > 40).mean()
+
+
+@pytest.mark.parametrize("level", [OK, WARNING, ERROR])
+def test_a_wrong_plan_never_has_a_green_heading(level):
+    """The picture of a wrong plan that no check noticed had one: the colour of the checks alone."""
+    shown, words = judged(level, wrong=True)
+    assert shown == ERROR and words.startswith("Wrong")
+    assert ("no check says so" in words) == (level == OK)
+
+
+@pytest.mark.parametrize("level", [OK, WARNING, ERROR])
+def test_a_right_plan_has_the_level_of_its_checks(level):
+    shown, words = judged(level, wrong=False)
+    assert shown == level and words.startswith("Right")

@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
-from LandmarkTrainingLib.core.simulator import render, scanner_effects, slice_planes, volume_heads
+from LandmarkTrainingLib.core.simulator import render, slice_planes, volume_heads
+from LandmarkTrainingLib.core.simulator.effects import scanner_effects
 from LandmarkTrainingLib.core.simulator.label_heads import head_frame
 from LandmarkTrainingLib.core.simulator.pose import BRAIN_CENTER_MM, PoseLimits, random_poses
 from LandmarkTrainingLib.core.simulator.render import simulate_batch, simulate_study
@@ -30,9 +31,7 @@ def heads():
 @pytest.fixture
 def clean(monkeypatch):
     """Only chosen tissue is bright and the scanner adds nothing; call with classes before rendering."""
-    monkeypatch.setattr(
-        render, "add_scanner_effects", lambda s, rng, noise, mm: (s, torch.ones(s.shape, dtype=torch.bool))
-    )
+    monkeypatch.setattr(render, "add_scanner_effects", lambda s, *_: (s, torch.ones(s.shape, dtype=torch.bool)))
 
     def show(*classes):
         monkeypatch.setattr(render, "random_contrast", lambda rng: bright(*classes))

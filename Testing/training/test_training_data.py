@@ -93,7 +93,7 @@ def test_volumes_alone_are_watched_too_with_a_warning(tmp_path, monkeypatch, cap
     places = torch.tensor(np.array([mark.reference_mm for mark in CONSTELLATION.landmarks])).float()
     volume = VolumeHead("A", heads.tissues[0] / 25.0, heads.voxel_from_head[0], places)
     monkeypatch.setattr(training_data, "list_heads", lambda *_: [])
-    monkeypatch.setattr(training_data, "load_volume_heads", lambda *_: [volume])
+    monkeypatch.setattr(training_data, "load_volume_heads", lambda *_, **__: [volume])
     monkeypatch.setattr(training_data, "CHECK_SLICES", 3)
     data = load(DataFolders(volumes=tmp_path), volume_fraction=1.0)
     assert len(data.check.images) == 3 and "measured on training data" in caplog.text

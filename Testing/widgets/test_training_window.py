@@ -248,7 +248,7 @@ def test_a_training_is_shown_from_its_start_to_its_end(window):
     assert (window.ui.startButton.visible, window.ui.stopButton.visible) == (False, True)
     assert "goes on when Slicer closes" in window.next
     window.wait_for_numbers()
-    assert re.search(r"Training: step \d+ of 10000, 2 min left, error \d+\.\d\d mm", window.ui.runLabel.text)
+    assert re.search(r"Training: step \d+ of 10000, 2 min left, median error \d+\.\d\d mm", window.ui.runLabel.text)
     assert not window.ui.pictureLabel.pixmap.isNull()
     window.click(window.ui.stopButton)
     window.wait_for_end()
@@ -262,7 +262,7 @@ def test_a_training_is_shown_from_its_start_to_its_end(window):
 def test_a_finished_training_fills_the_bar(window):
     window.add_dataset()
     window.train()
-    assert window.ui.runLabel.text == "Finished: step 5 of 5, error 2.00 mm (best 2.00)"
+    assert window.ui.runLabel.text == "Finished: step 5 of 5, median error 2.00 mm (best 2.00)"
     assert window.ui.progressBar.value == window.ui.progressBar.maximum == 1000
     assert window.ui.startButton.visible
     assert "complete" in window.ui.resumeButton.toolTip

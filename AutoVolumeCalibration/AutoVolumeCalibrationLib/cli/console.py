@@ -101,10 +101,18 @@ def print_notes(notes: Sequence[str]) -> None:
         print(f"autovolume: note: {printable(note)}", file=sys.stderr)
 
 
+def plan_text(calibration: Calibration) -> str:
+    """The prescription, and the card of the scanner that acquired the scouts; all cards where it is not known."""
+    from AutoVolumeCalibrationLib.core.report.text import cards_text
+    from AutoVolumeCalibrationLib.core.scouts.series_geometry import manufacturer
+
+    return f"{calibration.prescription.to_text()}\n\n{cards_text(calibration, manufacturer(calibration.stacks))}"
+
+
 def print_plan(calibration: Calibration, folder: Path | None) -> int:
     """Print prescription, checks and times; returns the exit code. ``folder`` is None where nothing was written."""
     if folder is not None:
-        say(f"{calibration.prescription.to_text()}\n")
+        say(f"{plan_text(calibration)}\n")
     for check in calibration.checks:
         say(f"{_LEVEL_WORDS[check.level]:>4}  {check.name}: {check.message}")
     times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in calibration.timings_s.items())

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,13 +43,16 @@ def register(commands: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="landmarks to keep fixed (.mrk.json, .fcsv); they also guide detection",
     )
+    add_slab_flag(calibrate)
     calibrate.add_argument("--scene", action="store_true", help="write scene.mrb for Slicer too")
+    add_report_flags(calibrate)
     calibrate.add_argument("--overwrite", action="store_true", help="replace results in DIR")
     calibrate.set_defaults(run=run_calibrate)
 
     check = commands.add_parser("check", description="Check whether these scouts are good enough to plan on")
     check.add_argument("scouts", nargs="+", metavar="SCOUT", help="DICOM folder or file, or image file")
     add_planning_flags(check)
+    add_slab_flag(check)
     check.set_defaults(run=run_check)
 
 
@@ -61,11 +65,26 @@ def add_planning_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="accept modalities other than MR")
 
 
+def add_slab_flag(parser: argparse.ArgumentParser) -> None:
+    """The flag that keeps a site's own slices."""
+    parser.add_argument(
+        "--slab",
+        type=Path,
+        metavar="SERIES",
+        help="keep slices, thickness, gap and field of view of this DICOM series; only centre and angles are planned",
+    )
+
+
 def run_calibrate(arguments: argparse.Namespace) -> int:
     """``autovolume calibrate``."""
+    from ..core.files.atomic_write import write_text
+
     with claimed_folder(arguments.output, arguments.overwrite):
-        drawings = choose_drawings(arguments.output, arguments.scene)
+        drawings = choose_drawings(arguments.output, arguments.scene, report_title(arguments))
         protocol = choose_protocol(arguments)
+        if arguments.slab:
+            protocol, text = keep_slab(protocol, arguments, arguments.output)
+            drawings = {**drawings, protocol.source.name: lambda _, path: write_text(path, text)}
         placed = placed_points(arguments.landmarks, protocol) if arguments.landmarks else Corrections()
         with ProgressLine() as progress:
             calibration = plan_scouts(arguments, protocol, placed.landmarks, progress)
@@ -77,8 +96,11 @@ def run_calibrate(arguments: argparse.Namespace) -> int:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """``autovolume check``: the quality gate only; nothing is written."""
+    protocol = choose_protocol(arguments)
+    if arguments.slab:
+        protocol, _ = keep_slab(protocol, arguments, Path())
     with ProgressLine() as progress:
-        calibration = plan_scouts(arguments, choose_protocol(arguments), progress=progress)
+        calibration = plan_scouts(arguments, protocol, progress=progress)
     return print_plan(calibration, None)
 
 
@@ -90,6 +112,23 @@ def choose_protocol(arguments: argparse.Namespace) -> Protocol:
     protocol = load_protocol(arguments.protocol)
     box_rule(protocol, arguments.box)
     return protocol
+
+
+def keep_slab(protocol: Protocol, arguments: argparse.Namespace, folder: Path) -> tuple[Protocol, str]:
+    """The protocol with the slab of the series that ``--slab`` names, and the text of its file in ``folder``.
+
+    Raises:
+        InputError: the series cannot be read.
+        UsageError: its slices are stacked along another axis than those of the box.
+    """
+    from ..core.anatomy.protocol import box_rule
+    from ..core.planning.protocol_editing import with_slab
+    from ..core.planning.slab import slab_of_series
+    from ..core.scouts.series_geometry import read_series_geometry
+
+    rule = box_rule(protocol, arguments.box)
+    slab = slab_of_series(read_series_geometry(arguments.slab, force=arguments.force), rule)
+    return with_slab(protocol, rule.name, slab, folder)
 
 
 def plan_scouts(
@@ -121,16 +160,39 @@ def plan_scouts(
     return with_total(replace(result, timings_s=timings), started)
 
 
-def choose_drawings(folder: Path, scene: bool = False) -> Drawings:
-    """What to write into ``folder``: the picture, and the scene if asked for or present (it would show an old plan)."""
+def add_report_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of the commands that write a plan for one study."""
+    parser.add_argument("--report", action="store_true", help="write report.html too, the plan on one page to print")
+    parser.add_argument(
+        "--report-title",
+        metavar="TEXT",
+        help="write the report with this title; without one it names neither study nor files",
+    )
+
+
+def report_title(arguments: argparse.Namespace) -> str | None:
+    """The title of the report that the flags ask for, empty for none; None where no report was asked for."""
+    return arguments.report_title or ("" if arguments.report else None)
+
+
+def choose_drawings(folder: Path, scene: bool = False, report: str | None = None) -> Drawings:
+    """What to write into ``folder``: the picture; scene and report if asked for, or present (they show an old plan).
+
+    Args:
+        report: its title, None where it was not asked for.
+    """
     from ..core.report.overview import draw_overview
-    from ..core.storage.results import OVERVIEW_FILE, SCENE_FILE
+    from ..core.report.page import write_page
+    from ..core.storage.results import OVERVIEW_FILE, REPORT_FILE, SCENE_FILE
 
-    if not scene and not (folder / SCENE_FILE).exists():
-        return {OVERVIEW_FILE: draw_overview}
-    from ..mrml.scene_file import save_scene
+    drawings: dict[str, Callable[[Calibration, Path], None]] = {OVERVIEW_FILE: draw_overview}
+    if report is not None or (folder / REPORT_FILE).exists():
+        drawings[REPORT_FILE] = partial(write_page, title=report or "")
+    if scene or (folder / SCENE_FILE).exists():
+        from ..mrml.scene_file import save_scene
 
-    return {OVERVIEW_FILE: draw_overview, SCENE_FILE: save_scene}
+        drawings[SCENE_FILE] = save_scene
+    return drawings
 
 
 def write_plan(
@@ -150,11 +212,11 @@ def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
         UsageError: it cannot be made or written, or holds results and ``overwrite`` is False.
     """
     from ..core.files.output_folder import require_place
-    from ..core.storage.results import RESULT_FILES, SCENE_FILE
+    from ..core.storage.results import REPORT_FILE, RESULT_FILES, SCENE_FILE
 
     made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
-        require_place(folder, overwrite, (*RESULT_FILES, SCENE_FILE))
+        require_place(folder, overwrite, (*RESULT_FILES, REPORT_FILE, SCENE_FILE))
         yield
     except BaseException:
         for path in made:

@@ -13,10 +13,12 @@ from .console import ProgressLine, print_notes, print_plan
 from .corrections import changed_points
 from .planning_commands import (
     DEVICES,
+    add_report_flags,
     choose_drawings,
     detection_progress,
     device_failures,
     naming,
+    report_title,
     with_total,
     write_plan,
 )
@@ -40,6 +42,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         help="for --repredict (default: the one that DIR was planned with, if it is installed, else the current one)",
     )
     refit.add_argument("--device", choices=DEVICES, help="for --repredict (default: auto)")
+    add_report_flags(refit)
     refit.set_defaults(run=run_refit)
 
 
@@ -53,7 +56,7 @@ def run_refit(arguments: argparse.Namespace) -> int:
 
     _require_repredict(arguments)
     saved = read_results(arguments.folder)
-    drawings = choose_drawings(arguments.folder)
+    drawings = choose_drawings(arguments.folder, report=report_title(arguments))
     protocol = load_protocol(saved.protocol)
     changed = changed_points(arguments.landmarks, protocol, saved.predicted, saved.landmarks)
     if not saved.sources:

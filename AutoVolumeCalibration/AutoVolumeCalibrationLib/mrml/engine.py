@@ -14,7 +14,6 @@ from ..core.anatomy.protocol import box_rule
 from ..core.anatomy.protocol_file import load_protocol
 from ..core.errors import AutoVolumeError, InputError
 from ..core.models.bundle import load_model, model_used_before
-from ..core.planning.prescription import prescribe
 from ..core.scouts.reader import read_scouts
 from ..core.scouts.stack import ScoutStack
 from ..core.workflow import pipeline
@@ -218,8 +217,7 @@ class CalibrationEngine:
             raise InputError("has no scan box in the scene", source=study.name, remedy="Refit it.")
         planned = calibration.box
         box = replace(box_from_node(study.scan_box), name=planned.name, face_sd_mm=planned.face_sd_mm)
-        rule = box_rule(calibration.protocol, planned.name)
-        result = replace(calibration, box=box, prescription=prescribe(box, rule))
+        result = pipeline.with_box(calibration, box)
         self._write(study, result)
         return result
 

@@ -14,8 +14,9 @@ from slicer.i18n import tr as _
 
 from ..core.files.resources import resource_path
 from ..core.report.overview import draw_overview
+from ..core.report.page import write_page
 from ..core.storage.dataset import add_study, decided_by_person, study_names
-from ..core.storage.results import OVERVIEW_FILE, RESULT_FILES, SCENE_FILE, write_results
+from ..core.storage.results import OVERVIEW_FILE, REPORT_FILE, RESULT_FILES, SCENE_FILE, write_results
 from ..core.workflow.calibration import Calibration
 from ..mrml.scene_file import save_scene
 from . import requirements
@@ -111,6 +112,9 @@ def export(calibration: Calibration, folder: Path, *, study: str, with_picture: 
         written = replace(calibration, protocol=replace(calibration.protocol, source=folder / PROTOCOL_FILE))
     if with_picture:
         drawings[OVERVIEW_FILE] = draw_overview
+    if (folder / REPORT_FILE).exists():
+        # It would show an old plan.
+        drawings[REPORT_FILE] = write_page
     if with_scene:
         # The plan as it is: the copy of its protocol only exists when all files do.
         drawings[SCENE_FILE] = lambda _calibration, path: save_scene(calibration, path, study=study)
@@ -119,6 +123,6 @@ def export(calibration: Calibration, folder: Path, *, study: str, with_picture: 
 
 def _may_write(folder: Path) -> bool:
     """Ask before results of an earlier plan are replaced."""
-    present = [name for name in (*RESULT_FILES, SCENE_FILE, PROTOCOL_FILE) if (folder / name).exists()]
+    present = [name for name in (*RESULT_FILES, REPORT_FILE, SCENE_FILE, PROTOCOL_FILE) if (folder / name).exists()]
     question = _("{folder} already holds {names}. Replace them?")
     return not present or slicer.util.confirmOkCancelDisplay(question.format(folder=folder, names=", ".join(present)))

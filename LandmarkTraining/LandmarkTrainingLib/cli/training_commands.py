@@ -66,10 +66,10 @@ def _run(arguments: argparse.Namespace, base: str | None) -> int:
     return 0
 
 
-def _say(step: int, steps: int, line: Mapping[str, Any]) -> None:
-    error, left = line["check_median_mm"], line["seconds_left"]
-    text = f"step {step} of {steps}: loss {line['loss']:.4g}, in-plane error {error:.2f} mm, {left / 60:.0f} min left"
-    print(text, flush=True)
+def _say(_step: int, _steps: int, line: Mapping[str, Any]) -> None:
+    from ..core.runs.run_watch import step_text
+
+    print(step_text(line, "in-plane error", "mm"), flush=True)
 
 
 def run_ablation(arguments: argparse.Namespace) -> int:

@@ -46,8 +46,8 @@ def run_xray(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _say(step: int, steps: int, line: Mapping[str, Any]) -> None:
-    """Lengths in the log are pixels of the grid."""
-    error, left = line["check_median_mm"], line["seconds_left"]
-    text = f"step {step} of {steps}: loss {line['loss']:.4g}, error {error:.2f} pixels, {left / 60:.0f} min left"
-    print(text, flush=True)
+def _say(_step: int, _steps: int, line: Mapping[str, Any]) -> None:
+    from ..core.runs.run_watch import step_text
+
+    # Lengths in the log are pixels of the grid.
+    print(step_text(line, "error", "pixels"), flush=True)

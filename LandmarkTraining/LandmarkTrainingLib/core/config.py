@@ -84,6 +84,10 @@ class TrainingConfig:
         losses, point_losses: terms ``{"name": ..., "weight": ..., options}`` for networks that output heatmaps,
             and for those that output coordinates (``core.training.losses``).
         augmentation: of slices from data sets (``core.slices.augmentation``); empty: its defaults.
+        corrected_targets: learn PC, LVAC and LVPC where human raters place them
+            (``core.known_heads.corrected_targets``).
+        simulation: share of the simulated slices that show each effect of clinical scouts
+            (``core.simulator.effect_settings``); empty: none.
         mixup, cutout: share of the slices blended with another one; share of an image's pixels blanked.
         known_fraction, teacher_forcing: for networks with guidance: share of the slices with some landmarks given,
             and how often an earlier group's maps are the true ones instead of the network's own.
@@ -131,6 +135,8 @@ class TrainingConfig:
     losses: tuple[dict[str, Any], ...] = ({"name": "peak_weighted_mse", "weight": 1.0},)
     point_losses: tuple[dict[str, Any], ...] = ({"name": "wing", "weight": 1.0},)
     augmentation: dict[str, Any] = field(default_factory=dict)
+    corrected_targets: bool = False
+    simulation: dict[str, Any] = field(default_factory=dict)
     mixup: float = 0.0
     cutout: float = 0.0
     known_fraction: float = 0.0

@@ -252,7 +252,11 @@ def progress_text(progress: Progress, *, left: bool) -> str:
     if left and progress.seconds_left is not None:
         parts.append(_("{time} left").format(time=duration_text(progress.seconds_left)))
     if progress.error_mm is not None:
-        parts.append(_("error {now:.2f} mm (best {best:.2f})").format(now=progress.error_mm, best=progress.best_mm))
+        parts.append(
+            _("median error {now:.2f} mm (best {best:.2f})").format(now=progress.error_mm, best=progress.best_mm)
+        )
+    if progress.p95_mm is not None:
+        parts.append(_("95th percentile {p95:.2f} mm").format(p95=progress.p95_mm))
     return ", ".join(parts)
 
 

@@ -11,10 +11,19 @@ import numpy as np
 from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
-from AutoVolumeCalibrationLib.core.planning.checks import OK
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.report.content import worst_level
 from AutoVolumeCalibrationLib.core.report.slices import draw_box, draw_image, draw_landmarks, section_in_picture
-from AutoVolumeCalibrationLib.core.report.style import BACKGROUND, BOX, FONT, GREY, LEVEL_COLOURS, TEXT
-from AutoVolumeCalibrationLib.core.report.text import worst_level
+from AutoVolumeCalibrationLib.core.report.style import (
+    BACKGROUND,
+    BOX,
+    FONT,
+    GREY,
+    LEVEL_COLOURS,
+    LEVEL_SIGNS,
+    REFERENCE_BOX,
+    TEXT,
+)
 from AutoVolumeCalibrationLib.core.report.views import nearest_slice, view_slice, window
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
@@ -23,25 +32,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_REFERENCE = "#4cc9f0"
 _DPI = 100
 #: Pixels: the planes' squares, the room around them, the title's lines above and the legend below.
-_PLANE_PX, _GAP_PX, _TITLE_PX, _LEGEND_PX = 356, 8, 92, 30
+_PLANE_PX, _GAP_PX, _TITLE_PX, _LEGEND_PX = 356, 8, 108, 32
 _SIZE_PX = (3 * _PLANE_PX + 4 * _GAP_PX, _TITLE_PX + _PLANE_PX + _LEGEND_PX)
 #: Half the side of what is shown, about the reference box's centre: a head and the box around it.
 _HALF_MM = 125.0
-_FINDINGS_WIDTH = 165
+_FINDINGS_WIDTH = 138
 #: Colours kept in the file: noise hardly compresses otherwise. An octree keeps the few pixels of the lines in theirs.
 _COLOURS = 128
 
 
-def draw_failure(plan: Calibration, reference: OrientedBox, title: str, error: str, path: Path) -> None:
+def draw_failure(plan: Calibration, reference: OrientedBox, title: str, error: str, path: Path, *, wrong: bool) -> None:
     """Write the PNG: per plane the slice nearest to the reference's centre, both boxes' outlines, the landmarks.
 
     Args:
         reference: box planned on the study as it was before; drawn dashed.
         title: what was done to the study.
         error: how far the plan is off, in words.
+        wrong: whether that is too far; then the heading is never green, whatever the checks say.
 
     Raises:
         UsageError: ``path`` cannot be written.
@@ -56,14 +65,23 @@ def draw_failure(plan: Calibration, reference: OrientedBox, title: str, error: s
             axes.text(0.5, 0.5, f"no {plane} scout", color=GREY, family=FONT, ha="center", transform=axes.transAxes)
             continue
         _draw_plane(axes, plan, reference, *found)
-    level = worst_level(plan)
-    _write(figure, 20, title, size=13, weight="bold")
-    _write(figure, 43, f"{error}   ·   checks: {level}", size=10.5, color=LEVEL_COLOURS[level])
+    level, verdict = judged(worst_level(plan), wrong)
+    _write(figure, 22, f"{title}: {error}", size=12)
+    _write(figure, 50, f"{LEVEL_SIGNS[level]} {verdict}", size=14, weight="bold", color=LEVEL_COLOURS[level])
     messages = " ".join(check.message for check in plan.checks if check.level != OK)
     for row, line in enumerate(textwrap.wrap(messages, _FINDINGS_WIDTH, max_lines=2, placeholder=" ...")):
-        _write(figure, 62 + 16 * row, line, size=8.5, color=GREY)
+        _write(figure, 76 + 19 * row, line, size=10, color=GREY)
     _draw_legend(figure)
     _save(figure, path)
+
+
+def judged(level: str, wrong: bool) -> tuple[str, str]:
+    """Level and words of the heading, from the worst check and from the truth: the worse of both counts."""
+    if wrong:
+        flags = {OK: "and no check says so", WARNING: "flagged as a warning", ERROR: "called an error"}
+        return ERROR, f"Wrong, {flags[level]}"
+    flags = {OK: "no finding", WARNING: "with a warning", ERROR: "but called an error"}
+    return level, f"Right, {flags[level]}"
 
 
 def _draw_plane(axes: Axes, plan: Calibration, reference: OrientedBox, stack: ScoutStack, index: int) -> None:
@@ -75,11 +93,11 @@ def _draw_plane(axes: Axes, plan: Calibration, reference: OrientedBox, stack: Sc
     draw_box(axes, view, plan.box)
     outline = section_in_picture(view, reference)
     if len(outline):
-        axes.plot(*np.vstack([outline, outline[:1]]).T, color=_REFERENCE, linewidth=1.4, linestyle=(0, (4, 3)))
-    draw_landmarks(axes, view, plan, mm_per_point=2 * _HALF_MM / (_PLANE_PX * 72 / _DPI))
+        axes.plot(*np.vstack([outline, outline[:1]]).T, color=REFERENCE_BOX, linewidth=1.4, linestyle=(0, (4, 3)))
+    draw_landmarks(axes, view, plan, mm_per_point=2 * _HALF_MM / (_PLANE_PX * 72 / _DPI), size=9.5)
     caption = f"{stack.plane} {index + 1} of {len(stack.slices)}"
     ground = {"facecolor": BACKGROUND, "edgecolor": "none", "pad": 2}
-    style = {"color": GREY, "fontsize": 8.5, "family": FONT, "va": "top", "bbox": ground}
+    style = {"color": GREY, "fontsize": 10, "family": FONT, "va": "top", "bbox": ground}
     axes.text(0.02, 0.98, caption, transform=axes.transAxes, **style)
 
 
@@ -105,12 +123,17 @@ def _draw_legend(figure: Figure) -> None:
     lines = (
         Line2D([], [], color=BOX, linewidth=1.4, label="planned on these scouts (band: 2 sd)"),
         Line2D(
-            [], [], color=_REFERENCE, linewidth=1.4, linestyle=(0, (4, 3)), label="planned on the scouts as they were"
+            [],
+            [],
+            color=REFERENCE_BOX,
+            linewidth=1.4,
+            linestyle=(0, (4, 3)),
+            label="planned on the scouts as they were",
         ),
     )
-    prop = {"family": FONT, "size": 8.5}
+    prop = {"family": FONT, "size": 10}
     figure.legend(
-        handles=lines, loc="lower left", ncols=2, frameon=False, prop=prop, labelcolor=GREY, borderaxespad=0.3
+        handles=lines, loc="lower left", ncols=2, frameon=False, prop=prop, labelcolor=TEXT, borderaxespad=0.3
     )
 
 

@@ -30,10 +30,25 @@ Line = tuple[tuple[str, ...], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class FaceRule:
-    """A box face lies ``margin_mm`` beyond the outermost of ``landmarks`` (negative: short of it)."""
+    """A box face lies ``margin_mm`` beyond the outermost of ``landmarks`` (negative: short of it).
+
+    ``cover``: it lies further out where the uncertainty of the plan asks for a larger margin.
+    """
 
     landmarks: tuple[str, ...]
     margin_mm: float
+    cover: bool = False
+
+
+@dataclass(frozen=True)
+class FixedSlab:
+    """Slices and field of view that a site keeps for every patient: only centre and angles are planned."""
+
+    slices: int
+    slice_thickness_mm: float
+    gap_mm: float
+    fov_read_mm: float
+    fov_phase_mm: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,7 @@ class BoxRule:
         faces: FACES name -> rule.
         slice_thickness_mm, gap_mm: as prescribed.
         round_up_to_slices: make the box thicker, on both sides alike, until whole slices fill it.
+        slab: the size of the box, whatever the faces ask for; its thickness and gap are those above.
     """
 
     name: str
@@ -61,6 +77,12 @@ class BoxRule:
     slice_thickness_mm: float
     gap_mm: float
     round_up_to_slices: bool
+    slab: FixedSlab | None = None
+
+    @property
+    def read_axis(self) -> str:
+        """The box axis of frequency encoding, the third one."""
+        return third_axis(self.slice_axis, self.phase_axis)
 
     def slice_count(self, size_mm: float) -> int:
         """Fewest slices that cover ``size_mm`` along the slice axis, at least one."""
@@ -70,6 +92,17 @@ class BoxRule:
     def slab_mm(self, slices: int) -> float:
         """Thickness of that many slices with the gaps between them."""
         return slices * self.slice_thickness_mm + (slices - 1) * self.gap_mm
+
+    def fixed_size_mm(self) -> np.ndarray | None:
+        """(3,) edge lengths of the slab along right, anterior, superior; None where the anatomy decides."""
+        if self.slab is None:
+            return None
+        lengths = {
+            self.slice_axis: self.slab_mm(self.slab.slices),
+            self.phase_axis: self.slab.fov_phase_mm,
+            self.read_axis: self.slab.fov_read_mm,
+        }
+        return np.array([lengths[axis] for axis in BOX_AXES])
 
 
 @dataclass(frozen=True)
@@ -96,6 +129,11 @@ class Protocol:
     boxes: tuple[BoxRule, ...]
     source: Path
     definition: str = ""
+
+
+def third_axis(first: str, second: str) -> str:
+    """The box axis that is neither of the two."""
+    return next(axis for axis in BOX_AXES if axis not in (first, second))
 
 
 def tilted_axes(axes: np.ndarray, tilt_deg: Sequence[float]) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..files.json_files import read_json, require_schema
 from ..files.resources import resource_path
 from ..geometry.oriented_box import FACES
 from .constellation import Constellation, constellation_from_dict
-from .protocol import BOX_AXES, BoxRule, FaceRule, FrameRule, Line, Protocol, line_axes
+from .protocol import BOX_AXES, BoxRule, FaceRule, FixedSlab, FrameRule, Line, Protocol, line_axes
 
 FORMAT = "AutoVolumeCalibration/protocol/1"
 
@@ -119,7 +119,8 @@ def _cached_anatomy(path: Path, _modified: int) -> Constellation:
 
 def _box(entry: Mapping[str, Any], path: str, known: set[str], source: Path) -> BoxRule:
     faces = {
-        name: FaceRule(_names(face["landmark"]), float(face["margin_mm"])) for name, face in entry["faces"].items()
+        name: FaceRule(_names(face["landmark"]), float(face["margin_mm"]), bool(face.get("cover", False)))
+        for name, face in entry["faces"].items()
     }
     for name, face in faces.items():
         _require_known(face.landmarks, known, f"{path}.faces.{name}", source)
@@ -132,6 +133,7 @@ def _box(entry: Mapping[str, Any], path: str, known: set[str], source: Path) -> 
         )
     tilt = entry.get("tilt_deg", {})
     about_right, about_anterior, about_superior = (float(tilt.get(f"about_{axis}", 0.0)) for axis in BOX_AXES)
+    slab = _slab(entry.get("slab"))
     return BoxRule(
         entry["name"],
         entry.get("title", entry["name"]),
@@ -140,9 +142,23 @@ def _box(entry: Mapping[str, Any], path: str, known: set[str], source: Path) -> 
         entry["slice_axis"],
         entry["phase_axis"],
         {name: faces[name] for name in FACES},
+        slab.slice_thickness_mm if slab else float(entry["slice_thickness_mm"]),
+        slab.gap_mm if slab else float(entry["gap_mm"]),
+        bool(entry["round_up_to_slices"]),
+        slab,
+    )
+
+
+def _slab(entry: Mapping[str, Any] | None) -> FixedSlab | None:
+    """The fixed slab of a box; it states thickness and gap itself, so that it can be copied as a whole."""
+    if entry is None:
+        return None
+    return FixedSlab(
+        int(entry["slices"]),
         float(entry["slice_thickness_mm"]),
         float(entry["gap_mm"]),
-        bool(entry["round_up_to_slices"]),
+        float(entry["fov_read_mm"]),
+        float(entry["fov_phase_mm"]),
     )
 
 

@@ -17,7 +17,10 @@ from ..errors import shortened
 from ..geometry.coordinates import PLANES
 from ..geometry.oriented_box import FACES, OrientedBox, outward_axis
 from ..scouts.stack import ScoutStack
+from .box import TRUSTED_SD_MM
+from .face_uncertainty import Coverage, coverage_of
 from .frame import AnatomicalFrame
+from .margins import faces_at_risk
 
 #: Mean of the ten highest peaks: heads exceed the first, most other objects stay below the second (heads of split
 #: train reach 0.87-0.99; drawn shapes 0.31-0.65, phantoms 0.44 and 0.73, a neck 0.78: SHAPE_MM detects the objects
@@ -34,7 +37,7 @@ USUAL_SCALE, POSSIBLE_SCALE = (0.82, 1.18), (0.65, 1.35)
 
 #: Standard deviation of the rotation (largest of pitch, roll, yaw), degrees, and of a box face, mm.
 TILT_SD_DEG = (2.5, 5.0)
-FACE_SD_MM = (5.0, 10.0)
+FACE_SD_MM = (TRUSTED_SD_MM, 10.0)
 
 #: A standard deviation above these says only that the value is not determined; the number would mean nothing.
 UNDETERMINED_DEG, UNDETERMINED_MM = 45.0, 100.0
@@ -65,7 +68,7 @@ PLACED_SLACK_MM, PLACED_SPREADS = 2.0, 3.0
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The input of the checks."""
+    """The input of the checks; ``coverage`` None: the textbook factors of a normal distribution."""
 
     stacks: Sequence[ScoutStack]
     landmarks: Sequence[Landmark]
@@ -74,11 +77,19 @@ class Evidence:
     box: OrientedBox
     protocol: Protocol
     rule: BoxRule
+    coverage: Coverage | None = None
+
+    @property
+    def stated_coverage(self) -> Coverage:
+        """The coverage factors of the box."""
+        return self.coverage or coverage_of(self.rule, ())
 
 
 def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     """All findings, worst first; a single "ok" when there is none."""
-    findings = [*scout_checks(evidence.stacks)]
+    # The faces at risk come first among the warnings: they are what the user can mend at once.
+    at_risk = _coverage(evidence)
+    findings = [*([at_risk] if at_risk else []), *scout_checks(evidence.stacks)]
     of_landmarks = (_head, _shape, _found, _confidence, _outliers, _placed, _planes_agree)
     for check in (*of_landmarks, _size, _tilt, _obliquity, _faces, _cut_off):
         finding = check(evidence)
@@ -86,7 +97,9 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
             findings.append(finding)
     if not findings:
         count = sum(landmark.status != MISSING for landmark in evidence.landmarks)
-        findings = [Check("ready", OK, f"{count} landmarks agree; the plan is ready for review.")]
+        level = "95 %" if evidence.stated_coverage.measured else "about 95 %"
+        text = f"{count} landmarks agree and every face is covered ({level}); the plan is ready for review."
+        findings = [Check("ready", OK, text)]
     return tuple(sorted(findings, key=lambda finding: (ERROR, WARNING, OK).index(finding.level)))
 
 
@@ -255,6 +268,24 @@ def _faces(e: Evidence) -> Check | None:
         known = "is not determined" if sd > UNDETERMINED_MM else f"is uncertain (sd {sd:.0f} mm)"
         return Check("box", level, f"The {face} face {known}: check it or add margin.")
     return None
+
+
+def _coverage(e: Evidence) -> Check | None:
+    """Does every face meet the stated coverage?"""
+    at_risk = faces_at_risk(e.box, e.frame, e.protocol, e.stated_coverage)
+    if not at_risk:
+        return None
+    first, *others = at_risk
+    faces = [
+        f"{first.face} up to {_capped_mm(first.beyond_mm)} (probability {first.probability:.0%})",
+        *(f"{risk.face} {_capped_mm(risk.beyond_mm)} ({risk.probability:.0%})" for risk in others),
+    ]
+    remedy = "add slices or field of view, or move the slab" if e.rule.slab else "move these faces out"
+    return Check("coverage", WARNING, f"The anatomy may reach beyond the box: {', '.join(faces)}; {remedy}.")
+
+
+def _capped_mm(length_mm: float) -> str:
+    return f"{length_mm:.1f} mm" if length_mm < UNDETERMINED_MM else f"over {UNDETERMINED_MM:.0f} mm"
 
 
 def _cut_off(e: Evidence) -> Check | None:

@@ -24,6 +24,9 @@ LEVEL = 0.95
 #: Of a normal distribution: one-sided 95 %, the same of six independent faces at once, and two-sided 95 %.
 ONE_FACE, SIX_FACES, TWO_SIDED = 1.645, 2.386, 1.960
 
+#: Deviations below this say that the position is known, mm.
+_NO_SPREAD_MM = 1e-9
+
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
@@ -57,6 +60,19 @@ class Coverage:
     def safe_margins_mm(self, face_sd_mm: Mapping[str, float]) -> dict[str, float]:
         """Face -> margin; with all of them together LEVEL of heads lie fully inside the box."""
         return {face: self.offset_mm[face] + self.joint_factor * sd for face, sd in face_sd_mm.items()}
+
+    def outside_probability(self, face: str, margin_mm: float, sd_mm: float) -> float:
+        """How probable it is that the anatomy reaches beyond a face with that margin and deviation.
+
+        The tail of the normal distribution that has LEVEL at the face's factor.
+        """
+        from scipy.special import ndtr
+
+        spread_mm = self.factors[face] / ONE_FACE * sd_mm
+        excess_mm = self.offset_mm[face] - margin_mm
+        if spread_mm < _NO_SPREAD_MM:
+            return float(excess_mm > 0)
+        return float(ndtr(excess_mm / spread_mm))
 
     def angles_deg(self, frame_covariance: np.ndarray) -> np.ndarray:
         """(3,) deg: pitch, roll and yaw are off by more in no more than 1 - LEVEL of heads each.

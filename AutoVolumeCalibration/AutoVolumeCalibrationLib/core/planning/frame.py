@@ -44,6 +44,9 @@ ANNEALING = (6.0, 3.0, 1.5)
 #: A landmark with less than this robust weight is named an outlier.
 OUTLIER_WEIGHT = 0.25
 
+#: Fewer do not determine a pose.
+FEWEST_LANDMARKS = 3
+
 #: Observed landmarks must spread at least this far (root mean square) in two directions.
 SMALLEST_SPREAD_MM = 6.0
 
@@ -158,8 +161,10 @@ def _require_determined(observed: Sequence[Landmark], protocol: Protocol) -> Non
     """Raise InputError unless there are three points that are not collinear."""
     helpful = [name for name in protocol.constellation.names if name not in {landmark.name for landmark in observed}]
     remedy = f"Place more landmarks, for example {', '.join(helpful[:4])}." if helpful else "Check the landmarks."
-    if len(observed) < 3:
-        raise InputError(f"only {len(observed)} landmarks are placed, at least 3 are needed", remedy=remedy)
+    if len(observed) < FEWEST_LANDMARKS:
+        raise InputError(
+            f"only {len(observed)} landmarks are placed, at least {FEWEST_LANDMARKS} are needed", remedy=remedy
+        )
     points = np.array([landmark.position_mm for landmark in observed])
     far = [landmark.name for landmark, point in zip(observed, points, strict=True) if not is_sensible(point)]
     if far:
@@ -170,7 +175,7 @@ def _require_determined(observed: Sequence[Landmark], protocol: Protocol) -> Non
     _require_handedness(observed, protocol)
     spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / np.sqrt(len(points))
     if spread[1] < SMALLEST_SPREAD_MM:
-        raise InputError("the placed landmarks are nearly collinear, so the rotation is undetermined", remedy=remedy)
+        raise InputError("the landmarks are nearly collinear, so the rotation is undetermined", remedy=remedy)
 
 
 def _require_covariances(observed: Sequence[Landmark]) -> None:

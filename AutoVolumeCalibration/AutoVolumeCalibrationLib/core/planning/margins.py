@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,9 @@ from .frame import AnatomicalFrame
 
 if TYPE_CHECKING:
     from ..workflow.calibration import Calibration
+
+#: A face is covered where the anatomy reaches less than this beyond it: what would be printed as 0.0 mm.
+COVERED_MM = 0.05
 
 #: Proposed margins are multiples of this many mm, rounded up.
 MARGIN_STEP_MM = 0.5
@@ -39,6 +43,31 @@ def margin_beyond_mm(box: OrientedBox, face: str, points_mm: Iterable[np.ndarray
     return float((face_center_mm(box, face) - box.center_mm) @ outward) - outermost
 
 
+@dataclass(frozen=True)
+class FaceAtRisk:
+    """A face beyond which the anatomy may lie.
+
+    Attributes:
+        beyond_mm: how far it reaches beyond the face at most, in the stated share of heads.
+        probability: that any of it lies beyond the face.
+    """
+
+    face: str
+    beyond_mm: float
+    probability: float
+
+
+def faces_at_risk(box: OrientedBox, frame: AnatomicalFrame, protocol: Protocol, coverage: Coverage) -> list[FaceAtRisk]:
+    """The faces whose margin does not meet the stated coverage, worst first."""
+    reach = coverage.reach_mm(box.face_sd_mm)
+    found = [
+        FaceAtRisk(face, reach[face] - margin, coverage.outside_probability(face, margin, box.face_sd_mm[face]))
+        for face, margin in margins_mm(box, frame, protocol).items()
+        if face in reach and reach[face] - margin >= COVERED_MM
+    ]
+    return sorted(found, key=lambda risk: -risk.beyond_mm)
+
+
 def coverage_text(margin_mm: float, reach_mm: float, measured: bool) -> str:
     """What a margin covers, in words: the anatomy reaches at most ``reach_mm`` beyond the landmarks, with 95 %.
 
@@ -47,7 +76,7 @@ def coverage_text(margin_mm: float, reach_mm: float, measured: bool) -> str:
     """
     level = "95 %" if measured else "about 95 %"
     beyond_mm = reach_mm - margin_mm
-    if beyond_mm < 0.05:
+    if beyond_mm < COVERED_MM:
         return f"covered, {-beyond_mm:.1f} mm to spare ({level})"
     return f"anatomy up to {beyond_mm:.1f} mm beyond ({level})"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..anatomy.protocol import BOX_AXES, BoxRule
+from ..anatomy.protocol import BOX_AXES, BoxRule, third_axis
 from ..geometry.coordinates import swap_ras_lps, unit
 from ..geometry.oriented_box import OrientedBox
 from .scanner_conventions import (
@@ -31,6 +31,9 @@ from .scanner_conventions import (
 )
 
 Vector = tuple[float, float, float]
+
+#: Of every position and direction in a prescription; the rest of a result is RAS.
+COORDINATE_SYSTEM = "LPS"
 
 #: Signed box axes (index, sign) along which rows, columns and slices run, by slice axis.
 _IMAGE_AXES = {
@@ -51,7 +54,7 @@ class Prescription:
         center_mm: middle of the slab.
         normal: unit slice normal, positive along its base orientation.
         base_orientation: "sagittal", "coronal" or "transverse", by the largest component of the normal.
-        orientation_text: double-oblique form such as "T > C 12.3 > S -4.5" (sign unverified, see scanner_conventions).
+        orientation_text: double-oblique form such as "T > C -12.3 > S 4.5", with the signs of Siemens.
         in_plane_deg: Siemens in-plane rotation.
         philips_offcentre_mm, philips_angulation_deg: (AP, FH, RL), positive towards P, H, L.
         fov_read_mm, fov_phase_mm: field of view.
@@ -82,21 +85,30 @@ class Prescription:
     first_position_mm: Vector
     last_position_mm: Vector
 
+    @property
+    def read_axis(self) -> str:
+        """The box axis of frequency encoding, the third one."""
+        return third_axis(self.slice_axis, self.phase_axis)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON knows them; ``prescription_from_dict`` is the inverse."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        fields = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        # Of the whole result this part alone is not in RAS.
+        return {"coordinate_system": COORDINATE_SYSTEM, **fields}
 
     def to_text(self) -> str:
         """What a technologist types, one quantity a line."""
         ap, fh, rl = self.philips_angulation_deg
         off_ap, off_fh, off_rl = self.philips_offcentre_mm
+        # No console takes more than 100 % phase; the cards widen read.
+        longer = " (phase is longer: widen read, see the console card)" if self.fov_phase_mm > self.fov_read_mm else ""
         return "\n".join(
             [
                 f"Box             {self.box}",
                 f"Centre          {side_text(np.array(self.center_mm))} mm",
-                f"Orientation     {self.orientation_text} deg ({self.base_orientation})",
-                f"In-plane        {self.in_plane_deg:.1f} deg, phase {self.phase_direction}",
-                f"FOV read/phase  {self.fov_read_mm:.1f} x {self.fov_phase_mm:.1f} mm",
+                f"Orientation     {self.orientation_text} deg (Siemens; {self.base_orientation})",
+                f"In-plane        {self.in_plane_deg:.1f} deg (Siemens), phase {self.phase_direction}",
+                f"FOV read/phase  {self.fov_read_mm:.1f} x {self.fov_phase_mm:.1f} mm{longer}",
                 f"Slices          {self.slices} x {self.slice_thickness_mm:g} mm, gap {self.gap_mm:g} mm",
                 f"Normal (L P H)  {_numbers(self.normal, 4)}",
                 f"Philips         off-centre AP {off_ap:.1f} FH {off_fh:.1f} RL {off_rl:.1f} mm, "
@@ -150,23 +162,8 @@ def prescribe(box: OrientedBox, rule: BoxRule) -> Prescription:
 def prescription_from_dict(data: Mapping[str, Any]) -> Prescription:
     """The prescription that ``to_dict`` wrote."""
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    fields.pop("coordinate_system", None)  # results of earlier versions do not state it
     return Prescription(**fields)
-
-
-def box_from_prescription(prescription: Prescription) -> OrientedBox:
-    """The box that the prescribed slices fill, from centre, normal, in-plane rotation and sizes.
-
-    A half turn leaves a slab in place, so of the axes' four signs those nearest to the patient's are given.
-    """
-    p = prescription
-    slice_index, phase_index = BOX_AXES.index(p.slice_axis), BOX_AXES.index(p.phase_axis)
-    read_index = 3 - slice_index - phase_index
-    phase, read = siemens_phase_and_read(np.array(p.normal), p.in_plane_deg)
-    axes, size = np.empty((3, 3)), np.empty(3)
-    axes[slice_index], axes[phase_index], axes[read_index] = swap_ras_lps(np.array([p.normal, phase, read]))
-    size[slice_index] = p.slices * p.slice_thickness_mm + (p.slices - 1) * p.gap_mm
-    size[phase_index], size[read_index] = p.fov_phase_mm, p.fov_read_mm
-    return OrientedBox(p.box, swap_ras_lps(np.array(p.center_mm)), _nearest_signs(axes), size)
 
 
 def box_from_dicom_geometry(

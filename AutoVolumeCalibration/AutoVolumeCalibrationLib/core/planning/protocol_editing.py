@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..anatomy.constellation import Constellation
-from ..anatomy.protocol import BOX_AXES, SLICE_TOLERANCE, BoxRule, Line, Protocol, box_rule, line_axes
-from ..anatomy.protocol_file import FORMAT, load_protocol, shipped_anatomy
+from ..anatomy.protocol import BOX_AXES, SLICE_TOLERANCE, BoxRule, FixedSlab, Line, Protocol, box_rule, line_axes
+from ..anatomy.protocol_file import FORMAT, load_protocol, protocol_from_dict, shipped_anatomy
 from ..errors import ProtocolError, UsageError
 from ..files.atomic_write import write_text
 from ..files.json_files import json_text, read_json
@@ -39,7 +40,8 @@ def save_by_example(
 
     The rule keeps the line, the landmarks of the faces and the slices of the protocol's box of the
     same name (its first where there is none); tilts and margins follow from the box. Sizes are
-    rounded up to a whole number of slices only where the box already holds one.
+    rounded up to a whole number of slices only where the box already holds one; a fixed slab stays one
+    only while the box has its size.
 
     Args:
         landmarks_mm: name -> (3,) RAS, expected position of every landmark that the rule uses.
@@ -90,6 +92,8 @@ def _example_rule(
     rule: BoxRule, frame: AnatomicalFrame, landmarks_mm: Mapping[str, np.ndarray], box: OrientedBox, title: str
 ) -> dict[str, Any]:
     size = float(box.size_mm[BOX_AXES.index(rule.slice_axis)])
+    kept = rule.fixed_size_mm()
+    fixed = kept is not None and bool(np.allclose(kept, box.size_mm, atol=SLICE_TOLERANCE))
     whole = abs(rule.slab_mm(rule.slice_count(size)) - size) < SLICE_TOLERANCE * rule.slice_thickness_mm
     tilt = tilt_between_deg(line_axes(frame.axes, rule.line, landmarks_mm), box.axes)
     return {
@@ -111,6 +115,7 @@ def _example_rule(
         "slice_thickness_mm": rule.slice_thickness_mm,
         "gap_mm": rule.gap_mm,
         "round_up_to_slices": bool(rule.round_up_to_slices and whole),
+        "slab": asdict(rule.slab) if rule.slab and fixed else None,
     }
 
 
@@ -141,7 +146,8 @@ def with_margins(protocol: Protocol, box: str, margins: Mapping[str, float], fol
     data = _content(protocol)
     faces = _rule(data, box)["faces"]
     for face, margin_mm in margins.items():
-        faces[face] = {**faces[face], "margin_mm": float(margin_mm)}
+        # The user's own margin: it does not grow with the uncertainty.
+        faces[face] = {"landmark": faces[face]["landmark"], "margin_mm": float(margin_mm)}
     return _written(data, folder)
 
 
@@ -157,6 +163,23 @@ def with_box(protocol: Protocol, calibration: Calibration, box: OrientedBox, fol
     rule = _rule(data, box.name)
     rule.update({**changed, "title": rule.get("title", changed["title"])})
     return _written(data, folder)
+
+
+#: The suffix of a protocol's name with a fixed slab.
+SLAB = "Slab"
+
+
+def with_slab(protocol: Protocol, box: str, slab: FixedSlab, folder: Path) -> tuple[Protocol, str]:
+    """The protocol whose box ``box`` keeps ``slab``, its other boxes as they are; and the text of its file.
+
+    The file is not written: it belongs at the protocol's ``source``, in ``folder``.
+    """
+    data = _content(protocol)
+    _rule(data, box)["slab"] = asdict(slab)
+    if not data["name"].endswith(SLAB):
+        data = {**data, "name": data["name"] + SLAB, "title": f"{data.get('title', data['name'])}, fixed slab"}
+    path = folder / f"{data['name']}.json"
+    return protocol_from_dict(data, protocol.constellation, path), json_text(data)
 
 
 def _content(protocol: Protocol) -> dict[str, Any]:

@@ -57,16 +57,20 @@ def siemens_in_plane_deg(normal: np.ndarray, phase: np.ndarray) -> float:
 
 
 def siemens_oblique_text(normal: np.ndarray) -> str:
-    """Double-oblique orientation such as ``T > C 12.3 > S -4.5``.
+    """Double-oblique orientation such as ``T > C -12.3 > S 4.5``.
 
     The base letter, then the tilt towards the second largest component, then the tilt of the
-    result towards the third: normal = cos b (cos a base + sin a second) + sin b third. A positive
-    tilt rotates the normal towards L, P or H. This sign has not been checked against a scanner.
+    result towards the third: normal = cos b (cos a base - sin a second) - sin b third. A positive
+    tilt rotates the normal away from L, P or H: so do the texts of element (0051,100E) in public headers with their
+    normals (transverse, coronal and sagittal; test_console_evidence.py).
+
+    Args:
+        normal: (3,) unit, positive along its base orientation.
     """
     base = base_orientation(normal)
     second, third = sorted((axis for axis in range(3) if axis != base), key=lambda axis: -abs(normal[axis]))
-    a = math.degrees(math.atan2(normal[second], normal[base]))
-    b = math.degrees(math.asin(float(np.clip(normal[third], -1, 1))))
+    a = math.degrees(math.atan2(-normal[second], normal[base]))
+    b = math.degrees(math.asin(float(np.clip(-normal[third], -1, 1))))
     text = SIEMENS_LETTERS[base]
     for letter, angle in ((SIEMENS_LETTERS[second], a), (SIEMENS_LETTERS[third], b)):
         if abs(angle) >= _SHOWN_DEG:
@@ -77,20 +81,13 @@ def siemens_oblique_text(normal: np.ndarray) -> str:
 def philips_angulation_deg(axes: np.ndarray) -> tuple[float, float, float]:
     """Angulations (AP, FH, RL) of a box with the axes (3, 3), rows left, posterior, superior in LPS.
 
-    The box is the unrotated one rotated by R_L(rl) R_P(ap) R_S(fh), right-handed.
+    The box is the unrotated one rotated by R_L(rl) R_P(ap) R_S(fh), right-handed: so do the slices of public PAR
+    headers lie (test_console_evidence.py).
     """
     from scipy.spatial.transform import Rotation
 
     rl, ap, fh = Rotation.from_matrix(np.asarray(axes).T).as_euler("XYZ", degrees=True)
     return float(ap), float(fh), float(rl)
-
-
-def philips_axes(angulation_deg: tuple[float, float, float]) -> np.ndarray:
-    """Inverse of ``philips_angulation_deg``: (3, 3), rows left, posterior, superior in LPS."""
-    from scipy.spatial.transform import Rotation
-
-    ap, fh, rl = angulation_deg
-    return Rotation.from_euler("XYZ", [rl, ap, fh], degrees=True).as_matrix().T
 
 
 def side_text(point: np.ndarray) -> str:

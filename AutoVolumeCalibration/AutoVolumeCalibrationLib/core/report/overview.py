@@ -1,4 +1,4 @@
-"""The picture of a calibration: three scout planes with the box and the landmarks, and the numbers."""
+"""The picture of a calibration: three scout planes with box, line and landmarks, findings, console cards."""
 
 from __future__ import annotations
 
@@ -11,56 +11,83 @@ from ..files.atomic_write import atomic_path
 from ..geometry.coordinates import PLANES
 from ..geometry.oriented_box import OrientedBox
 from ..scouts.stack import ScoutStack
-from .slices import draw_box, draw_image, draw_slice, section_in_picture
+from .content import VERDICTS, reference_line, worst_level
+from .panels import card_panels, draw_panels, plan_panels
+from .reference_line import common_name, line_ends
+from .sheet import DPI, Sheet, width_px
+from .slices import draw_image, draw_outline, draw_slice, section_in_picture
 from .style import (
     BACKGROUND,
     BOX,
     CORRECTED_MARK,
     EXPECTED,
-    FIXED_FONT,
     FONT,
     GREY,
+    LEVEL_COLOURS,
+    LEVEL_SIGNS,
     OUTLIER,
-    PANEL,
+    REFERENCE_LINE,
     TEXT,
     confidence_colour,
 )
-from .text import Line, panel_lines
-from .views import content_mm, nearest_slice, view_slice, window
+from .views import SliceView, content_mm, nearest_slice, view_slice, window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Affine2D
 
     from ..workflow.calibration import Calibration
 
 #: Pixels of the picture (width, height); all positions below are pixels from its top left.
-SIZE_PX = (2000, 744)
-_DPI = 100
+SIZE_PX = (1600, 1660)
 _MARGIN, _GAP = 16, 10
-_PLANE_PX = 470
-_IMAGES_TOP, _STRIP_TOP, _STRIP_GAP = 76, 554, 6
-_PANEL_LEFT = _MARGIN + 3 * (_PLANE_PX + _GAP) + 6
-_MOST_SMALL_SLICES = 4
+_HEADER_PX, _CAPTION_PX, _LEGEND_PX = 72, 34, 44
+_PLANE_PX = (SIZE_PX[0] - 2 * _MARGIN - 2 * _GAP) // 3
+_MOST_SMALL_SLICES, _STRIP_GAP = 4, 6
+_STRIP_PX = (_PLANE_PX - (_MOST_SMALL_SLICES - 1) * _STRIP_GAP) // _MOST_SMALL_SLICES
+_STRIP_TOP = _CAPTION_PX + _PLANE_PX + _STRIP_GAP
+#: The planes with captions, small slices and legend alone.
+PLANES_SIZE_PX = (SIZE_PX[0], _STRIP_TOP + _STRIP_PX + _LEGEND_PX)
+_PANELS_TOP, _PANELS_PX = _HEADER_PX + PLANES_SIZE_PX[1] + 4, 250
+_CARDS_TOP = _PANELS_TOP + _PANELS_PX + _GAP
 _AROUND_CONTENT_MM = 8.0
-_LINE_HEIGHT = 1.38  # of a line of type over its size
+#: Type in points: at half size, as on a web page, 13 is still read.
+_VERDICT_SIZE, _TITLE_SIZE, _NAME_SIZE, _CAPTION_SIZE, _LEGEND_SIZE, _SMALL_SIZE = 20.0, 15.0, 13.0, 13.0, 12.0, 10.0
 
 _WARNING = "Research use only. Not for clinical decisions."
 
-#: Properties of an artist, as matplotlib takes them.
+#: Properties of a marker, as matplotlib takes them.
 _Style = dict[str, Any]
 
-_HOLLOW: _Style = {"marker": "o", "markersize": 6, "markerfacecolor": "none", "markeredgecolor": EXPECTED}
-_SQUARE: _Style = {"marker": "s", "markersize": 7, "markerfacecolor": "none", "markeredgecolor": BOX}
-#: (markers, meaning) of every entry.
+_HOLLOW: _Style = {
+    "marker": "o",
+    "markersize": 8,
+    "markerfacecolor": "none",
+    "markeredgewidth": 1.6,
+    "markeredgecolor": EXPECTED,
+}
+_SQUARE: _Style = {
+    "marker": "s",
+    "markersize": 9,
+    "markerfacecolor": "none",
+    "markeredgewidth": 1.8,
+    "markeredgecolor": BOX,
+}
+_CROSS: _Style = {"marker": "x", "markersize": 8, "markeredgewidth": 2.4, "color": OUTLIER}
+_DASH: _Style = {"marker": "_", "markersize": 14, "markeredgewidth": 2.2, "color": REFERENCE_LINE}
+#: A longer name of the reference line is left to the picture, where its ends are named.
+_LONGEST_LINE = 20
+#: (markers, meaning) of every entry; "{line}" is the name of the reference line.
 _LEGEND: tuple[tuple[tuple[_Style, ...], str], ...] = (
+    (({**_DASH},), "{line}"),
     (
-        tuple({"marker": "o", "markersize": 5, "color": confidence_colour(c)} for c in (0.0, 0.5, 1.0)),
+        tuple({"marker": "o", "markersize": 7, "color": confidence_colour(c)} for c in (0.0, 0.5, 1.0)),
         "found, unsure to sure (ellipse: 2 sd)",
     ),
-    (({"marker": "D", "markersize": 5, "color": CORRECTED_MARK},), "corrected"),
+    (({"marker": "D", "markersize": 7, "color": CORRECTED_MARK},), "corrected"),
     ((_HOLLOW,), "missing, expected here"),
-    (({"marker": "x", "markersize": 6, "markeredgewidth": 1.6, "color": OUTLIER},), "contradicts the others"),
+    ((_CROSS,), "contradicts the others"),
     ((_SQUARE,), "box (band: 2 sd), slices dashed"),
 )
 
@@ -68,44 +95,66 @@ _LEGEND: tuple[tuple[tuple[_Style, ...], str], ...] = (
 def draw_overview(calibration: Calibration, path: Path) -> None:
     """Write the picture of ``calibration`` as a PNG of ``SIZE_PX``, atomically.
 
-    Of each plane the slice nearest to the box's center is shown large, others of its stack small below.
+    Of each plane the slice nearest to the reference line is shown large, others of its stack small below.
 
     Raises:
         UsageError: ``path`` cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    sheet = Sheet(SIZE_PX)
+    _draw_header(sheet, calibration)
+    _draw_planes(sheet, calibration, _HEADER_PX)
+    columns = [_column_left(plane) for plane in PLANES]
+    cards_px = SIZE_PX[1] - _MARGIN - _CARDS_TOP
+    draw_panels(sheet, plan_panels(calibration, _PLANE_PX), columns, _PANELS_TOP, (_PLANE_PX, _PANELS_PX))
+    draw_panels(sheet, card_panels(calibration, _PLANE_PX), columns, _CARDS_TOP, (_PLANE_PX, cards_px))
+    with atomic_path(path) as temporary:
+        sheet.save(temporary)
+
+
+def planes_jpeg(calibration: Calibration) -> bytes:
+    """The planes alone as a JPEG of ``PLANES_SIZE_PX``, for a page that holds the texts itself."""
+    sheet = Sheet(PLANES_SIZE_PX)
+    _draw_planes(sheet, calibration, 0)
+    return sheet.jpeg()
+
+
+def _draw_header(sheet: Sheet, calibration: Calibration) -> None:
+    """The verdict with its sign, so that no colour has to be seen; title and warning."""
+    level, protocol, right = worst_level(calibration), calibration.protocol, SIZE_PX[0] - _MARGIN
+    verdict = f"{LEVEL_SIGNS[level]} {VERDICTS[level]}"
+    sheet.write(_MARGIN, 48, verdict, _VERDICT_SIZE, colour=LEVEL_COLOURS[level], bold=True)
+    title = f"{protocol.title}  ·  {protocol.name}  ·  {calibration.box.name}"
+    sheet.write(right, 31, title, _TITLE_SIZE, side="r")
+    sheet.write(right, 60, _WARNING, _LEGEND_SIZE, colour=GREY, side="r")
+
+
+def _draw_planes(sheet: Sheet, calibration: Calibration, top: int) -> None:
+    """The three planes with captions, small slices and legend, from ``top`` on."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(SIZE_PX[0] / _DPI, SIZE_PX[1] / _DPI), dpi=_DPI, facecolor=BACKGROUND)
-    canvas = FigureCanvasAgg(figure)
-    protocol = calibration.protocol
-    _write(figure, _MARGIN, 28, protocol.title, size=15, weight="bold")
-    names = f"{protocol.name}  ·  {calibration.box.name}"
-    _write(figure, _PANEL_LEFT - 2 * _GAP, 28, names, size=10, color=GREY, ha="right")
-    _draw_planes(figure, calibration)
-    _draw_panel(figure, panel_lines(calibration))
-    _draw_legend(figure)
-    with atomic_path(path) as temporary:
-        canvas.print_png(temporary)
-
-
-def _draw_planes(figure: Figure, calibration: Calibration) -> None:
     shown = [_Shown(stack, index) for stack, index in _slices_to_show(calibration)]
     regions = [_region_mm(one, calibration.box) for one in shown]
     # One scale for all planes, so that sizes compare.
     half_mm = max(half for _, half in regions)
+    size = PLANES_SIZE_PX
+    # Without pyplot no figure is kept anywhere once it is written.
+    figure = Figure(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI, facecolor=BACKGROUND)
     for one, (middle, _) in zip(shown, regions, strict=True):
         left = _column_left(one.view.plane)
-        axes = _axes(figure, left, _IMAGES_TOP, _PLANE_PX, _PLANE_PX)
-        draw_slice(axes, one.view, calibration, one.grey, middle, half_mm)
-        caption = f"{one.view.plane.capitalize()}   slice {one.index + 1} of {len(one.stack.slices)}"
-        _write(figure, left, _IMAGES_TOP - 14, caption, size=9.5, color=GREY)
+        axes = _axes(figure, left, _CAPTION_PX, _PLANE_PX, _PLANE_PX)
+        draw_slice(axes, one.view, calibration, one.grey, middle, half_mm, _NAME_SIZE)
         _draw_strip(figure, left, one, calibration.box)
+    _draw_legend(figure, calibration)
+    sheet.paste(figure, 0, top)
+    for one in shown:
+        caption = f"{one.view.plane.capitalize()}   slice {one.index + 1} of {len(one.stack.slices)}"
+        sheet.write(_column_left(one.view.plane), top + 24, caption, _CAPTION_SIZE, colour=GREY)
+        for number, index in enumerate(one.others):
+            x = _column_left(one.view.plane) + number * (_STRIP_PX + _STRIP_GAP) + 6
+            sheet.write(x, top + _STRIP_TOP + 17, str(index + 1), _SMALL_SIZE, colour=GREY)
     for plane in set(PLANES) - {one.view.plane for one in shown}:
-        left = _column_left(plane)
-        _axes(figure, left, _IMAGES_TOP, _PLANE_PX, _PLANE_PX)
-        x, y = left + _PLANE_PX / 2, _IMAGES_TOP + _PLANE_PX / 2
-        _write(figure, x, y, f"no {plane} scout", size=11, color=GREY, ha="center")
+        x, y = _column_left(plane) + _PLANE_PX / 2, top + _CAPTION_PX + _PLANE_PX / 2
+        sheet.write(x, y, f"no {plane} scout", _TITLE_SIZE, colour=GREY, side="m")
 
 
 def _column_left(plane: str) -> float:
@@ -113,18 +162,24 @@ def _column_left(plane: str) -> float:
 
 
 def _slices_to_show(calibration: Calibration) -> list[tuple[ScoutStack, int]]:
-    """Of each plane that was scanned the stack and slice index nearest to the box's center."""
-    nearest = (nearest_slice(calibration.stacks, plane, calibration.box.center_mm) for plane in PLANES)
+    """Of each plane that was scanned the stack and slice index nearest to the middle of the reference line."""
+    ends = line_ends(calibration)
+    middle = np.mean([end.position_mm for end in ends], axis=0) if ends else calibration.box.center_mm
+    nearest = (nearest_slice(calibration.stacks, plane, middle) for plane in PLANES)
     return [found for found in nearest if found]
 
 
 class _Shown:
-    """A slice shown large, with the grey values that suit its whole stack."""
+    """A slice shown large, the ``others`` of its stack shown small, with the grey values that suit the whole stack."""
 
     def __init__(self, stack: ScoutStack, index: int) -> None:
         self.stack, self.index = stack, index
         self.view = view_slice(stack, index)
         self.grey = window([scout_slice.pixels for scout_slice in stack.slices])
+        others = [other for other in range(len(stack.slices)) if other != index]
+        count = min(len(others), _MOST_SMALL_SLICES)
+        picks = np.unique(np.linspace(0, max(len(others) - 1, 0), count).round().astype(int))
+        self.others = [others[pick] for pick in picks]
 
 
 def _region_mm(shown: _Shown, box: OrientedBox) -> tuple[np.ndarray, float]:
@@ -136,77 +191,58 @@ def _region_mm(shown: _Shown, box: OrientedBox) -> tuple[np.ndarray, float]:
 
 
 def _draw_strip(figure: Figure, left: float, shown: _Shown, box: OrientedBox) -> None:
-    """Other slices of the stack, small, with the box's outline."""
-    others = [index for index in range(len(shown.stack.slices)) if index != shown.index]
-    if not others:
+    """The small slices with the box's outline; all in one axes, which draws much faster than one for each."""
+    if not shown.others:
         return
-    picks = np.unique(np.linspace(0, len(others) - 1, min(len(others), _MOST_SMALL_SLICES)).round().astype(int))
-    side = (_PLANE_PX - (_MOST_SMALL_SLICES - 1) * _STRIP_GAP) / _MOST_SMALL_SLICES
-    for number, index in enumerate(others[pick] for pick in picks):
+    axes = _axes(figure, left, _STRIP_TOP, _PLANE_PX, _STRIP_PX)
+    axes.set_facecolor(BACKGROUND)
+    for number, index in enumerate(shown.others):
         view = view_slice(shown.stack, index)
-        axes = _axes(figure, left + number * (side + _STRIP_GAP), _STRIP_TOP, side, side)
-        draw_image(axes, view, shown.grey)
-        limits = axes.axis()
-        draw_box(axes, view, box, line_width=0.8)
-        axes.axis(limits)
-        _write(figure, left + number * (side + _STRIP_GAP) + 5, _STRIP_TOP + 9, str(index + 1), size=7.5, color=GREY)
+        to_cell = _to_cell(view, number)
+        draw_image(axes, view, shown.grey, transform=to_cell + axes.transData)
+        draw_outline(axes, to_cell.transform(section_in_picture(view, box)), line_width=1.2, within=_cell(number))
+    axes.axis((0, _PLANE_PX / _STRIP_PX, 0, 1))
 
 
-def _draw_panel(figure: Figure, lines: list[Line]) -> None:
-    """The lines in a column, set smaller where they would not fit."""
-    from matplotlib.patches import Rectangle
-
-    left, top, right, bottom = _PANEL_LEFT, _MARGIN, SIZE_PX[0] - _MARGIN, SIZE_PX[1] - _MARGIN
-    corner, width, height = _fractions(left, bottom), (right - left) / SIZE_PX[0], (bottom - top) / SIZE_PX[1]
-    figure.add_artist(Rectangle(corner, width, height, transform=figure.transFigure, facecolor=PANEL, edgecolor="none"))
-    needed = sum(_line_px(line) for line in lines) + 4 * _GAP
-    scale = min(1.0, (bottom - top) / needed)
-    y = top + 1.5 * _GAP
-    for line in lines:
-        y += _line_px(line) * scale
-        indent = 16 if line.bullet else 0
-        weight = "bold" if line.bold else "normal"
-        baseline = y - 0.3 * line.size * scale * _DPI / 72
-        if line.bullet and line.bullet != "none":
-            _write(figure, left + 14, baseline, "●", size=line.size * scale, color=line.bullet)
-        style = {"color": line.colour, "weight": weight, "family": FIXED_FONT if line.fixed else FONT}
-        _write(figure, left + 14 + indent, baseline, line.text, size=line.size * scale, **style)
+def _cell(number: int) -> tuple[float, float]:
+    """Left and right edge of a small slice in its strip, whose height is 1."""
+    left = number * (1 + _STRIP_GAP / _STRIP_PX)
+    return left, left + 1
 
 
-def _line_px(line: Line) -> float:
-    return (_LINE_HEIGHT + line.space) * line.size * _DPI / 72
+def _to_cell(view: SliceView, number: int) -> Affine2D:
+    """From picture mm into the cell of a small slice: the whole image, centred."""
+    from matplotlib.transforms import Affine2D
+
+    left, right, bottom, top = view.extent_mm
+    scale = 1 / max(right - left, top - bottom)
+    to_middle = Affine2D().translate(-(left + right) / 2, -(bottom + top) / 2)
+    return to_middle.scale(scale).translate(_cell(number)[0] + 0.5, 0.5)
 
 
-def _draw_legend(figure: Figure) -> None:
-    """The meaning of the markers, and the warning, along the lower edge."""
-    axes = _axes(figure, _MARGIN, SIZE_PX[1] - 44, _PANEL_LEFT - _MARGIN - _GAP, 30)
+def _draw_legend(figure: Figure, calibration: Calibration) -> None:
+    """The meaning of the markers, in a line of their own."""
+    width = SIZE_PX[0] - 2 * _MARGIN
+    axes = _axes(figure, _MARGIN, PLANES_SIZE_PX[1] - _LEGEND_PX, width, _LEGEND_PX)
     axes.set_axis_off()
-    axes.axis((0, _PANEL_LEFT - _MARGIN - _GAP, 0, 30))
-    x = 8.0
-    for markers, text in _LEGEND:
+    axes.axis((0, width, 0, _LEGEND_PX))
+    line = " - ".join(common_name(names) for names in reference_line(calibration))
+    name = f"{line} line" if len(line) <= _LONGEST_LINE else "line of the box"
+    x, y = 10.0, _LEGEND_PX / 2
+    for markers, entry in _LEGEND:
+        text = entry.format(line=name)
         for marker in markers:
-            axes.plot(x, 15, linestyle="none", **marker)
-            x += 14
-        axes.text(x, 15, text, color=GREY, fontsize=8, family=FONT, va="center_baseline")
-        x += 26 + 6.6 * len(text)
-    _write(figure, _PANEL_LEFT - 2 * _GAP, SIZE_PX[1] - 28, _WARNING, size=9.5, ha="right")
+            axes.plot(x, y, linestyle="none", **marker)
+            x += 17
+        axes.text(x, y, text, color=TEXT, fontsize=_LEGEND_SIZE, family=FONT, va="center_baseline")
+        x += 38 + width_px(text, _LEGEND_SIZE)
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a position in pixels from the picture's top left."""
-    x, y = _fractions(left, top + height)
-    axes = figure.add_axes((x, y, width / SIZE_PX[0], height / SIZE_PX[1]), facecolor="black")
+    """Axes without ticks and frame at a position in pixels from the figure's top left."""
+    total_width, total_height = PLANES_SIZE_PX
+    bounds = (left / total_width, 1 - (top + height) / total_height, width / total_width, height / total_height)
+    axes = figure.add_axes(bounds, facecolor="black")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     return axes
-
-
-def _write(figure: Figure, left: float, top: float, text: str, size: float, **options: str) -> None:
-    """Text with its middle line ``top`` pixels below the picture's upper edge."""
-    style: _Style = {"color": TEXT, "family": FONT, "va": "center_baseline"} | options
-    figure.text(*_fractions(left, top), text, fontsize=size, **style)
-
-
-def _fractions(left: float, top: float) -> tuple[float, float]:
-    """Figure fractions of a position in pixels from the top left."""
-    return left / SIZE_PX[0], 1 - top / SIZE_PX[1]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,19 +12,20 @@ from ..anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..geometry.coordinates import swap_ras_lps
 from ..geometry.cross_sections import box_section_mm, chord, grown
 from ..geometry.oriented_box import OrientedBox
-from .style import BOX, CORRECTED_MARK, EXPECTED, FONT, GREY, OUTLIER, SIDE_LETTER, confidence_colour
+from .content import names_that_matter
+from .labels import Area, draw_labels, draw_text
+from .reference_line import draw_reference_line, line_ends
+from .style import BOX, CORRECTED_MARK, EXPECTED, GREY, OUTLIER, SIDE_LETTER, confidence_colour
 from .views import SliceView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import PathPatch
+    from matplotlib.transforms import Transform
 
-    from ..anatomy.protocol import Protocol
     from ..planning.prescription import Prescription
     from ..workflow.calibration import Calibration
 
-#: Landmarks named per slice, at most; the others show as dots only.
-_MOST_LABELS = 9
 _SCALE_BAR_MM = 50
 _ELLIPSE_SD = 2.0
 #: Prescribed slices closer together than this on the picture are thinned out.
@@ -42,20 +42,30 @@ def draw_slice(
     grey: tuple[float, float],
     middle_mm: np.ndarray,
     half_mm: float,
+    size: float,
 ) -> None:
-    """Fill square ``axes`` with the view's part within ``half_mm`` of ``middle_mm`` (2,), in picture mm."""
+    """Fill square ``axes`` with the view's part within ``half_mm`` of ``middle_mm`` (2,), in picture mm.
+
+    Args:
+        size: of the names of landmarks, in points; the other type follows it.
+    """
     draw_image(axes, view, grey)
     axes.set_xlim(middle_mm[0] - half_mm, middle_mm[0] + half_mm)
     axes.set_ylim(middle_mm[1] - half_mm, middle_mm[1] + half_mm)
     draw_box(axes, view, calibration.box)
     draw_prescribed_slices(axes, view, calibration)
-    draw_landmarks(axes, view, calibration, mm_per_point=2 * half_mm / _width_points(axes))
-    _draw_letters(axes, view)
-    _draw_scale_bar(axes)
+    draw_landmarks(axes, view, calibration, 2 * half_mm / _width_points(axes), size)
+    _draw_letters(axes, view, 1.5 * size)
+    _draw_scale_bar(axes, size)
 
 
-def draw_image(axes: Axes, view: SliceView, grey: tuple[float, float]) -> None:
-    """The slice's pixels in picture mm; ``grey`` are the values shown black and white."""
+def draw_image(axes: Axes, view: SliceView, grey: tuple[float, float], transform: Transform | None = None) -> None:
+    """The slice's pixels in picture mm.
+
+    Args:
+        grey: the values shown black and white.
+        transform: from picture mm to the screen; None: the axes' own.
+    """
     axes.imshow(
         view.image,
         cmap="gray",
@@ -63,21 +73,33 @@ def draw_image(axes: Axes, view: SliceView, grey: tuple[float, float]) -> None:
         vmax=grey[1],
         extent=view.extent_mm,
         interpolation="bilinear",
-        aspect="equal",
+        aspect="equal" if transform is None else "auto",
         origin="upper",
+        transform=axes.transData if transform is None else transform,
     )
 
 
-def draw_box(axes: Axes, view: SliceView, box: OrientedBox, line_width: float = 1.4) -> None:
+def draw_box(axes: Axes, view: SliceView, box: OrientedBox, line_width: float = 2.0) -> None:
     """The box's outline on the slice, inside a band of plus and minus 2 standard deviations of its faces."""
     outline = section_in_picture(view, box)
     if not len(outline):
         return
-    axes.plot(*_closed(outline).T, color=BOX, linewidth=line_width, solid_joinstyle="miter")
+    draw_outline(axes, outline, line_width)
     outer = section_in_picture(view, grown(box, _ELLIPSE_SD))
     inner = section_in_picture(view, grown(box, -_ELLIPSE_SD))
     if box.face_sd_mm and len(outer):
         axes.add_patch(_band(outer, inner))
+
+
+def draw_outline(axes: Axes, polygon: np.ndarray, line_width: float, within: tuple[float, float] | None = None) -> None:
+    """The polygon (n, 2) in the colour of the box; ``within``: the horizontal range that it must not leave."""
+    from matplotlib.transforms import Bbox, TransformedBbox
+
+    if not len(polygon):
+        return
+    (line,) = axes.plot(*_closed(polygon).T, color=BOX, linewidth=line_width, solid_joinstyle="miter")
+    if within:
+        line.set_clip_box(TransformedBbox(Bbox.from_extents(within[0], 0, within[1], 1), axes.transData))
 
 
 def _band(outer: np.ndarray, inner: np.ndarray) -> PathPatch:
@@ -125,8 +147,8 @@ def draw_prescribed_slices(axes: Axes, view: SliceView, calibration: Calibration
     step = max(1, int(np.ceil(_TICK_STEP_MM * steepness / max(gap, 1e-3))))
     lines = [c for index, c in enumerate(chords) if c is not None and index in main]
     ticks = [t for c in chords[::step] if c is not None for t in _end_ticks(c)]
-    axes.add_collection(LineCollection(lines, colors=BOX, linewidths=0.6, linestyles=(0, (5, 4)), alpha=0.8))
-    axes.add_collection(LineCollection(ticks, colors=BOX, linewidths=0.6, alpha=0.75))
+    axes.add_collection(LineCollection(lines, colors=BOX, linewidths=0.9, linestyles=(0, (5, 4)), alpha=0.8))
+    axes.add_collection(LineCollection(ticks, colors=BOX, linewidths=0.9, alpha=0.75))
 
 
 def slice_offsets_mm(prescription: Prescription) -> tuple[np.ndarray, np.ndarray]:
@@ -143,24 +165,37 @@ def _end_ticks(line: np.ndarray) -> list[np.ndarray]:
     return [np.stack([line[0], line[0] + share * along]), np.stack([line[1], line[1] - share * along])]
 
 
-def draw_landmarks(axes: Axes, view: SliceView, calibration: Calibration, mm_per_point: float) -> None:
-    """Landmarks near the slice with their uncertainty, and where missing ones are expected."""
-    frame = calibration.frame
-    outliers = set(frame.outliers)
+def draw_landmarks(axes: Axes, view: SliceView, calibration: Calibration, mm_per_point: float, size: float) -> None:
+    """Landmarks near the slice with their uncertainty, where missing ones are expected, and the line of the box.
+
+    Only the names that matter are written (``content.names_that_matter``); the other landmarks are dots.
+    """
+    outliers = set(calibration.frame.outliers)
     near = _markers(view, calibration.landmarks)
     for marker in near:
         _draw_marker(axes, marker, marker.landmark.name in outliers)
-    expected = [
-        position
-        for landmark in calibration.landmarks
-        if landmark.status == MISSING and (position := frame.expected_mm.get(landmark.name)) is not None
-        if abs(view.distance_mm(position)) <= view.reach_mm
-    ]
-    if expected:
-        points = view.to_picture(np.array(expected))
-        axes.plot(*points.T, "o", markersize=6, markeredgecolor=EXPECTED, markerfacecolor="none")
-    main = _main_landmarks(calibration.protocol)
-    _draw_labels(axes, sorted(near, key=lambda marker: _importance(marker.landmark, outliers, main)), mm_per_point)
+    shown = {marker.landmark.name: marker.point for marker in near}
+    for name, point in _expected(view, calibration).items():
+        axes.plot(*point, "o", markersize=8, markeredgewidth=1.6, markeredgecolor=EXPECTED, markerfacecolor="none")
+        shown[name] = point
+    # The ends of the line first: one of them may lie beside the slice, or be the middle of two landmarks.
+    ends = line_ends(calibration)
+    outline = section_in_picture(view, calibration.box)
+    along = draw_reference_line(axes, view, ends, outline) if ends else np.empty((0, 2))
+    labels = {end.name: view.to_picture(end.position_mm) for end in ends} if ends and len(along) else {}
+    labels |= {name: shown[name] for name in names_that_matter(calibration) if name in shown}
+    draw_labels(axes, labels.items(), [*shown.values(), *labels.values(), *along], mm_per_point, size, _reserved(axes))
+
+
+def _expected(view: SliceView, calibration: Calibration) -> dict[str, np.ndarray]:
+    """Name -> (2,) picture mm of the missing landmarks that are expected on the slice."""
+    expected = calibration.frame.expected_mm
+    missing = (landmark.name for landmark in calibration.landmarks if landmark.status == MISSING)
+    return {
+        name: view.to_picture(expected[name])
+        for name in missing
+        if name in expected and abs(view.distance_mm(expected[name])) <= view.reach_mm
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,13 +235,13 @@ def _draw_marker(axes: Axes, marker: _Marker, outlier: bool) -> None:
     x, y = marker.point
     colour = OUTLIER if outlier else confidence_colour(marker.landmark.confidence)
     width, height, angle = marker.ellipse
-    axes.add_patch(Ellipse((x, y), width, height, angle=angle, facecolor="none", edgecolor=colour, linewidth=0.9))
+    axes.add_patch(Ellipse((x, y), width, height, angle=angle, facecolor="none", edgecolor=colour, linewidth=1.3))
     if marker.landmark.status == CORRECTED:
-        axes.plot(x, y, marker="D", markersize=5, color=CORRECTED_MARK, markeredgecolor="black", markeredgewidth=0.5)
+        axes.plot(x, y, marker="D", markersize=8, color=CORRECTED_MARK, markeredgecolor="black", markeredgewidth=0.5)
     elif outlier:
-        axes.plot(x, y, marker="x", markersize=6, markeredgewidth=1.6, color=OUTLIER)
+        axes.plot(x, y, marker="x", markersize=9, markeredgewidth=2.4, color=OUTLIER)
     else:
-        axes.plot(x, y, marker="o", markersize=3.6, color=colour, markeredgecolor="black", markeredgewidth=0.5)
+        axes.plot(x, y, marker="o", markersize=5, color=colour, markeredgecolor="black", markeredgewidth=0.5)
 
 
 def ellipse_of(view: SliceView, covariance_mm2: np.ndarray) -> tuple[float, float, float]:
@@ -221,69 +256,21 @@ def ellipse_of(view: SliceView, covariance_mm2: np.ndarray) -> tuple[float, floa
     return float(long), float(short), float(np.rad2deg(np.arctan2(directions[1, 1], directions[0, 1])))
 
 
-def _main_landmarks(protocol: Protocol) -> set[str]:
-    """The landmarks that define the protocol's frame: what a technologist checks first."""
-    return {protocol.frame.origin, *protocol.frame.line[0], *protocol.frame.line[1]}
-
-
-def _importance(landmark: Landmark, outliers: set[str], main: set[str]) -> tuple[bool, bool, bool, float]:
-    """Sorts the main landmarks first, then outliers, then corrected points, then the most certain ones."""
-    name, sd_mm = landmark.name, landmark.sd_mm
-    uncertainty = math.inf if sd_mm is None else sd_mm
-    return name not in main, name not in outliers, landmark.status != CORRECTED, uncertainty
-
-
-def _draw_labels(axes: Axes, markers: Sequence[_Marker], mm_per_point: float) -> None:
-    """Name the first markers that find room for their label beside their marker."""
-    size = 7.5
-    height = 1.15 * size * mm_per_point
-    taken = [_rectangle(marker.point, 2.5 * mm_per_point, 2.5 * mm_per_point) for marker in markers]
-    named = 0
-    for marker in markers:
-        name = marker.landmark.name
-        width = 0.74 * size * mm_per_point * len(name)
-        for shift in _label_offsets(width, height, gap=5.5 * mm_per_point):
-            area = _rectangle(marker.point + shift, width / 2, height / 2)
-            if _inside(area, axes) and not any(_overlap(area, other) for other in taken):
-                taken.append(area)
-                _text(axes, marker.point + shift, name, size)
-                named += 1
-                break
-        if named == _MOST_LABELS:
-            return
-
-
-def _label_offsets(width: float, height: float, gap: float) -> list[np.ndarray]:
-    """Offsets (2,) of a label's middle from its point, the preferred one first."""
-    beside, above = width / 2 + gap, height / 2 + gap * 0.6
-    return [np.array(area) for area in ((beside, 0), (-beside, 0), (0, above), (0, -above))] + [
-        np.array([side * (beside - gap * 0.3), level * above]) for level in (1, -1) for side in (1, -1)
-    ]
-
-
-def _rectangle(middle: np.ndarray, half_width: float, half_height: float) -> tuple[float, float, float, float]:
-    return middle[0] - half_width, middle[1] - half_height, middle[0] + half_width, middle[1] + half_height
-
-
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _inside(area: tuple[float, float, float, float], axes: Axes) -> bool:
+def _reserved(axes: Axes) -> list[Area]:
+    """Where ``draw_slice`` writes the letters of the sides and the scale bar."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    return left < area[0] and area[2] < right and bottom < area[1] and area[3] < top
+    width, height = right - left, top - bottom
+    shares = (
+        (0, 0.45, 0.07, 0.55),
+        (0.93, 0.45, 1, 0.55),
+        (0.45, 0, 0.55, 0.08),
+        (0.45, 0.92, 0.55, 1),
+        (0.7, 0, 1, 0.09),
+    )
+    return [(left + a * width, bottom + b * height, left + c * width, bottom + d * height) for a, b, c, d in shares]
 
 
-def _text(axes: Axes, point: np.ndarray, text: str, size: float, color: str = "white", **options: Any) -> None:
-    """Text with a dark rim, readable on any grey; ``point`` in picture mm."""
-    from matplotlib.patheffects import withStroke
-
-    placed: dict[str, Any] = {"ha": "center", "va": "center", "clip_on": True} | options
-    rim = [withStroke(linewidth=1.8, foreground="black")]
-    axes.text(point[0], point[1], text, color=color, fontsize=size, family=FONT, path_effects=rim, **placed)
-
-
-def _draw_letters(axes: Axes, view: SliceView) -> None:
+def _draw_letters(axes: Axes, view: SliceView, size: float) -> None:
     places = (
         (0.02, 0.5, "left", "center"),
         (0.98, 0.5, "right", "center"),
@@ -292,15 +279,15 @@ def _draw_letters(axes: Axes, view: SliceView) -> None:
     )
     for letter, (x, y, horizontal, vertical) in zip(view.letters, places, strict=True):
         options = {"ha": horizontal, "va": vertical, "transform": axes.transAxes, "weight": "bold"}
-        _text(axes, np.array([x, y]), letter, 13, SIDE_LETTER, **options)
+        draw_text(axes, np.array([x, y]), letter, size, SIDE_LETTER, **options)
 
 
-def _draw_scale_bar(axes: Axes) -> None:
+def _draw_scale_bar(axes: Axes, size: float) -> None:
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     x, y = right - 0.03 * (right - left), bottom + 0.035 * (top - bottom)
-    axes.plot([x - _SCALE_BAR_MM, x], [y, y], color=GREY, linewidth=2, solid_capstyle="butt")
+    axes.plot([x - _SCALE_BAR_MM, x], [y, y], color=GREY, linewidth=3, solid_capstyle="butt")
     middle = np.array([x - _SCALE_BAR_MM / 2, y + 0.012 * (top - bottom)])
-    _text(axes, middle, f"{_SCALE_BAR_MM} mm", 8, GREY, va="bottom")
+    draw_text(axes, middle, f"{_SCALE_BAR_MM} mm", 0.85 * size, GREY, va="bottom")
 
 
 def _width_points(axes: Axes) -> float:

@@ -1,8 +1,19 @@
-"""Colours and type of the overview picture."""
+"""Colours, signs and type of every picture and chart.
+
+The colours that carry a meaning are those of Okabe and Ito (2008), which people with red or green blindness
+distinguish; ``Testing/core/test_colours.py`` measures it. Colour never stands alone: a sign, a word, a marker or a
+hatch says the same.
+"""
 
 from __future__ import annotations
 
 from ..planning.checks import ERROR, OK, WARNING
+
+ORANGE, SKY_BLUE, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
+BLUE, VERMILLION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
+
+#: Lines of a chart in their order, each with its own marker; for more than these a chart is hard to read anyway.
+SERIES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (VERMILLION, "D"), (PURPLE, "v"), (SKY_BLUE, "P"))
 
 # Both travel with matplotlib, so the picture is the same everywhere.
 FONT = "DejaVu Sans"
@@ -12,17 +23,25 @@ PANEL = "#161b22"
 TEXT = "#e6edf3"
 GREY = "#9aa4af"
 SIDE_LETTER = "#7fb2ff"
-BOX = "#ffd23f"
-EXPECTED = "#c8a2ff"
-OUTLIER = "#ff5a5f"
-CORRECTED_MARK = "#4cc9f0"
-LEVEL_COLOURS = {OK: "#3fb950", WARNING: "#f0a020", ERROR: "#ff5a5f"}
-
-_UNSURE, _SURE = (0.94, 0.63, 0.13), (0.25, 0.86, 0.42)
+BOX = YELLOW
+REFERENCE_LINE = "#ffffff"
+REFERENCE_BOX = SKY_BLUE
+EXPECTED = PURPLE
+OUTLIER = VERMILLION
+CORRECTED_MARK = SKY_BLUE
+LEVEL_COLOURS = {OK: GREEN, WARNING: ORANGE, ERROR: VERMILLION}
+#: They say the level without colour; all in DejaVu Sans.
+LEVEL_SIGNS = {OK: "✔", WARNING: "⚠", ERROR: "✖"}
+LEVEL_WORDS = {OK: "OK", WARNING: "Warning", ERROR: "Error"}
 
 
 def confidence_colour(confidence: float) -> tuple[float, float, float]:
-    """RGB from amber (0) to green (1)."""
+    """RGB from orange (0) to green (1)."""
     share = min(max(confidence, 0.0), 1.0)
-    red, green, blue = (a + share * (b - a) for a, b in zip(_UNSURE, _SURE, strict=True))
+    red, green, blue = (a + share * (b - a) for a, b in zip(_rgb(ORANGE), _rgb(GREEN), strict=True))
+    return red, green, blue
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
     return red, green, blue

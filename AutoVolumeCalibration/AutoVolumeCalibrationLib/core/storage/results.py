@@ -20,6 +20,8 @@ from ..files.output_folder import require_place
 from ..files.resources import resource_path
 from ..geometry.oriented_box import FACES, OrientedBox
 from ..planning.checks import Check
+from ..planning.console.card import card_to_dict
+from ..planning.console.cards import console_cards
 from ..planning.face_uncertainty import LEVEL, coverages_from_list
 from ..planning.frame import AnatomicalFrame
 from ..planning.margins import plan_coverage
@@ -33,6 +35,8 @@ FORMAT = "AutoVolumeCalibration/calibration/1"
 
 LANDMARKS_FILE, BOX_FILE = "landmarks.mrk.json", "scanbox.mrk.json"
 CALIBRATION_FILE, OVERVIEW_FILE, SCENE_FILE = "calibration.json", "overview.png", "scene.mrb"
+#: Only written where asked for, or where an earlier one would show an old plan.
+REPORT_FILE = "report.html"
 RESULT_FILES = (LANDMARKS_FILE, BOX_FILE, CALIBRATION_FILE, OVERVIEW_FILE)
 
 _REMEDY = "Give the folder that calibrate wrote, or run calibrate again."
@@ -129,6 +133,7 @@ def calibration_to_dict(
         "box": box_to_dict(calibration.box),
         "coverage": _coverage_to_dict(calibration),
         "prescription": calibration.prescription.to_dict(),
+        "console": [card_to_dict(card) for card in console_cards(calibration)],
         "checks": [{"name": c.name, "level": c.level, "message": c.message} for c in calibration.checks],
         "timings_s": {name: float(seconds) for name, seconds in calibration.timings_s.items()},
         "disagreeing": list(calibration.disagreeing),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ from ..geometry.oriented_box import OrientedBox
 from ..planning.checks import ERROR, Check
 from ..planning.frame import AnatomicalFrame
 from ..report.overview import draw_overview
+from ..report.page import write_page
 from ..report.summary import html_table, one_line
-from ..storage.results import OVERVIEW_FILE, write_results
+from ..storage.results import OVERVIEW_FILE, REPORT_FILE, write_results
 
 if TYPE_CHECKING:
     from ..anatomy.protocol import Protocol
@@ -52,7 +54,15 @@ class Calibration:
         """Level of the worst check, which comes first: "ok", "warning" or "error"."""
         return self.checks[0].level
 
-    def save(self, folder: Path | str, *, overwrite: bool = False, sources: Sequence[Path | str] = ()) -> list[Path]:
+    def save(
+        self,
+        folder: Path | str,
+        *,
+        overwrite: bool = False,
+        sources: Sequence[Path | str] = (),
+        report: bool = False,
+        report_title: str = "",
+    ) -> list[Path]:
         """Write the files that ``autovolume calibrate`` writes into ``folder``, all of them or none.
 
         Args:
@@ -60,14 +70,19 @@ class Calibration:
             overwrite: replace existing results; without it they are an error.
             sources: the paths that ``read_scouts`` got. calibration.json keeps them, and ``autovolume refit``
                 needs them to find the scouts again.
+            report: write report.html too, the plan on one page to print; an earlier one is replaced in any case.
+            report_title: written on it, such as the name of the study; without one it holds no names of the patient,
+                the study or files.
 
         Returns:
-            The files: landmarks, box, calibration.json and the picture.
+            The files: landmarks, box, calibration.json, the picture and the report.
 
         Raises:
             UsageError: the folder has results already, or cannot be written.
         """
         drawings = {OVERVIEW_FILE: draw_overview}
+        if report or (Path(folder) / REPORT_FILE).exists():
+            drawings[REPORT_FILE] = partial(write_page, title=report_title)
         return write_results(self, folder, overwrite=overwrite, sources=sources, drawings=drawings)
 
     def __repr__(self) -> str:

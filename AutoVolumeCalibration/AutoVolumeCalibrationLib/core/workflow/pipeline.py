@@ -13,7 +13,8 @@ from ..detection.model_info import ModelInfo
 from ..errors import InputError, UsageError
 from ..planning.box import plan_box
 from ..planning.checks import ERROR, Evidence, run_checks, scout_checks
-from ..planning.frame import fit_frame
+from ..planning.face_uncertainty import Coverage, coverage_of
+from ..planning.frame import FEWEST_LANDMARKS, fit_frame
 from ..planning.prescription import prescribe
 from ..scouts.stack import ScoutStack, require_usable
 from .calibration import Calibration
@@ -21,6 +22,7 @@ from .localization import locate
 
 if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel
+    from ..geometry.oriented_box import OrientedBox
 
 
 def calibrate(
@@ -68,7 +70,7 @@ def calibrate(
     try:
         result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, info)
     except InputError as error:
-        raise _not_recognized(stacks, protocol, predicted) from error
+        raise _not_planned(stacks, protocol, predicted, error) from error
     finished = time.perf_counter()
     timings = {"detect": detected - started, "fit": finished - detected, "total": finished - started}
     return replace(result, timings_s=timings)
@@ -157,6 +159,12 @@ def plan_from_landmarks(
     return replace(result, timings_s={**(timings_s or {}), "fit": elapsed, "total": elapsed})
 
 
+def with_box(calibration: Calibration, box: OrientedBox) -> Calibration:
+    """The plan with ``box`` as the user drew it: prescribed and checked as it is, until the next fit plans it anew."""
+    rule = box_rule(calibration.protocol, box.name)
+    return _checked(replace(calibration, box=box, prescription=prescribe(box, rule)))
+
+
 def in_protocol_order(landmarks: Iterable[Landmark], protocol: Protocol) -> tuple[Landmark, ...]:
     """One landmark for every name of the protocol, missing where there is none; other names are left out."""
     known = {landmark.name: landmark for landmark in landmarks}
@@ -178,13 +186,18 @@ def _with_threshold(model: LandmarkModel, threshold: float) -> LandmarkModel:
     return replace(model, threshold=threshold)
 
 
-def _not_recognized(stacks: Sequence[ScoutStack], protocol: Protocol, predicted: Sequence[Landmark]) -> InputError:
-    """Too few landmarks to plan, as the user needs to know it: with the faults of the scouts themselves as remedy."""
+def _not_planned(
+    stacks: Sequence[ScoutStack], protocol: Protocol, predicted: Sequence[Landmark], cause: InputError
+) -> InputError:
+    """Why the landmarks found do not give a plan, as the user needs to know it; faults of the scouts are the remedy."""
     found = sum(landmark.status != MISSING for landmark in predicted)
-    reasons = [check.message for check in scout_checks(stacks) if check.level == ERROR]
+    counted = f"{found} of {len(predicted)} landmarks found"
+    reasons = " ".join(check.message for check in scout_checks(stacks) if check.level == ERROR)
+    if found >= FEWEST_LANDMARKS:
+        return InputError(f"{counted}, but {cause.what}", remedy=reasons or cause.remedy)
     return InputError(
-        f"no {protocol.anatomy or 'anatomy'} recognised in the scouts, {found} of {len(predicted)} landmarks found",
-        remedy=" ".join(reasons) or "Check the region and the images, or place landmarks by hand.",
+        f"no {protocol.anatomy or 'anatomy'} recognised in the scouts, {counted}",
+        remedy=reasons or "Check the region and the images, or place landmarks by hand.",
     )
 
 
@@ -199,19 +212,33 @@ def _plan(
 ) -> Calibration:
     landmarks = with_corrections(predicted, corrections)
     frame = fit_frame(landmarks, protocol, model.pose_covariance if model else None)
-    box = plan_box(frame, protocol, rule)
-    still_predicted = {landmark.name for landmark in landmarks if landmark.status == PREDICTED}
-    in_doubt = [name for name in disagreeing if name in still_predicted]
-    checks = run_checks(Evidence(stacks, landmarks, in_doubt, frame, box, protocol, rule))
-    return Calibration(
-        stacks=tuple(stacks),
-        protocol=protocol,
-        landmarks=landmarks,
-        predicted=predicted,
-        frame=frame,
-        box=box,
-        prescription=prescribe(box, rule),
-        checks=checks,
-        model=model,
-        disagreeing=tuple(disagreeing),
+    box = plan_box(frame, protocol, rule, _coverage(rule, model))
+    return _checked(
+        Calibration(
+            stacks=tuple(stacks),
+            protocol=protocol,
+            landmarks=landmarks,
+            predicted=predicted,
+            frame=frame,
+            box=box,
+            prescription=prescribe(box, rule),
+            checks=(),
+            model=model,
+            disagreeing=tuple(disagreeing),
+        )
     )
+
+
+def _checked(calibration: Calibration) -> Calibration:
+    """The plan with the findings about it."""
+    c = calibration
+    rule = box_rule(c.protocol, c.box.name)
+    still_predicted = {landmark.name for landmark in c.landmarks if landmark.status == PREDICTED}
+    in_doubt = [name for name in c.disagreeing if name in still_predicted]
+    coverage = _coverage(rule, c.model)
+    evidence = Evidence(c.stacks, c.landmarks, in_doubt, c.frame, c.box, c.protocol, rule, coverage)
+    return replace(c, checks=run_checks(evidence))
+
+
+def _coverage(rule: BoxRule, model: ModelInfo | None) -> Coverage:
+    return coverage_of(rule, model.coverage if model else ())

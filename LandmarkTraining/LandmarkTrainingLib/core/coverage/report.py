@@ -10,6 +10,7 @@ import numpy as np
 from AutoVolumeCalibrationLib.core.anatomy.protocol import BoxRule
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
 from AutoVolumeCalibrationLib.core.planning.face_uncertainty import LEVEL, Coverage
+from AutoVolumeCalibrationLib.core.report.style import SERIES
 
 from ..evaluation.metrics import markdown_table
 from .calibration import ANGLES, Covered, Scores, covered_by, covered_when_left_out
@@ -72,8 +73,8 @@ def draw_coverage(real: Scores, simulated: Sequence[Scores], rule: BoxRule, path
     for axes, (title, names, share) in zip(panels, curves, strict=True):
         values = np.array([share(covered) for covered in at_levels])
         axes.plot([0.5, 1], [0.5, 1], color="0.6", lw=1, ls="--", label="nominal")
-        for name, column in zip(names, values.T, strict=True):
-            axes.plot(LEVELS, column, marker="o", ms=3, label=name)
+        for name, column, (colour, marker) in zip(names, values.T, SERIES, strict=False):
+            axes.plot(LEVELS, column, color=colour, marker=marker, ms=5, label=name)
         axes.axvline(LEVEL, color="0.85", lw=6, zorder=0)
         axes.set(title=title, xlabel="nominal share")
         axes.legend(fontsize=8, loc="lower right")

@@ -34,7 +34,7 @@ def report(results: Sequence[CaseResult]) -> str:
         (f"Checks: wrong means > {WRONG_ROTATION_DEG:g} deg or > {WRONG_CENTER_MM:g} mm", _check_table(groups)),
         ("Mean time per step, s", _time_table(groups)),
         ("Single heads", _head_table(results)),
-        ("Median in-plane error of single landmarks, mm (number of slices)", _name_table(results)),
+        ("In-plane error of single landmarks: median (p95), mm; number of slices", _name_table(results)),
     )
     return "\n\n".join(f"## {title}\n\n{table}" for title, table in sections if table) + "\n"
 
@@ -54,7 +54,7 @@ def _grouped(results: Iterable[CaseResult], key: Callable[[CaseResult], tuple[st
 def _box_table(groups: Sequence[Group]) -> str:
     header = [
         "scouts", "method", "n", "failed", "rotation mean (p95) deg", "frame pitch med (p95)", "roll med (p95)",
-        "yaw med (p95)", "pitch to AC-PC med (mean)", "centre med, mean (p95) mm", "IoU mean",
+        "yaw med (p95)", "pitch to AC-PC med (p95), mean", "centre med, mean (p95) mm", "IoU mean",
         "brain inside mean (min)",
     ]  # fmt: skip
     rows = []
@@ -69,7 +69,7 @@ def _box_table(groups: Sequence[Group]) -> str:
         rows.append([
             *key, len(cases), len(cases) - len(planned), f"{rotation.mean:.1f} ({rotation.p95:.1f})",
             *(f"{angle.median:.1f} ({angle.p95:.1f})" for angle in angles),
-            f"{summarize(map(abs, acpc)).median:.1f} ({summarize(acpc).mean:+.1f})",
+            f"{_spread(map(abs, acpc))}, {summarize(acpc).mean:+.1f}",
             f"{center.median:.1f}, {center.mean:.1f} ({center.p95:.1f})",
             f"{summarize(box.iou for box in boxes).mean:.3f}",
             f"{np.mean(covered):.3f} ({min(covered):.3f})" if covered else "-",
@@ -80,7 +80,7 @@ def _box_table(groups: Sequence[Group]) -> str:
 def _landmark_table(groups: Sequence[Group]) -> str:
     header = [
         "scouts", "method", "in-plane med (p95) mm", *(f"within {radius:g} mm" for radius in SUCCESS_RADII_MM),
-        "3D AFIDs med (p95) mm", "extremes along normal med (p95) mm", "not found", "AC, PC after fit med mm",
+        "3D AFIDs med (p95) mm", "extremes along normal med (p95) mm", "not found", "AC, PC after fit med (p95) mm",
     ]  # fmt: skip
     rows = []
     for key, cases in groups:
@@ -89,10 +89,10 @@ def _landmark_table(groups: Sequence[Group]) -> str:
         rates = success_rates(found_mm, len(in_plane))
         points = [_spread(_errors(cases, extremes)) for extremes in (False, True)]
         missing, found = (sum(len(getattr(c, field)) for c in cases) for field in ("missing", "landmarks_mm"))
-        fitted = [summarize(case.expected_mm.get(name) for case in cases).median for name in ("AC", "PC")]
+        fitted = [_spread(case.expected_mm.get(name) for case in cases) for name in ("AC", "PC")]
         rows.append([
             *key, _spread(found_mm), *(f"{rate:.0%}" if in_plane else "-" for rate in rates.values()), *points,
-            f"{missing / max(1, missing + found):.0%}", ", ".join(f"{error:.1f}" for error in fitted),
+            f"{missing / max(1, missing + found):.0%}", ", ".join(fitted),
         ])  # fmt: skip
     return markdown_table(header, rows)
 
@@ -141,7 +141,7 @@ def _time_table(groups: Sequence[Group]) -> str:
 def _head_table(results: Sequence[CaseResult]) -> str:
     header = [
         "head", "method", "n", "rotation mean (max) deg", "pitch, roll, yaw mean, signed", "centre mean (max) mm",
-        "IoU mean", "brain inside min", "largest face error mm", "AFIDs 3D med mm",
+        "IoU mean", "brain inside min", "largest face error mm", "AFIDs 3D med (p95) mm",
     ]  # fmt: skip
     rows = []
     groups = _grouped(results, lambda case: (case.head, case.method))
@@ -158,7 +158,7 @@ def _head_table(results: Sequence[CaseResult]) -> str:
             " ".join(f"{angle:+.1f}" for angle in angles), f"{np.mean(center):.1f} ({max(center):.1f})",
             f"{np.mean([box.iou for box in boxes]):.3f}", f"{min(covered):.3f}" if covered else "-",
             f"{max(np.abs(box.faces_mm).max() for box in boxes):.1f}",
-            f"{summarize(_errors(cases, extremes=False)).median:.1f}",
+            _spread(_errors(cases, extremes=False)),
         ])  # fmt: skip
     return markdown_table(header, rows)
 
@@ -173,7 +173,7 @@ def _name_table(results: Sequence[CaseResult]) -> str:
         return ""
     rows = []
     for (name, method), planes in sorted(errors.items(), key=lambda item: item[0][::-1]):
-        cells = [f"{summarize(planes[p]).median:.1f} ({len(planes[p])})" if p in planes else "-" for p in PLANES]
+        cells = [f"{_spread(planes[p])}; {len(planes[p])}" if p in planes else "-" for p in PLANES]
         rows.append([name, method, *cells])
     return markdown_table(["landmark", "method", *PLANES], rows)
 

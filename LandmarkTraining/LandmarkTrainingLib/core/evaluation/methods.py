@@ -104,7 +104,9 @@ def model_method(
     def plan(stacks: Sequence[ScoutStack]) -> Plan:
         result = calibrate(stacks, protocol, model, box=box)
         detections = look(stacks, protocol, model)
-        return Plan(result.landmarks, result.frame, result.box, result.checks, detections, result.timings_s)
+        # The rule's own margins, as the true box has them: margins for the uncertainty would count as errors.
+        planned = plan_box(result.frame, protocol, box_rule(protocol, box))
+        return Plan(result.landmarks, result.frame, planned, result.checks, detections, result.timings_s)
 
     return plan
 

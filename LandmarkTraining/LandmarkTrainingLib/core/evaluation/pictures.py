@@ -172,24 +172,28 @@ def _words(distance_mm: np.ndarray) -> str:
     return f"median {np.median(distance_mm):.1f} mm, worst {distance_mm.max():.1f} mm ({points})"
 
 
-def _colour(distance_mm: float) -> str:
-    level = OK if distance_mm <= GOOD_MM else WARNING if distance_mm <= BAD_MM else ERROR
-    return LEVEL_COLOURS[level]
+def _level(distance_mm: float) -> str:
+    return OK if distance_mm <= GOOD_MM else WARNING if distance_mm <= BAD_MM else ERROR
 
 
 def _draw_points(axes: Axes, truth: np.ndarray, peaks: np.ndarray, distance_mm: np.ndarray) -> None:
     """True positions (n, 2) as circles, peaks (n, 2) as crosses, (row, column) pixels, a line from one to the other."""
     limits = axes.axis()
     for true, peak, distance in zip(truth, peaks, distance_mm, strict=True):
-        colour = _colour(distance)
-        axes.plot([true[1], peak[1]], [true[0], peak[0]], color=colour, linewidth=1.0)
+        level = _level(distance)
+        axes.plot([true[1], peak[1]], [true[0], peak[0]], color=LEVEL_COLOURS[level], linewidth=1.0)
         axes.plot(true[1], true[0], **_CIRCLE)
-        axes.plot(peak[1], peak[0], color=colour, **_CROSS)
+        axes.plot(peak[1], peak[0], **_CROSSES[level])
     axes.axis(limits)
 
 
 _CIRCLE: dict[str, Any] = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgecolor": EXPECTED}
-_CROSS: dict[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.8}
+#: Level -> its cross; the shape says the same as the colour.
+_CROSSES: dict[str, dict[str, Any]] = {
+    OK: {"marker": "+", "markersize": 8, "markeredgewidth": 1.8, "color": LEVEL_COLOURS[OK]},
+    WARNING: {"marker": "x", "markersize": 6, "markeredgewidth": 1.8, "color": LEVEL_COLOURS[WARNING]},
+    ERROR: {"marker": "X", "markersize": 8, "markeredgewidth": 0.0, "color": LEVEL_COLOURS[ERROR]},
+}
 
 
 def _name_bad_points(axes: Axes, truth: np.ndarray, distance_mm: np.ndarray, names: Sequence[str]) -> None:
@@ -216,10 +220,10 @@ def _draw_legend(figure: Figure) -> None:
     axes.axis((0, WIDTH_PX, 0, _LINE_PX))
     axes.set_axis_off()
     entries = [
-        ({**_CIRCLE}, f"truth (within {NEAR_MM:g} mm of the slice)"),
-        ({**_CROSS, "color": _colour(0.0)}, f"prediction, error up to {GOOD_MM:g} mm"),
-        ({**_CROSS, "color": _colour(BAD_MM)}, f"up to {BAD_MM:g} mm"),
-        ({**_CROSS, "color": _colour(np.inf)}, "more"),
+        (_CIRCLE, f"truth (within {NEAR_MM:g} mm of the slice)"),
+        (_CROSSES[OK], f"prediction, error up to {GOOD_MM:g} mm"),
+        (_CROSSES[WARNING], f"up to {BAD_MM:g} mm"),
+        (_CROSSES[ERROR], "more"),
     ]
     x = 18.0
     for marker, text in entries:

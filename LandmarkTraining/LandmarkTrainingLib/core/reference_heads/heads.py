@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.scouts.volume import Volume
 
 from .brain_extremes import acpc_axes, brain_extremes
+from .corrected_targets import correct_volume_points
 from .point_files import read_points, read_uncertainties
 
 #: AFIDs on whose position the templates disagree (3-15 mm): not used as truth.
@@ -74,12 +75,14 @@ class Head:
         ]
 
 
-def list_heads(data_folder: Path | str, split: str) -> list[Head]:
+def list_heads(data_folder: Path | str, split: str, *, corrected: bool = False) -> list[Head]:
     """The heads of one split, in the order of ``heads.csv``.
 
     Args:
         data_folder: holds ``heads.csv`` and ``heads/<id>.{nii.gz,csv}``, some with ``heads/<id>_brain.npy``.
         split: "validation" or "train".
+        corrected: with PC, LVAC and LVPC moved to where human raters place them (``corrected_targets``) instead of as
+            the files have them.
 
     Raises:
         InputError: a file is missing or damaged, or no head belongs to the split.
@@ -97,7 +100,13 @@ def list_heads(data_folder: Path | str, split: str) -> list[Head]:
         raise InputError(
             f"no head belongs to the split {split!r}", source=str(table), remedy="Correct its column split."
         )
-    return [_read_head(folder / "heads", row) for row in rows]
+    heads = [_read_head(folder / "heads", row) for row in rows]
+    return [with_corrected_points(head) for head in heads] if corrected else heads
+
+
+def with_corrected_points(head: Head) -> Head:
+    """The head with PC, LVAC and LVPC moved as ``corrected_targets`` says; the rest stays."""
+    return replace(head, points=correct_volume_points(head.points, head.origin_mm, head.axes))
 
 
 def _read_head(folder: Path, row: Mapping[str, str]) -> Head:

@@ -13,6 +13,8 @@ from .run_folder import LOG_FILE, PICTURES
 
 #: Columns of the log that the window shows.
 STEP, STEPS, LOSS, ERROR, SECONDS_LEFT = "step", "steps", "loss", "check_median_mm", "seconds_left"
+#: The 95th percentile of the same error; logs of earlier versions may lack it.
+ERROR_P95 = "check_p95_mm"
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Progress:
 
     Attributes:
         error_mm, best_mm: median in-plane error on the validation slices, now and at the best checkpoint.
+        p95_mm: its 95th percentile now: a good median may hide slices that are far off.
     """
 
     step: int
@@ -28,6 +31,7 @@ class Progress:
     seconds_left: float | None
     error_mm: float | None
     best_mm: float | None
+    p95_mm: float | None = None
 
     @property
     def fraction(self) -> float:
@@ -83,6 +87,7 @@ class RunWatch:
             seconds_left=number(last, SECONDS_LEFT),
             error_mm=number(last, ERROR),
             best_mm=min(errors, default=None),
+            p95_mm=number(last, ERROR_P95),
         )
 
     def newest_picture(self) -> Path | None:
@@ -102,6 +107,23 @@ class RunWatch:
             self.rows.pop()
         self.rows.append(row)
         return True
+
+
+def step_text(line: Mapping[str, Any], error: str, unit: str) -> str:
+    """A checkpoint's line of the log in words: loss, error in the median and for all but 5 %, time left.
+
+    Args:
+        error: what the error is of.
+        unit: of the lengths in the log.
+    """
+    median, p95, left = (number(line, column) for column in (ERROR, ERROR_P95, SECONDS_LEFT))
+    parts = [f"step {line[STEP]} of {line[STEPS]}: loss {line[LOSS]:.4g}"]
+    if median is not None:
+        beyond = "" if p95 is None else f", 95th percentile {p95:.2f} {unit}"
+        parts.append(f"{error} median {median:.2f} {unit}{beyond}")
+    if left is not None:
+        parts.append(f"{left / 60:.0f} min left")
+    return ", ".join(parts)
 
 
 def number(row: Mapping[str, Any], column: str) -> float | None:

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 
+from .effects.anatomy_changes import AnatomyChanges, random_changes
+from .effects.children import with_children
+from .effects.pathology import Blobs, random_pathology
+from .effects.scanner_effects import add_scanner_effects
+from .effects.single_shot import blur_by_decay, single_shot_contrast
 from .label_heads import LabelHeads
 from .pose import HeadPose, random_poses
-from .scanner_effects import add_scanner_effects
 from .slice_planes import SlicePlanes, SliceSettings, random_planes, study_planes
+from .study_variety import MotionLimits, random_motion
 from .tissues import CLASSES, Contrast, random_contrast
 
 
@@ -53,11 +59,16 @@ def simulate_batch(
     """
     device = heads.tissues.device
     rng = np.random.default_rng(seed)
-    chosen = rng.integers(0, len(heads.tissues), count)
+    chosen = rng.integers(0, heads.intact, count)
     poses = random_poses(rng, count, settings.limits, device)
+    (extra,) = rng.spawn(1)
+    chosen = heads.with_atrophy(chosen, extra.random(count) < settings.effects.atrophy)
+    children = extra.random(count) < settings.effects.children
+    poses = with_children(poses, children, extra)
+    changes = random_changes(extra, children, heads.fields, chosen, settings.effects, device)
     planes = random_planes(rng, poses, settings)
-    contrasts = [random_contrast(rng) for _ in range(count)]
-    images, in_field, points = _acquire(heads, mirror, chosen, poses, planes, contrasts, rng, settings)
+    contrasts = _contrasts(rng, count, settings)
+    images, in_field, points = _acquire(heads, mirror, chosen, poses, planes, contrasts, rng, settings, changes)
     return project_landmarks(images, in_field, planes, points, mirror, settings)
 
 
@@ -73,17 +84,32 @@ class SimulatedStudy:
 
 
 def simulate_study(
-    heads: LabelHeads, mirror: np.ndarray, geometry: ScoutGeometry, seed: tuple[int, ...], settings: SliceSettings
+    heads: LabelHeads,
+    mirror: np.ndarray,
+    geometry: ScoutGeometry | Sequence[ScoutGeometry],
+    seed: tuple[int, ...],
+    settings: SliceSettings,
+    motion: MotionLimits | None = None,
 ) -> SimulatedStudy:
-    """A whole study of one random head, pose and contrast; matrix and pixel size come from the settings."""
+    """A whole study of one random head, pose and contrast; matrix and pixel size come from the settings.
+
+    Args:
+        geometry: of all planes, or one for each.
+        motion: how the head moves while it is acquired; None: it lies still. The study's planes are as the scanner
+            states them, its landmarks where they lie during the first stack.
+    """
     device = heads.tissues.device
     rng = np.random.default_rng(seed)
     planes = study_planes(geometry, device)
     count = len(planes.planes)
-    chosen = np.full(count, rng.integers(0, len(heads.tissues)))
+    chosen = np.full(count, rng.integers(0, heads.intact))
     pose = random_poses(rng, 1, settings.limits, device)
     contrasts = [random_contrast(rng)] * count
-    images, _, points = _acquire(heads, mirror, chosen, pose.repeated(count), planes, contrasts, rng, settings)
+    moved = planes
+    if motion is not None:
+        counts = np.bincount(planes.planes, minlength=len(PLANES))
+        moved = random_motion(rng.spawn(1)[0], counts, motion).as_seen(planes)
+    images, _, points = _acquire(heads, mirror, chosen, pose.repeated(count), moved, contrasts, rng, settings)
     return SimulatedStudy(images, planes, points[0], int(chosen[0]), pose)
 
 
@@ -96,15 +122,29 @@ def _acquire(
     contrasts: Sequence[Contrast],
     rng: np.random.Generator,
     settings: SliceSettings,
+    changes: AnatomyChanges | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Images (b, H, W), their fields of view (b, H, W) bool, and landmarks (b, k, 3) in scanner RAS mm."""
     device = heads.tissues.device
     noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
     numbers = torch.from_numpy(chosen).to(device)
-    signal = _render_tissue(heads, numbers, poses, planes, contrasts, settings, rng, noise)
-    images, in_field = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
-    points = poses.to_scanner(flipped_landmarks(heads.landmarks_mm[numbers], poses.flip, mirror))
-    return images, in_field, points
+    signal = _render_tissue(heads, numbers, poses, planes, contrasts, settings, rng, noise, changes)
+    single_shot = np.flatnonzero([contrast.single_shot for contrast in contrasts])
+    signal = blur_by_decay(signal, single_shot, rng)
+    images, in_field = add_scanner_effects(signal, rng, noise, settings.pixel_mm, planes.planes, settings.effects)
+    landmarks = heads.landmarks_mm[numbers]
+    if changes is not None:
+        landmarks = changes.from_label_map(landmarks)
+    return images, in_field, poses.to_scanner(flipped_landmarks(landmarks, poses.flip, mirror))
+
+
+def _contrasts(rng: np.random.Generator, count: int, settings: SliceSettings) -> list[Contrast]:
+    """``count`` random contrasts, some of a single-shot sequence."""
+    (extra,) = rng.spawn(1)
+    single_shot = extra.random(count) < settings.effects.single_shot
+    drawn = [random_contrast(rng) for _ in range(count)]
+    both = zip(single_shot, drawn, strict=True)
+    return [single_shot_contrast(extra) if single else contrast for single, contrast in both]
 
 
 def flipped_landmarks(landmarks_mm: torch.Tensor, flip: torch.Tensor, mirror: np.ndarray) -> torch.Tensor:
@@ -157,28 +197,58 @@ def _render_tissue(
     settings: SliceSettings,
     rng: np.random.Generator,
     noise: torch.Generator,
+    changes: AnatomyChanges | None,
 ) -> torch.Tensor:
     """Mean signal over the slice thickness, (b, H, W): nearest label at jittered sub-slice positions."""
     count, matrix, device = len(chosen), settings.matrix, heads.tissues.device
     mean = torch.from_numpy(np.stack([c.mean for c in contrasts])).float().to(device)
     sd = torch.from_numpy(np.stack([c.sd for c in contrasts])).float().to(device)
     to_voxel = heads.voxel_from_head[chosen]
-    voxels = (
-        poses.to_head(planes.grid(matrix, settings.pixel_mm)) @ to_voxel[:, :, :3].transpose(1, 2)
-        + to_voxel[:, None, :, 3]
-    )
+    points = poses.to_head(planes.grid(matrix, settings.pixel_mm))
+    voxels = points @ to_voxel[:, :, :3].transpose(1, 2) + to_voxel[:, None, :, 3]
     axes = torch.stack([planes.normal, planes.row_axis, planes.column_axis], dim=1)
-    steps = poses.directions_to_head(axes) @ to_voxel[:, :, :3].transpose(1, 2)
+    head_steps = poses.directions_to_head(axes)
+    steps = head_steps @ to_voxel[:, :, :3].transpose(1, 2)
+    (extra,) = rng.spawn(1)
+    blobs = _pathology(heads, chosen, points, voxels, contrasts, extra, settings)
+    changed = np.flatnonzero(changes.changed) if changes is not None else np.zeros(0, dtype=int)
     texture = _Texture(rng, noise, count, device)
     rows = torch.arange(count, device=device)[:, None] * CLASSES
     total = torch.zeros(count, matrix * matrix, device=device)
     for k in range(settings.profile_samples):
         depth = ((k + 0.5) / settings.profile_samples - 0.5) * planes.thickness_mm
         jitter = torch.from_numpy(rng.uniform(-0.5, 0.5, (2, count)) * settings.pixel_mm).float().to(device)
-        shift = torch.stack([depth, jitter[0], jitter[1]], dim=1)[:, None] @ steps
-        tissue = _nearest_tissue(heads.tissues, chosen, voxels + shift)
-        total += mean.flatten()[rows + tissue] + sd.flatten()[rows + tissue] * texture.at(voxels + shift)
+        offset = torch.stack([depth, jitter[0], jitter[1]], dim=1)[:, None]
+        place = voxels + offset @ steps
+        if changes is not None and len(changed):
+            original = changes.part(changed).to_label_map((points + offset @ head_steps)[changed])
+            place[changed] = original @ to_voxel[changed, :, :3].transpose(1, 2) + to_voxel[changed, None, :, 3]
+        tissue = _nearest_tissue(heads.tissues, chosen, place)
+        signal = mean.flatten()[rows + tissue] + sd.flatten()[rows + tissue] * texture.at(place)
+        for i, blob in blobs:
+            signal[i] = blob.paint(signal[i], tissue[i], points[i] + offset[i] @ head_steps[i])
+        total += signal
     return (total / settings.profile_samples).clamp_min(0).view(count, matrix, matrix)
+
+
+def _pathology(
+    heads: LabelHeads,
+    chosen: torch.Tensor,
+    points: torch.Tensor,
+    voxels: torch.Tensor,
+    contrasts: Sequence[Contrast],
+    rng: np.random.Generator,
+    settings: SliceSettings,
+) -> list[tuple[int, Blobs]]:
+    """(slice number, blobs) of all slices, in the order of painting; ``points`` and ``voxels`` (b, n, 3)."""
+    effects, sparse = settings.effects, slice(None, None, 7)
+    if not effects.any_pathology:
+        return []
+    tissue = _nearest_tissue(heads.tissues, chosen, voxels[:, sparse])
+    brain = ((tissue > 0) & (tissue < 14)).cpu().numpy()
+    inside = points[:, sparse].cpu().numpy()
+    numbers = range(len(chosen))
+    return [(i, blob) for i in numbers for blob in random_pathology(rng, contrasts[i], inside[i][brain[i]], effects)]
 
 
 def _nearest_tissue(tissues: torch.Tensor, chosen: torch.Tensor, voxels: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANE_NORMAL_AXIS
 from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 
+from .effects.effect_settings import SimulationEffects
 from .pose import HeadPose, PoseLimits
 
 #: Largest distance of the slices of each plane (sagittal, coronal, axial) from the isocentre, mm.
@@ -33,6 +35,7 @@ class SliceSettings:
     upright_share: float = 0.5
     upright_sd_deg: float = 4.0
     limits: PoseLimits = field(default_factory=PoseLimits)
+    effects: SimulationEffects = field(default_factory=SimulationEffects)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +107,11 @@ def _planes_at(
     return SlicePlanes(planes, *tensors)
 
 
-def study_planes(geometry: ScoutGeometry, device: torch.device) -> SlicePlanes:
-    """The slices of a three-plane scout through the isocentre, plane by plane."""
-    offsets = (np.arange(geometry.slices) - (geometry.slices - 1) / 2) * geometry.slice_spacing_mm
-    planes = np.repeat(np.arange(len(PLANES)), geometry.slices)
-    position = np.tile(offsets, len(PLANES))
-    return _planes_at(
-        planes, position, np.zeros((2, len(planes), 1)), np.full(len(planes), geometry.thickness_mm), device
-    )
+def study_planes(geometry: ScoutGeometry | Sequence[ScoutGeometry], device: torch.device) -> SlicePlanes:
+    """The slices of a three-plane scout through the isocentre, plane by plane; one geometry for all or one for each."""
+    of_plane = (geometry,) * len(PLANES) if isinstance(geometry, ScoutGeometry) else tuple(geometry)
+    counts = [g.slices for g in of_plane]
+    position = np.concatenate([(np.arange(g.slices) - (g.slices - 1) / 2) * g.slice_spacing_mm for g in of_plane])
+    planes = np.repeat(np.arange(len(PLANES)), counts)
+    thickness = np.repeat([g.thickness_mm for g in of_plane], counts)
+    return _planes_at(planes, position, np.zeros((2, len(planes), 1)), thickness, device)

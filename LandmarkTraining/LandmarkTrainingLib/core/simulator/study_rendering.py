@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .label_heads import LabelHeads
     from .render import SimulatedStudy
     from .slice_planes import SliceSettings
+    from .study_variety import MotionLimits
 
 
 def studies_of_labels(
@@ -37,20 +38,24 @@ def studies_of_labels(
 def simulated_study(
     heads: LabelHeads,
     constellation: Constellation,
-    geometry: ScoutGeometry,
+    geometry: ScoutGeometry | Sequence[ScoutGeometry],
     seed: tuple[int, ...],
     settings: SliceSettings,
+    motion: MotionLimits | None = None,
 ) -> LabelledStudy:
-    """One simulated study as scouts with exact landmarks."""
+    """One simulated study as scouts with exact landmarks; ``geometry`` and ``motion`` as in ``simulate_study``."""
     from .render import simulate_study
 
-    study = simulate_study(heads, constellation.mirror_indices, geometry, seed, settings)
+    study = simulate_study(heads, constellation.mirror_indices, geometry, seed, settings, motion)
     scouts = scouts_of(study, constellation, geometry, settings)
     return replace(scouts, name=f"simulated_{seed[-1]:05d}", provenance={"kind": "simulated", "seed": list(seed)})
 
 
 def scouts_of(
-    study: SimulatedStudy, constellation: Constellation, geometry: ScoutGeometry, settings: SliceSettings
+    study: SimulatedStudy,
+    constellation: Constellation,
+    geometry: ScoutGeometry | Sequence[ScoutGeometry],
+    settings: SliceSettings,
 ) -> LabelledStudy:
     """The simulated slices as three stacks, with the landmarks."""
     images = study.images.cpu().numpy()
@@ -58,13 +63,15 @@ def scouts_of(
     corners = [t.double().cpu().numpy() for t in (planes.center, planes.column_axis, planes.row_axis)]
     half = (settings.matrix - 1) / 2 * settings.pixel_mm
     spacing = (settings.pixel_mm, settings.pixel_mm)
+    of_plane = (geometry,) * len(PLANES) if isinstance(geometry, ScoutGeometry) else tuple(geometry)
+    thicknesses = [of_plane[number].thickness_mm for number in planes.planes]
     slices = [
-        ScoutSlice(image, center - half * (row + column), column, row, spacing, geometry.thickness_mm)
-        for image, center, column, row in zip(images, *corners, strict=True)
+        ScoutSlice(image, center - half * (row + column), column, row, spacing, thickness)
+        for image, center, column, row, thickness in zip(images, *corners, thicknesses, strict=True)
     ]
-    per_plane = geometry.slices
     stacks = tuple(
-        ScoutStack(plane, tuple(slices[i * per_plane : (i + 1) * per_plane])) for i, plane in enumerate(PLANES)
+        ScoutStack(plane, tuple(s for s, number in zip(slices, planes.planes, strict=True) if number == i))
+        for i, plane in enumerate(PLANES)
     )
     positions = study.landmarks_mm.double().cpu().numpy()
     landmarks = _landmarks(dict(zip(constellation.names, positions, strict=True)))

@@ -65,10 +65,14 @@ def tissue_lookup() -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """Mean and standard deviation of each tissue's signal, (CLASSES,) each, in grey values about 0-255."""
+    """Mean and standard deviation of each tissue's signal, (CLASSES,) each, in grey values about 0-255.
+
+    ``single_shot``: of a single-shot sequence, whose signal decays while k-space is read.
+    """
 
     mean: np.ndarray
     sd: np.ndarray
+    single_shot: bool = False
 
 
 def random_contrast(rng: np.random.Generator) -> Contrast:

@@ -4,15 +4,18 @@ with an artificial one: grey values remapped by a random curve."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from ..reference_heads.heads import Head
+from ..reference_heads.corrected_targets import VENTRICLE_LANDMARKS
+from ..reference_heads.heads import Head, with_corrected_points
+from .effects.anatomy_changes import AnatomyChanges, random_changes
+from .effects.children import with_children
+from .effects.scanner_effects import add_scanner_effects
 from .pose import HeadPose, random_poses
 from .render import SliceBatch, flipped_landmarks, project_landmarks
-from .scanner_effects import add_scanner_effects
 from .slice_planes import SlicePlanes, SliceSettings, random_planes
 
 #: Share of the slices whose greys are redrawn, and the knots of the curve.
@@ -30,9 +33,19 @@ class VolumeHead:
     landmarks_mm: torch.Tensor
 
 
-def load_volume_heads(heads: Sequence[Head], names: Sequence[str]) -> list[VolumeHead]:
-    """The heads' volumes and those of their points that are named."""
-    return [_load(head, names) for head in heads]
+def load_volume_heads(heads: Sequence[Head], names: Sequence[str], *, corrected: bool = False) -> list[VolumeHead]:
+    """The heads' volumes and those of their points that are named.
+
+    Args:
+        corrected: with PC where human raters place it, and LVAC and LVPC unknown: where the border of the ventricle
+            lies on their coronal slices is not known of real images.
+    """
+    return [_load(_corrected(head) if corrected else head, names) for head in heads]
+
+
+def _corrected(head: Head) -> Head:
+    points = with_corrected_points(head).points
+    return replace(head, points={name: place for name, place in points.items() if name[1:] not in VENTRICLE_LANDMARKS})
 
 
 def _load(head: Head, names: Sequence[str]) -> VolumeHead:
@@ -59,10 +72,14 @@ def simulate_volume_batch(
     noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
     chosen = _one_per_slice(heads, count, rng)
     poses = random_poses(rng, count, settings.limits, device)
+    (extra,) = rng.spawn(1)
+    children = extra.random(count) < settings.effects.children
+    poses = with_children(poses, children, extra)
+    changes = random_changes(extra, children, None, np.zeros(count, dtype=int), settings.effects, device)
     planes = random_planes(rng, poses, settings)
-    signal = redrawn(_cut(chosen, poses, planes, settings), rng)
-    images, in_field = add_scanner_effects(signal, rng, noise, settings.pixel_mm)
-    landmarks = torch.stack([head.landmarks_mm for head in chosen])
+    signal = redrawn(_cut(chosen, poses, planes, settings, changes), rng)
+    images, in_field = add_scanner_effects(signal, rng, noise, settings.pixel_mm, planes.planes, settings.effects)
+    landmarks = changes.from_label_map(torch.stack([head.landmarks_mm for head in chosen]))
     points = poses.to_scanner(flipped_landmarks(landmarks, poses.flip, mirror))
     return project_landmarks(images, in_field, planes, points, mirror, settings)
 
@@ -95,7 +112,13 @@ def redrawn(signal: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return torch.where(torch.from_numpy(own).to(signal.device)[:, None, None], signal, value.view(signal.shape))
 
 
-def _cut(chosen: Sequence[VolumeHead], poses: HeadPose, planes: SlicePlanes, settings: SliceSettings) -> torch.Tensor:
+def _cut(
+    chosen: Sequence[VolumeHead],
+    poses: HeadPose,
+    planes: SlicePlanes,
+    settings: SliceSettings,
+    changes: AnatomyChanges,
+) -> torch.Tensor:
     """Mean signal over the slice thickness, (b, H, W)."""
     matrix = settings.matrix
     points = poses.to_head(planes.grid(matrix, settings.pixel_mm))
@@ -105,7 +128,8 @@ def _cut(chosen: Sequence[VolumeHead], poses: HeadPose, planes: SlicePlanes, set
         total = torch.zeros(matrix * matrix, device=points.device)
         for k in range(settings.profile_samples):
             depth = ((k + 0.5) / settings.profile_samples - 0.5) * planes.thickness_mm[i]
-            total += _trilinear(head, points[i] + depth * normal[i])
+            place = points[i] + depth * normal[i]
+            total += _trilinear(head, changes.part(np.array([i])).to_label_map(place[None])[0])
         images.append((total / settings.profile_samples).view(matrix, matrix))
     return torch.stack(images)
 

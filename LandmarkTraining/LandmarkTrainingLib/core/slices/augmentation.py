@@ -15,9 +15,9 @@ from AutoVolumeCalibrationLib.core.detection.network_input import CAP
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 
+from ..simulator.effects.scanner_effects import add_rician_noise, add_scanner_effects, normalise
 from ..simulator.pose import HeadPose
 from ..simulator.render import SliceBatch, flipped_landmarks, in_view
-from ..simulator.scanner_effects import add_rician_noise, add_scanner_effects, normalise
 from ..simulator.slice_planes import SliceSettings
 from .in_plane_poses import LARGEST_ELASTIC_MM, magnification, random_in_plane_poses
 from .study_slices import StudySlices

@@ -17,6 +17,7 @@ import torch
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
+from AutoVolumeCalibrationLib.core.report.style import BLUE, VERMILLION
 
 #: Share of the smoothed loss that a new loss does not replace.
 SMOOTHING = 0.9
@@ -115,11 +116,11 @@ def range_picture(test: RangeTest, path: Path) -> None:
 
     figure = Figure(figsize=(8, 4.5), dpi=100, layout="constrained")
     axes = figure.add_subplot()
-    axes.semilogx(test.rates, test.losses, color="tab:blue")
+    axes.semilogx(test.rates, test.losses, color=BLUE)
     # The end of a diverging curve would flatten the rest.
     low, start = min(test.losses), test.losses[0]
     axes.set_ylim(low - 0.05 * (start - low), start + 0.5 * (start - low))
-    axes.axvline(test.suggestion, color="tab:red", linestyle="--")
+    axes.axvline(test.suggestion, color=VERMILLION, linestyle="--")
     axes.set(xlabel="learning rate", ylabel="loss (smoothed)")
     axes.set_title(f"Learning rate range test: the loss falls the fastest at {test.suggestion:.1e}")
     axes.grid(alpha=0.3)

@@ -19,10 +19,11 @@ from ..datasets.folds import subject_folds
 from ..datasets.frozen_set import LEARNT_SUBJECTS, learnt_subjects
 from ..datasets.reading import read_dataset, subject_of
 from ..reference_heads.heads import list_heads
+from ..simulator.effects.effect_settings import SimulationEffects
 from ..simulator.label_heads import LabelHeads, load_label_heads
 from ..simulator.render import SliceBatch, simulate_batch
 from ..simulator.slice_planes import SliceSettings
-from ..simulator.volume_heads import load_volume_heads
+from ..simulator.volume_heads import VolumeHead, load_volume_heads
 from ..slices.augmentation import Augmentation
 from ..slices.batches import TrainingData
 from ..slices.sources import LabelSource, MixedSource, SliceSource, VolumeSource
@@ -85,19 +86,22 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
         InputError: a folder holds no training data.
         UsageError: no data are named, or the settings need data that are not named.
     """
-    names, mirror, slices = constellation.names, constellation.mirror_indices, SliceSettings()
+    names, mirror, slices = constellation.names, constellation.mirror_indices, simulation_settings(config)
+    corrected = config.corrected_targets
     studies, held_out = _studies(folders, config)
     parts: list[tuple[float, SliceSource]] = []
     check_heads = None
     if studies:
         augmentation = Augmentation.from_dict(config.augmentation)
         parts.append((config.study_fraction, StudySource(studies, names, mirror, slices, augmentation)))
-    volumes = load_volume_heads(list_heads(folders.volumes, "train"), names) if folders.volumes else []
+    volumes = _volumes(folders, names, corrected)
     if volumes:
         parts.append((config.volume_fraction, VolumeSource(volumes, mirror, slices)))
     if folders.labels:
-        heads = load_label_heads(folders.labels, config.train_heads, names)
-        check_heads = load_label_heads(folders.labels, config.check_heads, names)
+        heads, check_heads = (
+            load_label_heads(folders.labels, chosen, names, corrected=corrected, effects=slices.effects)
+            for chosen in (config.train_heads, config.check_heads)
+        )
         parts.append((1 - sum(fraction for fraction, _ in parts), LabelSource(heads, mirror, slices)))
     facts = {
         "label_maps": len(config.train_heads) if folders.labels else 0,
@@ -112,6 +116,19 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
         held_out = studies
     check = _check_slices(held_out, check_heads, source, constellation, slices)
     return TrainingData(names, mirror, source, check, check_heads, facts)
+
+
+def simulation_settings(config: TrainingConfig) -> SliceSettings:
+    """The simulated slices of a run: plain ones, or those of clinical scouts, which may be 3-10 mm thick."""
+    if not config.simulation:
+        return SliceSettings()
+    return SliceSettings(thickness_mm=(3.0, 10.0), effects=SimulationEffects.from_dict(config.simulation))
+
+
+def _volumes(folders: DataFolders, names: Sequence[str], corrected: bool) -> list[VolumeHead]:
+    if not folders.volumes:
+        return []
+    return load_volume_heads(list_heads(folders.volumes, "train"), names, corrected=corrected)
 
 
 def _learnt_subjects(studies: Sequence[LabelledStudy], config: TrainingConfig) -> frozenset[str]:

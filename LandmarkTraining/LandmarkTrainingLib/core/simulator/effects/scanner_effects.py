@@ -9,21 +9,38 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from .coil_shading import shade_by_coil
+from .effect_settings import SimulationEffects
+from .wrapped_nose import wrap_front
+
 
 def add_scanner_effects(
-    images: torch.Tensor, rng: np.random.Generator, noise: torch.Generator, pixel_mm: float
+    images: torch.Tensor,
+    rng: np.random.Generator,
+    noise: torch.Generator,
+    pixel_mm: float,
+    planes: np.ndarray | None = None,
+    effects: SimulationEffects | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """All effects in the order in which they arise.
+
+    Args:
+        planes: (b,) index into PLANES; None: no slice is wrapped.
+        effects: how often those occur that are not always on; None: never. No other random number depends on it.
 
     Returns:
         images (b, H, W), scaled by :func:`normalise`, zero outside the field of view, and the
         field of view as bool (b, H, W).
     """
+    effects, (extra,) = effects or SimulationEffects(), rng.spawn(1)
     images = shade(images, rng)
+    images = shade_by_coil(images, extra, effects.coil_shading, pixel_mm)
     images = void_by_metal(images, rng, pixel_mm)
     images = filter_k_space(images, rng)
     images = ghost(images, rng)
+    images, unwrapped = wrap_front(images, planes, extra, effects.wrapped_nose, pixel_mm)
     images, field = limit_field_of_view(images, rng, pixel_mm)
+    images, field = narrow_field(images, field & unwrapped, extra, effects.small_field, pixel_mm)
     images = images / (torch.quantile(images[:, ::2, ::2].flatten(1), 0.99, dim=1)[:, None, None] + 1e-3)
     images = add_rician_noise(images, rng, noise)
     images = images ** _per_image(np.exp(rng.normal(0, 0.25, len(images))), images)
@@ -122,6 +139,21 @@ def limit_field_of_view(
     y, x = (y - _per_image(beside[:, 0], images)).abs(), (x - _per_image(beside[:, 1], images)).abs()
     field = (y < _per_image(sides[:, 0] / 2, images)) & (x < _per_image(sides[:, 1] / 2, images))
     return result * field, field
+
+
+def narrow_field(
+    images: torch.Tensor, field: torch.Tensor, rng: np.random.Generator, share: float, pixel_mm: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A square field of view of 180-210 mm, up to 10 mm beside the middle, for ``share`` of the images (b, H, W)."""
+    count, (height, width) = len(images), images.shape[-2:]
+    half = np.where(rng.random(count) < share, rng.uniform(180, 210, count) / 2, np.inf)
+    beside = rng.uniform(-10, 10, (count, 2))
+    y = (torch.arange(height, device=images.device) - (height - 1) / 2)[:, None] * pixel_mm
+    x = (torch.arange(width, device=images.device) - (width - 1) / 2) * pixel_mm
+    near_y = (y - _per_image(beside[:, 0], images)).abs() < _per_image(half, images)
+    near_x = (x - _per_image(beside[:, 1], images)).abs() < _per_image(half, images)
+    field = field & near_y & near_x
+    return images * field, field
 
 
 def add_rician_noise(images: torch.Tensor, rng: np.random.Generator, noise: torch.Generator) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""The plan as the fields of each vendor's console, in the vendor's order, words, units and signs."""
