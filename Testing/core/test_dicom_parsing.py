@@ -15,6 +15,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.files import dicom_parsing
 from AutoVolumeCalibrationLib.core.files.dicom_parsing import parse_dicom, quiet_libraries
 from AutoVolumeCalibrationLib.core.scouts.dicom import read_dicom_frames
+from command_line import ROOT
 from dicom_localizers import write_localizer
 from scout_files import tiny_stacks
 
@@ -78,3 +79,10 @@ def test_a_header_that_pydicom_complains_about_is_not_quoted(plain: Path, capfd:
     except InputError as error:
         assert "Doe" not in str(error)
     assert "Doe" not in capfd.readouterr().err + caplog.text
+
+
+def test_every_dicom_file_is_parsed_within_these_limits():
+    """A file that calls pydicom by itself would read without them, and print what pydicom says."""
+    packages = (ROOT / "AutoVolumeCalibration", ROOT / "LandmarkTraining")
+    calls = {path.name for package in packages for path in package.rglob("*.py") if "dcmread(" in path.read_text()}
+    assert calls == {"dicom_parsing.py"}

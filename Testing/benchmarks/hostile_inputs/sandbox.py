@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,6 +89,8 @@ def _one_process(
                 yield job, outcome, finish(job, outcome)
                 return
             answer = json.loads(line)
+            if "error" in answer:
+                raise RuntimeError(f"{job}: {answer['error']}")
             yield job, Outcome(**answer["outcome"]), answer["faults"]
     os.waitpid(child, 0)
 
@@ -98,7 +101,12 @@ def _work(jobs: Sequence[str], folder: Path, prepare: Prepare, finish: Finish, w
     try:
         with os.fdopen(writing, "w", encoding="utf-8") as answers:
             for job in jobs:
-                outcome = _outcome(prepare(job), folder)
+                try:
+                    arguments = prepare(job)
+                except Exception:
+                    answers.write(json.dumps({"error": traceback.format_exc()}) + "\n")
+                    raise
+                outcome = _outcome(arguments, folder)
                 answers.write(json.dumps({"outcome": asdict(outcome), "faults": finish(job, outcome)}) + "\n")
                 answers.flush()
     finally:

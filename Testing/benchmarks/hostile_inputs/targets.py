@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import shutil
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -41,6 +42,11 @@ NAMES = (
     "%s%n.{}",
     "A" * 200 + ".{}",
     "$x$.{}",
+)
+#: A file that was damaged already may no longer be one that a way of damaging it can read.
+_UNREADABLE = (
+    *(ValueError, LookupError, TypeError, EOFError, OSError, RuntimeError, zlib.error, struct.error),
+    zipfile.BadZipFile,
 )
 
 
@@ -90,7 +96,7 @@ def _damaged(rng: random.Random, way: Mutation, content: bytes, packed: bool) ->
         if packed and rng.random() < 0.6:
             return gzip.compress(way(rng, gzip.decompress(content)), compresslevel=1)
         return way(rng, content)
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError, TypeError, IndexError, OSError, zlib.error):
+    except _UNREADABLE:
         return mutate_bytes(rng, content)  # damaged too much already to be damaged in this way
 
 
