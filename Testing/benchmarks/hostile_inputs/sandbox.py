@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from AutoVolumeCalibrationLib.core.storage.results import PREVIOUS_FOLDER
+
 #: Values in the headers of the inputs that nobody may read.
 SECRETS = ("Doe", "Jane", "4711-0815")
 #: What other libraries say to programmers.
@@ -188,7 +190,9 @@ def _left_over(folder: Path, sound: Path, refused: bool) -> set[str]:
     """Files outside the output of a plan, and unfinished ones; a damaged input may have another name."""
     new = _files_below(folder) - _files_below(sound) - {"tmp.out", "tmp.err"}
     outside = {name for name in new if name.startswith("tmp/") or "partial" in name}
-    return outside | {name for name in new if refused and name.startswith("out/")}
+    # A refused run moves the plan that was there into a folder of its own.
+    aside = f"out/{PREVIOUS_FOLDER}/"
+    return outside | {name for name in new if refused and name.startswith("out/") and not name.startswith(aside)}
 
 
 def _files_below(folder: Path) -> set[str]:

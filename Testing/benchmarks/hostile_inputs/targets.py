@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
 from AutoVolumeCalibrationLib.core.storage.results import write_results
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from data_sets import brain_study, write_set
@@ -157,7 +158,7 @@ def _scouts_and(folder: Path) -> list[Path]:
 def _make_results(folder: Path) -> None:
     scouts = _scouts_and(folder)
     protocol = load_protocol(PROTOCOL)
-    plan = plan_from_landmarks(tiny_stacks(), protocol, (), predicted=predictions(protocol))
+    plan = plan_from_landmarks(read_scouts(scouts), protocol, (), predicted=predictions(protocol))
     relative = [path.relative_to(folder) for path in scouts]
     write_results(plan, folder / "out", overwrite=True, sources=scouts)
     calibration = folder / "out" / "calibration.json"
