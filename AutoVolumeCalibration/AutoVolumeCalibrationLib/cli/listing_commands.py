@@ -17,14 +17,17 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_models(_arguments: argparse.Namespace) -> int:
     """``autovolume models``."""
-    from ..core.models.bundle import is_guided, list_models
+    from ..core.models.bundle import is_guided, list_models, why_without_graph
     from ..core.models.store import default_model_name
 
     default_name = default_model_name()
     for metadata in list_models():
         default = " (default)" if metadata["name"] == default_name else ""
         guided = ", guided by the landmarks that you place" if is_guided(metadata) else ""
-        say(f"{metadata['name']}{default}: {metadata['title']}, {len(metadata['landmarks'])} landmarks{guided}")
+        reason = why_without_graph(metadata)
+        backends = f"PyTorch only: {reason}" if reason else "ONNX Runtime or PyTorch"
+        landmarks = f"{len(metadata['landmarks'])} landmarks{guided}"
+        say(f"{metadata['name']}{default}: {metadata['title']}, {landmarks}; {backends}")
     return 0
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..geometry.coordinates import PLANES
 from ..scouts.stack import ScoutSlice
-
-if TYPE_CHECKING:
-    import torch
 
 #: Percentiles of a slice's own pixels that become 0 and 1, and the cap above.
 LOW_PERCENTILE, HIGH_PERCENTILE, CAP = 1.0, 99.5, 1.2
@@ -24,16 +20,15 @@ IN_CHANNELS = 1 + len(PLANES)
 LARGEST_SIZE = 192
 
 
-def encode_slices(images: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
-    """Network input (n, 4, H, W) from images (n, H, W) in 0..CAP and plane indices (n,) int64.
+def encode_slices(images: np.ndarray, planes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Network input (n, 4, H, W) float32 from images (n, H, W) in 0..CAP and plane indices (n,).
 
     Channel 0 is ``2 * image - 1``; channels 1-3 indicate sagittal, coronal, axial.
     """
-    import torch
-
-    indicators = torch.nn.functional.one_hot(planes, len(PLANES)).to(images.dtype)
-    spread = indicators[:, :, None, None].expand(-1, -1, *images.shape[-2:])
-    return torch.cat([images[:, None] * 2 - 1, spread], dim=1)
+    encoded = np.zeros((len(images), IN_CHANNELS, *images.shape[1:]), np.float32)
+    encoded[:, 0] = images * 2 - 1
+    encoded[np.arange(len(images)), 1 + np.asarray(planes, dtype=int)] = 1
+    return encoded
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +62,26 @@ def to_network_grid(scout_slice: ScoutSlice, pixel_mm: float, largest_size: int)
     The field of view is kept exactly; the pixel size differs from the nominal one by the rounding to
     whole pixels, or more where a side would have more than ``largest_size`` of them.
     """
-    import torch
-
     pixels = np.ascontiguousarray(scout_slice.pixels, dtype=np.float32)
     low, high = np.percentile(pixels[::2, ::2], [LOW_PERCENTILE, HIGH_PERCENTILE])
     size = tuple(min(largest_size, max(1, round(mm / pixel_mm))) for mm in scout_slice.extent_mm)
-    image = torch.nn.functional.interpolate(
-        torch.from_numpy(pixels)[None, None], size=size, mode="bilinear", antialias=True, align_corners=False
-    )[0, 0].numpy()
+    along_rows, along_columns = (_averaging(n, m) for n, m in zip(pixels.shape, size, strict=True))
+    image = along_rows @ pixels @ along_columns.T
     image = np.clip((image - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, CAP)
     return NetworkImage(image, np.array(pixels.shape) / size)
+
+
+def _averaging(count: int, wanted: int) -> np.ndarray:
+    """(wanted, count) float32 weights that resample a row of ``count`` pixels to ``wanted`` with the same outer edges.
+
+    Each pixel is a mean weighted by a triangle: linear interpolation, as wide as the new pixels where these are
+    coarser, so that nothing aliases. Equals PyTorch's ``interpolate(mode="bilinear", antialias=True)``.
+    """
+    step = count / wanted
+    reach = max(step, 1.0)
+    distances = (np.arange(count) + 0.5) - (np.arange(wanted)[:, None] + 0.5) * step
+    weights = np.clip(1 - np.abs(distances) / reach, 0, None)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _padded(prepared: NetworkImage, size: Sequence[int]) -> np.ndarray:
