@@ -25,6 +25,7 @@ import numpy as np
 from ..anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..anatomy.protocol import Line, Protocol, line_axes
 from ..errors import InputError
+from ..geometry.rotations import best_rotation, rotation_about
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -224,9 +225,7 @@ def _pose_jacobian(points: np.ndarray) -> np.ndarray:
 
 def _moved(pose: _Pose, step: np.ndarray) -> _Pose:
     """The pose after a small change (7,) in head axes."""
-    from scipy.spatial.transform import Rotation
-
-    rotation = pose.rotation @ Rotation.from_rotvec(step[:3]).as_matrix()
+    rotation = pose.rotation @ rotation_about(step[:3])
     return _Pose(
         rotation, pose.translation + pose.scale * pose.rotation @ step[4:], pose.scale * float(np.exp(step[3]))
     )
@@ -234,12 +233,10 @@ def _moved(pose: _Pose, step: np.ndarray) -> _Pose:
 
 def _procrustes(points: np.ndarray, reference: np.ndarray, weights: np.ndarray) -> _Pose:
     """Weighted similarity that maps reference (n, 3) on points (n, 3) (Umeyama 1991)."""
-    from scipy.spatial.transform import Rotation
-
     weights = weights / weights.sum()
     center, reference_center = weights @ points, weights @ reference
     a, b = points - center, reference - reference_center
-    rotation = Rotation.align_vectors(a, b, weights=weights)[0].as_matrix()
+    rotation = best_rotation(b, a, weights)
     scale = float(np.sqrt((weights @ (a**2).sum(axis=1)) / (weights @ (b**2).sum(axis=1))))
     return _Pose(rotation, center - scale * rotation @ reference_center, scale)
 

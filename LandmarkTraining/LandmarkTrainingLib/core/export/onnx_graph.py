@@ -119,5 +119,6 @@ def _exported(model: LandmarkModel) -> bytes:
     inputs = tuple(map(torch.from_numpy, _example(model, 2, 1, 2)))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        torch.onnx.export(model.torch_network, inputs, file, dynamic_axes=axes, **options)
+        # torch's annotations leave out that it writes into buffers too.
+        torch.onnx.export(model.torch_network, inputs, file, dynamic_axes=axes, **options)  # type: ignore[arg-type]
     return file.getvalue()
