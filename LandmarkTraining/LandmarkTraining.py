@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
 
@@ -76,3 +80,47 @@ class LandmarkTrainingLogic(ScriptedLoadableModuleLogic):
 
             self._engine = CoreEngine()
         return self._engine
+
+
+class LandmarkTrainingTest(ScriptedLoadableModuleTest):
+    """A self-test for the application, without a training: a corrected study becomes a training set.
+
+    It needs the small packages of planning, which Slicer does not include: where they are missing it is skipped.
+    """
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """What "Reload and Test" calls."""
+        import unittest
+
+        self.setUp()
+        try:
+            self.test_a_corrected_study_becomes_a_training_set()
+        except unittest.SkipTest as skipped:
+            self.delayDisplay(f"Skipped: {skipped}")
+
+    def test_a_corrected_study_becomes_a_training_set(self):
+        import tempfile
+
+        from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+        from AutoVolumeCalibrationLib.core.files.resources import resource_path
+        from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+        from AutoVolumeCalibrationLib.core.storage.dataset import add_study
+        from AutoVolumeCalibrationLib.core.workflow.manual_planning import plan_by_hand
+        from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
+        from LandmarkTrainingLib.widgets import requirements
+
+        missing = requirements.READING.missing()
+        if missing:
+            self.skipTest(f"{', '.join(missing)} not installed: check a data set once, or use PythonSlicer -m pip")
+        scouts = read_scouts([resource_path("SampleData", "ColinScouts", "dicom")])
+        plan = plan_by_hand(scouts, load_protocol("BrainAcPc"))
+        corrected = [mark.corrected(mark.position_mm + [0, 10, 0]) for mark in plan.landmarks if mark.name == "AC"]
+        engine = LandmarkTrainingLogic().engine
+        with tempfile.TemporaryDirectory() as folder:
+            add_study(Path(folder), refit(plan, corrected))
+            size = engine.size(Path(folder))
+        self.assertEqual((size.studies, size.subjects), (1, 1))
+        self.assertIn("finetune", engine.command(["finetune", "--dataset", folder]))

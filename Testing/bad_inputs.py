@@ -260,7 +260,6 @@ BAD_INPUTS: dict[str, BadInput] = {
     # DICOM that does not belong together, or is not enough
     "two_patients": _second_folder(PatientName="Roe^Richard", PatientID="0815-4711"),
     "two_studies": _second_folder("another"),
-    "two_frames_of_reference": _second_folder(FrameOfReferenceUID="1.2.3.4"),
     "one_plane_dicom": _one_plane_dicom,
     "one_plane_image": _one_plane_image,
     # DICOM geometry

@@ -47,13 +47,13 @@ RULE = BoxRule(
 
 
 def ellipsoid_head() -> Volume:
-    """A bright ellipsoid of 140 x 180 x 150 mm about the origin in 4 mm voxels, brighter on the right."""
+    """An ellipsoid of 140 x 180 x 150 mm about the origin in 4 mm voxels, brighter towards right, front and top."""
     steps = np.arange(-30, 31) * 4.0
     x, y, z = np.meshgrid(steps, steps, steps, indexing="ij")
     inside = (x / 70) ** 2 + (y / 90) ** 2 + (z / 75) ** 2 < 1
     affine = np.diag([4.0, 4.0, 4.0, 1.0])
     affine[:3, 3] = -120.0
-    return Volume((inside * (100.0 + x / 2)).astype(np.float32), affine, "ellipsoid")
+    return Volume((inside * (100.0 + x / 2 + y / 4 + z / 4)).astype(np.float32), affine, "ellipsoid")
 
 
 def scout_stacks(

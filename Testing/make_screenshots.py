@@ -26,14 +26,12 @@ THUMBNAIL = ROOT / "AutoVolumeCalibration" / "Resources" / "Icons" / "ColinScout
 MODULE = ROOT / "AutoVolumeCalibration" / "AutoVolumeCalibration.py"
 SCOUTS = ROOT / "Resources" / "SampleData" / "ColinScouts" / "dicom"
 
-#: A small laptop's screen, and how much of it the panel takes.
+#: A small laptop's screen; of it the panel gets what menu, toolbars and module selector above and the data probe below
+#: leave in Slicer.
 SCREEN, PANEL_WIDTH, GAP = (1366, 768), 432, 6
-BACKGROUND = "#20242a"
+ABOVE, BELOW = 104, 104
+BACKGROUND, STRIP_TEXT = "#20242a", "#9aa4af"
 THUMBNAIL_SIDE = 128
-
-
-#: Collapsible sections of the panel, from top to bottom.
-SECTIONS = ("inputs", "plan", "checks", "landmarks", "box", "scanner", "advanced", "exportSection")
 
 #: How far AC is dragged for the picture of a correction, screen pixels upwards.
 DRAG_PIXELS = 6
@@ -46,22 +44,45 @@ def main() -> None:
         views = open_views(stand_in.scene, stand_in.application_logic, size) if can_render() else None
         widget = stand_in.open_module(MODULE)
         panel = widget.panel
-        _load(stand_in, panel)
-        _draw(stand_in, widget, views, "load.png", ("inputs", "plan", "checks", "landmarks"))
+        _load(stand_in, panel, _archive(Path(folder) / "archive"))
+        _draw(stand_in, widget, views, "series.png", "landmarksTab")
+        stand_in.scene.Clear(False)
+        _load(stand_in, panel, SCOUTS)
+        _draw(stand_in, widget, views, "load.png", "landmarksTab")
         _calibrate(stand_in, panel)
-        _draw(stand_in, widget, views, "panel.png", ("plan", "checks", "landmarks", "box"))
+        _draw(stand_in, widget, views, "panel.png", "landmarksTab")
+        _draw(stand_in, widget, views, "box.png", "boxTab")
+        _draw(stand_in, widget, views, "console.png", "consoleTab")
         if views:
             _image(views.yellow.image()).scaledToHeight(THUMBNAIL_SIDE).save(str(THUMBNAIL))
             _drag_first_landmark(stand_in, panel, views)
-            _draw(stand_in, widget, views, "correct.png", ("plan", "checks", "landmarks", "box"))
-        _draw(stand_in, widget, views, "export.png", ("plan", "checks", "scanner", "advanced", "exportSection"))
+            _draw(stand_in, widget, views, "correct.png", "landmarksTab")
+        _draw(stand_in, widget, views, "export.png", "exportTab")
         stand_in.verify()
         if views:
             views.close()
 
 
-def _load(stand_in: StandIn, panel) -> None:
-    stand_in.dialogs.answer("QFileDialog.getExistingDirectory", str(SCOUTS))
+def _archive(folder: Path) -> Path:
+    """The sample as an archive may hold it: the localizer twice, and a projection."""
+    import pydicom
+
+    parts = ((1, "localizer", None), (2, "localizer, repeated", None), (3, "MIP", ["DERIVED", "SECONDARY", "MIP"]))
+    for number, description, image_type in parts:
+        (folder / str(number)).mkdir(parents=True)
+        for path in sorted(SCOUTS.glob("*.dcm")):
+            dataset = pydicom.dcmread(path)
+            dataset.SeriesNumber, dataset.SeriesDescription = number, description
+            dataset.SeriesInstanceUID = f"{dataset.SeriesInstanceUID}.{number}"
+            dataset.SOPInstanceUID = f"{dataset.SOPInstanceUID}.{number}"
+            if image_type:
+                dataset.ImageType = image_type
+            dataset.save_as(folder / str(number) / path.name)
+    return folder
+
+
+def _load(stand_in: StandIn, panel, folder: Path) -> None:
+    stand_in.dialogs.answer("QFileDialog.getExistingDirectory", str(folder))
     panel.ui.loadFolderButton.click()
     stand_in.wait_until(lambda: not panel.jobs.busy, timeout_s=60)
 
@@ -79,27 +100,31 @@ def _drag_first_landmark(stand_in: StandIn, panel, views) -> None:
     views.jump_to(place)
     x, y = views.yellow.pixel_of(place)
     views.yellow.drag((x, y), (x, y + DRAG_PIXELS))
+    views.yellow.move((5, 5))
     for _ in range(3):
         stand_in.process_events()
 
 
-def _draw(stand_in: StandIn, widget, views, name: str, opened: tuple[str, ...]) -> None:
-    """The panel with some sections open as it stands in a window of SCREEN, the views on its right."""
+def _draw(stand_in: StandIn, widget, views, name: str, tab: str) -> None:
+    """The panel on one of its tabs as it stands in a window of SCREEN, the views on its right."""
     import qt
 
     ui = widget.panel.ui
-    for section in SECTIONS:
-        getattr(ui, f"{section}Button").checked = section in opened
-    ui.landmarksTable.maximumHeight = ui.landmarksTable.minimumHeight = 112
+    ui.tabs.setCurrentWidget(getattr(ui, tab))
     ui.namesCheckBox.checked = False
-    widget.parent.resize(PANEL_WIDTH, SCREEN[1])
+    widget.parent.resize(PANEL_WIDTH, SCREEN[1] - ABOVE - BELOW)
     for _ in range(3):
         stand_in.process_events()
     panel = widget.parent.grab()
     picture = qt.QImage(SCREEN[0] if views else panel.width(), SCREEN[1], qt.QImage.Format_RGB32)
     picture.fill(qt.QColor(BACKGROUND))
     painter = qt.QPainter(picture)
-    painter.drawPixmap(0, 0, panel)
+    painter.drawPixmap(0, ABOVE, panel)
+    # Where the panel is higher, Slicer scrolls it.
+    painter.fillRect(0, SCREEN[1] - BELOW, PANEL_WIDTH + GAP, BELOW, qt.QColor(BACKGROUND))
+    painter.setPen(qt.QColor(STRIP_TEXT))
+    painter.drawText(12, ABOVE // 2, "Slicer's menu, toolbars and module selector")
+    painter.drawText(12, SCREEN[1] - BELOW // 2, "Slicer's data probe and status bar")
     if views:
         _paint_views(painter, picture, views)
     painter.end()

@@ -39,8 +39,8 @@ class TrainingWindow:
         self.settle()
 
     def reopen(self) -> None:
-        """Unload the module and load it again, as Slicer's Reload does."""
-        self.module.unload()
+        """Close the window and load the module again, as Slicer's Reload does."""
+        self.widget.cleanup()
         self.settle()
         self._open()
 

@@ -23,12 +23,18 @@ __all__ = [
     "LandmarkModel",
     "Protocol",
     "ScoutStack",
+    "ScoutStudy",
+    "SeriesInfo",
     "add_study",
     "calibrate",
+    "list_series",
     "load_model",
     "load_protocol",
     "read_scouts",
+    "read_study",
     "refit",
+    "reopen",
+    "repredict",
 ]
 
 if TYPE_CHECKING:
@@ -38,11 +44,13 @@ if TYPE_CHECKING:
     from .core.detection.landmark_model import LandmarkModel
     from .core.errors import AutoVolumeError
     from .core.models.bundle import load_model
-    from .core.scouts.reader import read_scouts
+    from .core.scouts.reader import list_series, read_scouts, read_study
+    from .core.scouts.series import ScoutStudy, SeriesInfo
     from .core.scouts.stack import ScoutStack
     from .core.storage.dataset import add_study
     from .core.workflow.calibration import Calibration
-    from .core.workflow.pipeline import calibrate, refit
+    from .core.workflow.pipeline import calibrate, refit, repredict
+    from .core.workflow.saved_plan import reopen
 
 #: Name -> the module that holds it, loaded when the name is first used: importing this file costs nothing.
 _MODULES = {
@@ -52,12 +60,18 @@ _MODULES = {
     "LandmarkModel": "core.detection.landmark_model",
     "Protocol": "core.anatomy.protocol",
     "ScoutStack": "core.scouts.stack",
+    "ScoutStudy": "core.scouts.series",
+    "SeriesInfo": "core.scouts.series",
     "add_study": "core.storage.dataset",
     "calibrate": "core.workflow.pipeline",
+    "list_series": "core.scouts.reader",
     "load_model": "core.models.bundle",
     "load_protocol": "core.anatomy.protocol_file",
     "read_scouts": "core.scouts.reader",
+    "read_study": "core.scouts.reader",
     "refit": "core.workflow.pipeline",
+    "reopen": "core.workflow.saved_plan",
+    "repredict": "core.workflow.pipeline",
 }
 
 

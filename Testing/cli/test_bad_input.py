@@ -59,7 +59,7 @@ def test_a_path_that_is_too_long_is_an_error_like_any_other(autovolume, tmp_path
 
 
 def test_a_path_that_is_no_text_is_refused_before_the_work(autovolume, tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "read_scouts", must_not_be_called)
+    monkeypatch.setattr(readers, "read_study", must_not_be_called)
     ran = autovolume("calibrate", "M\udcfcller", "--output", tmp_path / "out")
     assert_refused(ran, 3, r"M\udcfcller")
 
@@ -170,7 +170,12 @@ def test_a_point_file_that_places_nothing_is_named(autovolume, results, tmp_path
     before = files_in(results)
     arguments = [*MIDDLE_SLICES, "--output", results, "--overwrite"] if command == "calibrate" else [results]
     assert_refused(autovolume(command, *arguments, "--landmarks", path), 3, path)
-    assert files_in(results) == before
+    assert files_in(results) == (moved_aside(before) if command == "calibrate" else before)
+
+
+def moved_aside(files, folder=""):
+    """The files after a run that failed to replace them: out of sight of whoever looks for its plan."""
+    return {f"{folder}previous/{name.removeprefix(folder)}": content for name, content in files.items()}
 
 
 # ---- the place for the results ----
@@ -178,7 +183,7 @@ def test_a_point_file_that_places_nothing_is_named(autovolume, results, tmp_path
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/none/out", "/dev/null"])
 def test_a_place_that_cannot_be_a_folder_is_refused_before_the_work(autovolume, tmp_path, monkeypatch, place):
-    monkeypatch.setattr(readers, "read_scouts", must_not_be_called)
+    monkeypatch.setattr(readers, "read_study", must_not_be_called)
     (tmp_path / "file").write_text("mine")
     folder = tmp_path / place
     assert_refused(autovolume("calibrate", *MIDDLE_SLICES, "--output", folder), 2, folder)
@@ -212,7 +217,7 @@ def draw_half(calibration, path):
 @pytest.mark.parametrize("full_at", ["scanbox", "landmarks", "calibration", "overview"])
 @pytest.mark.parametrize("has_results", [True, False], ids=["over old results", "new folder"])
 @pytest.mark.usefixtures("no_picture")
-def test_a_full_disk_leaves_the_old_results_and_no_rest(
+def test_a_full_disk_moves_the_old_results_aside_and_leaves_no_rest(
     autovolume, results, tmp_path, monkeypatch, full_at, has_results
 ):
     folder = results if has_results else tmp_path / "new"
@@ -224,7 +229,7 @@ def test_a_full_disk_leaves_the_old_results_and_no_rest(
     ran = autovolume("calibrate", *MIDDLE_SLICES, "--output", folder, "--overwrite")
     assert_refused(ran, 2, folder / full_at)
     assert "No space left" in ran.err
-    assert files_in(tmp_path) == before
+    assert files_in(tmp_path) == (moved_aside(before, "results/") if has_results else before)
     assert folder.exists() == has_results
 
 
@@ -263,7 +268,7 @@ def test_cancelling_while_the_picture_is_drawn_leaves_nothing(autovolume, tmp_pa
 @pytest.mark.parametrize(
     ("step", "error", "code", "named"),
     [
-        ("AutoVolumeCalibrationLib.core.scouts.reader.read_scouts", MemoryError(), 3, MIDDLE_SLICES[0]),
+        ("AutoVolumeCalibrationLib.core.scouts.reader.read_study", MemoryError(), 3, MIDDLE_SLICES[0]),
         ("AutoVolumeCalibrationLib.core.workflow.pipeline.locate", MemoryError(), 3, MIDDLE_SLICES[0]),
         ("AutoVolumeCalibrationLib.core.report.overview.draw_overview", MemoryError(), 3, "memory"),
         (
@@ -285,7 +290,7 @@ def test_cancelling_while_the_picture_is_drawn_leaves_nothing(autovolume, tmp_pa
             "slicer-core",
         ),
         (
-            "AutoVolumeCalibrationLib.core.scouts.reader.read_scouts",
+            "AutoVolumeCalibrationLib.core.scouts.reader.read_study",
             PermissionError(13, "denied", "here"),
             3,
             "here: denied",

@@ -10,7 +10,7 @@ import pytest
 
 from AutoVolumeCalibrationLib.cli import batch_command
 from AutoVolumeCalibrationLib.core.workflow import pipeline
-from command_line import MIDDLE_SLICES, PLANNED_CODES, RESULT_FILES, assert_refused, files_in
+from command_line import MIDDLE_SLICES, PLANNED_CODES, RESULT_FILES, SAMPLE, assert_refused, files_in
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 
@@ -183,3 +183,21 @@ def test_what_no_study_can_do_without_is_asked_for_first(autovolume, studies, tm
     assert_refused(autovolume("batch", studies, "--output", tmp_path / "out", "--protocol", "Flat"), 4, "Flat")
     assert_refused(autovolume("batch", studies, "--output", tmp_path / "file"), 2, tmp_path / "file")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("change", ["protocol", "scouts"])
+def test_resume_plans_again_what_was_planned_otherwise(autovolume, studies, tmp_path, monkeypatch, change):
+    for name in ("b", "c"):
+        shutil.rmtree(studies / name)
+    arguments = ["batch", studies, "--output", tmp_path / "out"]
+    autovolume(*arguments)
+    flags = ["--protocol", "BrainSagittal3D"] if change == "protocol" else []
+    if change == "scouts":
+        shutil.copy(SAMPLE / "dicom" / "0004.dcm", studies / "a" / "0003.dcm")
+    planned: list[object] = []
+    plan_scouts = batch_command.plan_scouts
+    monkeypatch.setattr(batch_command, "plan_scouts", lambda *args: planned.append(args) or plan_scouts(*args))
+    autovolume(*arguments, "--resume", *flags)
+    assert len(planned) == 1
+    autovolume(*arguments, "--resume", *flags)
+    assert len(planned) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -226,3 +227,38 @@ def test_a_scene_is_written_where_it_is_wanted_and_kept_up_to_date(autovolume, r
     assert files_in(results)["scene.mrb"] == b"corrected"
     assert autovolume(*arguments).code in PLANNED_CODES
     assert files_in(results)["scene.mrb"] == b"predicted"
+
+
+def test_check_lists_the_series_and_why_each_is_used(autovolume, tmp_path):
+    for path in MIDDLE_SLICES:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "mask.nrrd").write_bytes(b"")
+    ran = autovolume("check", tmp_path)
+    assert ran.code in PLANNED_CODES
+    used, left_out = (line.strip() for line in ran.out.splitlines()[:2])
+    what = 'series 1 "Three-plane localizer": localizer, 1 sagittal, 1 coronal, 1 axial'
+    assert used == f"used  {what}; the latest complete localizer"
+    assert left_out == "-  mask.nrrd: other object; lies beside DICOM files, which are used"
+
+
+def test_check_lists_the_series_where_none_will_do(autovolume, tmp_path):
+    shutil.copy(MIDDLE_SLICES[0], tmp_path)
+    ran = autovolume("check", tmp_path)
+    assert ran.code == 3
+    assert "1 sagittal" in ran.out and "only sagittal slices" in ran.err
+
+
+def test_a_series_can_be_chosen(autovolume, tmp_path):
+    ran = autovolume("check", *MIDDLE_SLICES, "--series", "1")
+    assert ran.code in PLANNED_CODES and "chosen by the user" in ran.out
+    ran = autovolume("check", *MIDDLE_SLICES, "--series", "2")
+    assert ran.code == 3 and "there is no series 2" in ran.err
+
+
+@pytest.mark.usefixtures("no_picture")
+def test_an_old_plan_does_not_survive_a_failed_overwrite_and_goes_with_a_new_one(autovolume, results, tmp_path):
+    arguments = ["calibrate", "--output", results, "--overwrite"]
+    assert autovolume(*arguments, tmp_path / "none").code == 3
+    assert set(files_in(results)) == {f"previous/{name}" for name in RESULT_FILES}
+    assert autovolume(*arguments, *MIDDLE_SLICES).code in PLANNED_CODES
+    assert set(files_in(results)) == RESULT_FILES

@@ -14,6 +14,7 @@ from command_line import (
     PLANNED_CODES,
     RESULT_FILES,
     ROOT,
+    SAMPLE,
     assert_refused,
     at,
     content_of,
@@ -78,6 +79,20 @@ def test_a_locked_point_is_a_correction_where_it_lies(autovolume, results, point
     autovolume("refit", results, "--landmarks", points)
     assert landmark_names(results, "corrected") == [name]
     assert place_of(results, name) == pytest.approx(before, abs=1e-6)
+
+
+def test_a_correction_within_a_slice_keeps_its_covariance_through_a_file_and_a_second_refit(
+    autovolume, results, points, tmp_path
+):
+    ac = place_of(results, "AC") + [0, 2, 3]
+    within = "[corrected in-plane, depth sd 2.500 mm along RAS 1.000000 0.000000 0.000000]"
+    edit_points(points, {"AC": {**at(ac), "locked": True, "description": within}})
+    autovolume("refit", results, "--landmarks", points)
+    first = landmark(results, "AC")
+    assert np.sqrt(np.diag(first["covariance_mm2"])) == pytest.approx([2.5, 0.02, 0.02], abs=1e-3)
+    plain = write_points(tmp_path / "plain.mrk.json", {"AC": ac})
+    autovolume("refit", results, "--landmarks", plain)
+    assert landmark(results, "AC")["covariance_mm2"] == first["covariance_mm2"]
 
 
 def test_a_point_without_a_place_becomes_missing_and_stays_so(autovolume, results, points):
@@ -190,3 +205,100 @@ def test_too_few_points_left_are_told_with_the_file_that_left_them(autovolume, r
     assert_refused(ran, 3, points)
     assert "at least 3" in ran.err
     assert files_in(results) == before
+
+
+# ---- the scouts of a plan ----
+
+
+def study_at(folder, edit=lambda dataset, index: None):
+    """A copy of the sample's scouts, each file changed by ``edit``."""
+    import pydicom
+
+    folder.mkdir()
+    for index, path in enumerate(sorted((SAMPLE / "dicom").iterdir())):
+        dataset = pydicom.dcmread(path)
+        edit(dataset, index)
+        dataset.save_as(folder / path.name)
+    return folder
+
+
+def another_session(dataset, _index):
+    dataset.FrameOfReferenceUID = "1.2.3"
+
+
+def other_pixels(dataset, _index):
+    dataset.PixelData = dataset.PixelData[:-2] + b"\x01\x00"
+
+
+def moved(dataset, _index):
+    dataset.ImagePositionPatient = [str(float(value) + 3) for value in dataset.ImagePositionPatient]
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        (another_session, "another patient or another session"),
+        (other_pixels, "images differ"),
+        (moved, "positions in space differ"),
+    ],
+)
+@pytest.mark.parametrize("flags", [(), ("--repredict",)])
+def test_other_scouts_at_the_same_path_are_refused(autovolume, results, points, tmp_path, edit, why, flags):
+    folder = study_at(tmp_path / "scouts", edit)
+    (results / "calibration.json").write_text(json.dumps({**content_of(results), "sources": [str(folder)]}))
+    before = files_in(results)
+    ran = autovolume("refit", results, "--landmarks", points, *flags)
+    assert_refused(ran, 3, folder)
+    assert why in ran.err
+    assert files_in(results) == before
+
+
+def test_a_scout_that_is_missing_is_noticed(autovolume, results, points, tmp_path):
+    folder = study_at(tmp_path / "scouts")
+    (folder / "0001.dcm").unlink()
+    ran = autovolume("refit", results, "--landmarks", points, "--scouts", folder)
+    assert_refused(ran, 3, folder)
+    assert "14 slices, the plan was made on 15" in ran.err
+
+
+def test_scouts_that_moved_are_named_and_kept(autovolume, results, points, tmp_path):
+    folder = study_at(tmp_path / "scouts")
+    assert autovolume("refit", results, "--landmarks", points, "--scouts", folder).code in PLANNED_CODES
+    assert content_of(results)["sources"] == [str(folder)]
+
+
+def test_a_series_that_arrived_later_does_not_change_the_scouts_of_a_plan(autovolume, results, points, tmp_path):
+    def later(dataset, _index):
+        dataset.SeriesInstanceUID, dataset.SeriesNumber = "1.2.3", 9
+        other_pixels(dataset, _index)
+
+    folder = study_at(tmp_path / "scouts")
+    for path in study_at(tmp_path / "later", later).iterdir():
+        path.rename(folder / f"later{path.name}")
+    assert autovolume("refit", results, "--landmarks", points, "--scouts", folder).code in PLANNED_CODES
+
+
+def test_results_of_earlier_versions_are_fitted_again(autovolume, results, points):
+    content = content_of(results)
+    for key in ("scouts", "protocol_sha256"):
+        del content[key]
+    (results / "calibration.json").write_text(json.dumps(content), encoding="utf-8")
+    assert autovolume("refit", results, "--landmarks", points).code in PLANNED_CODES
+    assert len(content_of(results)["scouts"]) == 3
+
+
+def test_results_keep_digests_and_no_identifier(results):
+    import pydicom
+
+    dataset = pydicom.dcmread(SAMPLE / "dicom" / "0001.dcm")
+    text = (results / "calibration.json").read_text(encoding="utf-8")
+    for uid in (dataset.FrameOfReferenceUID, dataset.SeriesInstanceUID, dataset.StudyInstanceUID):
+        assert uid not in text
+
+
+def test_two_point_files_add_up_and_contradict_each_other_in_no_point(autovolume, results, points, tmp_path):
+    one = write_points(tmp_path / "one.mrk.json", {"AC": place_of(results, "AC") + [0, 0, 8]})
+    other = write_points(tmp_path / "other.mrk.json", {"PC": place_of(results, "PC") + [0, 0, 8]})
+    assert_refused(autovolume("refit", results, "--landmarks", one, "--landmarks", one), 3, one)
+    assert autovolume("refit", results, "--landmarks", one, "--landmarks", other).code in PLANNED_CODES
+    assert set(landmark_names(results, "corrected")) == {"AC", "PC"}

@@ -31,7 +31,7 @@ def test_a_run_says_how_it_goes_and_ends_with_its_table(autovolume, chests, tmp_
     command = ("xray", "chest", chests, "--output", tmp_path / "run")
     ran = autovolume(*command, "--matrix", 64, "--recipe", "unet", *SETTINGS)
     assert ran.code == 0, ran
-    assert ran.out.startswith("step 1 of 2: loss ") and ran.out.count("pixels,") == 2
+    assert ran.out.startswith("step 1 of 2: loss ") and ran.out.count("error median") == 2
     assert ran.out.endswith((tmp_path / "run" / "report.md").read_text(encoding="utf-8"))
     again = autovolume(*command, "--resume")
     assert again.code == 0 and again.out in ran.out

@@ -56,7 +56,7 @@ def test_the_slice_axis_is_found_wherever_it_is_stored(tmp_path: Path, slice_axi
     shape[slice_axis] = 4
     spacing = [2.0, 2.5, 3.0]
     spacing[slice_axis] = 9.0
-    array_ijk = np.zeros(shape, np.float32)
+    array_ijk = np.random.default_rng(0).uniform(0, 0.5, shape).astype(np.float32)
     index = np.array([3, 2, 1])
     array_ijk[tuple(index)] = 1.0
     turned = Rotation.from_euler("xyz", [20, -10, 5], degrees=True).as_matrix()
@@ -69,7 +69,7 @@ def test_the_slice_axis_is_found_wherever_it_is_stored(tmp_path: Path, slice_axi
 
 
 def test_a_mirrored_image_keeps_its_sides(tmp_path: Path) -> None:
-    array = np.zeros((2, 8, 10), np.int16)
+    array = np.random.default_rng(0).integers(0, 8, (2, 8, 10)).astype(np.int16)
     array[1, 2, 3] = 9
     path = write_array(tmp_path / "a.nii", array, (1, 1, 5), (4, 5, 6), np.diag([-1.0, 1.0, 1.0]))
     (stack,) = read_image_scouts(path)
@@ -127,7 +127,8 @@ def test_a_volume_is_float32_with_stray_nan_as_background(tmp_path: Path) -> Non
 def test_a_volume_is_cut_into_three_planes_through_its_content(tmp_path: Path) -> None:
     center = np.array([30.0, 22.0, 20.0])
     distance = np.linalg.norm(np.indices((48, 48, 48)) - center[:, None, None, None], axis=0)
-    path = write_array(tmp_path / "a.nii.gz", (500.0 * (distance < 14)).astype(np.float32).T.copy(), (4, 4, 4))
+    ball = 500.0 * (distance < 14) + np.random.default_rng(0).uniform(0, 9, distance.shape)
+    path = write_array(tmp_path / "a.nii.gz", ball.astype(np.float32).T.copy(), (4, 4, 4))
     stacks = read_image_scouts(path)
     assert [stack.plane for stack in stacks] == ["sagittal", "coronal", "axial"]
     center_ras = center * 4 * [-1, -1, 1]

@@ -108,3 +108,9 @@ def test_a_protocol_whose_file_is_gone_cannot_be_adjusted(plan, tmp_path):
     gone = replace(plan.protocol, source=tmp_path / "gone.json")
     with pytest.raises(ProtocolError, match="Put the protocol file back"):
         with_margins(gone, plan.box.name, {"left": 1.0}, tmp_path)
+
+
+def test_a_margin_that_just_covers_has_nothing_to_spare_and_no_less():
+    from AutoVolumeCalibrationLib.core.planning.margins import coverage_text
+
+    assert coverage_text(5.0, 5.0 + 1e-6, True) == "covered, 0.0 mm to spare (95 %)"

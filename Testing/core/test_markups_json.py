@@ -44,6 +44,22 @@ def test_landmarks_come_back_with_place_and_lock(tmp_path, brain, landmarks):
     assert "missing" in genu.description
 
 
+def test_a_correction_within_a_slice_comes_back_with_what_it_left_open(tmp_path, brain, landmarks):
+    normal = np.array([0.96, -0.28, 0.0])
+    placed = landmarks[0].corrected_in_plane(np.array([0.0, 5.0, 6.0]), normal)
+    write_landmarks(tmp_path / "l.mrk.json", [placed, landmarks[1]], brain)
+    ac, pc = read_landmarks(tmp_path / "l.mrk.json")
+    assert "corrected in-plane, depth sd 2.000 mm" in ac.description
+    assert ac.covariance_mm2 == pytest.approx(placed.covariance_mm2, abs=1e-4)
+    assert pc.covariance_mm2 is None
+
+
+def test_a_description_that_states_no_direction_is_only_a_description(tmp_path):
+    text = "[corrected in-plane, depth sd 2.000 mm along RAS 0.000000 0.000000 0.000000]"
+    (point,) = read_landmarks(point_file(tmp_path, [{"label": "AC", "position": [1, 2, 3], "description": text}]))
+    assert point.covariance_mm2 is None
+
+
 def test_the_file_is_in_lps(tmp_path, brain, landmarks):
     write_landmarks(tmp_path / "l.mrk.json", landmarks, brain)
     markup = json.loads((tmp_path / "l.mrk.json").read_text())["markups"][0]

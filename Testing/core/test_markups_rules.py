@@ -13,7 +13,9 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.storage.markups import (
+    MarkupPoint,
     landmarks_to_markups,
+    named_like,
     read_landmarks,
     read_scan_box,
     scan_box_to_markups,
@@ -158,3 +160,60 @@ def test_the_content_of_a_file_is_what_slicer_expects():
     assert box["center"] == box["controlPoints"][0]["position"] == [-1, -2, 3]
     columns = np.reshape(box["orientation"], (3, 3)).T
     assert columns == pytest.approx(turn * [-1, -1, 1], abs=1e-8)
+
+
+def points_in(path, *lists):
+    """A Markups file with these point lists, each of name -> position."""
+    markups = [
+        {
+            "type": "Fiducial",
+            "coordinateSystem": "RAS",
+            "controlPoints": [{"label": name, "position": position} for name, position in points.items()],
+        }
+        for points in lists
+    ]
+    path.write_text(json.dumps({"markups": markups}), encoding="utf-8")
+    return path
+
+
+def test_all_lists_of_a_file_are_read_empty_ones_too(tmp_path):
+    path = points_in(tmp_path / "p.mrk.json", {}, {"AC": [1, 2, 3]}, {"PC": [4, 5, 6]})
+    assert [point.name for point in read_landmarks(path)] == ["AC", "PC"]
+
+
+def test_a_name_in_two_lists_is_refused(tmp_path):
+    with pytest.raises(InputError, match="more than one point named AC"):
+        read_landmarks(points_in(tmp_path / "p.mrk.json", {"AC": [1, 2, 3]}, {"AC": [1, 2, 3]}))
+
+
+def test_coded_units_are_understood(tmp_path):
+    path = points_in(tmp_path / "p.mrk.json", {"AC": [1, 2, 3]})
+    for unit, fine in (("mm", True), ("cm", False)):
+        data = json.loads(path.read_text())
+        data["markups"][0]["coordinateUnits"] = [unit, "UCUM", "millimeter"]
+        path.write_text(json.dumps(data))
+        if fine:
+            assert len(read_landmarks(path)) == 1
+        else:
+            with pytest.raises(InputError, match="not in mm"):
+                read_landmarks(path)
+
+
+def test_points_named_by_number_go_by_their_description(tmp_path):
+    row = "id_{0},1,2,{0},0,0,0,1,1,1,0,{0},{1},"
+    (tmp_path / "a.fcsv").write_text("\n".join(["# CoordinateSystem = 0", row.format(1, "AC"), row.format(2, "PC")]))
+    assert [point.name for point in read_landmarks(tmp_path / "a.fcsv")] == ["AC", "PC"]
+
+
+def test_names_are_matched_whatever_their_case():
+    points = [MarkupPoint(name, None) for name in ("ac", "Pc", "lesion")]
+    assert [point.name for point in named_like(points, ["AC", "PC"])] == ["AC", "PC", "lesion"]
+    assert [point.name for point in named_like(points[:1], ["AC", "Ac"])] == ["ac"]
+
+
+def test_afids_are_known_by_their_numbers(tmp_path):
+    row = "id_{0},1,2,{0},0,0,0,1,1,1,0,{0},{1},"
+    names = ["AC", "PC", "infracollicular sulcus", "PMJ", "superior interpeduncular fossa"]
+    rows = [row.format(number, name) for number, name in enumerate(names, start=1)]
+    (tmp_path / "a.fcsv").write_text("\n".join(["# CoordinateSystem = 0", *rows]))
+    assert [point.name for point in read_landmarks(tmp_path / "a.fcsv")] == ["AC", "PC", "ICS", "PMJ", "SIPF"]

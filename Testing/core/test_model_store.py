@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -134,3 +136,37 @@ def test_a_folder_that_is_called_like_the_default_model_is_not_taken_for_it(fold
 def test_the_file_is_json_for_people_too(mine):
     data = json.loads((mine.parent / CURRENT_FILE).read_text(encoding="utf-8"))
     assert data == {"format": "AutoVolumeCalibration/user-models/1", "current": "mine-1", "history": []}
+
+
+def test_models_of_the_user_that_cannot_be_read_do_not_stop_the_shipped_ones(folder, monkeypatch, caplog):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert model_folder() == shipped_models()[DEFAULT_MODEL]
+    assert "own models are not used: Permission denied" in caplog.text
+
+
+def test_an_account_without_a_home_folder_has_the_shipped_models(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("AUTOVOLUME_MODELS", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert model_folders() == shipped_models()
+    with pytest.raises(ModelError, match="AUTOVOLUME_MODELS"):
+        user_models_folder()
+
+
+def test_an_account_without_a_name_gets_one_before_monai_asks(monkeypatch):
+    def nameless():
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    from AutoVolumeCalibrationLib.core.networks import architectures
+
+    monkeypatch.delenv("LOGNAME", raising=False)
+    monkeypatch.setattr("getpass.getuser", nameless)
+    importlib.reload(architectures)
+    assert os.environ["LOGNAME"]
+    monkeypatch.delenv("LOGNAME")

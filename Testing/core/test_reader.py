@@ -98,12 +98,6 @@ def test_another_modality_can_be_forced(tmp_path: Path) -> None:
     assert planes_and_counts(read_scouts([tmp_path], force=True)) == THREE_BY_THREE
 
 
-def test_a_repeated_localizer_adds_stacks_and_none_is_lost(tmp_path: Path) -> None:
-    write_localizer([*tiny_stacks(), *tiny_stacks()], tmp_path, one_series=False)
-    stacks = read_scouts([tmp_path])
-    assert sorted(planes_and_counts(stacks)) == sorted(2 * THREE_BY_THREE)
-
-
 def test_a_path_given_twice_counts_once(tmp_path: Path) -> None:
     images = [write_image(stack, tmp_path / f"{stack.plane}.nrrd") for stack in tiny_stacks()]
     assert planes_and_counts(read_scouts([*images, images[0], tmp_path])) == THREE_BY_THREE

@@ -182,7 +182,7 @@ def test_too_few_points_are_told_and_the_next_move_tries_again(watched, turns):
 def test_an_unexpected_failure_goes_through_and_does_not_stop_the_watch(study, turns):
     calls = []
 
-    def fail(_dragging):
+    def fail(_dragging, _plane):
         calls.append(1)
         raise ZeroDivisionError
 
@@ -260,7 +260,7 @@ def test_a_forgotten_observer_does_not_keep_a_node_alive_after_its_scene(engine,
     type(engine)(other).show(study, plan)
     died = []
     study.landmarks.AddObserver("DeleteEvent", lambda *_: died.append(1))
-    observer = CorrectionObserver(study.landmarks, lambda: True, lambda dragging: None, turns)
+    observer = CorrectionObserver(study.landmarks, lambda: True, lambda _dragging, _plane: None, turns)
     other.Clear(True)
     del study, other
     gc.collect()

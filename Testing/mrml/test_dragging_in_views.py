@@ -101,3 +101,94 @@ def test_a_missing_point_is_placed_with_a_click(desk, plan):
     np.testing.assert_allclose(desk.place("GENU"), wanted, atol=2.0)
     assert desk.node.GetNumberOfControlPoints() == len(plan.landmarks)
     assert next(mark.status for mark in desk.plans[-1].landmarks if mark.name == "GENU") == "corrected"
+
+
+#: View -> axis of its normal.
+VIEWS = {"yellow": 0, "green": 1, "red": 2}
+
+
+def view_and_slice(desk, name, offset_mm):
+    """A slice view that shows its scout at ``offset_mm`` from AC, which it still draws."""
+    view = getattr(desk.views, name)
+    plane = {"yellow": "sagittal", "green": "coronal", "red": "axial"}[name]
+    scout = next(node for node in desk.study.scouts if node.GetName().endswith(plane))
+    desk.views.show_volume(scout)
+    beside = desk.place("AC")
+    beside[VIEWS[name]] -= offset_mm
+    view.jump_to(beside)
+    view.render()
+    return view
+
+
+def landmark_of(plan, name="AC"):
+    return next(mark for mark in plan.landmarks if mark.name == name)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_drag_in_a_slice_beside_the_point_keeps_its_depth(desk, plan, name):
+    axis, before = VIEWS[name], desk.place("AC")
+    view = view_and_slice(desk, name, 3.0)
+    start = view.pixel_of(before)
+    end = (start[0] + 6, start[1] + 8)
+    view.drag(start, end)
+    after, hand = desk.place("AC"), view.ras_of(end)
+    assert abs(hand[axis] - before[axis]) == pytest.approx(3.0, abs=0.1)
+    assert after[axis] == pytest.approx(before[axis], abs=1e-6)
+    others = [other for other in range(3) if other != axis]
+    assert after[others] == pytest.approx(hand[others], abs=2)
+    assert np.linalg.norm(after - before) > 4
+    corrected = landmark_of(desk.plans[-1])
+    sd = np.sqrt(np.diag(corrected.covariance_mm2))
+    assert sd[axis] == pytest.approx(np.sqrt(landmark_of(plan).covariance_mm2[axis, axis]))
+    assert sd[others] == pytest.approx([0.02, 0.02])
+    assert desk.node.GetNthControlPointLocked(desk.index("AC"))
+
+
+def test_a_point_dragged_in_two_views_is_known_on_all_axes(desk):
+    for name in ("yellow", "red"):
+        desk.node.SetNthControlPointLocked(desk.index("AC"), False)
+        view = view_and_slice(desk, name, 2.0)
+        start = view.pixel_of(desk.place("AC"))
+        view.drag(start, (start[0] + 5, start[1] + 5))
+    assert landmark_of(desk.plans[-1]).covariance_mm2 == pytest.approx(np.eye(3) * 0.02**2)
+
+
+def test_a_clicked_point_is_known_within_the_slice_and_about_as_well_as_a_slice_is_thick_along_its_normal(desk, plan):
+    from AutoVolumeCalibrationLib.core.anatomy.landmark import PLACED_DEPTH_SD_MM
+
+    test_a_missing_point_is_placed_with_a_click(desk, plan)
+    placed = landmark_of(desk.plans[-1], "GENU")
+    assert np.sqrt(np.diag(placed.covariance_mm2)) == pytest.approx([PLACED_DEPTH_SD_MM, 0.02, 0.02])
+
+
+def test_a_script_that_moves_a_point_while_the_mouse_rests_on_a_view_corrects_all_axes(desk):
+    view = view_and_slice(desk, "yellow", 3.0)
+    view.move((200, 200))
+    desk.node.SetNthControlPointPositionWorld(desk.index("AC"), *(desk.place("AC") + [1.0, 2.0, 3.0]))
+    assert landmark_of(desk.plans[-1]).covariance_mm2 == pytest.approx(np.eye(3) * 0.02**2)
+
+
+def test_a_correction_within_a_slice_is_saved_with_the_scene_and_in_its_points(desk, tmp_path):
+    from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks
+    from AutoVolumeCalibrationLib.mrml.scene_file import load_scene, save_scene
+
+    view = view_and_slice(desk, "yellow", 3.0)
+    start = view.pixel_of(desk.place("AC"))
+    view.drag(start, (start[0] + 6, start[1] + 8))
+    corrected = landmark_of(desk.plans[-1])
+    save_scene(desk.plans[-1], tmp_path / "saved.mrb")
+    storage = desk.node.GetScene().AddNewNodeByClass("vtkMRMLMarkupsJsonStorageNode")
+    storage.SetFileName(str(tmp_path / "points.mrk.json"))
+    assert storage.WriteData(desk.node)
+    (point,) = [p for p in read_landmarks(tmp_path / "points.mrk.json") if p.name == "AC"]
+    assert point.covariance_mm2 == pytest.approx(corrected.covariance_mm2, abs=1e-3)
+    (tmp_path / "other").mkdir()
+    with StandaloneScene(tmp_path / "other") as scene:
+        load_scene(scene, tmp_path / "saved.mrb")
+        engine = CalibrationEngine(scene)
+        (study,) = engine.studies()
+        for loaded in (engine.calibration(study), engine.refit(study)):
+            again = landmark_of(loaded)
+            assert again.position_mm == pytest.approx(corrected.position_mm)
+            assert again.covariance_mm2 == pytest.approx(corrected.covariance_mm2)
+        assert engine.refit(study).box.axes == pytest.approx(desk.plans[-1].box.axes, abs=1e-9)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,11 +66,16 @@ def modules_of(application_logic) -> SimpleNamespace:
 
 
 class Packaging:
-    """``slicer.packaging``: installs nothing, remembers what was asked for in ``requests``."""
+    """``slicer.packaging``: installs nothing, remembers what was asked for in ``requests``.
+
+    Attributes:
+        on_install: called in place of pip; it may raise what ``slicer.packaging`` raises.
+    """
 
     def __init__(self) -> None:
         self.requests: list[list[str]] = []
         self.declined = False
+        self.on_install: Callable[[], object] = list
 
     def load_requirements(self, path: str) -> list[str]:
         lines = (line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
@@ -79,3 +85,4 @@ class Packaging:
         self.requests.append(list(requirements))
         if self.declined:
             raise RuntimeError("the user declined the installation")
+        self.on_install()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -78,3 +80,15 @@ def test_the_logic_plans_what_the_core_plans(load, monkeypatch):
         ("model", None, "cpu", "auto"),
         "B",
     )
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_has_a_self_test_that_the_build_runs(load, name):
+    assert hasattr(getattr(load(name), f"{name}Test"), "runTest")
+    assert "slicer_add_python_unittest(SCRIPT ${MODULE_NAME}.py)" in (ROOT / name / "CMakeLists.txt").read_text("utf-8")
+
+
+def test_the_catalogue_entry_builds_what_the_extension_depends_on():
+    entry = json.loads((ROOT / "AutoVolumeCalibration.json").read_text("utf-8"))
+    (depends,) = re.findall(r'set\(EXTENSION_DEPENDS "(.*)"\)', (ROOT / "CMakeLists.txt").read_text("utf-8"))
+    assert entry["build_dependencies"] == depends.split() == ["PyTorch"]

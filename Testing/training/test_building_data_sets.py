@@ -53,7 +53,7 @@ def write_ball(path: Path, center=(5.0, -10.0, 8.0)) -> Path:
 
     index = np.stack(np.meshgrid(*[np.arange(48)] * 3, indexing="ij"), axis=-1)
     places = index * 4.0 - 94.0
-    head = 100.0 * (np.linalg.norm(places, axis=-1) < 70)
+    head = (100.0 + 0.1 * places.sum(axis=-1)) * (np.linalg.norm(places, axis=-1) < 70)
     head[np.linalg.norm(places - center, axis=-1) < 10] = 1000.0
     image = SimpleITK.GetImageFromArray(head.astype(np.float32).transpose(2, 1, 0))
     image.SetSpacing([4.0] * 3)

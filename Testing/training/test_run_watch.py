@@ -30,12 +30,12 @@ def test_without_a_log_there_is_nothing(tmp_path):
 def test_progress_is_that_of_the_last_line(tmp_path):
     watch = RunWatch(tmp_path)
     append(tmp_path, line(20, check_median_mm=3.0, seconds_left=80.0))
-    append(tmp_path, line(40, check_median_mm=4.0, seconds_left=60.0))
+    append(tmp_path, line(40, check_median_mm=4.0, check_p95_mm=52.0, seconds_left=60.0))
     assert watch.read()
     assert not watch.read()
     progress = watch.progress
     assert (progress.step, progress.steps, progress.seconds_left) == (40, 100, 60.0)
-    assert (progress.error_mm, progress.best_mm) == (4.0, 3.0)
+    assert (progress.error_mm, progress.best_mm, progress.p95_mm) == (4.0, 3.0, 52.0)
     assert progress.fraction == pytest.approx(0.4)
 
 

@@ -68,9 +68,15 @@ class OpenPanel:
 
     def row(self, name: str) -> SimpleNamespace:
         """What the table says of a landmark."""
+        import qt
+
         table, row = self.ui.landmarksTable, self.row_of(name)
         return SimpleNamespace(
-            sd=table.item(row, 1).text(), status=table.item(row, 2).text(), tooltip=table.item(row, 0).toolTip()
+            title=table.item(row, 1).text(),
+            sd=table.item(row, 2).text(),
+            status=table.item(row, 3).text(),
+            tooltip=table.item(row, 0).toolTip(),
+            color=table.item(row, 0).data(qt.Qt.DecorationRole).name(),
         )
 
     def place_of(self, name: str) -> np.ndarray:

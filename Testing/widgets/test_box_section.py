@@ -7,7 +7,7 @@ import pytest
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
-from AutoVolumeCalibrationLib.core.planning.margins import proposed_margins_mm  # noqa: E402
+from AutoVolumeCalibrationLib.core.planning.margins import margins_mm, proposed_margins_mm  # noqa: E402
 
 
 def draw_box(panel, *, move_mm=(0, 0, 0), grow_mm=(0, 0, 0)) -> None:
@@ -27,8 +27,11 @@ def choose_protocol(panel, name: str) -> None:
     panel.settle()
 
 
-def terms(panel) -> dict[str, str]:
-    table = panel.ui.scannerTable
+def terms(panel, vendor: str = "DICOM") -> dict[str, str]:
+    """The lines of a card."""
+    vendors, table = panel.ui.vendorComboBox, panel.ui.consoleTable
+    vendors.setCurrentIndex(vendors.findText(vendor))
+    vendors.activated.emit(vendors.currentIndex)
     return {table.item(row, 0).text(): table.item(row, 1).text() for row in range(table.rowCount)}
 
 
@@ -51,7 +54,9 @@ def test_the_protocol_chosen_first_is_the_one_that_is_planned(panel):
 
 
 def test_margins_are_shown_with_what_they_promise_and_can_be_changed(planned):
-    assert planned.ui.leftMargin.value == 5
+    plan = planned.calibration
+    actual = margins_mm(plan.box, plan.frame, plan.protocol)
+    assert planned.ui.leftMargin.value == pytest.approx(actual["left"], abs=0.05), "not the rule's smallest"
     assert planned.ui.leftCoverage.text.endswith("(about 95 %)"), "the fake model's deviations were never measured"
     left = planned.calibration.box.size_mm[0]
     planned.ui.leftMargin.setValue(12)
@@ -64,7 +69,9 @@ def test_margins_are_shown_with_what_they_promise_and_can_be_changed(planned):
     assert planned.ui.leftMargin.value == 12
     planned.click(planned.ui.undoButton)
     planned.click(planned.ui.undoButton)
-    assert planned.ui.leftMargin.value == 5
+    plan = planned.calibration
+    actual = margins_mm(plan.box, plan.frame, plan.protocol)
+    assert planned.ui.leftMargin.value == pytest.approx(actual["left"], abs=0.05), "not the rule's smallest"
 
 
 def test_one_click_sets_the_margins_that_hold_95_percent_of_heads_and_can_be_undone(planned):
@@ -74,7 +81,9 @@ def test_one_click_sets_the_margins_that_hold_95_percent_of_heads_and_can_be_und
         assert getattr(planned.ui, f"{face}Margin").value == pytest.approx(margin)
     assert planned.calibration.protocol.name == "BrainAcPcAdjusted"
     planned.click(planned.ui.undoButton)
-    assert planned.ui.leftMargin.value == 5
+    plan = planned.calibration
+    actual = margins_mm(plan.box, plan.frame, plan.protocol)
+    assert planned.ui.leftMargin.value == pytest.approx(actual["left"], abs=0.05), "not the rule's smallest"
 
 
 def test_a_box_drawn_by_hand_stays_in_place_when_a_point_moves(planned):
@@ -100,6 +109,66 @@ def test_back_to_the_protocol_forgets_the_adjustments(planned):
     planned.click(planned.ui.resetBoxButton)
     assert planned.calibration.box.size_mm == pytest.approx(before.size_mm)
     assert planned.calibration.protocol.name == "BrainAcPc"
+
+
+def listed(panel) -> list[str]:
+    combo_box = panel.ui.protocolComboBox
+    return [combo_box.itemText(row) for row in range(combo_box.count)]
+
+
+def leave(panel, how: str) -> None:
+    """Another patient follows."""
+    if how == "closed scene":
+        panel.app.scene.Clear(False)
+    elif how == "deleted study":
+        panel.app.scene.RemoveNode(panel.current.study.node)
+    panel.settle()
+    panel.load()
+
+
+@pytest.mark.parametrize("how", ["closed scene", "deleted study", "new study"])
+@pytest.mark.parametrize("start", ["calibrateButton", "byHandButton"])
+def test_an_adjusted_box_is_not_planned_for_the_next_patient(planned, how, start):
+    offered = listed(planned)
+    planned.ui.leftMargin.setValue(40)
+    planned.settle()
+    assert planned.calibration.protocol.name == "BrainAcPcAdjusted"
+    leave(planned, how)
+    assert listed(planned) == offered
+    assert planned.ui.protocolComboBox.itemData(planned.ui.protocolComboBox.currentIndex) == "BrainAcPc"
+    planned.click(getattr(planned.ui, start))
+    planned.wait()
+    assert planned.calibration.protocol.name == "BrainAcPc"
+    assert planned.ui.leftMargin.value < 20, "by hand the margin grows with the uncertainty, not to that of before"
+
+
+def test_back_in_its_study_the_adjusted_box_is_there_again_and_can_be_reset(planned):
+    first = planned.current.study.node
+    planned.ui.leftMargin.setValue(40)
+    planned.settle()
+    planned.load()
+    planned.calibrate()
+    plan = planned.calibration
+    actual = margins_mm(plan.box, plan.frame, plan.protocol)
+    assert planned.ui.leftMargin.value == pytest.approx(actual["left"], abs=0.05), "not the rule's smallest"
+    planned.ui.studySelector.setCurrentNode(first)
+    planned.settle()
+    assert planned.ui.leftMargin.value == 40
+    planned.click(planned.ui.resetBoxButton)
+    plan = planned.calibration
+    actual = margins_mm(plan.box, plan.frame, plan.protocol)
+    assert planned.ui.leftMargin.value == pytest.approx(actual["left"], abs=0.05), "not the rule's smallest"
+
+
+def test_a_protocol_that_the_user_opened_stays_for_the_next_patient(planned, tmp_path):
+    draw_box(planned, grow_mm=(0, 16, 0))
+    path = tmp_path / "WideAdjusted.json"
+    planned.app.dialogs.answer("QFileDialog.getSaveFileName", str(path))
+    planned.click(planned.ui.saveProtocolButton)
+    planned.app.dialogs.answer("QFileDialog.getOpenFileName", str(path))
+    planned.click(planned.ui.protocolFileButton)
+    leave(planned, "closed scene")
+    assert planned.ui.protocolComboBox.itemData(planned.ui.protocolComboBox.currentIndex) == str(path)
 
 
 def test_a_box_without_extent_is_told_and_the_plan_stays(planned):
@@ -159,16 +228,48 @@ def test_one_of_several_boxes_is_chosen(planned, tmp_path):
     assert planned.calibration.box.name == "Thin"
 
 
-def test_scanner_terms_follow_and_are_copied(planned):
-    assert not planned.ui.copyTermButton.enabled
-    before = terms(planned)
-    planned.move("AC", [0, 0, 6])
-    assert terms(planned)["Orientation"] != before["Orientation"]
-    planned.ui.scannerTable.selectRow(1)
-    planned.click(planned.ui.copyTermButton)
-    assert slicer.app.clipboard().text() == terms(planned)["Centre"]
+def copy(panel, field: str) -> str:
+    """Press the button on the line of a field; gives what it copies."""
+    table = panel.ui.consoleTable
+    (row,) = [row for row in range(table.rowCount) if table.item(row, 0).text() == field]
+    panel.click(table.cellWidget(row, 2))
+    return slicer.app.clipboard().text()
+
+
+@pytest.mark.parametrize("vendor", ["Siemens", "GE", "Philips"])
+def test_the_card_of_each_vendor_is_shown_follows_and_is_copied_line_by_line(planned, vendor):
+    from AutoVolumeCalibrationLib.core.planning.console.card import card_text
+    from AutoVolumeCalibrationLib.core.planning.console.cards import console_cards
+
+    before = terms(planned, vendor)
+    (card,) = [card for card in console_cards(planned.calibration) if card.vendor == vendor]
+    assert before == {line.label: line.typed for line in card.lines}
+    assert card.evidence in planned.ui.consoleNotesLabel.text
+    assert all(note in planned.ui.consoleNotesLabel.text for note in card.notes)
+    line = card.lines[-1]
+    assert copy(planned, line.label) == line.value
+    assert line.source.split(";")[0][:20] in planned.ui.consoleTable.item(len(card.lines) - 1, 1).toolTip()
     planned.click(planned.ui.copyAllButton)
-    assert slicer.app.clipboard().text() == planned.calibration.prescription.to_text()
+    assert slicer.app.clipboard().text() == card_text(card)
+    planned.move("AC", [0, 3, 6])
+    assert terms(planned, vendor) != before
+
+
+def test_all_numbers_are_there_too(planned):
+    lines = terms(planned, "DICOM")
+    assert {"Centre", "Orientation", "DICOM IOP"} <= lines.keys()
+    assert copy(planned, "Centre") == lines["Centre"]
+
+
+def test_the_vendor_that_was_shown_last_is_shown_again(planned):
+    terms(planned, "Philips")
+    planned.app.scene.Clear(False)
+    planned.settle()
+    assert planned.ui.vendorComboBox.count == 0
+    assert not planned.ui.copyAllButton.enabled
+    planned.load()
+    planned.calibrate()
+    assert planned.ui.vendorComboBox.currentText == "Philips"
 
 
 def test_the_numbers_follow_while_the_box_is_dragged_and_the_drag_is_one_step(planned):

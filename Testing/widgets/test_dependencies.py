@@ -5,20 +5,24 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from subprocess import CalledProcessError
 from types import SimpleNamespace
 
 import pytest
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
+MODULE_ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture
-def without(monkeypatch):
-    """Makes packages look as if they were not installed."""
+def without(panel, monkeypatch):
+    """Makes packages look as if they were not installed, until they are."""
 
     def hide(*names: str) -> None:
-        find_spec = importlib.util.find_spec
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in names else find_spec(name))
+        find_spec, hidden = importlib.util.find_spec, set(names)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in hidden else find_spec(name))
+        panel.app.packaging.on_install = hidden.clear
 
     return hide
 
@@ -68,24 +72,96 @@ def test_torch_comes_through_the_pytorch_extension_where_it_is_there(panel, with
     assert not panel.panel.jobs.busy  # declined: it gave no torch
 
 
-def test_older_applications_install_with_pip_after_asking(panel, without, monkeypatch):
-    import qt
+def fail_with(error: BaseException):
+    """In place of pip."""
 
-    installed = []
-    monkeypatch.delattr(slicer, "packaging")
-    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
-    monkeypatch.setattr(slicer.util, "pip_install", installed.append, raising=False)
-    without("monai")
+    def pip() -> None:
+        raise error
+
+    return pip
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (CalledProcessError(1, ["pip", "install"]), "pip ended with code 1"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)
+@pytest.mark.parametrize("button", ["calibrateButton", "byHandButton"])
+def test_a_failed_installation_is_shown_with_a_remedy_and_the_button_works_again(
+    panel, without, caplog, error, said, button
+):
+    without("torch", "jsonschema")
     panel.load()
-    panel.app.dialogs.answer("QMessageBox", qt.QMessageBox.Cancel)
+    panel.app.packaging.on_install = fail_with(error)
+    panel.click(getattr(panel.ui, button))
+    text = panel.ui.statusLabel.text
+    assert f"jsonschema>=4.18 cannot be installed ({said}" in text
+    assert "Check the internet connection" in text
+    assert 'PythonSlicer -m pip install "jsonschema>=4.18"' in text
+    assert text in caplog.text
+    assert not panel.panel.jobs.busy
+    assert getattr(panel.ui, button).enabled
+
+
+def test_a_package_that_cannot_be_loaded_after_its_installation_is_named(panel, without, monkeypatch):
+    from AutoVolumeCalibrationLib.widgets.shared import dependencies
+
+    def broken(name):
+        raise OSError(f"lib{name}.so: cannot open shared object file")
+
+    without("torch")
+    monkeypatch.setattr(dependencies.importlib, "import_module", broken)
+    panel.load()
     panel.click(panel.ui.calibrateButton)
-    assert installed == []
-    panel.app.dialogs.answer("QMessageBox", qt.QMessageBox.Ok)
+    assert "torch cannot be loaded after its installation (libtorch.so" in panel.ui.statusLabel.text
+    assert "Start Slicer again." in panel.ui.statusLabel.text
+
+
+def test_an_application_that_installs_nothing_says_what_is_missing(panel, without, monkeypatch):
+    from AutoVolumeCalibrationLib.widgets.shared import dependencies
+
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+    without("monai")
+    monkeypatch.setattr(dependencies.importlib, "import_module", missing)
+    panel.load()
+    panel.click(panel.ui.calibrateButton)
+    assert "monai cannot be loaded after its installation (No module named 'monai')" in panel.ui.statusLabel.text
+
+
+def test_an_older_application_is_named_before_anything_is_read(panel, monkeypatch):
+    from AutoVolumeCalibrationLib.widgets.shared import application_version
+
+    monkeypatch.setattr(application_version, "version", lambda: (5, 10))
+    panel.panel.update()
+    for name in ("loadFolder", "loadFiles", "loadDicom", "calibrate", "byHand"):
+        button = getattr(panel.ui, f"{name}Button")
+        assert not button.enabled, name
+        assert button.toolTip.startswith("This is Slicer 5.10, but Slicer 5.12 or later is needed"), name
+    assert "5.12" in panel.ui.scoutsLabel.text
+
+
+def test_an_old_pydicom_is_not_a_damaged_file(panel, monkeypatch, caplog):
+    folder = MODULE_ROOT / "Resources" / "SampleData" / "ColinScouts" / "dicom"
+    monkeypatch.setitem(sys.modules, "pydicom.pixels", None)
+    panel.app.dialogs.answer("QFileDialog.getExistingDirectory", str(folder))
+    panel.ui.loadFolderButton.click()
+    panel.wait()
+    assert "Slicer 5.12" in panel.ui.statusLabel.text
+    assert "damaged" not in panel.ui.statusLabel.text
+
+
+def test_a_package_that_breaks_during_a_job_is_named(panel):
+    def broken(*_arguments):
+        raise ImportError("DLL load failed", name="torch")
+
+    panel.panel.calibrate.find = broken
+    panel.load()
     panel.calibrate()
-    (arguments,) = installed
-    assert arguments[:2] == ["monai>=1.3", "-c"]
-    assert "numpy==" in Path(arguments[2]).read_text(encoding="utf-8")
-    assert panel.calibration is not None
+    assert panel.ui.statusLabel.text.startswith("The Python package torch cannot be loaded (DLL load failed)")
 
 
 def test_the_sample_scouts_are_offered_with_their_checksums(panel, monkeypatch):

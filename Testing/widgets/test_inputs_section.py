@@ -77,6 +77,37 @@ def test_the_series_selected_in_the_dicom_browser_are_loaded(panel, monkeypatch)
     assert len(panel.current.study.scouts) == 3
 
 
+@pytest.mark.parametrize("attributes", [{}, {"dicomVisualBrowser": 1}, {"dicomVisualBrowser": 1, "fileLists": []}])
+def test_a_browser_that_does_not_state_its_selection_is_said(panel, monkeypatch, attributes):
+    browser = SimpleNamespace(browserWidget=SimpleNamespace(**attributes))
+    monkeypatch.setattr(slicer.modules, "DICOMWidget", browser, raising=False)
+    panel.ui.loadDicomButton.click()
+    assert "does not state which series are selected" in panel.ui.statusLabel.text
+    assert "Load scouts..." in panel.ui.statusLabel.text
+
+
+@pytest.mark.parametrize("plane", ["sagittal", "axial"])
+def test_deleting_one_scout_keeps_the_rest_of_the_study(planned, plane):
+    planned.move("AC", [0, 8, 0])
+    moved = planned.place_of("AC")
+    (scout,) = [node for node in planned.current.study.scouts if node.GetName().endswith(plane)]
+    planned.app.scene.RemoveNode(scout)
+    planned.settle()
+    assert planned.current.study is not None
+    assert planned.place_of("AC") == pytest.approx(moved)
+    assert planned.row("AC").status == "set by you"
+    assert planned.ui.scoutsLabel.text == f"No {plane} scout: the plan will use two planes only."
+    assert planned.ui.calibrateButton.enabled
+    planned.calibrate()
+    assert len(planned.current.engine.studies()) == 1
+
+
+def test_choosing_no_volume_for_a_plane_leaves_the_study(planned):
+    planned.ui.axialSelector.setCurrentNode(None)
+    planned.settle()
+    assert planned.current.study is None
+
+
 def test_an_unreadable_folder_is_an_error_that_names_it(panel, tmp_path, caplog):
     panel.app.dialogs.answer("QFileDialog.getExistingDirectory", str(tmp_path / "nothing"))
     panel.ui.loadFolderButton.click()

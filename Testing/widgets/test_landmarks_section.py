@@ -19,6 +19,40 @@ def test_the_table_tells_status_uncertainty_and_definition(planned):
     assert planned.row(NOT_FOUND).sd == ""
 
 
+def names_in_order(planned) -> list[str]:
+    table = planned.ui.landmarksTable
+    return [table.item(row, 0).text() for row in range(table.rowCount)]
+
+
+def test_what_is_to_be_reviewed_comes_first_and_stays_there_while_it_is_corrected(planned):
+    order = names_in_order(planned)
+    review = [name for name in order if planned.row(name).status != "found"]
+    assert {FAINT, NOT_FOUND} <= set(review)
+    assert order[: len(review)] == review
+    assert planned.ui.onlyDoubtfulCheckBox.text == f"Only the {len(review)} to review"
+    planned.move(FAINT, [0, 1, 0])
+    assert planned.row(FAINT).status == "set by you"
+    assert names_in_order(planned) == order
+    assert planned.ui.onlyDoubtfulCheckBox.text == f"Only the {len(review) - 1} to review"
+
+
+def test_the_title_stands_beside_the_short_name(planned):
+    assert planned.row("AC").title == "Anterior commissure"
+
+
+def test_a_point_has_the_same_colour_in_the_table_and_in_the_views(planned):
+    planned.move("AC", [0, 3, 0])
+    display = planned.landmarks.GetDisplayNode()
+    for name in (landmark.name for landmark in planned.calibration.landmarks):
+        index = planned.point(name)
+        if planned.landmarks.GetNthControlPointPositionStatus(index) != planned.landmarks.PositionDefined:
+            continue
+        selected = planned.landmarks.GetNthControlPointSelected(index)
+        shown = display.GetSelectedColor() if selected else display.GetColor()
+        assert planned.row(name).color == "#" + "".join(f"{round(255 * part):02x}" for part in shown), name
+    assert planned.row("AC").color == planned.row("PC").color
+
+
 def test_the_table_can_show_only_what_needs_a_look(planned):
     planned.choose(FAINT)
     planned.ui.onlyDoubtfulCheckBox.checked = True

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fake_detection import NOT_FOUND
+from standin.sizes import minimum_size
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
@@ -95,9 +96,8 @@ def test_deleting_the_study_or_its_results_is_survived(planned):
 
 
 def test_a_reload_leaves_no_observers_and_carries_on(planned):
-    module = slicer.modules.autovolumecalibration
     node, scene = planned.landmarks, planned.app.scene
-    module.unload()
+    planned.widget.cleanup()
     planned.settle()
     start = np.array(node.GetNthControlPointPositionWorld(0))
     node.SetNthControlPointPositionWorld(0, *(start + [0, 5, 0]))
@@ -220,15 +220,52 @@ def test_the_module_s_own_test_runs(panel):
     sys.modules["AutoVolumeCalibration"].AutoVolumeCalibrationTest().runTest()
 
 
+def test_in_a_fresh_application_the_module_s_own_test_is_skipped_with_a_reason(panel, monkeypatch):
+    import sys
+    import unittest
+
+    from AutoVolumeCalibrationLib.widgets import requirements
+
+    monkeypatch.setattr(type(requirements.PLANNING), "missing", lambda _group: ["threadpoolctl>=3.1"])
+    test = sys.modules["AutoVolumeCalibration"].AutoVolumeCalibrationTest
+    with pytest.raises(unittest.SkipTest, match=r"threadpoolctl>=3\.1 not installed"):
+        test().test_a_moved_point_moves_the_box()
+    test().runTest()
+
+
 def test_every_widget_of_the_ui_file_is_used_or_only_decoration(panel):
     text = "".join(path.read_text(encoding="utf-8") for path in WIDGETS.glob("*.py"))
     ui = (MODULE.parent / "Resources" / "UI" / "AutoVolumeCalibration.ui").read_text(encoding="utf-8")
     named = re.findall(r'<widget class="(?!QLabel|ctkCollapsibleButton|qMRMLWidget)\w+" name="(\w+)"', ui)
-    derived = ("Selector", "Margin")
+    derived = ("Selector", "Margin", "Tab")
     unused = [name for name in named if f"ui.{name}" not in text and not name.endswith(derived)]
     assert unused == []
     assert len(named) > 30
 
 
+#: What Slicer leaves a module panel of a screen of 1366 x 768: without menu, toolbars, module selector and data probe.
+PANEL_SIZE = (432, 560)
+
+
+def test_on_a_small_screen_the_table_has_room_and_the_export_is_reached(planned):
+    from AutoVolumeCalibrationLib.widgets.landmarks_section import ROW_HEIGHT
+
+    parent = planned.widget.parent
+    parent.resize(*PANEL_SIZE)
+    planned.settle()
+    assert minimum_size(parent).height() <= PANEL_SIZE[1]
+    table = planned.ui.landmarksTable
+    assert table.height // ROW_HEIGHT >= 10
+    planned.ui.tabs.setCurrentWidget(planned.ui.exportTab)
+    planned.settle()
+    for button in (planned.ui.exportButton, planned.ui.trainingSetButton):
+        corner = button.mapTo(parent, button.rect.bottomRight())
+        assert corner.y() <= PANEL_SIZE[1]
+    parent.resize(PANEL_SIZE[0], PANEL_SIZE[1] + 300)
+    planned.ui.tabs.setCurrentWidget(planned.ui.landmarksTab)
+    planned.settle()
+    assert table.height > 400
+
+
 def test_the_panel_is_not_wider_than_a_small_screen_allows(planned):
-    assert planned.widget.parent.minimumSizeHint().width() <= 460
+    assert minimum_size(planned.widget.parent).width() <= 460

@@ -26,7 +26,7 @@ def test_a_dragged_ac_turns_the_box(planned_in_views, real_views):
     moved = panel.place_of("AC")
     assert np.linalg.norm(moved - start) > 5
     assert np.abs(panel.calibration.box.axes - before.axes).max() > 0.005
-    assert panel.row("AC").status == "set by you"
+    assert panel.row("AC").status == "set in one plane"
     matrix = slicer.util.arrayFromVTKMatrix(panel.current.study.scan_box.GetObjectToNodeMatrix())
     assert pytest.approx(panel.calibration.box.axes) == matrix[:3, :3].T
     panel.click(panel.ui.undoButton)
@@ -66,7 +66,7 @@ def test_a_missing_point_is_placed_with_a_click(planned_in_views, real_views):
     pixel = view.pixel_of(panel.calibration.frame.expected_mm[NOT_FOUND])
     view.click(pixel)
     panel.settle()
-    assert panel.row(NOT_FOUND).status == "set by you"
+    assert panel.row(NOT_FOUND).status == "set in one plane"
     assert panel.place_of(NOT_FOUND) == pytest.approx(view.ras_of(pixel), abs=2)
 
 

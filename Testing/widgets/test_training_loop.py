@@ -39,7 +39,7 @@ def test_cases_become_a_model_that_is_used_only_if_it_is_better(real_window, tmp
     ui.deviceComboBox.setCurrentIndex(ui.deviceComboBox.findData("cpu"))
     window.start()
     window.wait(lambda: not window.run.running, timeout_s=300)
-    assert ui.runLabel.text.startswith("Finished: step 1 of 1, error"), ui.runLabel.text
+    assert ui.runLabel.text.startswith("Finished: step 1 of 1, median error"), ui.runLabel.text
     window.click(ui.compareButton)
     window.wait(lambda: not window.panel.comparing.running, timeout_s=300)
     assert ui.resultTable.item(0, 0).text() == "In-plane error, mm"

@@ -17,6 +17,7 @@ from LandmarkTrainingLib.core.datasets.findings import (  # noqa: E402
     report,  # noqa: E402
 )
 from LandmarkTrainingLib.core.runs.run_process import is_running  # noqa: E402
+from standin.sizes import minimum_size  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDGETS = ROOT / "LandmarkTraining" / "LandmarkTrainingLib" / "widgets"
@@ -262,7 +263,9 @@ def test_a_training_is_shown_from_its_start_to_its_end(window):
 def test_a_finished_training_fills_the_bar(window):
     window.add_dataset()
     window.train()
-    assert window.ui.runLabel.text == "Finished: step 5 of 5, median error 2.00 mm (best 2.00)"
+    assert window.ui.runLabel.text == (
+        "Finished: step 5 of 5, median error 2.00 mm (best 2.00), 95th percentile 52.00 mm"
+    )
     assert window.ui.progressBar.value == window.ui.progressBar.maximum == 1000
     assert window.ui.startButton.visible
     assert "complete" in window.ui.resumeButton.toolTip
@@ -285,7 +288,9 @@ def test_a_layout_with_a_plot_view_is_shown_where_there_is_a_window(window, monk
     logic.SetMRMLApplicationLogic(window.app.application_logic)
     logic.SetMRMLScene(scene)
     layout = scene.AddNewNodeByClass("vtkMRMLLayoutNode")
-    monkeypatch.setattr(slicer.app, "layoutManager", object)
+    from LandmarkTrainingLib.widgets import plot_view
+
+    monkeypatch.setattr(plot_view, "has_window", lambda: True)
     monkeypatch.setattr(slicer.modules, "plots", SimpleNamespace(logic=lambda: logic), raising=False)
     window.add_dataset()
     window.engine.slow = True
@@ -535,7 +540,7 @@ def test_closing_the_scene_leaves_a_training_alone(window):
 
 def test_a_closed_window_leaves_no_observers(window):
     window.add_dataset()
-    window.module.unload()
+    window.widget.cleanup()
     window.settle()
     window.app.scene.Clear(False)
     window.settle()
@@ -562,6 +567,28 @@ def test_nothing_heavy_is_loaded_by_opening_the_window(tmp_path):
     assert done.stdout.strip() == "[]"
 
 
+def test_the_module_s_own_test_runs(window, tmp_path):
+    import sys
+
+    from LandmarkTrainingLib.widgets.core_engine import CoreEngine
+
+    window.engine = CoreEngine()
+    sys.modules["LandmarkTraining"].LandmarkTrainingTest().runTest()
+
+
+def test_in_a_fresh_application_the_module_s_own_test_is_skipped_with_a_reason(window, monkeypatch):
+    import sys
+    import unittest
+
+    from LandmarkTrainingLib.widgets import requirements
+
+    monkeypatch.setattr(type(requirements.READING), "missing", lambda _group: ["jsonschema>=4.18"])
+    test = sys.modules["LandmarkTraining"].LandmarkTrainingTest
+    with pytest.raises(unittest.SkipTest, match=r"jsonschema>=4\.18 not installed"):
+        test().test_a_corrected_study_becomes_a_training_set()
+    test().runTest()
+
+
 def test_every_widget_of_the_ui_file_is_used_or_only_decoration(window):
     text = "".join(path.read_text(encoding="utf-8") for path in WIDGETS.glob("*.py"))
     named = re.findall(
@@ -575,7 +602,7 @@ def test_the_window_fits_a_small_screen(window):
     window.add_dataset()
     window.engine.findings = [SWAPPED]
     check(window)
-    hint = window.widget.parent.minimumSizeHint()
+    hint = minimum_size(window.widget.parent)
     assert hint.width() <= 460
     assert hint.height() <= 768
     window.engine.findings = []
@@ -583,4 +610,4 @@ def test_the_window_fits_a_small_screen(window):
     window.set_validation()
     window.train()
     window.compare()
-    assert window.widget.parent.minimumSizeHint().height() <= 768
+    assert minimum_size(window.widget.parent).height() <= 768

@@ -21,11 +21,13 @@ from .planning_commands import (
     choose_protocol,
     claimed_folder,
     plan_scouts,
+    read_scout_study,
     write_plan,
 )
 
 if TYPE_CHECKING:
     from ..core.planning.checks import Check
+    from ..core.storage.results import SavedCalibration
 
 SUMMARY = "batch.csv"
 
@@ -61,7 +63,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     )
     add_planning_flags(batch)
     batch.add_argument("--workers", type=_positive_count, default=1, metavar="N", help="processes (default: 1)")
-    batch.add_argument("--resume", action="store_true", help="skip studies that already have results")
+    batch.add_argument("--resume", action="store_true", help="skip studies that already have these results")
     batch.add_argument("--overwrite", action="store_true", help="replace results in DIR")
     batch.set_defaults(run=run_batch)
 
@@ -151,10 +153,35 @@ def _earlier_outcomes(studies: Iterable[Study], arguments: argparse.Namespace) -
             remedy="Give another folder, --resume or --overwrite.",
         )
     outcomes = {}
-    for name in done if arguments.resume else ():
+    for study in (one for one in studies if one.name in done) if arguments.resume else ():
         with suppress(InputError):  # damaged results do not count: the study is planned again
-            outcomes[name] = _outcome(name, read_results(arguments.output / name).checks)
+            saved = read_results(arguments.output / study.name)
+            if _is_of(saved, study, arguments):
+                outcomes[study.name] = _outcome(study.name, saved.checks)
     return outcomes
+
+
+def _is_of(saved: SavedCalibration, study: Study, arguments: argparse.Namespace) -> bool:
+    """Whether earlier results are those that the flags would give: same protocol, box, model and scouts."""
+    from ..core.anatomy.protocol import box_rule
+    from ..core.models.bundle import read_metadata
+    from ..core.models.store import model_folder
+    from ..core.scouts.identity import difference
+    from ..core.scouts.reader import read_scouts
+    from ..core.storage.results import protocol_digest, protocol_reference
+
+    protocol = choose_protocol(arguments)
+    digest = read_metadata(model_folder(arguments.model))["weights"]["sha256"]
+    same_request = (
+        saved.protocol == protocol_reference(protocol)
+        and saved.protocol_sha256 in (None, protocol_digest(protocol))
+        and saved.box.name == box_rule(protocol, arguments.box).name
+        and (saved.model is not None and saved.model.sha256 == digest)
+        and list(saved.sources) == [str(Path(path).absolute()) for path in study.scouts]
+    )
+    if not same_request or not saved.scouts:
+        return same_request
+    return difference(saved.scouts, read_scouts(study.scouts, force=True, series=arguments.series)) is None
 
 
 def _outcomes(studies: Sequence[Study], arguments: argparse.Namespace) -> Iterator[Outcome]:
@@ -202,7 +229,8 @@ def _calibrate(study: Study, arguments: argparse.Namespace) -> Outcome:
     try:
         with claimed_folder(folder, overwrite=True):
             drawings = choose_drawings(folder)
-            calibration = plan_scouts(flags, choose_protocol(flags))
+            protocol = choose_protocol(flags)
+            calibration = plan_scouts(flags, *read_scout_study(flags), protocol)
             write_plan(calibration, folder, study.scouts, drawings)
     except AutoVolumeError as error:
         return Outcome(study.name, error_exit_code(error), str(error))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .exit_codes import exit_code
 
 if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.scouts.series import SeriesInfo
     from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 
 _LEVEL_WORDS = {"ok": "ok", "warning": "look", "error": "STOP"}
@@ -72,6 +73,15 @@ def print_notes(notes: Sequence[str]) -> None:
     """What the user should know about a command that succeeded, a line on stderr each."""
     for note in notes:
         print(f"autovolume: note: {note}", file=sys.stderr)
+
+
+def print_series(series: Sequence[SeriesInfo]) -> None:
+    """One line on stdout for each series or file that was found: whether it is used, what it is, and why."""
+    for one in series:
+        planes = ", ".join(f"{count} {plane}" for plane, count in one.planes)
+        what = f"{one.kind}, {planes}" if planes else one.kind
+        name = one.title if one.description in ("", one.title) else f'{one.title} "{one.description}"'
+        say(f"{'used' if one.used else '-':>4}  {name}: {what}; {one.reason}")
 
 
 def plan_text(calibration: Calibration) -> str:

@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .console import ProgressLine, print_notes, print_plan
+from .console import ProgressLine, print_notes, print_plan, print_series
 from .corrections import Corrections, placed_points
 
 if TYPE_CHECKING:
     from ..core.anatomy.landmark import Landmark
     from ..core.anatomy.protocol import Protocol
     from ..core.detection.landmark_model import LandmarkModel
+    from ..core.scouts.series import ScoutStudy
     from ..core.scouts.stack import ScoutStack
     from ..core.workflow.calibration import Calibration
 
@@ -43,8 +44,9 @@ def register(commands: argparse._SubParsersAction) -> None:
     calibrate.add_argument(
         "--landmarks",
         type=Path,
+        action="append",
         metavar="FILE",
-        help="landmarks to keep fixed (.mrk.json, .fcsv); they also guide detection",
+        help="landmarks to keep fixed (.mrk.json, .fcsv), may be given several times; they also guide detection",
     )
     add_slab_flag(calibrate)
     calibrate.add_argument("--scene", action="store_true", help="write scene.mrb for Slicer too")
@@ -66,6 +68,13 @@ def add_planning_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME|DIR", help="model bundle (default: the current one, see models)")
     parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help=BACKEND_HELP)
+    parser.add_argument(
+        "--series",
+        action="append",
+        metavar="WHICH",
+        help="number, UID or description of a DICOM series to use, may be given several times (default: the latest "
+        "complete localizer, see check)",
+    )
     parser.add_argument("--force", action="store_true", help="accept modalities other than MR")
 
 
@@ -91,20 +100,31 @@ def run_calibrate(arguments: argparse.Namespace) -> int:
             drawings = {**drawings, protocol.source.name: lambda _, path: write_text(path, text)}
         placed = placed_points(arguments.landmarks, protocol) if arguments.landmarks else Corrections()
         with ProgressLine() as progress:
-            calibration = plan_scouts(arguments, protocol, placed.landmarks, progress)
+            study, read_s = read_scout_study(arguments, progress)
+            calibration = plan_scouts(arguments, study, read_s, protocol, placed.landmarks, progress)
             progress("writing results")
             write_plan(calibration, arguments.output, arguments.scouts, drawings)
-    print_notes(placed.notes)
+    print_notes((*study.notes, *placed.notes))
     return print_plan(calibration, arguments.output)
 
 
 def run_check(arguments: argparse.Namespace) -> int:
-    """``autovolume check``: the quality gate only; nothing is written."""
+    """``autovolume check``: what was found, and the quality gate; nothing is written."""
+    from ..core.errors import InputError
+    from ..core.scouts.reader import list_series
+
     protocol = choose_protocol(arguments)
     if arguments.slab:
         protocol, _ = keep_slab(protocol, arguments, Path())
     with ProgressLine() as progress:
-        calibration = plan_scouts(arguments, protocol, progress=progress)
+        try:
+            study, read_s = read_scout_study(arguments, progress)
+        except InputError:
+            # Why each series does not do helps more than the one reason why none was left.
+            print_series(list_series(arguments.scouts, force=arguments.force, series=arguments.series))
+            raise
+        calibration = plan_scouts(arguments, study, read_s, protocol, progress=progress)
+    print_series(study.series)
     return print_plan(calibration, None)
 
 
@@ -135,33 +155,55 @@ def keep_slab(protocol: Protocol, arguments: argparse.Namespace, folder: Path) -
     return with_slab(protocol, rule.name, slab, folder)
 
 
+def read_scout_study(
+    arguments: argparse.Namespace, progress: Callable[[str], None] = lambda text: None
+) -> tuple[ScoutStudy, float]:
+    """The scouts that the flags name, and the seconds that reading took.
+
+    Raises:
+        InputError: naming the scouts.
+    """
+    from ..core.scouts.reader import read_study
+
+    with naming(named(arguments.scouts)):
+        _require_text(arguments.scouts)
+        started = time.perf_counter()
+        progress("reading scouts")
+        study = read_study(arguments.scouts, force=arguments.force, series=arguments.series)
+        return study, time.perf_counter() - started
+
+
 def plan_scouts(
     arguments: argparse.Namespace,
+    study: ScoutStudy,
+    read_s: float,
     protocol: Protocol,
     placed: Sequence[Landmark] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> Calibration:
-    """Read, detect and plan as the flags say; the landmarks ``placed`` stay fixed. ``progress`` gets the step at hand.
+    """Detect and plan as the flags say; the landmarks ``placed`` stay fixed. ``progress`` gets the step at hand.
+
+    Args:
+        read_s: seconds that reading took, for the times of the plan.
 
     Raises:
         AutoVolumeError: naming the scouts or the model.
     """
     from ..core.models.bundle import load_model
-    from ..core.scouts.reader import read_scouts
 
-    scouts = arguments.scouts
-    with naming(str(scouts[0]) if len(scouts) == 1 else f"{scouts[0]} and {len(scouts) - 1} more"):
-        _require_text(scouts)
+    with naming(named(arguments.scouts)):
         started = time.perf_counter()
-        progress("reading scouts")
-        stacks = read_scouts(scouts, force=arguments.force)
-        read = time.perf_counter()
         progress("loading model")
         model = load_model(arguments.model, arguments.device, arguments.backend)
         loaded = time.perf_counter()
-        result = _find_and_plan(stacks, protocol, model, arguments.box, placed, progress)
-    timings = {"read": read - started, "load": loaded - read, **result.timings_s}
-    return with_total(replace(result, timings_s=timings), started)
+        result = _find_and_plan(study.stacks, protocol, model, arguments.box, placed, progress)
+    timings = {"read": read_s, "load": loaded - started, **result.timings_s}
+    return with_total(replace(result, timings_s=timings), started - read_s)
+
+
+def named(paths: Sequence[str | Path]) -> str:
+    """Some paths in a message: the first, and how many more."""
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
 def add_report_flags(parser: argparse.ArgumentParser) -> None:
@@ -212,16 +254,20 @@ def write_plan(
 def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
     """Check and make the output folder before the work; remove it again where the work fails and it was made here.
 
+    An earlier plan in it is moved aside where the work fails: it would look like the one that was wanted. It goes once
+    a new plan is there, and stays where the user cancels.
+
     Raises:
         UsageError: it cannot be made or written, or holds results and ``overwrite`` is False.
     """
     from ..core.files.output_folder import require_place
-    from ..core.storage.results import REPORT_FILE, RESULT_FILES, SCENE_FILE
+    from ..core.storage.results import PLAN_FILES, earlier_plan_aside
 
     made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
-        require_place(folder, overwrite, (*RESULT_FILES, REPORT_FILE, SCENE_FILE))
-        yield
+        require_place(folder, overwrite, PLAN_FILES)
+        with earlier_plan_aside(folder):
+            yield
     except BaseException:
         for path in made:
             with suppress(OSError):  # never made, or not empty any more: not ours to remove

@@ -18,6 +18,7 @@ from .planning_commands import (
     choose_drawings,
     detection_progress,
     device_failures,
+    named,
     naming,
     report_title,
     with_total,
@@ -34,8 +35,14 @@ def register(commands: argparse._SubParsersAction) -> None:
     refit = commands.add_parser("refit", description="Plan again from corrected landmarks")
     refit.add_argument("folder", type=Path, metavar="DIR", help="output folder of calibrate")
     refit.add_argument(
-        "--landmarks", required=True, type=Path, metavar="FILE", help="the landmarks, some of them corrected"
+        "--landmarks",
+        required=True,
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="the landmarks, some of them corrected; may be given several times",
     )
+    refit.add_argument("--scouts", nargs="+", default=(), metavar="SCOUT", help="where the scouts are, if they moved")
     refit.add_argument("--repredict", action="store_true", help="rerun detection guided by these points")
     refit.add_argument(
         "--model",
@@ -51,24 +58,19 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run_refit(arguments: argparse.Namespace) -> int:
     """``autovolume refit``."""
     from ..core.anatomy.protocol_file import load_protocol
-    from ..core.errors import InputError
-    from ..core.scouts.reader import read_scouts
     from ..core.storage.results import read_results
     from ..core.workflow.pipeline import plan_from_landmarks
+    from ..core.workflow.saved_plan import stacks_of
 
     _require_repredict(arguments)
     saved = read_results(arguments.folder)
     drawings = choose_drawings(arguments.folder, report=report_title(arguments))
     protocol = load_protocol(saved.protocol)
     changed = changed_points(arguments.landmarks, protocol, saved.predicted, saved.landmarks)
-    if not saved.sources:
-        raise InputError(
-            "does not say which scouts it was planned on", source=str(arguments.folder), remedy="Run calibrate again."
-        )
     started = time.perf_counter()
-    stacks = read_scouts(saved.sources, force=True)
+    stacks = stacks_of(saved, arguments.folder, arguments.scouts)
     timings = {**saved.timings_s, "read": time.perf_counter() - started}
-    with naming(str(arguments.landmarks)):
+    with naming(named(arguments.landmarks)):
         calibration = plan_from_landmarks(
             stacks,
             protocol,
@@ -82,7 +84,7 @@ def run_refit(arguments: argparse.Namespace) -> int:
     if arguments.repredict:
         calibration = _repredicted(calibration, changed.landmarks, arguments)
     calibration = with_total(calibration, started)
-    write_plan(calibration, arguments.folder, saved.sources, drawings, saved.study)
+    write_plan(calibration, arguments.folder, arguments.scouts or saved.sources, drawings, saved.study)
     print_notes(changed.notes)
     return print_plan(calibration, arguments.folder)
 

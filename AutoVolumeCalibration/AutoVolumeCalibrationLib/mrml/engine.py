@@ -20,8 +20,10 @@ from ..core.workflow import pipeline
 from ..core.workflow.calibration import Calibration
 from .box_node import box_from_node
 from .correction_observer import CorrectionObserver, Schedule
+from .dicom_headers import require_scouts
 from .landmark_nodes import landmarks_from_node, restore_prediction, wants_refit
 from .scouts_from_nodes import stacks_from_volume_nodes, volume_nodes_from_stack
+from .slice_under_mouse import SlicePlane
 from .study_nodes import Study, create_study, free_study_name, put_into_folder, studies_in, write_calibration
 from .study_state import recall, remember, remember_protocol, state_of
 
@@ -79,11 +81,16 @@ class CalibrationEngine:
         return create_study(self.scene, nodes, name)
 
     def study_of(self, scouts: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> Study:
-        """The study of exactly these scout volumes, a new one where there is none."""
+        """The study of exactly these scout volumes, a new one where there is none.
+
+        Raises:
+            InputError: the DICOM headers say that a volume is not a scout.
+        """
         wanted = {node.GetID() for node in scouts}
         for study in self.studies():
             if {node.GetID() for node in study.scouts} == wanted:
                 return study
+        require_scouts(scouts)
         return create_study(self.scene, scouts, free_study_name(self.scene))
 
     def calibrate(
@@ -112,6 +119,8 @@ class CalibrationEngine:
         """
         rules = load_protocol(protocol)
         box_rule(rules, box)
+        if not isinstance(scouts, Study):
+            require_scouts(scouts)
         stacks = stacks_from_volume_nodes(scouts.scouts if isinstance(scouts, Study) else scouts)
         network = load_model(model, device)
         study = scouts if isinstance(scouts, Study) else self.study_of(scouts)
@@ -158,19 +167,23 @@ class CalibrationEngine:
             if landmark.status == CORRECTED or (landmark.status == MISSING and landmark.name in found)
         ]
 
-    def refit(self, study: Study, *, box: str | None = None, dragging: bool = False) -> Calibration:
+    def refit(
+        self, study: Study, *, box: str | None = None, dragging: bool = False, plane: SlicePlane | None = None
+    ) -> Calibration:
         """Plan again from the points as they lie now, without the network; takes milliseconds.
 
         Args:
             box: another of the protocol's boxes.
             dragging: the user holds a point.
+            plane: the slice in which points were dragged or placed: what lies in it was corrected within it, and keeps
+                its depth. Other points that moved were corrected on all axes.
 
         Raises:
             InputError: nothing was calibrated yet, or too few points are left; the box then stays as it was.
         """
         calibration = self._require_calibration(study)
         with _naming(study):
-            result = pipeline.refit(calibration, self._landmarks(study, calibration), box=box)
+            result = pipeline.refit(calibration, self._landmarks(study, calibration, plane), box=box)
         self._write(study, result, dragging=dragging)
         return result
 
@@ -246,9 +259,9 @@ class CalibrationEngine:
         def moved() -> bool:
             return wants_refit(study.landmarks, self._require_calibration(study))
 
-        def refit(dragging: bool) -> None:
+        def refit(dragging: bool, plane: SlicePlane | None) -> None:
             try:
-                calibration = self.refit(study, dragging=dragging)
+                calibration = self.refit(study, dragging=dragging, plane=plane)
             except AutoVolumeError as error:
                 on_error(error)
             else:
@@ -262,9 +275,11 @@ class CalibrationEngine:
             raise InputError("has not been calibrated", source=study.name, remedy="Calibrate it first.")
         return calibration
 
-    def _landmarks(self, study: Study, calibration: Calibration) -> tuple[Landmark, ...]:
+    def _landmarks(
+        self, study: Study, calibration: Calibration, plane: SlicePlane | None = None
+    ) -> tuple[Landmark, ...]:
         """The landmarks as they lie in the scene, or, where their node was deleted, as they were."""
-        return landmarks_from_node(study.landmarks, calibration) if study.landmarks else calibration.landmarks
+        return landmarks_from_node(study.landmarks, calibration, plane) if study.landmarks else calibration.landmarks
 
     def _write(self, study: Study, calibration: Calibration, *, dragging: bool = False) -> None:
         write_calibration(study, calibration, dragging=dragging)

@@ -28,6 +28,7 @@ from ..core.planning.scanner_conventions import side_text
 from ..core.report.style import confidence_colour
 from ..core.storage.markups import landmark_description
 from ..core.workflow.calibration import Calibration
+from .slice_under_mouse import SlicePlane
 
 RECORD_ATTRIBUTE = "AutoVolume.Landmarks"
 
@@ -38,6 +39,9 @@ MOVED_MM = 0.01
 DOUBTFUL_CONFIDENCE = CLEAR_CONFIDENCE / 2
 
 SURE_COLOR, DOUBTFUL_COLOR = confidence_colour(1.0), confidence_colour(0.0)
+
+#: Of the point under the mouse: Slicer's own is a green that looks like a status.
+UNDER_MOUSE_COLOR = (1.0, 1.0, 1.0)
 
 #: Size of points and names, percent of the view.
 GLYPH_SCALE, TEXT_SCALE = 2.0, 2.5
@@ -89,7 +93,7 @@ def write_landmarks(
         if node.GetNthControlPointLabel(index) != landmark.name:
             node.SetNthControlPointLabel(index, landmark.name)
         node.SetNthControlPointDescription(index, descriptions[landmark.name])
-        node.SetNthControlPointSelected(index, not _is_uncertain(landmark, calibration))
+        node.SetNthControlPointSelected(index, not is_uncertain(landmark, calibration))
         _put(node, index, _plain(landmark.position_mm))
         locked_at = _write_lock(node, index, landmark, known, dragging)
         record[landmark.name] = _Record(
@@ -125,16 +129,21 @@ def wants_refit(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibratio
     )
 
 
-def landmarks_from_node(node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration) -> tuple[Landmark, ...]:
+def landmarks_from_node(
+    node: slicer.vtkMRMLMarkupsFiducialNode, calibration: Calibration, plane: SlicePlane | None = None
+) -> tuple[Landmark, ...]:
     """The landmarks of ``calibration`` with what the user did to the points since.
 
     A moved or placed point is corrected, one that lies where it was predicted is that prediction again
     (an undone move), a cleared or deleted one is missing.
+
+    Args:
+        plane: the slice in which the user drags or places points; a moved point that lies in it keeps its depth.
     """
     landmarks = {landmark.name: landmark for landmark in calibration.landmarks}
     predicted = {landmark.name: landmark for landmark in calibration.predicted}
     for name, position in moved_points(node, calibration).items():
-        landmarks[name] = _as_placed(landmarks[name], predicted.get(name, Landmark(name)), position)
+        landmarks[name] = _as_placed(landmarks[name], predicted.get(name, Landmark(name)), position, plane)
     return tuple(landmarks.values())
 
 
@@ -169,6 +178,7 @@ def _new_node(scene: slicer.vtkMRMLScene, name: str) -> slicer.vtkMRMLMarkupsFid
     display = node.GetDisplayNode()
     display.SetSelectedColor(SURE_COLOR)
     display.SetColor(DOUBTFUL_COLOR)
+    display.SetActiveColor(UNDER_MOUSE_COLOR)
     display.SetGlyphScale(GLYPH_SCALE)
     display.SetTextScale(TEXT_SCALE)
     return node
@@ -240,14 +250,22 @@ def _descriptions(calibration: Calibration) -> dict[str, str]:
     return texts
 
 
-def _is_uncertain(landmark: Landmark, calibration: Calibration) -> bool:
+def is_uncertain(landmark: Landmark, calibration: Calibration) -> bool:
+    """Whether the point needs a review: low confidence, or in contradiction to the others. It decides the colour."""
     return landmark.name in calibration.frame.outliers or landmark.confidence < DOUBTFUL_CONFIDENCE
 
 
-def _as_placed(landmark: Landmark, predicted: Landmark, position: _Position | None) -> Landmark:
+def _as_placed(
+    landmark: Landmark, predicted: Landmark, position: _Position | None, plane: SlicePlane | None
+) -> Landmark:
     if _same(position, _plain(predicted.position_mm)):
         return predicted
-    return Landmark(landmark.name) if position is None else landmark.corrected(np.array(position))
+    if position is None:
+        return Landmark(landmark.name)
+    if plane is None or not plane.holds(np.array(position)):
+        return landmark.corrected(np.array(position))
+    placed = landmark.corrected_in_plane(np.array(position), plane.normal)
+    return predicted if _same(_plain(placed.position_mm), _plain(predicted.position_mm)) else placed
 
 
 def _position(node: slicer.vtkMRMLMarkupsFiducialNode, index: int) -> _Position | None:

@@ -33,6 +33,8 @@ class BoxSection:
     def __init__(self, ui, current: CurrentStudy, jobs: JobRunner) -> None:
         self._ui, self._current, self._jobs = ui, current, jobs
         self._showing = False
+        #: Files that the user opened: they are for every study, as the shipped protocols are.
+        self._opened: set[str] = set()
         for path in sorted(resource_path("Protocols").glob("*.json")):
             # Titles only: checking the whole file would need a package that may not be installed yet.
             data = read_json(path, ProtocolError, _("Install AutoVolumeCalibration again."))
@@ -63,6 +65,7 @@ class BoxSection:
         """Show the box of the current plan."""
         calibration, ui = self._current.calibration, self._ui
         self._showing = True
+        self._forget_other_studies(calibration)
         if calibration is not None:
             self._show_choice(calibration)
         self._show_margins(calibration)
@@ -91,10 +94,26 @@ class BoxSection:
         calibration = self._current.calibration
         if calibration is None or not calibration.protocol.name.endswith(ADJUSTED):
             return ""
-        name = calibration.protocol.name.removesuffix(ADJUSTED)
+        return self._entry_of(calibration.protocol.name.removesuffix(ADJUSTED))
+
+    def _entry_of(self, name: str) -> str:
+        """The list's data for the protocol of that name, empty where it is not listed."""
         combo_box = self._ui.protocolComboBox
         data = [combo_box.itemData(row) for row in range(combo_box.count)]
         return next((entry for entry in data if entry == name or Path(entry).stem == name), "")
+
+    def _forget_other_studies(self, calibration: Calibration | None) -> None:
+        """An adjusted box belongs to its study: without that study its base protocol is chosen."""
+        combo_box = self._ui.protocolComboBox
+        kept = {str(calibration.protocol.source)} if calibration else set()
+        chosen = self._chosen()
+        for row in reversed(range(combo_box.count)):
+            entry = combo_box.itemData(row)
+            if Path(entry).stem.endswith(ADJUSTED) and entry not in kept | self._opened:
+                combo_box.removeItem(row)
+        if combo_box.findData(chosen) < 0:
+            base = self._entry_of(Path(chosen).stem.removesuffix(ADJUSTED)) or DEFAULT_PROTOCOL
+            combo_box.setCurrentIndex(combo_box.findData(base))
 
     def _show_choice(self, calibration: Calibration) -> None:
         """Select protocol and box of the plan; a protocol that is not in the list replaces the last such one."""
@@ -120,8 +139,11 @@ class BoxSection:
                 label.text = ""
             return
         rules = box_rule(calibration.protocol, calibration.box.name).faces
+        actual = margins_mm(calibration.box, calibration.frame, calibration.protocol)
         for face in rules:
-            getattr(self._ui, f"{face}Margin").setValue(rules[face].margin_mm)
+            # A rule that covers the anatomy states only the smallest margin: the box has the one that was needed.
+            margin_mm = actual[face] if rules[face].cover else rules[face].margin_mm
+            getattr(self._ui, f"{face}Margin").setValue(margin_mm)
         texts = _coverage_texts(calibration)
         for face, label in labels.items():
             label.text = texts.get(face, "") if face in rules else ""
@@ -143,6 +165,7 @@ class BoxSection:
             return
         with errors_shown():
             protocol = load_protocol(path)
+            self._opened.add(str(protocol.source))
             self._ui.protocolComboBox.addItem(protocol.title, str(protocol.source))
             self._ui.protocolComboBox.setCurrentIndex(self._ui.protocolComboBox.count - 1)
             self._on_protocol(0)

@@ -18,7 +18,6 @@ from .current_study import CurrentStudy
 from .detection_job import find_landmarks
 from .inputs_section import InputsSection, show_current
 from .job_runner import JobRunner
-from .messages import errors_shown
 from .shared.dependencies import ensure
 from .shared.enabling import allow
 
@@ -55,7 +54,7 @@ class CalibrateSection:
         allow(self._ui.byHandButton, _(BY_HAND_TIP), reason)
 
     def _on_calibrate(self) -> None:
-        with errors_shown():
+        with self._jobs.errors_shown():
             ensure(requirements.PLANNING, requirements.NETWORK)
             protocol = self._box.protocol()
             settings = self._advanced.settings()
@@ -70,18 +69,19 @@ class CalibrateSection:
 
     def _on_found(self, study: Study, calibration: Calibration, corrections: Sequence[Landmark]) -> None:
         self._current.show_found(study, calibration, corrections)
+        self._ui.tabs.setCurrentWidget(self._ui.landmarksTab)
         show_current(self._current)
         self._jobs.show_status(_found_text(self._current.require_calibration()))
 
     def _on_by_hand(self) -> None:
-        with errors_shown():
+        with self._jobs.errors_shown():
             ensure(requirements.PLANNING)
             protocol = self._box.protocol()
             study = self._inputs.study()
             self._current.show(plan_by_hand(stacks_from_volume_nodes(study.scouts), protocol))
             show_current(self._current)
             self._jobs.show_status(
-                _("A typical head is shown. Drag AC, PC and VERTEX to their positions, then re-predict the rest.")
+                _("A typical head is shown. Drag AC, PC and VERTEX, each in two views, then re-predict the rest.")
             )
 
 

@@ -22,7 +22,6 @@ from ..mrml.scene_file import save_scene
 from . import requirements
 from .current_study import CurrentStudy
 from .job_runner import JobRunner
-from .messages import errors_shown
 from .shared.dependencies import ensure
 from .shared.enabling import allow
 
@@ -58,7 +57,7 @@ class ExportSection:
         folder = qt.QFileDialog.getExistingDirectory(self._ui.exportButton, _("Folder for the results"))
         if not folder or not _may_write(Path(folder)):
             return
-        with errors_shown():
+        with self._jobs.errors_shown():
             ensure(requirements.PICTURE)
             with slicer.util.WaitCursor():
                 files = export(
@@ -76,7 +75,7 @@ class ExportSection:
         folder = qt.QFileDialog.getExistingDirectory(button, _("Folder of the training set"), before)
         if not folder:
             return
-        with errors_shown():
+        with self._jobs.errors_shown():
             ensure(requirements.PLANNING)
             with slicer.util.WaitCursor():
                 text = _add_to_training_set(Path(folder), self._current.require_calibration())

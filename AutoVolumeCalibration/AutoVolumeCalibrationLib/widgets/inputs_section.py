@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import qt
 import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from ..core.errors import AutoVolumeError
+from ..core.errors import AutoVolumeError, InputError
 from ..core.geometry.coordinates import PLANES
-from ..core.scouts.reader import read_scouts
+from ..core.scouts.reader import list_series, read_study
+from ..core.scouts.series import ScoutStudy, SeriesInfo
 from ..mrml.correction_observer import Schedule
 from ..mrml.scout_planes import missing_planes, planes_of_node
 from ..mrml.study_nodes import MODULE_NAME, Study
@@ -17,6 +21,9 @@ from . import requirements, slice_views
 from .current_study import CurrentStudy
 from .job_runner import JobRunner
 from .messages import errors_shown
+from .series_list import SeriesList
+from .shared.application_version import why_too_old
+from .shared.background_job import IsCancelled
 from .shared.dependencies import ensure
 from .shared.enabling import allow
 
@@ -29,7 +36,11 @@ class InputsSection:
     def __init__(self, ui, current: CurrentStudy, jobs: JobRunner, schedule: Schedule) -> None:
         self._ui, self._current, self._jobs, self._schedule = ui, current, jobs, schedule
         self._selectors = {plane: getattr(ui, f"{plane}Selector") for plane in PLANES}
-        self._filling = self._fill_due = False
+        self._filling = self._fill_due = self._choice_due = False
+        self._had_plan = False
+        self._series = SeriesList(ui, self._on_series)
+        #: Where the scouts came from that the list of series is about, and the id of their study.
+        self._loaded: tuple[list[str], str] = ([], "")
         ui.studySelector.addAttribute("vtkMRMLScriptedModuleNode", "ModuleName", MODULE_NAME)
         ui.loadFolderButton.connect("clicked()", self._on_load_folder)
         ui.loadFilesButton.connect("clicked()", self._on_load_files)
@@ -47,6 +58,9 @@ class InputsSection:
 
     def why_not_ready(self) -> str:
         """What is missing before anything can be planned, as a sentence; empty where nothing is."""
+        too_old = why_too_old()
+        if too_old:
+            return too_old
         nodes = self.chosen()
         if not nodes:
             return _("Load scouts, or choose volumes of the scene.")
@@ -67,12 +81,15 @@ class InputsSection:
     def update(self) -> None:
         """Show the current study, and what is missing."""
         self._show_study()
+        self._fold()
         reason = self.why_not_ready()
         self._ui.scoutsLabel.text = reason or self._summary()
-        busy = _("Wait until the current job is done, or cancel it.") if self._jobs.busy else ""
+        busy = _("Wait until the current job is done, or cancel it.") if self._jobs.busy else why_too_old()
         allow(self._ui.loadFolderButton, _("Load all scouts of a folder: DICOM, or images (NRRD, NIfTI, MHA)"), busy)
         allow(self._ui.loadFilesButton, _("Load DICOM or image files"), busy)
         allow(self._ui.loadDicomButton, _("Load the series that are selected in the DICOM browser"), busy)
+        self._forget_series()
+        self._series.update(busy)
         for widget in (self._ui.studySelector, *self._selectors.values()):
             widget.enabled = not busy
 
@@ -104,6 +121,13 @@ class InputsSection:
                 selector.setCurrentNode(next((node for planes, node in shown if plane in planes), None))
         self._filling = False
 
+    def _fold(self) -> None:
+        """A first plan folds the inputs, to leave the room to the landmarks; without a plan they open again."""
+        has_plan = self._current.calibration is not None
+        if has_plan != self._had_plan:
+            self._had_plan = has_plan
+            self._ui.inputsButton.collapsed = has_plan
+
     def _show_study(self) -> None:
         study = self._current.study
         self._filling = True
@@ -127,9 +151,35 @@ class InputsSection:
                 show_current(self._current)
 
     def _on_scout(self, _node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-        """Leave the current study when other volumes than its own are chosen."""
-        if not self._filling:
+        """Leave the current study when other volumes than its own are chosen.
+
+        That is decided in the next turn of the event loop: a selector also changes when its volume is deleted, and
+        the rest of the study stays then.
+        """
+        if self._filling or self._choice_due:
+            return
+        if self._current.study is None:
             self._current.select(None)
+            return
+        self._choice_due = True
+        self._schedule(self._leave_where_another_is_chosen)
+
+    def _leave_where_another_is_chosen(self) -> None:
+        self._choice_due = False
+        study = self._current.study
+        if study is None:
+            return
+        shown = {plane for node in study.scouts for plane in _known_planes(node)}
+        if all(
+            self._is_of_study(selector.currentNode(), plane in shown) for plane, selector in self._selectors.items()
+        ):
+            self._current.changed.emit()
+        else:
+            self._current.select(None)
+
+    def _is_of_study(self, node: slicer.vtkMRMLScalarVolumeNode | None, plane_is_shown: bool) -> bool:
+        """Whether a selector shows what the study has of its plane: one of its scouts, or none where it has none."""
+        return not plane_is_shown if node is None else node in self._current.require_study().scouts
 
     def _on_load_folder(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(self._ui.loadFolderButton, _("Folder with the scouts"))
@@ -143,25 +193,71 @@ class InputsSection:
 
     def _on_load_dicom(self) -> None:
         files = dicom_browser_files()
-        if files:
+        if files is None:
+            text = _(
+                "This DICOM browser does not state which series are selected (the visual browser of Slicer 5.12 does "
+                "not): use Load scouts... with their folder, or load them there and choose the volumes below."
+            )
+            self._jobs.show_status(text, wrong=True)
+        elif files:
             self._load(files)
         else:
             self._jobs.show_status(_("First select series in the DICOM browser (module DICOM)."), wrong=True)
 
-    def _load(self, paths: list[str]) -> None:
+    def _on_series(self, keys: list[str]) -> None:
+        self._load(self._loaded[0], keys)
+
+    def _load(self, paths: list[str], series: Sequence[str] | None = None) -> None:
         force = self._ui.forceCheckBox.checked
-        with errors_shown():
+        with self._jobs.errors_shown():
             ensure(requirements.PLANNING)
             self._jobs.start(
                 _("Reading scouts..."),
-                lambda _progress, cancelled: read_scouts(paths, force=force, cancelled=cancelled),
-                self._on_read,
+                lambda _progress, cancelled: _read(paths, force, series, cancelled),
+                lambda found: self._on_read(paths, found),
             )
 
-    def _on_read(self, stacks: list) -> None:
-        self._current.select(self._current.engine.add_stacks(stacks))
+    def _on_read(self, paths: list[str], found: ScoutStudy | _NothingToPlanOn) -> None:
+        if isinstance(found, _NothingToPlanOn):
+            self._current.select(None)
+            self._show_series(paths, found.series)
+            raise found.error
+        self._current.select(self._current.engine.add_stacks(found.stacks))
+        self._show_series(paths, found.series)
         show_current(self._current)
-        self._jobs.show_status(_("Scouts are loaded. Next: Calibrate."))
+        notes = [note[:1].upper() + note[1:] for note in found.notes]
+        self._jobs.show_status(" ".join([_("Scouts are loaded. Next: Calibrate."), *notes]))
+
+    def _show_series(self, paths: list[str], series: Sequence[SeriesInfo]) -> None:
+        study = self._current.study
+        self._loaded = (paths, study.node.GetID() if study else "")
+        self._series.show(series)
+
+    def _forget_series(self) -> None:
+        """The list goes when another study is shown."""
+        study = self._current.study
+        if (study.node.GetID() if study else "") != self._loaded[1]:
+            self._loaded = ([], study.node.GetID() if study else "")
+            self._series.show(())
+
+
+@dataclass(frozen=True)
+class _NothingToPlanOn:
+    """Why the paths hold no scouts, and the series that they hold all the same."""
+
+    error: InputError
+    series: tuple[SeriesInfo, ...]
+
+
+def _read(
+    paths: list[str], force: bool, series: Sequence[str] | None, cancelled: IsCancelled
+) -> ScoutStudy | _NothingToPlanOn:
+    """The scouts; where nothing can be planned on, what there is, so that the user can choose."""
+    try:
+        return read_study(paths, force=force, series=series, cancelled=cancelled)
+    except InputError as error:
+        found = list_series(paths, force=force, series=series, cancelled=cancelled)
+        return _NothingToPlanOn(error, found)
 
 
 def _known_planes(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, ...]:
@@ -180,7 +276,14 @@ def show_current(current: CurrentStudy) -> None:
     )
 
 
-def dicom_browser_files() -> list[str]:
-    """Files of the series that are selected in Slicer's DICOM browser; none where it was never opened."""
+def dicom_browser_files() -> list[str] | None:
+    """Files of the series that are selected in Slicer's DICOM browser; none where it was never opened.
+
+    None: the browser does not state them.
+    """
     browser = getattr(getattr(slicer.modules, "DICOMWidget", None), "browserWidget", None)
-    return [path for files in getattr(browser, "fileLists", ()) for path in files]
+    selected = [path for files in getattr(browser, "fileLists", ()) for path in files]
+    if selected or browser is None:
+        return selected
+    states_files = hasattr(browser, "fileLists") and not hasattr(browser, "dicomVisualBrowser")
+    return [] if states_files else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from slicer.i18n import tr as _
 
+from ..core.errors import AutoVolumeError, Cancelled
 from .messages import show_error
 from .shared.background_job import BackgroundJob, IsCancelled, Progress
 from .shared.signal import Signal
@@ -70,6 +72,16 @@ class JobRunner:
         """Show ``text`` in the status line."""
         self._ui.statusLabel.text = text
         self._ui.statusLabel.styleSheet = _COLOR[wrong]
+
+    @contextmanager
+    def errors_shown(self) -> Iterator[None]:
+        """Show the errors of the body that the user can correct, as ``fail`` does. A cancel is not one."""
+        try:
+            yield
+        except Cancelled:
+            return
+        except (AutoVolumeError, ImportError) as error:
+            self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """Show an error in a dialog, and in the status line, where it stays."""

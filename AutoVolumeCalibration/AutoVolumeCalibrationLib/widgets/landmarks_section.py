@@ -11,10 +11,10 @@ from slicer.i18n import tr as _
 
 from ..core.anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..core.models.store import model_folders
-from ..core.report.style import CORRECTED_MARK, GREY, OUTLIER, confidence_colour
+from ..core.report.style import GREY
 from ..core.workflow.calibration import Calibration
 from ..core.workflow.manual_planning import is_by_hand
-from ..mrml.landmark_nodes import DOUBTFUL_CONFIDENCE
+from ..mrml.landmark_nodes import DOUBTFUL_COLOR, SURE_COLOR, is_uncertain
 from ..mrml.study_nodes import Study
 from . import requirements, slice_views
 from .advanced_section import AdvancedSection
@@ -25,8 +25,8 @@ from .messages import errors_shown
 from .shared.dependencies import ensure
 from .shared.enabling import allow
 
-NAME, SD, STATUS = range(3)
-ROW_HEIGHT = 22
+NAME, TITLE, SD, STATUS = range(4)
+ROW_HEIGHT, ICON_SIZE = 20, 10
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Row:
     """What the table shows of one landmark; a click moves the views to ``position_mm`` (3,) RAS."""
 
     name: str
+    title: str
     status: str
     sd: str
     tooltip: str
@@ -53,14 +54,19 @@ class LandmarksSection:
         self._ui, self._current, self._jobs, self._advanced = ui, current, jobs, advanced
         self.predict: Callable[..., Calibration] = repredict_landmarks
         self._rows: list[Row] = []
+        #: The landmarks that come first, and the predictions that they were chosen from.
+        self._first: set[str] = set()
+        self._first_of: tuple[Landmark, ...] = ()
         table = ui.landmarksTable
-        table.setColumnCount(3)
-        table.setHorizontalHeaderLabels([_("Landmark"), _("± mm"), _("Status")])
+        table.setColumnCount(4)
+        table.setHorizontalHeaderLabels([_("Landmark"), _("Title"), _("± mm"), _("Status")])
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
-        table.horizontalHeader().setStretchLastSection(True)
-        table.setColumnWidth(NAME, 120)
-        table.setColumnWidth(SD, 56)
+        table.setWordWrap(False)
+        table.setIconSize(qt.QSize(ICON_SIZE, ICON_SIZE))
+        table.horizontalHeader().setSectionResizeMode(TITLE, qt.QHeaderView.Stretch)
+        for column, width in ((NAME, 98), (SD, 42), (STATUS, 112)):
+            table.setColumnWidth(column, width)
         table.connect("itemSelectionChanged()", self._on_selected)
         table.connect("cellClicked(int,int)", lambda _row, _column: self._jump())  # again, after the views were moved
         ui.placeButton.connect("clicked()", self._on_place)
@@ -82,7 +88,10 @@ class LandmarksSection:
     def update(self) -> None:
         """Show the landmarks of the current plan and enable the buttons that apply."""
         calibration = self._current.calibration
-        rows = rows_of(calibration) if calibration else []
+        rows = self._in_order(calibration) if calibration else []
+        count = sum(row.needs_review for row in rows)
+        text = _("Only the {count} to review") if count else _("None to review")
+        self._ui.onlyDoubtfulCheckBox.text = text.format(count=count)
         if self._ui.onlyDoubtfulCheckBox.checked:
             rows = [row for row in rows if row.needs_review]
         self._show(rows)
@@ -90,6 +99,17 @@ class LandmarksSection:
         node = self._current.study.landmarks if self._current.study else None
         if calibration and node is not None:
             self._ui.namesCheckBox.checked = bool(node.GetDisplayNode().GetPointLabelsVisibility())
+
+    def _in_order(self, calibration: Calibration) -> list[Row]:
+        """The rows, those to review first.
+
+        Which come first is decided anew by each detection only: no row moves away while the user corrects.
+        """
+        rows = rows_of(calibration)
+        if calibration.predicted != self._first_of:
+            self._first_of = calibration.predicted
+            self._first = {row.name for row in rows if row.needs_review}
+        return sorted(rows, key=lambda row: row.name not in self._first)
 
     def _show(self, rows: list[Row]) -> None:
         """Write the rows and keep the selected landmark selected; cells that are right already are not touched."""
@@ -100,7 +120,7 @@ class LandmarksSection:
         if names_changed:
             table.setRowCount(len(rows))
         for number, row in enumerate(rows):
-            for column, text in ((NAME, row.name), (STATUS, row.status), (SD, row.sd)):
+            for column, text in ((NAME, row.name), (TITLE, row.title), (STATUS, row.status), (SD, row.sd)):
                 _set_cell(table, number, column, text, row)
         if names_changed:
             table.clearSelection()
@@ -156,7 +176,7 @@ class LandmarksSection:
         return bool(has_model) and not requirements.NETWORK.missing()
 
     def _on_repredict(self) -> None:
-        with errors_shown():
+        with self._jobs.errors_shown():
             if not self._uses_model():
                 self._current.propagate_corrections()
                 return
@@ -219,29 +239,52 @@ def rows_of(calibration: Calibration) -> list[Row]:
 
 
 def _row(landmark: Landmark, entry, calibration: Calibration) -> Row:
-    outlier = landmark.name in calibration.frame.outliers
-    uncertain = landmark.status != CORRECTED and landmark.confidence < DOUBTFUL_CONFIDENCE
+    status, sd = _status(landmark, calibration)
+    missing = landmark.status == MISSING
+    # The table has the colours of the views: one for what is certain, one for what is to be reviewed.
+    uncertain = missing or is_uncertain(landmark, calibration)
+    color = GREY if missing else _hex(DOUBTFUL_COLOR if uncertain else SURE_COLOR)
     expected = calibration.frame.expected_mm[landmark.name]
-    if landmark.status == MISSING:
-        status, color, sd = _("missing: click shows where it is expected"), GREY, ""
-    elif outlier:
-        status, color, sd = _("contradicts the others"), OUTLIER, f"{landmark.sd_mm:.1f}"
-    elif landmark.status == CORRECTED:
-        status, color, sd = _("set by you"), CORRECTED_MARK, ""
-    elif is_by_hand(calibration):
-        status, color, sd = _("as in a typical head"), _hex(confidence_colour(0.0)), ""
-    else:
-        status = _("unsure") if uncertain else _("found")
-        color, sd = _hex(confidence_colour(landmark.confidence)), f"{landmark.sd_mm:.1f}"
     return Row(
         landmark.name,
+        entry.title,
         status,
         sd,
-        f"<b>{entry.title}</b><br>{entry.definition}",
+        f"<b>{entry.title}</b><br>{entry.definition}<br>{_explanation(landmark, calibration)}",
         color,
-        landmark.status == MISSING or outlier or uncertain,
+        uncertain,
         expected if landmark.position_mm is None else landmark.position_mm,
     )
+
+
+def _status(landmark: Landmark, calibration: Calibration) -> tuple[str, str]:
+    """The status in words, and the standard deviation in mm: of the depth where the user placed it in one plane."""
+    if landmark.status == MISSING:
+        return _("missing"), ""
+    sd = f"{landmark.sd_mm:.1f}"
+    if landmark.status == CORRECTED:
+        free = landmark.free_direction
+        if free is None:
+            return _("set by you"), ""
+        sd = f"{np.sqrt(free @ landmark.covariance_mm2 @ free):.1f}"
+        contradicts = landmark.name in calibration.frame.outliers
+        return (_("depth unsure") if contradicts else _("set in one plane")), sd
+    if landmark.name in calibration.frame.outliers:
+        return _("contradicts"), sd
+    if is_by_hand(calibration):
+        return _("typical head"), sd
+    return (_("unsure") if is_uncertain(landmark, calibration) else _("found")), sd
+
+
+def _explanation(landmark: Landmark, calibration: Calibration) -> str:
+    """What the status means and what to do."""
+    if landmark.status == MISSING:
+        return _("Missing: a click shows where it is expected.")
+    if landmark.status == CORRECTED and landmark.free_direction is not None:
+        return _("You placed it within one slice; its depth is as uncertain as stated. Drag it in another view too.")
+    if landmark.name in calibration.frame.outliers:
+        return _("It contradicts the other landmarks: check its position.")
+    return ""
 
 
 def _set_cell(table, number: int, column: int, text: str, row: Row) -> None:

@@ -16,13 +16,13 @@ from .advanced_section import AdvancedSection
 from .box_section import BoxSection
 from .calibrate_section import CalibrateSection
 from .checks_section import ChecksSection
+from .console_section import ConsoleSection
 from .current_study import CurrentStudy
 from .export_section import ExportSection
 from .inputs_section import InputsSection
 from .job_runner import JobRunner
 from .landmarks_section import LandmarksSection
 from .messages import errors_shown
-from .scanner_section import ScannerSection
 
 #: The module's parameter node remembers which study the panel shows.
 STUDY = "Study"
@@ -70,7 +70,7 @@ class Panel:
             ChecksSection(self.ui, self.current),
             self.landmarks,
             self.box,
-            ScannerSection(self.ui, self.current),
+            ConsoleSection(self.ui, self.current),
             self.advanced,
             ExportSection(self.ui, self.current, self.jobs),
         ]

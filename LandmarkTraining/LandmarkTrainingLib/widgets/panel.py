@@ -118,7 +118,7 @@ class Panel:
             return self.result.why_not_compare() or _("Next: compare the new model with the current one.")
         if self.result.comparison.better:
             return _("The new model is better. Next: use it.")
-        return _("The current model stays: the new one is not better. More corrected cases help most.")
+        return _("The current model stays: the new one was not shown to be better. More corrected cases help most.")
 
     def _recall(self) -> None:
         """Take over what the scene's parameter node holds, and the run it names."""

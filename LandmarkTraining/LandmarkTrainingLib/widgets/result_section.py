@@ -121,7 +121,9 @@ class ResultSection:
         if self.comparison is None:
             return _("Compare it with the current model first.")
         return (
-            "" if self.comparison.better else _("It is not better: {verdict}").format(verdict=self.comparison.verdict)
+            ""
+            if self.comparison.better
+            else _("It was not shown to be better: {verdict}").format(verdict=self.comparison.verdict)
         )
 
     def _verdict(self) -> str:
@@ -129,7 +131,10 @@ class ResultSection:
             return _("Comparing on the validation set...")
         if self._used:
             return _("The new model is in use.")
-        return self.comparison.verdict if self.comparison else ""
+        if self.comparison is None:
+            return ""
+        answer = _("The new model is better. {why}") if self.comparison.better else _("Not shown to be better. {why}")
+        return answer.format(why=self.comparison.verdict)
 
     def _follow_run(self) -> None:
         """Read the comparison again where another run is shown, or where it has ended."""

@@ -11,6 +11,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.widgets.shared.application_version import why_too_old
 from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
 from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
 
@@ -58,6 +59,9 @@ class RunSection:
 
     def why_not_ready(self) -> str:
         """What is missing before a training can start, as a sentence."""
+        too_old = why_too_old()
+        if too_old:
+            return too_old
         if self._recipe.recipe.learns_from == STUDIES:
             missing = self._data.why_no_studies()
         else:

@@ -6,6 +6,7 @@ previous one for each change. The folder is created with the first promotion.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,8 @@ from ..errors import ModelError
 from ..files.atomic_write import write_text
 from ..files.json_files import json_text, read_json
 from ..files.resources import resource_path
+
+_logger = logging.getLogger(__name__)
 
 #: Name of the shipped bundle that is used until another one is promoted.
 DEFAULT_MODEL = "brain-scout"
@@ -59,13 +62,20 @@ def user_models_folder() -> Path:
     ``AUTOVOLUME_MODELS``, else ``AutoVolume/models`` in the platform's folder for a user's data: ``%APPDATA%``,
     ``~/Library/Application Support``, or ``$XDG_DATA_HOME`` (``~/.local/share``; the XDG base directory
     specification has relative paths ignored).
+
+    Raises:
+        ModelError: the account has no home folder.
     """
     named = os.environ.get(FOLDER_VARIABLE)
     return Path(named).expanduser() if named else _data_folder() / "AutoVolume" / "models"
 
 
 def _data_folder() -> Path:
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        remedy = f"Name a folder for models in the environment variable {FOLDER_VARIABLE}."
+        raise ModelError("the account has no home folder", remedy=remedy) from error
     if sys.platform == "win32":
         return Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
     if sys.platform == "darwin":
@@ -76,7 +86,8 @@ def _data_folder() -> Path:
 
 def model_folders() -> dict[str, Path]:
     """Name -> bundle folder of the shipped models and then the user's, each by name; a shipped name is never hidden."""
-    return {**_bundles_in(user_models_folder()), **shipped_models()}
+    own = _readable_user_folder()
+    return {**(_bundles_in(own) if own else {}), **shipped_models()}
 
 
 def shipped_models() -> dict[str, Path]:
@@ -123,11 +134,13 @@ def default_model_name() -> str:
 def read_current() -> CurrentModel:
     """The default model and the history of promotions; the shipped default where nothing was promoted.
 
+    Also where the user's models cannot be read, which is logged: they are optional.
+
     Raises:
         ModelError: ``current.json`` is damaged.
     """
-    path = _current_file()
-    if not path.exists():
+    folder = _readable_user_folder()
+    if folder is None or not (path := folder / CURRENT_FILE).exists():
         return CurrentModel()
     remedy = f"Delete the file to go back to {DEFAULT_MODEL}, or write a model's name as current."
     data = read_json(path, ModelError, remedy)
@@ -147,6 +160,20 @@ def write_current(current: CurrentModel) -> None:
     """Replace ``current.json`` as a whole; UsageError where it cannot be written."""
     data = {"format": CURRENT_FORMAT, "current": current.name, "history": [asdict(one) for one in current.history]}
     write_text(_current_file(), json_text(data))
+
+
+def _readable_user_folder() -> Path | None:
+    """The folder of the user's models; None where it does not exist or the account may not read it."""
+    try:
+        folder = user_models_folder()
+        next(folder.iterdir(), None)
+    except FileNotFoundError:
+        return None
+    except (ModelError, OSError) as error:
+        reason = error.what if isinstance(error, ModelError) else error.strerror or str(error)
+        _logger.warning("the user's own models are not used: %s", reason)
+        return None
+    return folder
 
 
 def _current_file() -> Path:

@@ -4,7 +4,10 @@ Model: an observed landmark is ``y_i = t + s R (m_i + d_i) + e_i`` with the refe
 individual shape d ~ N(0, S) (S from the protocol) and the error e_i ~ N(0, C_i) (C_i from fusion). A network
 also makes an error that all its landmarks share, as if the head were rotated a little less than it is; that part
 ``J q`` with q ~ N(0, Q) (J the pose's Jacobian, Q from the model) does not average out, and corrected landmarks
-do not have it. Pose and size (R, t, s) are estimated by generalised least squares with covariance
+do not have it. A landmark that the user corrected within a slice is corrected along two axes; along the third, its
+``free_direction``, it remains a prediction with all that follows.
+
+Pose and size (R, t, s) are estimated by generalised least squares with covariance
 ``S + C + J Q J'`` and robust weights, so every landmark is weighted by its uncertainty; the shape, and with it the
 *expected* position of every landmark, observed or not, follows by best linear prediction ("universal kriging").
 
@@ -45,6 +48,10 @@ OUTLIER_WEIGHT = 0.25
 #: Fewer do not determine a pose.
 FEWEST_LANDMARKS = 3
 
+#: The line follows a landmark that the user placed along the head's superior axis: its free direction's component
+#: along that axis is smaller than this. A point placed in an axial slice says nothing about the pitch.
+FREE_SUPERIOR = 0.7
+
 #: Observed landmarks must spread at least this far (root mean square) in two directions.
 SMALLEST_SPREAD_MM = 6.0
 
@@ -84,7 +91,8 @@ def fit_frame(
 ) -> AnatomicalFrame:
     """The frame that explains the landmarks that are not missing.
 
-    Landmarks that the protocol does not know are left out. Corrected landmarks are never treated as outliers.
+    Landmarks that the protocol does not know are left out. Corrected landmarks are never treated as outliers, except
+    for the depth of one that was corrected within a slice.
 
     Args:
         pose_covariance: (7, 7) of the error that all predicted landmarks share, as (rotation about right, anterior,
@@ -100,12 +108,11 @@ def fit_frame(
     chosen = np.array([index[landmark.name] for landmark in observed])
     points = np.array([landmark.position_mm for landmark in observed])
     errors = np.array([landmark.covariance_mm2 for landmark in observed])
-    trusted = np.array([landmark.status == CORRECTED for landmark in observed])
+    predicted = np.array([_predicted_part(landmark) for landmark in observed])
     reference, shape = constellation.reference_mm, constellation.covariance_mm2
     # These matrices are small: on a busy machine the threads of BLAS wait for each other far longer than they work.
     with _blas().limit(limits=1, user_api="blas"):
-        common = _common_error(reference[chosen], ~trusted, pose_covariance)
-        fit = _robust_fit(points, errors, trusted, reference[chosen], _block(shape, chosen), common)
+        fit = _robust_fit(points, errors, predicted, reference[chosen], _block(shape, chosen), pose_covariance)
         expected, covariance = _predict(fit, chosen, reference, shape)
         return _frame_of(fit, expected, covariance, protocol, observed)
 
@@ -167,27 +174,41 @@ def _require_determined(observed: Sequence[Landmark], protocol: Protocol) -> Non
         raise InputError("the landmarks are nearly collinear, so the rotation is undetermined", remedy=remedy)
 
 
+def _predicted_part(landmark: Landmark) -> np.ndarray:
+    """(3, 3) projection, RAS, onto the directions in which the landmark is a prediction: all, none, or its depth."""
+    if landmark.status != CORRECTED:
+        return np.eye(3)
+    free = landmark.free_direction
+    return np.zeros((3, 3)) if free is None else np.outer(free, free)
+
+
 def _robust_fit(
     points: np.ndarray,
     errors: np.ndarray,
-    trusted: np.ndarray,
+    predicted: np.ndarray,
     reference: np.ndarray,
     shape: np.ndarray,
-    common: np.ndarray,
+    pose_covariance: np.ndarray | None,
 ) -> _Fit:
-    """Iteratively reweighted Gauss-Newton from a weighted Procrustes start."""
+    """Iteratively reweighted Gauss-Newton from a weighted Procrustes start; ``predicted`` (n, 3, 3) are projections."""
     pose = _procrustes(points, reference, 1 / np.trace(errors, axis1=1, axis2=2))
     weights = np.ones(len(points))
     jacobian = _pose_jacobian(reference)
     own_shape = np.array([shape[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] for i in range(len(points))])
+    part, common = predicted, _common_error(jacobian, predicted, pose_covariance)
+    # The projections onto all directions and onto none are the same in all axes.
+    follows_pose = bool((np.trace(predicted, axis1=1, axis2=2).round() == 1).any())
     for iteration in range(ITERATIONS):
         residual = pose.to_head(points) - reference
-        local = np.einsum("ji,njk,kl->nil", pose.rotation, errors, pose.rotation) / pose.scale**2
-        marginal = own_shape + local
-        distance2 = np.einsum("ni,ni->n", residual, np.linalg.solve(marginal, residual[..., None])[..., 0]) / 3
+        local = _in_head_axes(errors, pose) / pose.scale**2
+        if follows_pose:
+            part = _in_head_axes(predicted, pose)
+            common = _common_error(jacobian, part, pose_covariance)
         limit = ROBUST_SCALE * (ANNEALING[iteration] if iteration < len(ANNEALING) else 1.0)
-        weights = np.where(trusted, 1.0, 1 / (1 + distance2 / limit**2) ** 2)
-        precision = np.linalg.inv(shape + common + _block_diagonal(local / weights[:, None, None]))
+        weights = 1 / (1 + _distance2(residual, own_shape + local, part) / limit**2) ** 2
+        # Only the predicted part of an outlier loses weight: what the user placed holds.
+        inflated = local + (1 / weights - 1)[:, None, None] * (part @ local @ part)
+        precision = np.linalg.inv(shape + common + _block_diagonal(inflated))
         weighted = precision @ jacobian
         prior = np.diag([0, 0, 0, 1 / LOG_SCALE_SD**2, 0, 0, 0])
         normal = jacobian.T @ weighted + prior
@@ -201,11 +222,37 @@ def _robust_fit(
     return _Fit(pose, residual, precision, jacobian, normal, weights)
 
 
-def _common_error(reference: np.ndarray, predicted: np.ndarray, pose_covariance: np.ndarray | None) -> np.ndarray:
-    """(3n, 3n) covariance of the error that the ``predicted`` (n,) of the points (n, 3) share."""
+def _in_head_axes(matrices: np.ndarray, pose: _Pose) -> np.ndarray:
+    """RAS matrices (n, 3, 3) in the axes of the head."""
+    turned: np.ndarray = np.einsum("ji,njk,kl->nil", pose.rotation, matrices, pose.rotation)
+    return turned
+
+
+def _distance2(residual: np.ndarray, marginal: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """(n,) squared residual (n, 3) per predicted direction, in variances: 0 for a landmark that the user placed.
+
+    Args:
+        marginal: (n, 3, 3) covariance of the residual.
+        part: (n, 3, 3) projection onto the predicted directions.
+    """
+    directions = np.trace(part, axis1=1, axis2=2).round()
+    placed = np.eye(3) - part
+    # The covariance along the predicted directions, and 1 along the others, where the residual does not count.
+    along = part @ marginal @ part + placed
+    seen = (part @ residual[..., None])[..., 0]
+    distance2: np.ndarray = np.einsum("ni,ni->n", seen, np.linalg.solve(along, seen[..., None])[..., 0])
+    return distance2 / np.maximum(directions, 1)
+
+
+def _common_error(jacobian: np.ndarray, part: np.ndarray, pose_covariance: np.ndarray | None) -> np.ndarray:
+    """(3n, 3n) covariance of the error that the points share along their predicted directions ``part`` (n, 3, 3).
+
+    Args:
+        jacobian: (3n, 7), see ``_pose_jacobian``.
+    """
     if pose_covariance is None:
-        return np.zeros((3 * len(reference),) * 2)
-    shared = _pose_jacobian(reference) * np.repeat(predicted, 3)[:, None]
+        return np.zeros((len(jacobian),) * 2)
+    shared = (part @ jacobian.reshape(-1, 3, 7)).reshape(-1, 7)
     return shared @ pose_covariance @ shared.T
 
 
@@ -258,7 +305,7 @@ def _frame_of(
     names = protocol.constellation.names
     pose = fit.pose
     positions = dict(zip(names, pose.to_world(expected), strict=True))
-    line = _placed_line(observed, protocol)
+    line = _placed_line(observed, protocol, pose.rotation[:, 2])
     axes = line_axes(pose.rotation.T, line, positions)
     origin = names.index(protocol.frame.origin)
     to_frame = np.vstack([rotation_response(protocol, line), np.zeros((3, 3 * len(names)))])
@@ -280,11 +327,16 @@ def _frame_of(
     )
 
 
-def _placed_line(observed: Sequence[Landmark], protocol: Protocol) -> Line | None:
-    """The protocol's line where the user placed one of its landmarks, else None."""
-    placed = {landmark.name for landmark in observed if landmark.status == CORRECTED}
+def _placed_line(observed: Sequence[Landmark], protocol: Protocol, superior: np.ndarray) -> Line | None:
+    """The protocol's line where the user placed one of its landmarks along ``superior`` (3,) RAS, else None."""
+    placed = {landmark.name for landmark in observed if landmark.status == CORRECTED and _is_placed(landmark, superior)}
     start, end = protocol.frame.line
     return protocol.frame.line if placed.intersection((*start, *end)) else None
+
+
+def _is_placed(landmark: Landmark, direction: np.ndarray) -> bool:
+    free = landmark.free_direction
+    return free is None or bool(abs(free @ direction) < FREE_SUPERIOR)
 
 
 def _left_out_residuals(fit: _Fit) -> np.ndarray:

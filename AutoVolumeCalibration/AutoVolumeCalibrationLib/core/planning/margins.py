@@ -77,7 +77,7 @@ def coverage_text(margin_mm: float, reach_mm: float, measured: bool) -> str:
     level = "95 %" if measured else "about 95 %"
     beyond_mm = reach_mm - margin_mm
     if beyond_mm < COVERED_MM:
-        return f"covered, {-beyond_mm:.1f} mm to spare ({level})"
+        return f"covered, {max(0.0, -beyond_mm):.1f} mm to spare ({level})"
     return f"anatomy up to {beyond_mm:.1f} mm beyond ({level})"
 
 

@@ -11,8 +11,9 @@ import struct
 import traceback
 import warnings
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsInt
 
@@ -20,6 +21,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..geometry.coordinates import swap_ras_lps
+from . import gdcm_pixels
+from .series import NotAScout, is_named_localizer, kind_of_image
 from .stack import ScoutSlice, ScoutStack, group_into_stacks
 from .validation import MAX_FRAMES, finite_pixels, require_sane_size, require_spacing, square_axes
 
@@ -30,6 +33,7 @@ _logger = logging.getLogger(__name__)
 
 _ONE_EXAMINATION = "Choose the scouts of one examination."
 _EXPORT_AGAIN = "Export or copy the file again."
+_CHOOSE = "Choose the MR localizer images."
 
 #: MR Image Storage: classic, enhanced, enhanced colour, legacy converted. Not spectroscopy (4.2).
 _MR_IMAGE_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.4{suffix}" for suffix in ("", ".1", ".3", ".4"))
@@ -44,20 +48,35 @@ PARSE_ERRORS = (ValueError, NotImplementedError, OverflowError, EOFError, OSErro
 _DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, AttributeError, TypeError, MemoryError)
 
 
-class NotAScout(InputError):
-    """Valid DICOM, but not a scout (a report, a screenshot, a CT): skipped where a whole folder is given."""
-
-
 @dataclass(frozen=True, eq=False)
 class DicomFrame:
-    """One frame and the identifiers that group frames; empty strings where the file states none."""
+    """One frame and what its header says about it; empty strings where the file states nothing.
+
+    Attributes:
+        scout: its pixels are a view of a single zero where only headers were read.
+        patient: PatientID; patient_name: PatientName.
+        study, series, frame_of_reference: UIDs.
+        series_number: SeriesNumber.
+        path, index: the file, and which of its frames this is, from 0.
+        description: SeriesDescription and ProtocolName; a patient's name may hide in them.
+        time: date and time of acquisition, as text that sorts.
+        kind: what it shows instead of a plain magnitude image (``series.kind_of_image``), None where it is one.
+        localizer: the header calls it so.
+    """
 
     scout: ScoutSlice
     patient: str = field(repr=False)
+    patient_name: str = field(repr=False)
     study: str
     series: str
     series_number: str
     frame_of_reference: str
+    path: Path = Path()
+    index: int = 0
+    description: str = field(default="", repr=False)
+    time: str = ""
+    kind: str | None = None
+    localizer: bool = False
 
 
 def is_dicom(path: Path) -> bool:
@@ -90,40 +109,109 @@ def read_dicom_frames(path: Path, *, force: bool = False) -> list[DicomFrame]:
         NotAScout: where the file is not a single-channel MR image.
         InputError: where the file or its geometry is damaged, missing or of an unusable kind.
     """
+    return with_pixels(read_dicom_headers(path, force=force))
+
+
+def read_dicom_headers(path: Path, *, force: bool = False) -> list[DicomFrame]:
+    """``read_dicom_frames`` without the pixels, which ``with_pixels`` reads later where they are wanted."""
+    with _damage_named(str(path)):
+        return _read_headers(path, force)
+
+
+def with_pixels(frames: Sequence[DicomFrame]) -> list[DicomFrame]:
+    """Frames of one file, whose headers were read, with their pixels.
+
+    Raises:
+        InputError: where the image is missing or damaged, or nothing decodes its compression.
+    """
+    path = frames[0].path
+    with _damage_named(str(path)):
+        dataset = _open(path, headers_only=False)
+        if not any(_value(dataset, keyword) for keyword in _PIXELS):
+            raise _no_image(str(path), dataset)
+        _require_decoder(dataset, str(path))
+        return [replace(f, scout=replace(f.scout, pixels=_pixels(dataset, f.index, f.scout.source))) for f in frames]
+
+
+@contextmanager
+def _damage_named(source: str) -> Iterator[None]:
+    """Turn what pydicom raises about damaged files into InputError, without pydicom's words."""
     from pydicom.errors import BytesLengthException
 
-    source = str(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote header values
-            return _read_frames(path, source, force)
+            yield
     except (*PARSE_ERRORS, BytesLengthException) as error:
         _log_where(error, source)
         raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_EXPORT_AGAIN) from error
 
 
-def _read_frames(path: Path, source: str, force: bool) -> list[DicomFrame]:
+def _open(path: Path, *, headers_only: bool) -> Dataset:
     import pydicom
 
-    dataset = pydicom.dcmread(path, force=True)
+    dataset = pydicom.dcmread(path, force=True, stop_before_pixels=headers_only)
     dataset.file_meta.setdefault("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
+    return dataset
+
+
+def _read_headers(path: Path, force: bool) -> list[DicomFrame]:
+    source = str(path)
+    dataset = _open(path, headers_only=True)
     _require_scout(dataset, source, force)
     frames = _frame_count(dataset, source)
     require_sane_size((*_size(dataset), frames), source)
-    _require_decoder(dataset, source)
-    # All geometry first: it is cheap, and what it finds is worth more than a decoding error.
-    geometries = [_geometry(dataset, index, _frame_name(source, index, frames)) for index in range(frames)]
+    unread = np.broadcast_to(np.float32(0), _size(dataset))
     return [
-        DicomFrame(
-            scout=ScoutSlice(pixels=_pixels(dataset, index, geometry["source"]), **geometry),
-            patient=_text(dataset, "PatientID") or _text(dataset, "PatientName"),
-            study=_text(dataset, "StudyInstanceUID"),
-            series=_text(dataset, "SeriesInstanceUID"),
-            series_number=_text(dataset, "SeriesNumber"),
-            frame_of_reference=_text(dataset, "FrameOfReferenceUID"),
+        _frame(
+            dataset,
+            path,
+            index,
+            ScoutSlice(pixels=unread, **_geometry(dataset, index, _frame_name(source, index, frames))),
         )
-        for index, geometry in enumerate(geometries)
+        for index in range(frames)
     ]
+
+
+def _frame(dataset: Dataset, path: Path, index: int, scout: ScoutSlice) -> DicomFrame:
+    image_type = _words(_frame_value(dataset, index, "MRImageFrameTypeSequence", "FrameType")) or _words(
+        _value(dataset, "ImageType")
+    )
+    component = _frame_value(dataset, index, "MRImageFrameTypeSequence", "ComplexImageComponent")
+    technique = _frame_value(dataset, index, "MRImageFrameTypeSequence", "VolumeBasedCalculationTechnique")
+    description = f"{_text(dataset, 'SeriesDescription')} {_text(dataset, 'ProtocolName')}".strip()
+    return DicomFrame(
+        scout=scout,
+        patient=_text(dataset, "PatientID"),
+        patient_name=_text(dataset, "PatientName"),
+        study=_text(dataset, "StudyInstanceUID"),
+        series=_text(dataset, "SeriesInstanceUID"),
+        series_number=_text(dataset, "SeriesNumber"),
+        frame_of_reference=_text(dataset, "FrameOfReferenceUID"),
+        path=path,
+        index=index,
+        description=description,
+        time=_time(dataset),
+        kind=kind_of_image(image_type, str(component or ""), str(technique or "")),
+        localizer=is_named_localizer(description, image_type),
+    )
+
+
+def _time(dataset: Dataset) -> str:
+    """Date and time of the acquisition, else of the series, as text that sorts; empty where no time is stated."""
+    together = _text(dataset, "AcquisitionDateTime")
+    if together:
+        return together
+    date = _text(dataset, "AcquisitionDate") or _text(dataset, "SeriesDate")
+    time = _text(dataset, "AcquisitionTime") or _text(dataset, "SeriesTime")
+    return f"{date}{time}" if time else ""
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """The words of an attribute that may have one value or several."""
+    if value is None or isinstance(value, str):
+        return (value,) if value else ()
+    return tuple(map(str, value)) if isinstance(value, Iterable) else ()
 
 
 def _log_where(error: BaseException, source: str) -> None:
@@ -139,19 +227,34 @@ def stacks_from_frames(frames: Sequence[DicomFrame], source: str) -> list[ScoutS
     and after a movement into one.
 
     Raises:
-        InputError: where they come from several patients, studies or frames of reference.
+        InputError: where they come from several patients or studies.
     """
-    _require_one((frame.patient for frame in frames), "patients", source)
-    _require_one((frame.study for frame in frames), "studies", source)
-    _require_one((frame.frame_of_reference for frame in frames), "frames of reference", source)
+    require_one_examination(frames, source)
     series: dict[tuple[str, str], list[DicomFrame]] = {}
     for frame in frames:
         series.setdefault((frame.series, frame.frame_of_reference), []).append(frame)
     stacks: list[ScoutStack] = []
     for (_, frame_of_reference), members in series.items():
         name = f"series {members[0].series_number}" if members[0].series_number else "DICOM"
-        stacks += group_into_stacks((m.scout for m in members), frame_of_reference or None, name)
+        grouped = group_into_stacks((m.scout for m in members), frame_of_reference or None, name)
+        stacks += [replace(stack, series=members[0].series or None) for stack in grouped]
     return stacks
+
+
+def require_one_examination(frames: Iterable[DicomFrame], source: str) -> None:
+    """Raise InputError where the frames come from several patients or studies."""
+    frames = list(frames)
+    _require_one(_patients(frames), "patients", source)
+    _require_one((frame.study for frame in frames), "studies", source)
+
+
+def _patients(frames: Iterable[DicomFrame]) -> set[str]:
+    """Who is shown: by number; a file without one belongs to the number with the same name, or stands for itself."""
+    known = {(frame.patient, frame.patient_name) for frame in frames}
+    numbers = {number for number, _ in known if number}
+    of_numbers = {name for number, name in known if number}
+    nameless = {name for number, name in known if not number and name and name not in of_numbers}
+    return numbers | nameless
 
 
 def _require_one(values: Iterable[str], what: str, source: str) -> None:
@@ -162,21 +265,33 @@ def _require_one(values: Iterable[str], what: str, source: str) -> None:
 
 def _require_scout(dataset: Dataset, source: str, force: bool) -> None:
     """Raise NotAScout where the object is not a single-channel MR image."""
-    remedy = "Choose the MR localizer images."
     if "DirectoryRecordSequence" in dataset:
         raise NotAScout("a DICOMDIR is an index without images", source=source, remedy="Choose the image folder.")
-    if not (_value(dataset, "Rows") and _value(dataset, "Columns") and any(_value(dataset, k) for k in _PIXELS)):
-        if _text(dataset, "SOPClassUID") in ("", *_MR_IMAGE_CLASSES):
-            raise InputError("the image is missing or cut short in this file", source=source, remedy=_EXPORT_AGAIN)
-        raise NotAScout("this DICOM object does not hold an image", source=source, remedy=remedy)
+    if not (_value(dataset, "Rows") and _value(dataset, "Columns")):
+        raise _no_image(source, dataset)
     modality = _text(dataset, "Modality")
     if modality != "MR" and not force:
         stated = modality if modality.isalpha() and len(modality) <= 4 else "unknown"
-        raise NotAScout(f"the modality is {stated}, not MR", source=source, remedy=f"{remedy[:-1]}, or force it.")
+        raise NotAScout(f"the modality is {stated}, not MR", source=source, remedy=f"{_CHOOSE[:-1]}, or force it.")
     if (_value(dataset, "SamplesPerPixel") or 1) != 1:
-        raise NotAScout("this is a colour image", source=source, remedy=remedy)
+        raise NotAScout("this is a colour image", source=source, remedy=_CHOOSE)
+    if not _is_in_space(dataset):
+        raise NotAScout("the image has no position in space (a screenshot?)", source=source, remedy=_CHOOSE)
     if "MOSAIC" in _text(dataset, "ImageType").upper():
-        raise NotAScout("this is a mosaic of many slices in one image", source=source, remedy=remedy)
+        raise NotAScout("this is a mosaic of many slices in one image", source=source, remedy=_CHOOSE)
+
+
+def _no_image(source: str, dataset: Dataset) -> InputError:
+    """What is wrong with an object without an image: an MR image lost it, another object never had one."""
+    if _text(dataset, "SOPClassUID") in ("", *_MR_IMAGE_CLASSES):
+        return InputError("the image is missing or cut short in this file", source=source, remedy=_EXPORT_AGAIN)
+    return NotAScout("this DICOM object does not hold an image", source=source, remedy=_CHOOSE)
+
+
+def _is_in_space(dataset: Dataset) -> bool:
+    """Whether the header states anything about position and orientation: a screenshot does not."""
+    groups = "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset
+    return groups or "ImagePositionPatient" in dataset or "ImageOrientationPatient" in dataset
 
 
 def _frame_count(dataset: Dataset, source: str) -> int:
@@ -195,22 +310,26 @@ def _frame_count(dataset: Dataset, source: str) -> int:
 
 
 def _require_decoder(dataset: Dataset, source: str) -> None:
-    """Raise InputError where pydicom has no decoder for the compression of the file."""
-    from pydicom.pixels import get_decoder
-
+    """Raise InputError where nothing decodes the compression of the file."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if not isinstance(syntax, str):
         raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_EXPORT_AGAIN)
-    try:
-        known = get_decoder(syntax).is_available
-    except NotImplementedError:
-        known = False
-    if not known:
+    if not _pydicom_decodes(syntax) and not gdcm_pixels.decodes(syntax):
         raise InputError(
             f"no decoder is installed for its compression ({syntax.name})",
             source=source,
-            remedy="Export the images uncompressed, or pip install pylibjpeg[all].",
+            remedy="Export the images uncompressed.",
         )
+
+
+def _pydicom_decodes(syntax: str) -> bool:
+    """Whether pydicom decodes this transfer syntax, by itself or by a plug-in that is installed."""
+    from pydicom.pixels import get_decoder
+
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
 
 
 def _geometry(dataset: Dataset, index: int, source: str) -> dict[str, Any]:
@@ -281,7 +400,10 @@ def _stored_values(dataset: Dataset, index: int, source: str) -> np.ndarray:
     from pydicom.pixels import pixel_array
 
     try:
-        stored = pixel_array(dataset, index=index, raw=True)
+        if _pydicom_decodes(dataset.file_meta.TransferSyntaxUID):
+            stored = pixel_array(dataset, index=index, raw=True)
+        else:
+            stored = gdcm_pixels.stored_values(dataset, index, _frame_count(dataset, source))
     except (*_DECODE_ERRORS, BytesLengthException) as error:
         _log_where(error, source)
         raise InputError(

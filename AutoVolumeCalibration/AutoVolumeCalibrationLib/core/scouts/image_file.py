@@ -18,6 +18,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..geometry.coordinates import swap_ras_lps
+from .image_variants import as_nifti_1, nrrd_unit_mm, open_unpacked
+from .label_images import is_label_image
+from .series import NotAScout
 from .stack import ScoutStack
 from .validation import finite_pixels, require_sane_size, require_spacing
 from .volume import Volume, cut_volume, is_volume, stack_from_volume
@@ -31,6 +34,7 @@ IMAGE_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".hdr", "
 _FLAT_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "LSM")
 _WHOLE_FILE = "Copy or export the file again."
 _POSITIONED = "Give the scouts as DICOM, NRRD or NIfTI."
+_GREY_VALUES = "Export a grey-value magnitude image."
 _stderr_lock = threading.Lock()
 
 
@@ -38,9 +42,12 @@ def read_image_scouts(path: str | Path) -> list[ScoutStack]:
     """Scouts in an image file: one stack of thick slices, or three stacks cut out of a 3D volume.
 
     Raises:
-        InputError: where the file is not a readable, scalar 3D image with a position in space.
+        NotAScout: where each pixel holds a label or several numbers, or the image is not a 3D image in space.
+        InputError: where the file cannot be read.
     """
     volume = read_volume(path)
+    if is_label_image(list(np.moveaxis(volume.array, int(np.argmin(volume.array.shape)), 0))):
+        raise NotAScout("this is a label image or a mask", source=str(path), remedy=_GREY_VALUES)
     if is_volume(volume.array.shape, np.linalg.norm(volume.affine[:3, :3], axis=0)):
         return cut_volume(volume)
     return [stack_from_volume(volume, str(path))]
@@ -56,18 +63,21 @@ def read_volume(path: str | Path) -> Volume:
 
     source = str(path)
     reader = sitk.ImageFileReader()
-    reader.SetFileName(source)
-    with _silent_stderr():
+    with silent_stderr(), as_nifti_1(Path(path)) as readable:
+        reader.SetFileName(str(readable))
         _read_header(reader, source)
         _require_scalar_3d(reader, source)
         _require_geometry(reader, source)
-        _require_whole_nifti(reader, Path(path))
+        _require_whole_nifti(reader, readable, source)
         try:
             image = reader.Execute()
         except (RuntimeError, MemoryError) as error:
             raise InputError("the image data are damaged or cut short", source=source, remedy=_WHOLE_FILE) from error
     array = finite_pixels(sitk.GetArrayViewFromImage(image), source).T
-    return Volume(array, _affine_ras(reader), Path(path).name)
+    affine = _affine_ras(reader)
+    if _metadata(reader, "NRRD_space") is not None:
+        affine[:3] *= nrrd_unit_mm(Path(path))
+    return Volume(array, affine, Path(path).name)
 
 
 def _read_header(reader: SimpleITK.ImageFileReader, source: str) -> None:
@@ -89,19 +99,17 @@ def _require_scalar_3d(reader: SimpleITK.ImageFileReader, source: str) -> None:
     import SimpleITK as sitk
 
     if reader.GetDimension() == 2 or reader.GetImageIOFromFileName(source).startswith(_FLAT_FORMATS):
-        raise InputError("this image has no position in space", source=source, remedy=_POSITIONED)
+        raise NotAScout("this image has no position in space", source=source, remedy=_POSITIONED)
     if reader.GetDimension() != 3:
-        raise InputError(
+        raise NotAScout(
             f"the image has {reader.GetDimension()} dimensions, a scout has 3",
             source=source,
             remedy="Export one 3D image, a single time point.",
         )
     complex_types = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
     if reader.GetNumberOfComponents() != 1 or reader.GetPixelIDValue() in complex_types:
-        raise InputError(
-            "each pixel holds several numbers (colour, vector or complex)",
-            source=source,
-            remedy="Export a grey-value magnitude image.",
+        raise NotAScout(
+            "each pixel holds several numbers (colour, vector or complex)", source=source, remedy=_GREY_VALUES
         )
     require_sane_size(reader.GetSize(), source)
 
@@ -125,7 +133,7 @@ def _require_geometry(reader: SimpleITK.ImageFileReader, source: str) -> None:
         )
 
 
-def _require_whole_nifti(reader: SimpleITK.ImageFileReader, path: Path) -> None:
+def _require_whole_nifti(reader: SimpleITK.ImageFileReader, path: Path, source: str) -> None:
     """SimpleITK reads a truncated NIfTI file as zeros without an error, so its length is checked here."""
     start, bits = _metadata(reader, "vox_offset"), _metadata(reader, "bitpix")
     if start is None or bits is None:
@@ -133,16 +141,16 @@ def _require_whole_nifti(reader: SimpleITK.ImageFileReader, path: Path) -> None:
     data_file = path.with_suffix(".img") if path.suffix == ".hdr" else path
     needed = float(start) + np.prod(reader.GetSize()) * int(bits) // 8
     if not _length_up_to(data_file, needed) >= needed:  # a start that is not a number ends here too
-        raise InputError("the image data are damaged or cut short", source=str(path), remedy=_WHOLE_FILE)
+        raise InputError("the image data are damaged or cut short", source=source, remedy=_WHOLE_FILE)
 
 
 def _length_up_to(path: Path, needed: float) -> int:
     """Bytes in the file, unpacked if it is gzipped, counted no further than ``needed``; 0 where damaged."""
-    if path.suffix != ".gz":
-        return path.stat().st_size if path.exists() else 0
+    if not path.exists():
+        return 0
     length = 0
     try:
-        with gzip.open(path) as stream:
+        with open_unpacked(path) as stream:
             while length < needed and (chunk := stream.read(1 << 20)):
                 length += len(chunk)
     except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -164,7 +172,7 @@ def _affine_ras(reader: SimpleITK.ImageFileReader) -> np.ndarray:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Keep what the image libraries print by themselves, beside their exceptions, off the terminal.
 
     They write to the process's file descriptor, so Python's own redirection does not reach it. The

@@ -1,76 +1,202 @@
-"""Read scouts: folders, DICOM files and image files in, stacks out."""
+"""Read scouts: folders, DICOM files and image files in; stacks out, and a list of what was found."""
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import Cancelled, InputError
-from .dicom import DicomFrame, NotAScout, is_dicom, read_dicom_frames, stacks_from_frames
-from .image_file import IMAGE_SUFFIXES, read_image_scouts
+from .dicom import DicomFrame, read_dicom_headers, require_one_examination, stacks_from_frames, with_pixels
+from .dicom_series import FoundSeries, found_series
+from .folder_search import FoundFiles, find_files
+from .image_file import read_image_scouts
+from .label_images import is_label_image
+from .selection import Choice, choose
+from .series import IMAGE, LABELS, OTHER, NotAScout, ScoutStudy, SeriesInfo
 from .stack import ScoutStack, group_into_stacks, require_usable
-from .volume import cut_if_volume
+from .volume import cut_if_volume, cut_thick_volume
 
-_logger = logging.getLogger(__name__)
-
-#: Suffixes of DICOM files: such a file is not tried as another format.
-_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+Cancel = Callable[[], bool] | None
 
 
-@dataclass(frozen=True)
-class _Files:
-    """The readable files behind one path; ``chosen`` where the user named the file, not a folder."""
+@dataclass(frozen=True, eq=False)
+class _Arrived:
+    """All that the paths lead to: frames whose pixels are not read yet, image stacks, and what is something else."""
 
-    dicom: tuple[Path, ...] = ()
-    images: tuple[Path, ...] = ()
-    chosen: bool = False
+    frames: tuple[DicomFrame, ...]
+    images: tuple[tuple[Path, list[ScoutStack]], ...]
+    others: tuple[SeriesInfo, ...]
+    notes: tuple[str, ...]
 
 
 def read_scouts(
-    paths: Sequence[str | Path], *, force: bool = False, cancelled: Callable[[], bool] | None = None
+    paths: Sequence[str | Path],
+    *,
+    force: bool = False,
+    series: str | Sequence[str] | None = None,
+    cancelled: Cancel = None,
 ) -> list[ScoutStack]:
-    """Read scouts from DICOM folders, DICOM files and image files.
+    """The stacks of ``read_study``."""
+    return list(read_study(paths, force=force, series=series, cancelled=cancelled).stacks)
 
-    All DICOM frames are pooled, in one series of mixed orientation or in three series, and sorted
-    into stacks; several stacks of one plane are all kept. A 3D image, or a DICOM series dense enough
-    to be one, is cut into three planes. A folder is searched with all its subfolders: other files in
-    it are skipped, and its image files too where it holds DICOM. Image files of a single slice each
-    are joined to a stack where they are parallel: that is how unevenly spaced slices are stored.
+
+def read_study(
+    paths: Sequence[str | Path],
+    *,
+    force: bool = False,
+    series: str | Sequence[str] | None = None,
+    cancelled: Cancel = None,
+) -> ScoutStudy:
+    """Read the scouts among DICOM folders, DICOM files and image files.
+
+    A folder is searched with all its subfolders, linked ones included. All DICOM series are listed by their headers,
+    and of these the localizer is taken, the latest complete one where it was repeated (``selection.choose``); other
+    series are not read further. A 3D image, or a DICOM series dense enough to be one, is cut into three planes; so is
+    a stack of thick slices of one plane where there is no other. Other files in a folder are skipped, and its image
+    files too where it holds DICOM. Image files of a single slice each are joined to a stack where they are parallel:
+    that is how unevenly spaced slices are stored.
 
     Args:
         paths: at least one; a path given twice counts once.
         force: take other modalities than MR too.
+        series: numbers, UIDs or descriptions of the DICOM series to use, whatever they are; the rules when None.
         cancelled: asked before each file.
 
-    Returns:
-        Stacks of at least two planes in one frame of reference.
-
     Raises:
-        InputError: naming the file, the reason and the remedy.
+        InputError: naming the file, the reason and the remedy; among others where the images come from several
+            patients or studies, or show fewer than two planes.
         Cancelled: where ``cancelled`` says so.
     """
+    source = _source(paths)
+    arrived = _arrived(paths, force, cancelled)
+    require_one_examination(arrived.frames, source)
+    found = found_series(arrived.frames)
+    wanted = [series] if isinstance(series, str) else list(series or ())
+    with _naming(source):
+        choice, stacks = _chosen_stacks(found, wanted, source, cancelled)
+        stacks += _joined([stack for _, stacks_of_file in arrived.images for stack in stacks_of_file])
+        if len({stack.plane for stack in stacks}) == 1:
+            stacks = [cut for stack in stacks for cut in cut_thick_volume(stack)]
+        require_usable(stacks)
+    infos = (*choice.infos, *_image_infos(arrived), *arrived.others)
+    return ScoutStudy(tuple(stacks), infos, (*choice.notes, *arrived.notes))
+
+
+def list_series(
+    paths: Sequence[str | Path],
+    *,
+    force: bool = False,
+    series: str | Sequence[str] | None = None,
+    cancelled: Cancel = None,
+) -> tuple[SeriesInfo, ...]:
+    """What the paths lead to, without reading a DICOM pixel: also where ``read_study`` refuses to plan on it.
+
+    Args, Raises: as ``read_study``, but any series will do.
+    """
+    arrived = _arrived(paths, force, cancelled)
+    wanted = [series] if isinstance(series, str) else list(series or ())
+    choice = choose(found_series(arrived.frames), wanted)
+    return (*choice.infos, *_image_infos(arrived), *arrived.others)
+
+
+def _chosen_stacks(
+    found: Sequence[FoundSeries], wanted: Sequence[str], source: str, cancelled: Cancel
+) -> tuple[Choice, list[ScoutStack]]:
+    """The choice, and the stacks of the series in it with their pixels.
+
+    That a series is a label image shows in its pixels only: the choice is then made again without it.
+    """
+    series = list(found)
+    while True:
+        choice = choose(series, wanted)
+        stacks: dict[str, list[ScoutStack]] = {}
+        for one in choice.used:
+            stacks[one.uid] = stacks_from_frames(_with_pixels(one, cancelled), source)
+        labels = {} if wanted else {uid for uid, own in stacks.items() if _are_labels(own)}
+        if not labels:
+            return choice, [cut for own in stacks.values() for stack in own for cut in cut_if_volume(stack)]
+        series = [replace(one, kind=LABELS) if one.uid in labels else one for one in series]
+
+
+def _with_pixels(series: FoundSeries, cancelled: Cancel) -> list[DicomFrame]:
+    """The frames of a series, read completely."""
+    of_files: dict[Path, list[DicomFrame]] = {}
+    for frame in series.frames:
+        of_files.setdefault(frame.path, []).append(frame)
+    frames: list[DicomFrame] = []
+    for members in of_files.values():
+        _stop_if(cancelled)
+        frames += with_pixels(members)
+    return [replace(frame, frame_of_reference=series.frame_of_reference) for frame in frames]
+
+
+def _are_labels(stacks: Iterable[ScoutStack]) -> bool:
+    return is_label_image([s.pixels for stack in stacks for s in stack.slices])
+
+
+def _arrived(paths: Sequence[str | Path], force: bool, cancelled: Cancel) -> _Arrived:
     if not paths:
         raise InputError("no scouts were given", remedy="Name a DICOM folder or image files.")
-    found = [_find_files(Path(path)) for path in paths]
+    found = [find_files(Path(path)) for path in paths]
     frames: list[DicomFrame] = []
-    images: list[ScoutStack] = []
+    images: list[tuple[Path, list[ScoutStack]]] = []
+    others: list[SeriesInfo] = []
+    skipped: list[NotAScout] = []
     known: set[Path] = set()
     for files in found:
-        frames += _read_frames(_new_paths(files.dicom, known), files.chosen, force, cancelled)
-        for path in _new_paths(files.images, known):
+        for path in _new_paths((*files.dicom, *files.images), known):
             _stop_if(cancelled)
-            images += read_image_scouts(path)
-    source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-    stacks = [cut for stack in stacks_from_frames(frames, source) for cut in cut_if_volume(stack)] if frames else []
-    stacks += _joined(images)
-    try:
-        require_usable(stacks)
-    except InputError as error:
-        raise InputError(error.what, source=source, remedy=error.remedy) from error
-    return stacks
+            try:
+                if path in files.dicom:
+                    frames += read_dicom_headers(path, force=force)
+                else:
+                    images.append((path, read_image_scouts(path)))
+            except NotAScout as reason:
+                if files.chosen:
+                    raise
+                skipped.append(reason)
+                others.append(_other(path, reason.what))
+        others += [_other(path, "lies beside DICOM files, which are used") for path in files.beside]
+    if skipped and not frames and not images:
+        raise skipped[0]
+    return _Arrived(tuple(frames), tuple(images), tuple(others), _notes(found, others))
+
+
+def _notes(found: Iterable[FoundFiles], others: Sequence[SeriesInfo]) -> tuple[str, ...]:
+    notes = []
+    if others:
+        notes.append(f"{_count(len(others), 'file')} left out: not scouts.")
+    dangling = sum(len(files.dangling) for files in found)
+    if dangling:
+        notes.append(f"{_count(dangling, 'link')} in the folder lead nowhere: a series may be missing.")
+    return tuple(notes)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _other(path: Path, reason: str) -> SeriesInfo:
+    return SeriesInfo(str(path), path.name, "", path.name, OTHER, (), False, reason, (path,))
+
+
+def _image_infos(arrived: _Arrived) -> list[SeriesInfo]:
+    return [
+        SeriesInfo(
+            str(path),
+            path.name,
+            "",
+            path.name,
+            IMAGE,
+            tuple((stack.plane, len(stack.slices)) for stack in stacks),
+            True,
+            "an image file",
+            (path,),
+        )
+        for path, stacks in arrived.images
+    ]
 
 
 def _joined(stacks: Sequence[ScoutStack]) -> list[ScoutStack]:
@@ -85,58 +211,19 @@ def _joined(stacks: Sequence[ScoutStack]) -> list[ScoutStack]:
     return [stack for stack in kept if stack is not None]
 
 
-def _find_files(path: Path) -> _Files:
-    """The readable files at ``path``: DICOM recognised by content, images by name."""
-    if path.is_dir():
-        return _search_folder(path)
-    if not path.exists():
-        raise InputError("there is no such file or folder", source=str(path), remedy="Check the path.")
-    if not path.is_file():
-        raise InputError("this is neither a file nor a folder", source=str(path), remedy="Check the path.")
-    if is_dicom(path):
-        return _Files(dicom=(path,), chosen=True)
-    if path.suffix.lower() in _DICOM_SUFFIXES:
-        raise InputError(
-            "this is not a DICOM file despite its name", source=str(path), remedy="Export or copy it again."
-        )
-    return _Files(images=(path,), chosen=True)
+def _source(paths: Sequence[str | Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more" if paths else ""
 
 
-def _search_folder(folder: Path) -> _Files:
-    everything = sorted(Path(root) / name for root, _, names in os.walk(folder) for name in names)
-    files = [path for path in everything if path.is_file()]
-    dicom = tuple(path for path in files if is_dicom(path))
-    if dicom:
-        return _Files(dicom=dicom)
-    images = tuple(path for path in files if path.name.lower().endswith(IMAGE_SUFFIXES))
-    if not images:
-        raise InputError(
-            "the folder holds no DICOM or image file" if files else "the folder is empty",
-            source=str(folder),
-            remedy="Choose the folder with the scouts.",
-        )
-    return _Files(images=images)
-
-
-def _read_frames(
-    paths: Sequence[Path], chosen: bool, force: bool, cancelled: Callable[[], bool] | None
-) -> list[DicomFrame]:
-    """Frames of the files; other DICOM objects are skipped in a folder, unless there is nothing else."""
-    frames: list[DicomFrame] = []
-    skipped: list[NotAScout] = []
-    for path in paths:
-        _stop_if(cancelled)
-        try:
-            frames += read_dicom_frames(path, force=force)
-        except NotAScout as reason:
-            if chosen:
-                raise
-            skipped.append(reason)
-    if skipped and not frames:
-        raise skipped[0]
-    if skipped:
-        _logger.info("skipped %d DICOM files that are not MR scouts", len(skipped))
-    return frames
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Name the paths in errors that do not say what they are about, or only the stack."""
+    try:
+        yield
+    except InputError as error:
+        if error.source and Path(error.source).exists():
+            raise
+        raise InputError(error.what, source=source, remedy=error.remedy) from error
 
 
 def _new_paths(paths: Sequence[Path], known: set[Path]) -> list[Path]:
@@ -146,6 +233,6 @@ def _new_paths(paths: Sequence[Path], known: set[Path]) -> list[Path]:
     return fresh
 
 
-def _stop_if(cancelled: Callable[[], bool] | None) -> None:
+def _stop_if(cancelled: Cancel) -> None:
     if cancelled is not None and cancelled():
         raise Cancelled

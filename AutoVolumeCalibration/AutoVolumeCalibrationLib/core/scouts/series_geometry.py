@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .dicom import PARSE_ERRORS, DicomFrame, NotAScout, is_dicom, read_dicom_frames
+from .dicom import PARSE_ERRORS, DicomFrame, is_dicom, read_dicom_frames
+from .series import NotAScout
 from .stack import ScoutSlice, ScoutStack, group_into_stacks
 
 _REMEDY = "Choose the folder of one series with parallel, evenly spaced slices."

@@ -6,8 +6,10 @@ plane, uneven spacing and oblique stacks are ordinary cases.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -93,12 +95,16 @@ class ScoutStack:
         slices: at least one, sorted by position along ``normal``.
         frame_of_reference: DICOM FrameOfReferenceUID, None for plain images.
         name: short name for tables and messages (no patient data).
+        series: DICOM SeriesInstanceUID, None for plain images.
+        remark: what the user should know about how the stack came about, a sentence; it becomes a warning of the plan.
     """
 
     plane: str
     slices: tuple[ScoutSlice, ...]
     frame_of_reference: str | None = None
     name: str = ""
+    series: str | None = None
+    remark: str = ""
 
     @property
     def normal(self) -> np.ndarray:
@@ -117,6 +123,15 @@ class ScoutStack:
             return float(np.median(stated))
         gaps = np.diff(self.positions_mm)
         return float(gaps.min()) if len(gaps) else 5.0
+
+    @cached_property
+    def pixel_digest(self) -> str:
+        """First half of the SHA-256 of sizes, spacings and values; kept, for every drag of a landmark asks for it."""
+        digest = hashlib.sha256()
+        for s in self.slices:
+            digest.update(f"{s.pixels.shape} {s.spacing_mm[0]:.3f} {s.spacing_mm[1]:.3f}".encode())
+            digest.update(np.ascontiguousarray(s.pixels, dtype="<f4").data)
+        return digest.hexdigest()[:32]
 
 
 def plane_of(normal: np.ndarray) -> str:

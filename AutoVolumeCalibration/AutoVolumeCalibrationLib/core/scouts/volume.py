@@ -114,6 +114,11 @@ MAX_SCOUT_SLICES = 30
 MAX_VOLUME_ANISOTROPY = 2.0
 
 
+#: A stack of one plane that shows the anatomy as a volume: so many slices at least, so close, over so long a way.
+#: An axial FLAIR of 20-60 slices of 3-6 mm covers a head; five scouts do not.
+MIN_THICK_SLICES, MAX_THICK_STEP_MM, MIN_THICK_REACH_MM = 16, 8.0, 60.0
+
+
 #: How scouts are cut out of a volume: more and closer slices than most scanners take, since they cost nothing here.
 VOLUME_SCOUTS = ScoutGeometry(slices=9, slice_spacing_mm=10.0, thickness_mm=5.0, pixel_mm=1.0, matrix=256)
 
@@ -189,30 +194,66 @@ def stack_from_volume(volume: Volume, source: str) -> ScoutStack:
 
 def cut_if_volume(stack: ScoutStack) -> list[ScoutStack]:
     """Three stacks cut out of ``stack`` where it is a 3D acquisition, else the stack itself."""
-    volume = _volume_from_stack(stack)
-    if volume is None:
+    return _cut_like(stack) if is_dense_volume(stack) else [stack]
+
+
+def cut_thick_volume(stack: ScoutStack) -> list[ScoutStack]:
+    """Three stacks cut out of ``stack`` where ``is_thick_volume``, else the stack itself.
+
+    What lies between two slices is interpolated; the stacks carry a remark about that.
+    """
+    if not is_thick_volume(stack):
         return [stack]
-    return [replace(cut, frame_of_reference=stack.frame_of_reference) for cut in cut_volume(volume)]
+    remark = (
+        f"Planned on {len(stack.slices)} {stack.plane} slices every {_step_mm(stack):.1f} mm alone: "
+        f"what lies between them is interpolated. Check the points across the {stack.plane} plane."
+    )
+    return [replace(cut, remark=remark) for cut in _cut_like(stack)]
 
 
-def _volume_from_stack(stack: ScoutStack) -> Volume | None:
-    """The stack as a volume, array index (row, column, slice); None unless even, dense and near-isotropic."""
-    first, last = stack.slices[0], stack.slices[-1]
-    count = len(stack.slices)
-    if count <= MAX_SCOUT_SLICES or any(
-        s.pixels.shape != first.pixels.shape or s.spacing_mm != first.spacing_mm for s in stack.slices
-    ):
-        return None
-    step = (last.origin_mm - first.origin_mm) / (count - 1)
+def is_dense_volume(stack: ScoutStack) -> bool:
+    """Whether the slices are a 3D acquisition with nearly cubic voxels."""
+    first, count = stack.slices[0], len(stack.slices)
+    if count <= MAX_SCOUT_SLICES or not _is_regular(stack):
+        return False
+    return is_volume((*first.pixels.shape, count), (*first.spacing_mm, _step_mm(stack)))
+
+
+def is_thick_volume(stack: ScoutStack) -> bool:
+    """Whether the slices of one plane, although thick, cover the anatomy so densely that they show it as a volume."""
+    count, step_mm = len(stack.slices), _step_mm(stack)
+    enough = count >= MIN_THICK_SLICES and step_mm <= MAX_THICK_STEP_MM and (count - 1) * step_mm >= MIN_THICK_REACH_MM
+    return enough and _is_regular(stack)
+
+
+def _cut_like(stack: ScoutStack) -> list[ScoutStack]:
+    cuts = cut_volume(_volume_from_stack(stack))
+    return [replace(cut, frame_of_reference=stack.frame_of_reference, series=stack.series) for cut in cuts]
+
+
+def _step_mm(stack: ScoutStack) -> float:
+    """Mean distance between neighbouring slices; 0 for a single one."""
+    reach = stack.slices[-1].origin_mm - stack.slices[0].origin_mm
+    return float(np.linalg.norm(reach)) / max(1, len(stack.slices) - 1)
+
+
+def _is_regular(stack: ScoutStack) -> bool:
+    """Whether the slices have one size and lie evenly, as the planes of one array."""
+    first, count = stack.slices[0], len(stack.slices)
+    if any(s.pixels.shape != first.pixels.shape or s.spacing_mm != first.spacing_mm for s in stack.slices):
+        return False
+    step = (stack.slices[-1].origin_mm - first.origin_mm) / max(1, count - 1)
     even = first.origin_mm + np.arange(count)[:, None] * step
-    spacing_mm = float(np.linalg.norm(step))
-    if np.abs(np.array([s.origin_mm for s in stack.slices]) - even).max() > 0.05 * spacing_mm:
-        return None
-    if not is_volume((*first.pixels.shape, count), (*first.spacing_mm, spacing_mm)):
-        return None
+    away = np.abs(np.array([s.origin_mm for s in stack.slices]) - even).max()
+    return bool(away <= 0.05 * np.linalg.norm(step))
+
+
+def _volume_from_stack(stack: ScoutStack) -> Volume:
+    """A regular stack as a volume, array index (row, column, slice)."""
+    first, count = stack.slices[0], len(stack.slices)
     affine = np.eye(4)
     affine[:3, 0] = first.row_axis * first.spacing_mm[0]
     affine[:3, 1] = first.column_axis * first.spacing_mm[1]
-    affine[:3, 2] = step
+    affine[:3, 2] = (stack.slices[-1].origin_mm - first.origin_mm) / (count - 1)
     affine[:3, 3] = first.origin_mm
     return Volume(np.stack([s.pixels for s in stack.slices], axis=-1), affine, stack.name)

@@ -6,19 +6,20 @@ Slicer writes LPS; files in RAS are read as well. ``.fcsv`` point lists of older
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..anatomy.constellation import Constellation
-from ..anatomy.landmark import CORRECTED, MISSING, Landmark
+from ..anatomy.landmark import CORRECTED, MISSING, Landmark, in_plane_covariance_mm2
 from ..errors import InputError
 from ..files.atomic_write import write_text
 from ..files.json_files import json_text, read_json
-from ..geometry.coordinates import RAS_LPS, swap_ras_lps
+from ..geometry.coordinates import RAS_LPS, swap_ras_lps, unit
 from ..geometry.oriented_box import OrientedBox
 
 SCHEMA = (
@@ -29,17 +30,40 @@ SCHEMA = (
 #: Words and, in .fcsv files, numbers for a point that has a position.
 _DEFINED = ("defined", "2")
 
+#: Landmarks 1 to 32 of the anatomical fiducials protocol (Lau 2019), by their acronyms.
+AFIDS = (
+    *("AC", "PC", "ICS", "PMJ", "SIPF", "RSLMS", "LSLMS", "RILMS", "LILMS", "CUL", "IMS", "RMB", "LMB", "PG"),
+    *("RLVAC", "LLVAC", "RLVPC", "LLVPC", "GENU", "SPLE", "RALTH", "LALTH", "RSAMTH", "LSAMTH", "RIAMTH", "LIAMTH"),
+    *("RIGO", "LIGO", "RVOH", "LVOH", "ROSF", "LOSF"),
+)
+
+#: How ``landmark_description`` states what a correction within a slice left open.
+_IN_PLANE = re.compile(
+    r"\[corrected in-plane, depth sd (?P<sd>\d+\.?\d*) mm along RAS (?P<normal>(?:-?\d\.\d+ ?){3})\]"
+)
+
 _REMEDY = "Save the points or the box from Slicer as .mrk.json."
 
 
 @dataclass(frozen=True, eq=False)
 class MarkupPoint:
-    """One control point of a file: ``position_mm`` (3,) RAS, None where it is missing or not yet placed."""
+    """One control point of a file: ``position_mm`` (3,) RAS, None where it is missing or not yet placed.
+
+    ``covariance_mm2`` (3, 3) RAS is that of a correction within a slice, as the description states it; else None.
+    """
 
     name: str
     position_mm: np.ndarray | None
     locked: bool = False
     description: str = ""
+
+    @property
+    def covariance_mm2(self) -> np.ndarray | None:
+        stated = _IN_PLANE.search(self.description)
+        normal = np.array([float(part) for part in stated["normal"].split()]) if stated else np.zeros(3)
+        if stated is None or not normal.any():
+            return None
+        return in_plane_covariance_mm2(unit(normal), float(stated["sd"]) ** 2)
 
 
 def write_landmarks(path: Path | str, landmarks: Sequence[Landmark], constellation: Constellation) -> None:
@@ -90,26 +114,49 @@ def landmark_description(landmark: Landmark, definitions: Mapping[str, str]) -> 
     if landmark.status == MISSING:
         known = "missing: not found in the scouts"
     elif landmark.status == CORRECTED:
-        known = "corrected"
+        known = _corrected(landmark)
     else:
         known = f"predicted, confidence {landmark.confidence:.2f}"
         known += f", sd {landmark.sd_mm:.1f} mm" if landmark.sd_mm is not None else ""
     return f"{definitions.get(landmark.name, '')} [{known}]".strip()
 
 
+def _corrected(landmark: Landmark) -> str:
+    """What the user placed: all axes, or a slice; ``MarkupPoint.covariance_mm2`` reads it again."""
+    normal = landmark.free_direction
+    if normal is None or landmark.covariance_mm2 is None:
+        return "corrected"
+    sd_mm = float(np.sqrt(normal @ landmark.covariance_mm2 @ normal))
+    direction = " ".join(f"{part:.6f}" for part in normal)
+    return f"corrected in-plane, depth sd {sd_mm:.3f} mm along RAS {direction}"
+
+
 def read_landmarks(path: Path | str) -> list[MarkupPoint]:
-    """The points of a Slicer point list, ``.mrk.json``, ``.json`` or ``.fcsv``.
+    """The points of all Slicer point lists in a file, ``.mrk.json``, ``.json`` or ``.fcsv``.
 
     Raises:
         InputError: it does not hold a point list, a point without a name, two of the same name, a position that is
             not three finite numbers, an unknown coordinate system.
     """
-    points = _read_fcsv(path) if str(path).lower().endswith(".fcsv") else _read_point_list(path)
+    points = _read_fcsv(path) if str(path).lower().endswith(".fcsv") else _read_point_lists(path)
     names = [point.name for point in points]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise _broken(path, f"has more than one point named {', '.join(repeated)}", "Keep one point of each name.")
     return points
+
+
+def named_like(points: Iterable[MarkupPoint], names: Sequence[str]) -> list[MarkupPoint]:
+    """The points under those of ``names`` that differ from theirs in case only; other points as they are."""
+    spelled: dict[str, list[str]] = {}
+    for name in names:
+        spelled.setdefault(name.casefold(), []).append(name)
+
+    def like(name: str) -> str:
+        alike = spelled.get(name.casefold(), [])
+        return alike[0] if name not in names and len(alike) == 1 else name
+
+    return [replace(point, name=like(point.name)) for point in points]
 
 
 def read_scan_box(path: Path | str) -> OrientedBox:
@@ -118,7 +165,10 @@ def read_scan_box(path: Path | str) -> OrientedBox:
     Raises:
         InputError: it does not hold an ROI, or its centre, orientation or size is damaged.
     """
-    markup = _first_markup(path, "ROI")
+    boxes = _markups_of(path, "ROI")
+    if len(boxes) > 1:
+        raise _broken(path, f"holds {len(boxes)} boxes", "Keep one box in the file.")
+    markup = boxes[0]
     flip = _to_ras(markup, path)
     center = _numbers(markup.get("center"), 3, "center", path) * flip
     size = _numbers(markup.get("size"), 3, "size", path)
@@ -157,17 +207,25 @@ def _control_point(
     }
 
 
-def _first_markup(path: Path | str, kind: str) -> Mapping[str, Any]:
+def _markups_of(path: Path | str, kind: str) -> list[Mapping[str, Any]]:
+    """All lists of a kind in a file; InputError where there are none."""
     data = read_json(path, InputError, _REMEDY)
     markups = data.get("markups") if isinstance(data, dict) else None
-    for markup in markups if isinstance(markups, list) else ():
-        if isinstance(markup, dict) and markup.get("type") == kind:
-            return markup
-    raise _broken(path, f"is a Markups file without a {'point list' if kind == 'Fiducial' else 'box (ROI)'}")
+    found: list[Mapping[str, Any]] = [
+        markup
+        for markup in (markups if isinstance(markups, list) else ())
+        if isinstance(markup, dict) and markup.get("type") == kind
+    ]
+    if not found:
+        raise _broken(path, f"is a Markups file without a {'point list' if kind == 'Fiducial' else 'box (ROI)'}")
+    return found
 
 
-def _read_point_list(path: Path | str) -> list[MarkupPoint]:
-    markup = _first_markup(path, "Fiducial")
+def _read_point_lists(path: Path | str) -> list[MarkupPoint]:
+    return [point for markup in _markups_of(path, "Fiducial") for point in _points_of(markup, path)]
+
+
+def _points_of(markup: Mapping[str, Any], path: Path | str) -> list[MarkupPoint]:
     flip = _to_ras(markup, path)
     entries = markup.get("controlPoints", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -199,7 +257,20 @@ def _read_fcsv(path: Path | str) -> list[MarkupPoint]:
         placed = len(row) < 15 or row[14] in _DEFINED or not row[14]
         position = _numbers(row[1:4], 3, f"position of {row[11]}", path) * flip if placed else None
         points.append(MarkupPoint(row[11].strip(), position, row[10] == "1", row[12] if len(row) > 12 else ""))
-    return points
+    return _named_by_description(points)
+
+
+def _named_by_description(points: list[MarkupPoint]) -> list[MarkupPoint]:
+    """Points whose label is a number and whose description is the name, as in AFIDs files, under their names.
+
+    The descriptions of AFIDs files vary, their numbers do not.
+    """
+    if not points or not all(point.name.isdigit() and point.description.strip() for point in points):
+        return points
+    names = {int(point.name): point.description.strip() for point in points}
+    if (names.get(1, "").upper(), names.get(2, "").upper()) == AFIDS[:2] and max(names) <= len(AFIDS):
+        names = {number: AFIDS[number - 1] for number in names if number}
+    return [replace(point, name=names.get(int(point.name), point.name), description="") for point in points]
 
 
 def _to_ras(markup: Mapping[str, Any], path: Path | str) -> np.ndarray:
@@ -207,8 +278,10 @@ def _to_ras(markup: Mapping[str, Any], path: Path | str) -> np.ndarray:
     system = str(markup.get("coordinateSystem", "LPS")).upper()
     if system not in ("RAS", "0", "LPS", "1"):
         raise _broken(path, f"coordinate system {system} is unknown")
-    if markup.get("coordinateUnits", "mm") != "mm":
-        raise _broken(path, f"coordinates are in {markup['coordinateUnits']}, not in mm")
+    units = markup.get("coordinateUnits", "mm")
+    # The schema also allows a coded unit: value, coding scheme, meaning.
+    if (units[0] if isinstance(units, list) and units else units) != "mm":
+        raise _broken(path, f"coordinates are in {units}, not in mm")
     return np.ones(3) if system in ("RAS", "0") else RAS_LPS
 
 

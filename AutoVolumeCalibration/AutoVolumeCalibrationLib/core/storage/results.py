@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 from ... import __version__
 from ..anatomy.landmark import Landmark
 from ..detection.model_info import ModelInfo
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from ..files.atomic_write import atomic_path
 from ..files.json_files import json_text, read_json, require_schema
 from ..files.output_folder import require_place
@@ -26,9 +27,11 @@ from ..planning.face_uncertainty import LEVEL, coverages_from_list
 from ..planning.frame import AnatomicalFrame
 from ..planning.margins import plan_coverage
 from ..planning.prescription import Prescription, prescription_from_dict
+from ..scouts.identity import StackIdentity, identity_from_dict, identity_of
 from .markups import landmarks_to_markups, scan_box_to_markups
 
 if TYPE_CHECKING:
+    from ..anatomy.protocol import Protocol
     from ..workflow.calibration import Calibration
 
 FORMAT = "AutoVolumeCalibration/calibration/1"
@@ -37,7 +40,11 @@ LANDMARKS_FILE, BOX_FILE = "landmarks.mrk.json", "scanbox.mrk.json"
 CALIBRATION_FILE, OVERVIEW_FILE, SCENE_FILE = "calibration.json", "overview.png", "scene.mrb"
 #: Only written where asked for, or where an earlier one would show an old plan.
 REPORT_FILE = "report.html"
+#: Where an earlier plan lies after a run that was to replace it failed.
+PREVIOUS_FOLDER = "previous"
 RESULT_FILES = (LANDMARKS_FILE, BOX_FILE, CALIBRATION_FILE, OVERVIEW_FILE)
+#: All that a plan may leave in its folder.
+PLAN_FILES = (*RESULT_FILES, REPORT_FILE, SCENE_FILE)
 
 _REMEDY = "Give the folder that calibrate wrote, or run calibrate again."
 
@@ -56,6 +63,8 @@ class SavedCalibration:
         study: name of the study, empty where none was given.
         timings_s: of the last fit.
         disagreeing: names of predicted landmarks on which the planes disagreed.
+        scouts: which scouts they were, none in results of versions before 0.2.
+        protocol_sha256: of the protocol's file, None where that was not kept.
     """
 
     landmarks: tuple[Landmark, ...]
@@ -69,6 +78,8 @@ class SavedCalibration:
     study: str
     timings_s: Mapping[str, float]
     disagreeing: tuple[str, ...] = ()
+    scouts: tuple[StackIdentity, ...] = ()
+    protocol_sha256: str | None = None
 
 
 def write_results(
@@ -112,20 +123,48 @@ def write_results(
     return [folder / name for name in names]
 
 
+@contextmanager
+def earlier_plan_aside(folder: Path) -> Iterator[None]:
+    """Make the plan that ``folder`` holds its earlier one.
+
+    Where the body fails, the plan is moved into the folder ``previous``: what is left of a failed run must not look
+    like its result. Where the body succeeds, an earlier plan in ``previous`` has been replaced, too, and goes. Where
+    the user cancels, all stays as it was.
+    """
+    aside = folder / PREVIOUS_FOLDER
+    try:
+        yield
+    except Cancelled:
+        raise
+    except Exception:
+        present = [name for name in PLAN_FILES if (folder / name).exists()]
+        with suppress(OSError):  # the error that is on its way counts more
+            if present:
+                aside.mkdir(exist_ok=True)
+            for name in present:
+                (folder / name).replace(aside / name)
+        raise
+    for name in PLAN_FILES:
+        (aside / name).unlink(missing_ok=True)
+    with suppress(OSError):  # not there, or not empty
+        aside.rmdir()
+
+
 def calibration_to_dict(
     calibration: Calibration, sources: Sequence[Path | str] = (), study: str = ""
 ) -> dict[str, Any]:
     """The content of calibration.json (``Resources/Schemas/calibration.schema.json``). RAS mm."""
     model, protocol = calibration.model, calibration.protocol
-    shipped = protocol.source.resolve().is_relative_to(resource_path("Protocols").resolve())
     return {
         "format": FORMAT,
         "software": {"name": "AutoVolumeCalibration", "version": __version__},
         "study": study,
         "sources": [str(Path(source).absolute()) for source in sources],
         "model": _model_to_dict(model) if model else None,
+        "scouts": [identity_of(stack).to_dict() for stack in calibration.stacks],
         "protocol": protocol.name,
-        "protocol_file": None if shipped else str(protocol.source.absolute()),
+        "protocol_file": _protocol_file(protocol),
+        "protocol_sha256": protocol_digest(protocol),
         "coordinate_system": "RAS",
         "landmarks": [_landmark_to_dict(landmark) for landmark in calibration.landmarks],
         "predicted": [_landmark_to_dict(landmark) for landmark in calibration.predicted],
@@ -165,7 +204,27 @@ def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibra
         study=data["study"],
         timings_s=data["timings_s"],
         disagreeing=tuple(data.get("disagreeing", ())),
+        scouts=tuple(identity_from_dict(entry) for entry in data.get("scouts", ())),
+        protocol_sha256=data.get("protocol_sha256"),
     )
+
+
+def protocol_reference(protocol: Protocol) -> str:
+    """What ``SavedCalibration.protocol`` is for this protocol: its file, or its name where it is a shipped one."""
+    return _protocol_file(protocol) or protocol.name
+
+
+def protocol_digest(protocol: Protocol) -> str | None:
+    """SHA-256 of the protocol's file, None where it is not there (any more)."""
+    try:
+        return hashlib.sha256(protocol.source.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _protocol_file(protocol: Protocol) -> str | None:
+    shipped = protocol.source.resolve().is_relative_to(resource_path("Protocols").resolve())
+    return None if shipped else str(protocol.source.absolute())
 
 
 def _model_to_dict(model: ModelInfo) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..anatomy.protocol import BoxRule, Protocol, box_rule
 from ..detection.model_info import ModelInfo
 from ..errors import InputError, UsageError
 from ..planning.box import plan_box
-from ..planning.checks import ERROR, Evidence, run_checks, scout_checks
+from ..planning.checks import ERROR, OK, WARNING, Check, Evidence, run_checks, scout_checks
 from ..planning.face_uncertainty import Coverage, coverage_of
 from ..planning.frame import FEWEST_LANDMARKS, fit_frame
 from ..planning.prescription import prescribe
@@ -246,8 +246,17 @@ def _checked(calibration: Calibration) -> Calibration:
     in_doubt = [name for name in c.disagreeing if name in still_predicted]
     coverage = _coverage(rule, c.model)
     evidence = Evidence(c.stacks, c.landmarks, in_doubt, c.frame, c.box, c.protocol, rule, coverage)
-    return replace(c, checks=run_checks(evidence))
+    return replace(c, checks=_with_remarks(run_checks(evidence), c.stacks))
 
 
 def _coverage(rule: BoxRule, model: ModelInfo | None) -> Coverage:
     return coverage_of(rule, model.coverage if model else ())
+
+
+def _with_remarks(checks: Sequence[Check], stacks: Sequence[ScoutStack]) -> tuple[Check, ...]:
+    """The checks, and a warning for each remark on the scouts, such as that they are interpolated."""
+    remarks = dict.fromkeys(stack.remark for stack in stacks if stack.remark)
+    if not remarks:
+        return tuple(checks)
+    findings = [check for check in checks if check.level != OK]
+    return (*findings, *(Check("scouts", WARNING, remark) for remark in remarks))

@@ -52,11 +52,21 @@ def describe(error: Exception) -> tuple[str, str]:
         return str(error), ""
     if isinstance(error, MemoryError):
         return _("Not enough memory. Close other programs, or give fewer or smaller images."), ""
-    if isinstance(error, ModuleNotFoundError):
-        text = _("The Python package {name} is missing. Install it and start Slicer again.")
-        return text.format(name=error.name), _details(error)
+    if isinstance(error, ImportError):
+        return _import_failure(error), _details(error)
     text = _("Internal error: {error}. Please report the details.")
     return text.format(error=error or type(error).__name__), _details(error)
+
+
+def _import_failure(error: ImportError) -> str:
+    """A package is missing, too old or broken: never the fault of the user's data."""
+    if (error.name or "").startswith("pydicom"):
+        text = _("DICOM needs pydicom 3, which comes with Slicer 5.12: use Slicer 5.12 or later.")
+    elif isinstance(error, ModuleNotFoundError):
+        text = _("The Python package {name} is missing. Install it and start Slicer again.")
+    else:
+        text = _("The Python package {name} cannot be loaded ({error}). Install it again and start Slicer again.")
+    return text.format(name=error.name or _("in question"), error=error)
 
 
 def _details(error: Exception) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,16 +17,13 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.scouts.dicom import PARSE_ERRORS, is_dicom
+from AutoVolumeCalibrationLib.core.scouts.series import is_named_localizer, is_preparation, kind_of_image
 from AutoVolumeCalibrationLib.core.scouts.stack import plane_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _logger = logging.getLogger(__name__)
-
-#: What vendors and sites call localizers, and scans that prepare the scanner: neither is planned by the user.
-_LOCALIZER = re.compile(r"loc(?:ali[sz]er|\b|_)|scout|survey|3.?plane|plan.?scan|smartbrain", re.IGNORECASE)
-_PREPARATION = re.compile(r"asset|calib|pre-?scan|coil|shim|b[01].?map|field.?map|sense.?ref|ref.?scan", re.IGNORECASE)
 
 _WORDS = (
     *("StudyInstanceUID", "FrameOfReferenceUID", "SeriesInstanceUID", "Modality", "ImageType", "PatientID"),
@@ -48,6 +44,7 @@ class Series:
         time: date and time of the series, as text that sorts.
         description: SeriesDescription.
         localizer: its header says so, or it has several planes.
+        plain: it consists of magnitude images as they were acquired, not of projections, phases, maps or reformats.
         slices: number of images, over all planes.
         patient, study, frame_of_reference: identifiers.
     """
@@ -57,6 +54,7 @@ class Series:
     time: str
     description: str = field(repr=False)
     localizer: bool
+    plain: bool
     slices: int
     patient: str = field(repr=False)
     study: str
@@ -70,7 +68,8 @@ class Series:
     @property
     def diagnostic(self) -> bool:
         """Whether it may be a planned volume."""
-        return not self.localizer and self.slices >= FEWEST_SLICES and not _PREPARATION.search(self.description)
+        enough = self.slices >= FEWEST_SLICES
+        return not self.localizer and self.plain and enough and not is_preparation(self.description)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,19 +134,25 @@ def _series(members: list[_Header], study: str, frame_of_reference: str) -> Seri
     words = members[0].words
     planes = [plane_of(normal) for header in members for normal in header.normals]
     description = f"{words['SeriesDescription']} {words['ProtocolName']}"
-    named = "LOCALIZER" in words["ImageType"].upper() or bool(_LOCALIZER.search(description))
+    image_type = _image_type(words)
     number = words["SeriesNumber"]
     return Series(
         paths=tuple(header.path for header in members),
         number=int(number) if number.lstrip("-").isdigit() else 0,
         time=words["SeriesDate"] + words["SeriesTime"],
         description=description,
-        localizer=named or len(set(planes)) > 1,
+        localizer=is_named_localizer(description, image_type) or len(set(planes)) > 1,
+        plain=kind_of_image(image_type) is None,
         slices=len(planes),
         patient=words["PatientID"] or words["PatientName"],
         study=study,
         frame_of_reference=frame_of_reference,
     )
+
+
+def _image_type(words: Mapping[str, str]) -> list[str]:
+    """The words of ImageType, which ``_text`` joined as DICOM does."""
+    return words["ImageType"].split("\\")
 
 
 def _normals(dataset: Dataset) -> Iterator[np.ndarray]:
@@ -161,5 +166,9 @@ def _normals(dataset: Dataset) -> Iterator[np.ndarray]:
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
+    from pydicom.multival import MultiValue
+
     value = dataset.get(keyword)
+    if isinstance(value, MultiValue):
+        return "\\".join(map(str, value))
     return "" if value is None else str(value).strip()

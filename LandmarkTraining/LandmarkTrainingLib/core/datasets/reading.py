@@ -102,6 +102,6 @@ def _landmark(point: MarkupPoint) -> Landmark:
         return Landmark(point.name)
     found = _PREDICTION.search(point.description)
     if point.locked or found is None:
-        return Landmark(point.name).corrected(point.position_mm)
+        return Landmark(point.name).corrected(point.position_mm, point.covariance_mm2)
     sd_mm = max(float(found["sd"] or UNSTATED_SD_MM), _SMALLEST_SD_MM)
     return Landmark(point.name, point.position_mm, np.eye(3) * sd_mm**2, float(found["confidence"] or 0.0), PREDICTED)

@@ -22,6 +22,16 @@ MEASURES = {
     "face_mm": "worst face of the box, mm",
     "iou": "overlap of the boxes (IoU)",
 }
+#: The measures in sentences, and their units.
+NAMES = {
+    "in_plane_mm": "in-plane error",
+    "landmark_3d_mm": "3D error",
+    "rotation_deg": "rotation of the box",
+    "center_mm": "centre of the box",
+    "face_mm": "worst face",
+    "iou": "overlap of the boxes",
+}
+UNITS = {name: "deg" if name.endswith("deg") else "" if name == "iou" else "mm" for name in NAMES}
 HIGHER_IS_BETTER = ("iou",)
 
 #: Standard deviation of a careful reader's points, mm: what the keypoint similarity measures errors by; COCO's constant

@@ -4,11 +4,12 @@ The first model is the current one. A case's numbers are those of ``core.evaluat
 from a bootstrap over subjects; tests are signed-rank tests on the subjects' mean differences, corrected for all tests
 of the comparison (Holm 1979).
 
-A model is **better** than the current one if it fails on no more cases than that one, and if
+A model is **better** than the current one if
 
-- with FEWEST_SUBJECTS subjects or more: the mean difference of the in-plane error is below 0 with its whole interval;
-- with fewer: the median in-plane error is lower, the mean difference is below 0, and no case is worse by more than
-  WORSE_MM. That is weak evidence: an equally good model passes about half of the time.
+- it fails on no more cases,
+- the cases are of FEWEST_SUBJECTS people or more: with fewer an equally good model often looks better,
+- the mean difference of the in-plane error is below 0 with its whole interval, and
+- no other measure got worse beyond noise: for none does the whole interval lie on the worse side of 0.
 
 A case that a model refuses, or on which it does not find half of the landmarks, is a failure.
 """
@@ -24,7 +25,9 @@ from ..evaluation.case_log import CaseResult
 from ..evaluation.case_measures import (
     HIGHER_IS_BETTER,
     MEASURES,
+    NAMES,
     PRIMARY,
+    UNITS,
     case_measures,
     in_plane_errors,
     is_failure,
@@ -37,7 +40,9 @@ from ..evaluation.statistics import Interval, bootstrap_interval, compare_paired
 
 CONFIDENCE = 0.90
 FEWEST_SUBJECTS = 6
-WORSE_MM = 1.0
+
+#: Differences are shown with two decimals: a smaller one would read as 0.00.
+SHOWN = 0.005
 
 
 @dataclass(frozen=True)
@@ -166,28 +171,45 @@ def judge(result: ModelResult, current: ModelResult) -> Verdict:
     reasons = []
     if result.failures > current.failures:
         reasons.append(f"It fails on {result.failures} cases, the current model on {current.failures}.")
-    difference = result.differences[PRIMARY]
-    if not difference.cases:
+    primary = result.differences[PRIMARY]
+    if not primary.cases:
         return Verdict(False, (*reasons, "On no case do both models find their landmarks."))
-    medians = f"in-plane error {difference.own_median:.2f} mm, of the current model {difference.first_median:.2f} mm"
-    if difference.subjects < FEWEST_SUBJECTS:
-        few = f"With {difference.subjects} of {FEWEST_SUBJECTS} subjects the interval is not reliable"
-        if not difference.own_median < difference.first_median:
-            reasons.append(f"{few}, and the median is not lower: {medians}.")
-        if not difference.mean.estimate < 0:
-            reasons.append(f"{few}, and the mean difference is {difference.mean.estimate:+.2f} mm.")
-        if difference.worst > WORSE_MM:
-            reasons.append(f"{few}, and one case is worse by {difference.worst:.2f} mm.")
-        passed = f"Median {medians}, mean difference {difference.mean.estimate:+.2f} mm; "
-        passed += f"no case is worse by more than {WORSE_MM:g} mm, and there are no more failures. "
-        passed += f"That is weak evidence: {difference.subjects} subject{'s' if difference.subjects > 1 else ''}."
-    else:
-        stated = f"{difference.mean.estimate:+.2f} mm (90 % interval {difference.mean.low:+.2f} to "
-        stated += f"{difference.mean.high:+.2f})"
-        if not difference.mean.high < 0:
-            reasons.append(f"The in-plane error differs by {stated}, which does not lie below 0.")
-        passed = f"The in-plane error differs by {stated}, {difference.subjects} subjects; no more failures."
+    people = f"{primary.subjects} {'person' if primary.subjects == 1 else 'people'}"
+    enough = primary.subjects >= FEWEST_SUBJECTS
+    if not enough:
+        reasons.append(
+            f"Too few: {people}, but at least {FEWEST_SUBJECTS} are needed to distinguish a gain from noise."
+        )
+    elif not primary.mean.high < 0:
+        reasons.append(f"The in-plane error did not get lower beyond noise: {_stated(primary, PRIMARY, enough)}.")
+    differences = result.differences.items()
+    worse = [f"{NAMES[name]} {_stated(d, name, enough)}" for name, d in differences if _got_worse(name, d, enough)]
+    if worse:
+        reasons.append(f"Got worse {'beyond noise' if enough else 'on these'}: {'; '.join(worse)}.")
+    passed = f"No measure of the box got worse beyond noise, and the number of people suffices ({people}). "
+    passed += f"In-plane error {_stated(primary, PRIMARY, enough)}; no more failures."
     return Verdict(not reasons, tuple(reasons) or (passed,))
+
+
+def _got_worse(measure: str, difference: Difference, beyond_noise: bool) -> bool:
+    """Whether the whole interval of the mean difference, or else the mean itself, lies on the worse side of 0.
+
+    A difference below SHOWN is none.
+    """
+    mean = difference.mean
+    if measure in HIGHER_IS_BETTER:
+        nearest, estimate = -(mean.high if beyond_noise else mean.estimate), -mean.estimate
+    else:
+        nearest, estimate = (mean.low if beyond_noise else mean.estimate), mean.estimate
+    return nearest > 0 and estimate >= SHOWN
+
+
+def _stated(difference: Difference, measure: str, with_interval: bool) -> str:
+    mean = difference.mean
+    text = f"{mean.estimate:+.2f} {UNITS[measure]}".strip()
+    if not with_interval:
+        return text
+    return f"{text} ({100 * CONFIDENCE:.0f} % interval {mean.low:+.2f} to {mean.high:+.2f})"
 
 
 def _result(model: ComparedModel, cases: Sequence[CaseResult], subjects: Mapping[str, str]) -> ModelResult:
