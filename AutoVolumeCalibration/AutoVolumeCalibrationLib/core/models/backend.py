@@ -103,6 +103,7 @@ def _has_torch() -> bool:
 
 
 def _is_installed(package: str) -> bool:
-    if package in sys.modules:
-        return sys.modules[package] is not None
-    return find_spec(package) is not None
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):  # something keeps it away, or half of it is loaded
+        return False
