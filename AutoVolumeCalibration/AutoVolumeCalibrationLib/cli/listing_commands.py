@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from .console import say
 
@@ -17,18 +19,24 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_models(_arguments: argparse.Namespace) -> int:
     """``autovolume models``."""
-    from ..core.models.bundle import is_guided, list_models, why_without_graph
+    from ..core.models.bundle import is_guided, list_models
     from ..core.models.store import default_model_name
 
     default_name = default_model_name()
     for metadata in list_models():
         default = " (default)" if metadata["name"] == default_name else ""
         guided = ", guided by the landmarks that you place" if is_guided(metadata) else ""
-        reason = why_without_graph(metadata)
-        backends = f"PyTorch only: {reason}" if reason else "ONNX Runtime or PyTorch"
         landmarks = f"{len(metadata['landmarks'])} landmarks{guided}"
-        say(f"{metadata['name']}{default}: {metadata['title']}, {landmarks}; {backends}")
+        say(f"{metadata['name']}{default}: {metadata['title']}, {landmarks}; runs with {backends_text(metadata)}")
     return 0
+
+
+def backends_text(metadata: Mapping[str, Any]) -> str:
+    """What can run the network of a bundle with this metadata."""
+    from ..core.models.bundle import why_without_graph
+
+    reason = why_without_graph(metadata)
+    return f"PyTorch only: {reason}" if reason else "ONNX Runtime or PyTorch"
 
 
 def run_protocols(_arguments: argparse.Namespace) -> int:
