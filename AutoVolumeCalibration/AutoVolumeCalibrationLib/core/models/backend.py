@@ -78,7 +78,9 @@ def _device_of_onnx(device: str, without_graph: str) -> str:
 
 def _device_of_torch(device: str) -> str:
     if not _has_torch():
-        raise ModelError("PyTorch or MONAI is not installed", remedy="Install torch and monai, or choose backend auto.")
+        raise ModelError(
+            "PyTorch or MONAI is not installed", remedy="Install torch and monai, or leave backend and device at auto."
+        )
     return choose_device(device)
 
 
