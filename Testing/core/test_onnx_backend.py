@@ -223,3 +223,10 @@ def test_threads_follow_the_environment_and_the_processors_allowed(wished, allow
 def test_a_damaged_graph_is_refused():
     with pytest.raises(ModelError, match="cannot be loaded"):
         OnnxNetwork(b"no graph", "tiny", False, 3, 2)
+
+
+def test_damaged_weights_are_refused_though_the_graph_is_whole(bundle):
+    with open(bundle / "models" / "model.pt", "ab") as file:
+        file.write(b"\0")
+    with pytest.raises(ModelError, match="weights differ from the hash"):
+        load_model(bundle, "cpu", "onnx")

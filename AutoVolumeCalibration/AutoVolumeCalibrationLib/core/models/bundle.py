@@ -92,6 +92,8 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto", b
     network: torch.nn.Module | OnnxNetwork
     stride = int(options.get("stem", 1))
     if library == "onnx":
+        # Results name the model by its weights: a bundle whose weights are damaged is, whatever runs.
+        _checked_weights(folder, metadata["weights"])
         graph = read_graph(folder, metadata["onnx"])
         network = OnnxNetwork(graph, metadata["name"], architecture.guided, len(names), stride)
     else:
@@ -189,6 +191,13 @@ def read_weights(folder: Path, expected: Mapping[str, Any]) -> dict[str, torch.T
     Raises:
         ModelError: the file is missing, too large, of another hash, or damaged.
     """
+    path = _checked_weights(folder, expected)
+    with _damage_explained(path):
+        return _read_tensors(path)
+
+
+def _checked_weights(folder: Path, expected: Mapping[str, Any]) -> Path:
+    """The weight file, after its size and hash were compared with ``expected``; ModelError where they differ."""
     path = (folder / expected["file"]).resolve()
     if folder.resolve() not in path.parents:
         raise ModelError(f"weight file {expected['file']} lies outside the bundle", source=str(folder), remedy=_REMEDY)
@@ -198,7 +207,7 @@ def read_weights(folder: Path, expected: Mapping[str, Any]) -> dict[str, torch.T
             raise ModelError(f"weights of {size} bytes are refused", source=str(path), remedy=_REMEDY)
         if sha256_of(path) != expected["sha256"]:
             raise ModelError("weights differ from the hash in metadata.json", source=str(path), remedy=_REMEDY)
-        return _read_tensors(path)
+    return path
 
 
 def _load_weights(network: torch.nn.Module, folder: Path, expected: Mapping[str, Any]) -> None:
