@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import runpy
 import shutil
@@ -39,6 +40,25 @@ entry_point()
 """
 
 
+#: Ctrl-C comes while the module {library} is loaded, which {answer}.
+INTERRUPTED = """
+import os, signal, sys, time
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{library}":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(20)
+            except KeyboardInterrupt as stop:
+                {answer}
+
+sys.meta_path.insert(0, Finder())
+from AutoVolumeCalibrationLib.cli.main import entry_point
+entry_point()
+"""
+
+
 def process(*arguments: object, cwd: Path, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
@@ -50,11 +70,14 @@ def process(*arguments: object, cwd: Path, **options) -> subprocess.CompletedPro
 @pytest.fixture
 def as_found(monkeypatch):
     """What running a file in this process changes, put back."""
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     yield monkeypatch
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def test_the_file_runs_from_anywhere(tmp_path):
@@ -169,3 +192,43 @@ def test_a_missing_package_of_ours_is_an_incomplete_installation(monkeypatch, ca
     monkeypatch.setattr(listing_commands, "run_models", fail)
     assert main_module.main(["models"]) == 4
     assert "installation is incomplete" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("library", ["torch", "pydicom", "LandmarkTrainingLib"])
+@pytest.mark.parametrize(
+    "answer",
+    ["raise", "raise SystemError('error return without exception set')", "raise ModuleNotFoundError('no') from stop"],
+)
+def test_ctrl_c_while_libraries_load_is_a_cancel(tmp_path, library, answer):
+    script = INTERRUPTED.format(library=library, answer=answer)
+    arguments = ["check", *MIDDLE_SLICES]
+    path = os.pathsep.join([str(ROOT / "AutoVolumeCalibration"), str(ROOT / "LandmarkTraining")])
+    done = process("-c", script, *arguments, cwd=tmp_path, env=ENVIRONMENT | {"PYTHONPATH": path})
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "autovolume: cancelled, nothing was written\n"
+
+
+def test_names_cannot_steer_the_terminal(tmp_path):
+    for name in ("\x1b[31mred\x1b[0m.dcm", "a\nb.nrrd", "abc\u202egpj.nii"):
+        (tmp_path / name).write_bytes(b"junk" * 99)
+        done = process(MAIN_FILE, "check", name, cwd=tmp_path)
+        assert done.returncode == 3
+        assert done.stderr.count("\n") == 1
+        assert done.stderr.rstrip("\n").isprintable(), ascii(done.stderr)
+
+
+def test_whatever_prints_a_name_cannot_steer_the_terminal(as_found, capsys):
+    """Training's commands print by themselves."""
+
+    def run(_arguments):
+        print("left out  \x1b[2J.dcm\tcolumn")
+        logging.getLogger("some.library").warning("\x1b[2J.dcm")
+        return 0
+
+    as_found.setattr(listing_commands, "run_models", run)
+    as_found.setattr(sys, "argv", ["autovolume", "models"])
+    with pytest.raises(SystemExit):
+        main_module.entry_point()
+    written = capsys.readouterr()
+    assert written.out == "left out  \\x1b[2J.dcm\tcolumn\n"
+    assert "\x1b" not in written.err

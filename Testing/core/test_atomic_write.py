@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, UsageError
-from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path, write_bytes, write_text
+from AutoVolumeCalibrationLib.core.files.atomic_write import (
+    atomic_path,
+    remove_stale,
+    temporary_beside,
+    write_bytes,
+    write_text,
+)
 from AutoVolumeCalibrationLib.core.files.json_files import json_text
 from AutoVolumeCalibrationLib.core.files.resources import resource_path, resources_folder
 
@@ -39,6 +49,37 @@ def test_a_place_that_cannot_be_written_is_a_usage_error_naming_it(tmp_path, pla
         write_text(tmp_path / place, "x")
     assert place in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def dead_process() -> int:
+    """The number of a process that has ended."""
+    return int(subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True, timeout=20).stdout)
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    own = temporary_beside(tmp_path / "plan.json").name
+    dead = own.replace(f"-{os.getpid()}-", f"-{dead_process()}-")
+    elsewhere = re.sub(r"\.[0-9a-f]{8}-", ".00000000-", dead)
+    old = elsewhere.replace("plan", "old")
+    kept = [own, elsewhere, ".notes.partial.json", "plan.partial.json", "result.json"]
+    for name in (dead, old, *kept):
+        (tmp_path / name).write_bytes(b"x")
+    folder = tmp_path / dead.replace("plan", "bundle")
+    folder.mkdir()
+    (folder / "model.pt").write_bytes(b"x")
+    os.utime(tmp_path / old, (0, 0))
+    write_text(tmp_path / "a.txt", "x")
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, "a.txt"}
+
+
+def test_a_link_with_the_name_of_a_rest_loses_the_link_only(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_bytes(b"x")
+    name = temporary_beside(tmp_path / "plan").name.replace(f"-{os.getpid()}-", f"-{dead_process()}-")
+    (tmp_path / name).symlink_to(tmp_path / "precious")
+    remove_stale(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+    assert (tmp_path / "precious" / "file").exists()
 
 
 def test_trouble_with_another_file_is_not_blamed_on_the_target(tmp_path):

@@ -374,3 +374,58 @@ def test_the_size_of_a_few_vague_points_is_drawn_towards_the_usual_one(protocol)
     marks = [m for m in landmarks_at(protocol, placement=large, sd_mm=15.0) if m.name in keep]
     sure = [m for m in landmarks_at(protocol, placement=large, sd_mm=0.5) if m.name in keep]
     assert 1.0 < fit_frame(marks, protocol).scale < 1.25 < fit_frame(sure, protocol).scale < 1.3
+
+
+# ---- points that no head has ----
+
+
+@pytest.mark.parametrize("value", [1e15, 2147483648.0, -2001.0, float("inf"), float("nan")])
+def test_a_point_farther_than_any_patient_is_named(protocol, value):
+    landmarks = landmarks_at(protocol)
+    landmarks[3] = landmarks[3].corrected([value, 0.0, 0.0])
+    with pytest.raises(InputError, match=f"{landmarks[3].name} lies farther than 2000 mm"):
+        fit_frame(landmarks, protocol)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("count", [4, 8, 45])
+def test_points_mirrored_left_right_are_called_so(protocol, seed, count):
+    """The signs of one axis exchanged, whatever the pose; sides named the wrong way round are the same."""
+    rng = np.random.default_rng(seed)
+    head = random_shape(protocol, rng)
+    chosen = rng.permutation(len(head))[:count]
+    if count < 8:  # the sides, front and back and top
+        chosen = [
+            protocol.constellation.names.index(name) for name in ("EYE_L", "EYE_R", "VERTEX", "SPLE", "LATERAL_L")
+        ]
+    placed = landmarks_at(protocol, head, random_placement(seed, angle_deg=20))
+    mirrored = [placed[i].corrected(placed[i].position_mm * [-1, 1, 1]) for i in chosen]
+    with pytest.raises(InputError, match="left and right look exchanged"):
+        fit_frame(mirrored, protocol)
+    fit_frame([placed[i].corrected(placed[i].position_mm) for i in chosen], protocol)
+
+
+def test_a_wrong_point_among_right_ones_is_no_exchange_of_sides(protocol):
+    landmarks = landmarks_at(protocol)
+    for name, at in {"EYE_L": [40.0, 0, 0], "EYE_R": [-60.0, 20, 5]}.items():
+        index = protocol.constellation.names.index(name)
+        landmarks[index] = landmarks[index].corrected(at)
+    fit_frame(landmarks, protocol)
+
+
+@pytest.mark.parametrize(
+    "covariance",
+    [np.zeros((3, 3)), -np.eye(3), np.full((3, 3), 1e308), np.full((3, 3), np.nan), np.diag([1.0, 1.0, 0.0])]
+    + [np.array([[2.0, 0, 0], [0, 2, 0], [0, 1e308, 2]]), np.array([[2.0, 0, 0], [0, 2, 0], [0, 1, 2]])],
+)
+def test_an_uncertainty_that_is_none_is_named(protocol, covariance):
+    landmarks = landmarks_at(protocol)
+    landmarks[5] = replace(landmarks[5], covariance_mm2=covariance)
+    with pytest.raises(InputError, match=f"covariance of {landmarks[5].name} is not valid"):
+        fit_frame(landmarks, protocol)
+
+
+def test_a_shared_uncertainty_that_is_none_is_refused(protocol):
+    with pytest.raises(InputError, match="covariance of the pose is not valid"):
+        fit_frame(landmarks_at(protocol), protocol, -np.eye(7))
+    fit_frame(landmarks_at(protocol), protocol, np.zeros((7, 7)))

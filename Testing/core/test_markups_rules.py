@@ -217,3 +217,15 @@ def test_afids_are_known_by_their_numbers(tmp_path):
     rows = [row.format(number, name) for number, name in enumerate(names, start=1)]
     (tmp_path / "a.fcsv").write_text("\n".join(["# CoordinateSystem = 0", *rows]))
     assert [point.name for point in read_landmarks(tmp_path / "a.fcsv")] == ["AC", "PC", "ICS", "PMJ", "SIPF"]
+
+
+@pytest.mark.parametrize("value", ["2147483648", "1e15", "-2001", "1" * 400, "1e400"])
+@pytest.mark.parametrize("suffix", [".mrk.json", ".fcsv"])
+def test_a_position_that_no_patient_has_is_refused(tmp_path, value, suffix):
+    path = tmp_path / f"points{suffix}"
+    point = f'{{"label": "AC", "position": [1, {value}, 3]}}'
+    json_text = f'{{"markups": [{{"type": "Fiducial", "controlPoints": [{point}]}}]}}'
+    path.write_text(json_text if suffix == ".mrk.json" else f"1,1,{value},3,0,0,0,1,1,1,0,AC,,\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read_landmarks(path)
+    assert len(str(caught.value)) < 400

@@ -139,7 +139,7 @@ def test_another_hash_a_file_outside_and_a_large_one_are_refused(bundle, monkeyp
     with pytest.raises(ModelError, match="cannot be read"):
         read_graph(folder, {**entry, "file": "models/absent.onnx"})
     monkeypatch.setattr(onnx_file, "LARGEST_GRAPH_BYTES", 10)
-    with pytest.raises(ModelError, match="bytes is refused"):
+    with pytest.raises(ModelError, match="refused for its size"):
         read_graph(folder, entry)
 
 

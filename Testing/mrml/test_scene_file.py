@@ -168,11 +168,19 @@ def test_a_scene_file_is_whole_or_not_there(plan, tmp_path):
     assert zipfile.is_zipfile(tmp_path / "old.mrb")
 
 
+def test_a_scene_that_would_write_outside_its_folder_is_not_opened(scene, tmp_path):
+    with zipfile.ZipFile(tmp_path / "bad.mrb", "w") as archive:
+        archive.writestr("Scene/scene.mrml", "<MRML></MRML>")
+        archive.writestr("../../out.txt", "x")
+    with pytest.raises(InputError, match="leads out of the archive"):
+        load_scene(scene, tmp_path / "bad.mrb")
+
+
 def test_what_is_no_scene_is_refused(scene, tmp_path):
     (tmp_path / "bad.mrb").write_text("no scene")
     before = os.getcwd()
     for name in ("bad.mrb", "absent.mrb"):
-        with pytest.raises(InputError, match=f"{name}: cannot be read as a scene"):
+        with pytest.raises(InputError, match=f"{name}: (is not a whole archive|cannot be read)"):
             load_scene(scene, tmp_path / name)
         assert os.getcwd() == before  # MRML would leave it in a folder that it has removed
 

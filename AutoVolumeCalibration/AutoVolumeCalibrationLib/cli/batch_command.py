@@ -117,7 +117,7 @@ def list_studies(source: Path, output: Path) -> list[Study]:
         raise InputError(
             f"cannot be read as a manifest ({reason})", source=str(source), remedy="Give a table in CSV, UTF-8."
         ) from error
-    if not rows or any(not row.get("study") or not row.get("scouts") for row in rows):
+    if not rows or any(not row.get("study") or not _scouts(row.get("scouts") or "", source.parent) for row in rows):
         raise InputError("needs the columns study and scouts in every row", source=str(source), remedy="Complete it.")
     names = [row["study"] for row in rows]
     if len(set(names)) < len(names) or not all(_is_plain(name) for name in names):
@@ -243,10 +243,13 @@ def _outcome(study: str, checks: Sequence[Check]) -> Outcome:
 
 
 def _table(outcomes: Iterable[Outcome]) -> str:
+    from ..core.errors import printable
+
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["study", "exit_code", "message"])
-    writer.writerows([o.study, o.exit_code, o.message] for o in outcomes)
+    # The name of a folder need not be text.
+    writer.writerows([printable(o.study), o.exit_code, printable(o.message)] for o in outcomes)
     return text.getvalue()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
+
+from AutoVolumeCalibrationLib.core.errors import in_bounds, printable
 
 from .exit_codes import exit_code
 
@@ -18,6 +21,29 @@ if TYPE_CHECKING:
 _LEVEL_WORDS = {"ok": "ok", "warning": "look", "error": "STOP"}
 
 
+class PrintableStream:
+    """A text stream for a terminal: control characters in what is printed arrive as backslash escapes.
+
+    ``stream`` is the stream below, for what may steer the terminal.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        return self.stream.write(printable(text, keep="\n\t"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+class PrintableFormatter(logging.Formatter):
+    """Log lines with control characters, which names of files may hold, as backslash escapes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n\t")
+
+
 class ProgressLine:
     """One line on stderr that overwrites itself; silent where stderr is not a terminal, so that logs stay clean."""
 
@@ -25,17 +51,18 @@ class ProgressLine:
         # A windowed application has no stderr, or a stand-in that does not know whether it is a terminal.
         isatty = getattr(sys.stderr, "isatty", None)
         self._shown = isatty is not None and isatty()
+        self._terminal = getattr(sys.stderr, "stream", sys.stderr)
 
     def __enter__(self) -> ProgressLine:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            print("\r\033[K", end="", file=self._terminal, flush=True)
 
     def __call__(self, text: str) -> None:
         if self._shown:
-            print(f"\r\033[K{text} ...", end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{printable(text)} ...", end="", file=self._terminal, flush=True)
 
 
 @contextmanager
@@ -61,18 +88,18 @@ def writing_stdout() -> Iterator[None]:
 def say(text: str = "") -> None:
     """Print a line on stdout at once; see ``writing_stdout``."""
     with writing_stdout():
-        print(text, flush=True)
+        print(printable(text, keep="\n\t"), flush=True)
 
 
 def print_error(text: str) -> None:
     """The one line on stderr that says why a command failed."""
-    print(f"autovolume: {text}", file=sys.stderr)
+    print(f"autovolume: {in_bounds(printable(text))}", file=sys.stderr)
 
 
 def print_notes(notes: Sequence[str]) -> None:
     """What the user should know about a command that succeeded, a line on stderr each."""
     for note in notes:
-        print(f"autovolume: note: {note}", file=sys.stderr)
+        print(f"autovolume: note: {printable(note)}", file=sys.stderr)
 
 
 def print_series(series: Sequence[SeriesInfo]) -> None:

@@ -12,6 +12,7 @@ import argparse
 import logging
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -27,6 +28,10 @@ _DISTRIBUTIONS = {
 }
 
 
+#: Set by Ctrl-C. A library that is interrupted while it loads may turn KeyboardInterrupt into an error of its own.
+_stopped = threading.Event()
+
+
 class _Parser(argparse.ArgumentParser):
     """Bad usage is an error like any other: one line."""
 
@@ -38,35 +43,58 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Expected failures become one line on stderr."""
-    from AutoVolumeCalibrationLib.cli import exit_codes
-    from AutoVolumeCalibrationLib.cli.console import print_error, writing_stdout
-    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled
+    from AutoVolumeCalibrationLib.cli.console import print_error
+    from AutoVolumeCalibrationLib.cli.exit_codes import INTERNAL_ERROR_CODE
 
-    logging.basicConfig(level=logging.WARNING, format="autovolume: %(name)s: %(message)s")
+    try:
+        return _run(argv)
+    except (Exception, KeyboardInterrupt) as error:
+        code, text = _explanation(error)
+        if code == INTERNAL_ERROR_CODE:
+            raise
+        print_error(text)
+        return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    from AutoVolumeCalibrationLib.cli.console import PrintableFormatter, writing_stdout
+    from AutoVolumeCalibrationLib.cli.exit_codes import USAGE_CODE
+
+    if not logging.getLogger().handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(PrintableFormatter("autovolume: %(name)s: %(message)s"))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
         arguments = _parser().parse_args(argv)
-        code = arguments.run(arguments)
-        with writing_stdout():
-            print(end="", flush=True)
-        return code
+        code: int = arguments.run(arguments)
     except SystemExit as stop:  # argparse after --help and --version
-        return stop.code if isinstance(stop.code, int) else exit_codes.USAGE_CODE
-    except AutoVolumeError as error:
-        print_error(str(error))
-        return exit_codes.error_exit_code(error)
-    except (Cancelled, KeyboardInterrupt) as stop:
-        print_error(str(stop) or "cancelled, nothing was written")
-        return exit_codes.CANCELLED_CODE
-    except ModuleNotFoundError as error:
-        print_error(_missing_package(error))
-        return exit_codes.MODEL_CODE
-    except MemoryError:
-        print_error("not enough memory. Close other programs or give less data.")
-        return exit_codes.INPUT_CODE
-    except OSError as error:
+        return stop.code if isinstance(stop.code, int) else USAGE_CODE
+    with writing_stdout():
+        print(end="", flush=True)
+    return code
+
+
+def _explanation(error: BaseException) -> tuple[int, str]:
+    """Exit code and text of what ended a command; INTERNAL_ERROR_CODE where it was not to be expected."""
+    from AutoVolumeCalibrationLib.cli import exit_codes
+    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled
+
+    if isinstance(error, (Cancelled, KeyboardInterrupt)) or _stopped.is_set():
+        said = str(error) if isinstance(error, Cancelled) else ""
+        return exit_codes.CANCELLED_CODE, said or "cancelled, nothing was written"
+    if isinstance(error, AutoVolumeError):
+        return exit_codes.error_exit_code(error), str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return exit_codes.MODEL_CODE, _missing_package(error)
+    if isinstance(error, MemoryError):
+        return exit_codes.INPUT_CODE, "not enough memory. Close other programs or give less data."
+    if isinstance(error, OSError):
         path = f"{error.filename}: " if error.filename else ""
-        print_error(f"{path}{error.strerror or error}. Check the path, its access rights and the disk.")
-        return exit_codes.INPUT_CODE
+        return (
+            exit_codes.INPUT_CODE,
+            f"{path}{error.strerror or error}. Check the path, its access rights and the disk.",
+        )
+    return exit_codes.INTERNAL_ERROR_CODE, ""
 
 
 def main_or_exit(argv: Sequence[str]) -> None:
@@ -78,12 +106,15 @@ def main_or_exit(argv: Sequence[str]) -> None:
 
 def entry_point() -> NoReturn:
     """The console command: always leaves by ``sys.exit``, because Slicer does not exit when a script raises."""
-    from AutoVolumeCalibrationLib.cli.exit_codes import INTERNAL_ERROR_CODE
+    from AutoVolumeCalibrationLib.cli.exit_codes import CANCELLED_CODE, INTERNAL_ERROR_CODE
 
-    _set_up_process()
     try:
+        _set_up_process()
         code = main(sys.argv[1:])
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if _stopped.is_set() or isinstance(error, KeyboardInterrupt):  # before a command ran
+            print("autovolume: cancelled, nothing was written", file=sys.stderr)
+            raise SystemExit(CANCELLED_CODE) from error
         traceback.print_exc()
         print("autovolume: internal error: please report the lines above.", file=sys.stderr)
         raise SystemExit(INTERNAL_ERROR_CODE) from error
@@ -92,16 +123,22 @@ def entry_point() -> NoReturn:
 
 def _set_up_process() -> None:
     """Set up what suits a command but not a library: signals, warnings, characters that a terminal cannot show."""
+    from AutoVolumeCalibrationLib.cli.console import PrintableStream
 
     def stop(_number: int, _frame: object) -> NoReturn:
+        _stopped.set()
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)  # ends a command like Ctrl-C, so that it leaves no half-written output
+    for number in (signal.SIGINT, signal.SIGTERM):  # both end a command so that it leaves no half-written output
+        if signal.getsignal(number) is not signal.SIG_IGN:  # a script's background command is not stopped by Ctrl-C
+            signal.signal(number, stop)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # those of other libraries, for developers
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):  # Slicer's own streams cannot
             stream.reconfigure(errors="backslashreplace")
+            setattr(sys, name, PrintableStream(stream))
 
 
 def _missing_package(error: ModuleNotFoundError) -> str:

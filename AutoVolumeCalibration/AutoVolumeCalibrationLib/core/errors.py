@@ -5,7 +5,14 @@ The panel shows the text; the command line also turns the type into an exit code
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
+
+#: A message that is longer is shortened in its middle; the remedy stands at its end.
+LONGEST_LINE = 1200
+
+#: Unicode categories of characters that steer a terminal or reorder a text, and of halves of surrogate pairs.
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 class AutoVolumeError(Exception):
@@ -13,8 +20,9 @@ class AutoVolumeError(Exception):
 
     def __init__(self, what: str, *, source: str | None = None, remedy: str | None = None) -> None:
         self.what, self.source, self.remedy = what, source, remedy
-        text = f"{source}: {what}" if source else what
-        super().__init__(" ".join(f"{text}. {remedy}".split()) if remedy else " ".join(text.split()))
+        text = f"{printable(source)}: {what}" if source else what
+        line = " ".join(f"{text}. {remedy}".split()) if remedy else " ".join(text.split())
+        super().__init__(in_bounds(printable(line)))
 
 
 class UsageError(AutoVolumeError):
@@ -31,6 +39,30 @@ class ModelError(AutoVolumeError):
 
 class ProtocolError(AutoVolumeError):
     """A protocol file is missing, damaged, or does not fit the landmarks."""
+
+
+def printable(text: str, keep: str = "") -> str:
+    """``text`` with control, formatting and surrogate characters as backslash escapes, except those in ``keep``.
+
+    Names of files, studies, data sets and landmarks come from others: shown raw they could move the cursor, recolour
+    or reorder what a terminal shows, or fail to be written at all.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in _UNSEEN and character not in keep
+        else character
+        for character in text
+    )
+
+
+def in_bounds(text: str) -> str:
+    """``text`` without its middle where it is too long for a line: a damaged file may hold names of any length."""
+    if len(text) <= LONGEST_LINE:
+        return text
+    half = LONGEST_LINE // 2
+    return f"{text[:half]} ... {text[-half:]}"
 
 
 def shortened(names: Sequence[str], limit: int = 5) -> str:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..core.errors import InputError, UsageError
+from ..core.files.archive import require_safe_archive
 from ..core.files.atomic_write import atomic_path
 from ..core.workflow.calibration import Calibration
 
@@ -49,11 +50,13 @@ def load_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
     """Add what a .mrb file holds to a scene that can read it: the application's, or a ``StandaloneScene``'s.
 
     Raises:
-        InputError: there is no such file, or it is not a scene.
+        InputError: there is no such file, it is not a scene, or it would write outside its own folder.
     """
     path = Path(path).absolute()
+    # Slicer's own reader writes an entry wherever its name leads.
+    require_safe_archive(path)
     with _working_directory_kept():
-        readable = path.is_file() and scene.ReadFromMRB(str(path), False)
+        readable = scene.ReadFromMRB(str(path), False)
     if not readable:
         raise InputError("cannot be read as a scene", source=str(path), remedy="Give a .mrb file.")
 

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import AutoVolumeError
+from ..errors import AutoVolumeError, printable
+from .regular_file import require_regular
 from .resources import resource_path
+
+#: No file of the project comes near.
+LARGEST_JSON_BYTES = 64 * 1024**2
+
+#: Every 64-bit number fits; more digits overflow where they become floats or array entries.
+_MOST_DIGITS = 20
+
+#: Escapes of a NUL character and of half a surrogate pair: no file name or terminal takes them.
+_SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
 def read_json(path: Path | str, error_type: type[AutoVolumeError], remedy: str) -> Any:
-    """Content of a JSON file. NaN and infinity, which are not valid JSON, are refused.
+    """Content of a JSON file.
+
+    Refused are NaN and infinity, which are not valid JSON, numbers beyond the range of a float, and text that no
+    file name or terminal can hold: a NUL character, half a surrogate pair.
 
     Raises:
         error_type: the file is missing, cannot be read, or is not JSON; with ``remedy``.
     """
+    require_regular(path, error_type, remedy, most_bytes=LARGEST_JSON_BYTES)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -24,7 +41,10 @@ def read_json(path: Path | str, error_type: type[AutoVolumeError], remedy: str) 
     except UnicodeDecodeError as error:
         raise error_type("is not a text file in UTF-8", source=str(path), remedy=remedy) from error
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        data = json.loads(text, parse_constant=_refuse_constant, parse_int=_whole_number, parse_float=_finite_number)
+        if _SUSPECT_ESCAPE.search(text):
+            _require_text(data)
+        return data
     except (ValueError, RecursionError) as error:
         raise error_type(f"is not valid JSON ({error})", source=str(path), remedy=remedy) from error
 
@@ -35,7 +55,8 @@ def require_schema(data: Any, schema: str, path: Path | str, error_type: type[Au
 
     error = best_match(_validator(schema).iter_errors(data))
     if error is not None:
-        message = error.message if len(error.message) < 200 else error.message[:200] + " ..."
+        message = printable(error.message)
+        message = message if len(message) < 200 else message[:200] + " ..."
         raise error_type(f"{error.json_path.removeprefix('$.')}: {message}", source=str(path), remedy=remedy)
 
 
@@ -68,3 +89,39 @@ def _validator(schema: str) -> Any:
 
 def _refuse_constant(word: str) -> float:
     raise ValueError(f"{word} is not a number")
+
+
+def _whole_number(word: str) -> int:
+    if len(word) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(word)} digits is out of range")
+    return int(word)
+
+
+def _finite_number(word: str) -> float:
+    number = float(word)
+    if not math.isfinite(number):
+        raise ValueError(f"{word[:20]} is out of range")
+    return number
+
+
+def _require_text(data: Any) -> None:
+    """Raise ValueError where a text or key is not valid Unicode or holds a NUL character."""
+    for text in _texts(data):
+        if "\0" in text:
+            raise ValueError("a text holds a NUL character")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError("a text holds half of a surrogate pair") from error
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield key
+            yield from _texts(value)
+    elif isinstance(data, list):
+        for entry in data:
+            yield from _texts(entry)

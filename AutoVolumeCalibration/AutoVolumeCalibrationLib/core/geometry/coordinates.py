@@ -23,6 +23,15 @@ NEGATIVE_SIDES = ("left", "posterior", "inferior")
 PLANE_NORMAL_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
 PLANES = tuple(PLANE_NORMAL_AXIS)
 
+#: No point of a patient or corner of a scout lies farther than this from the origin along an axis. Larger numbers
+#: come from damaged files, and overflow in the fit.
+FARTHEST_MM = 2000.0
+
+
+def is_sensible(points_mm: np.ndarray | Sequence[float]) -> bool:
+    """Whether all coordinates are finite and no farther out than ``FARTHEST_MM``."""
+    return bool((np.abs(np.asarray(points_mm, dtype=float)) <= FARTHEST_MM).all())
+
 
 def swap_ras_lps(points_mm: np.ndarray | Sequence[float]) -> np.ndarray:
     """Convert RAS points or vectors, shape (..., 3), to LPS, or LPS to RAS."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,18 +26,18 @@ from ..detection.network_input import IN_CHANNELS
 from ..detection.peak_uncertainty import uncertainty_from_dict
 from ..errors import ModelError
 from ..files.json_files import read_json, require_schema
+from ..files.regular_file import require_regular
 from ..networks.registry import build_network, find_architecture
 from ..planning.face_uncertainty import Coverage, coverages_from_list
 from .backend import choose_backend
 from .onnx_file import read_graph
 from .store import model_folder, model_folders
+from .weights import load_tensors, read_tensors
 
 if TYPE_CHECKING:
     import torch
 
     from ..detection.model_info import ModelInfo
-
-_logger = logging.getLogger(__name__)
 
 #: Larger weight files are refused: nothing this project trains comes near.
 LARGEST_WEIGHTS_BYTES = 2 * 1024**3
@@ -98,7 +97,8 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto", b
         network = OnnxNetwork(graph, metadata["name"], architecture.guided, len(names), stride)
     else:
         network = _network_without_memory(metadata["network"]["architecture"], options)
-        _load_weights(network, folder, metadata["weights"])
+        tensors = read_weights(folder, metadata["weights"])
+        load_tensors(network, tensors, (folder / metadata["weights"]["file"]).resolve(), _REMEDY)
         prepare_for_inference(network.eval().float()).to(chosen)
     return LandmarkModel(
         name=metadata["name"],
@@ -192,8 +192,11 @@ def read_weights(folder: Path, expected: Mapping[str, Any]) -> dict[str, torch.T
         ModelError: the file is missing, too large, of another hash, or damaged.
     """
     path = _checked_weights(folder, expected)
-    with _damage_explained(path):
-        return _read_tensors(path)
+    try:
+        return read_tensors(path, _REMEDY)
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror or error})"
+        raise ModelError(reason, source=str(path), remedy=_REMEDY) from error
 
 
 def _checked_weights(folder: Path, expected: Mapping[str, Any]) -> Path:
@@ -201,43 +204,15 @@ def _checked_weights(folder: Path, expected: Mapping[str, Any]) -> Path:
     path = (folder / expected["file"]).resolve()
     if folder.resolve() not in path.parents:
         raise ModelError(f"weight file {expected['file']} lies outside the bundle", source=str(folder), remedy=_REMEDY)
-    with _damage_explained(path):
-        size = path.stat().st_size
-        if size > LARGEST_WEIGHTS_BYTES:
-            raise ModelError(f"weights of {size} bytes are refused", source=str(path), remedy=_REMEDY)
-        if sha256_of(path) != expected["sha256"]:
-            raise ModelError("weights differ from the hash in metadata.json", source=str(path), remedy=_REMEDY)
-    return path
-
-
-def _load_weights(network: torch.nn.Module, folder: Path, expected: Mapping[str, Any]) -> None:
-    """Read the checked tensors and load them strictly."""
-    tensors = read_weights(folder, expected)
-    with _damage_explained((folder / expected["file"]).resolve()):
-        network.load_state_dict(tensors, assign=True)
-
-
-@contextmanager
-def _damage_explained(path: Path) -> Iterator[None]:
-    """A damaged or foreign weight file may fail anywhere in the unpickler: turn every failure into a ModelError."""
+    require_regular(path, ModelError, _REMEDY, most_bytes=LARGEST_WEIGHTS_BYTES)
     try:
-        yield
-    except ModelError:
-        raise
-    except Exception as error:
-        _logger.debug("%s cannot be loaded", path, exc_info=error)
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(f"weights cannot be loaded ({reason})", source=str(path), remedy=_REMEDY) from error
-
-
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    import torch
-
-    return torch.load(path, map_location="cpu", weights_only=True)
+        found = sha256_of(path)
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror or error})"
+        raise ModelError(reason, source=str(path), remedy=_REMEDY) from error
+    if found != expected["sha256"]:
+        raise ModelError("weights differ from the hash in metadata.json", source=str(path), remedy=_REMEDY)
+    return path
 
 
 def _mirror_indices(landmarks: list[Mapping[str, Any]], folder: Path) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..files.regular_file import require_regular
 
 #: Larger files are refused: protocol buffers end there anyway.
 LARGEST_GRAPH_BYTES = 2 * 1024**3 - 1
@@ -45,10 +46,8 @@ def read_graph(folder: Path, expected: Mapping[str, Any]) -> bytes:
     path = (folder / expected["file"]).resolve()
     if folder.resolve() not in path.parents:
         raise ModelError(f"{expected['file']} lies outside the bundle", source=str(folder), remedy=_REMEDY)
+    require_regular(path, ModelError, _REMEDY, most_bytes=LARGEST_GRAPH_BYTES)
     try:
-        size = path.stat().st_size
-        if size > LARGEST_GRAPH_BYTES:
-            raise ModelError(f"a graph of {size} bytes is refused", source=str(path), remedy=_REMEDY)
         graph = path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot be read ({error.strerror})", source=str(path), remedy=_REMEDY) from error

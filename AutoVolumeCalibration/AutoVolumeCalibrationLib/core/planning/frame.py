@@ -27,8 +27,11 @@ import numpy as np
 
 from ..anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..anatomy.protocol import Line, Protocol, line_axes
-from ..errors import InputError
+from ..errors import InputError, shortened
+from ..geometry.coordinates import FARTHEST_MM, is_sensible
+from ..geometry.covariance import is_covariance
 from ..geometry.rotations import best_rotation, rotation_about
+from .handedness import FEWEST_POINTS, look_mirrored
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -110,6 +113,8 @@ def fit_frame(
     errors = np.array([landmark.covariance_mm2 for landmark in observed])
     predicted = np.array([_predicted_part(landmark) for landmark in observed])
     reference, shape = constellation.reference_mm, constellation.covariance_mm2
+    if pose_covariance is not None and not is_covariance(pose_covariance, semidefinite=True):
+        raise InputError("the covariance of the pose is not valid", remedy="Run calibrate again.")
     # These matrices are small: on a busy machine the threads of BLAS wait for each other far longer than they work.
     with _blas().limit(limits=1, user_api="blas"):
         fit = _robust_fit(points, errors, predicted, reference[chosen], _block(shape, chosen), pose_covariance)
@@ -169,6 +174,13 @@ def _require_determined(observed: Sequence[Landmark], protocol: Protocol) -> Non
             f"only {len(observed)} landmarks are placed, at least {FEWEST_LANDMARKS} are needed", remedy=remedy
         )
     points = np.array([landmark.position_mm for landmark in observed])
+    far = [landmark.name for landmark, point in zip(observed, points, strict=True) if not is_sensible(point)]
+    if far:
+        raise InputError(
+            f"{shortened(far)} lies farther than {FARTHEST_MM:.0f} mm from the origin", remedy="Place it again."
+        )
+    _require_covariances(observed)
+    _require_handedness(observed, protocol)
     spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / np.sqrt(len(points))
     if spread[1] < SMALLEST_SPREAD_MM:
         raise InputError("the landmarks are nearly collinear, so the rotation is undetermined", remedy=remedy)
@@ -180,6 +192,26 @@ def _predicted_part(landmark: Landmark) -> np.ndarray:
         return np.eye(3)
     free = landmark.free_direction
     return np.zeros((3, 3)) if free is None else np.outer(free, free)
+
+
+def _require_covariances(observed: Sequence[Landmark]) -> None:
+    """Raise InputError naming the landmarks whose uncertainty is none: from a damaged file it would end in the fit."""
+    wrong = [landmark.name for landmark in observed if not is_covariance(landmark.covariance_mm2)]
+    if wrong:
+        raise InputError(f"the covariance of {shortened(wrong)} is not valid", remedy="Run calibrate again.")
+
+
+def _require_handedness(observed: Sequence[Landmark], protocol: Protocol) -> None:
+    """Raise InputError where the points that the user placed, or else all, lie as in the mirror image of a head."""
+    placed = [landmark for landmark in observed if landmark.status == CORRECTED]
+    judged = placed if len(placed) >= FEWEST_POINTS else observed
+    reference = dict(zip(protocol.constellation.names, protocol.constellation.reference_mm, strict=True))
+    points = np.array([landmark.position_mm for landmark in judged])
+    if look_mirrored(points, np.array([reference[landmark.name] for landmark in judged])):
+        raise InputError(
+            "left and right look exchanged in the landmarks",
+            remedy="Check the coordinate system of their file (RAS or LPS) and the names of the two sides.",
+        )
 
 
 def _robust_fit(

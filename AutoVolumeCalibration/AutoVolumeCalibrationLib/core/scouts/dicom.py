@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import struct
 import traceback
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +19,12 @@ from typing import TYPE_CHECKING, Any, SupportsInt
 import numpy as np
 
 from ..errors import InputError
+from ..files.dicom_parsing import parse_dicom, quiet_libraries
 from ..geometry.coordinates import swap_ras_lps
 from . import gdcm_pixels
 from .series import NotAScout, is_named_localizer, kind_of_image
 from .stack import ScoutSlice, ScoutStack, group_into_stacks
-from .validation import MAX_FRAMES, finite_pixels, require_sane_size, require_spacing, square_axes
+from .validation import MAX_FRAMES, finite_pixels, require_position, require_sane_size, require_spacing, square_axes
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -139,8 +139,7 @@ def _damage_named(source: str) -> Iterator[None]:
     from pydicom.errors import BytesLengthException
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's quote header values
+        with quiet_libraries():
             yield
     except (*PARSE_ERRORS, BytesLengthException) as error:
         _log_where(error, source)
@@ -150,7 +149,7 @@ def _damage_named(source: str) -> Iterator[None]:
 def _open(path: Path, *, headers_only: bool) -> Dataset:
     import pydicom
 
-    dataset = pydicom.dcmread(path, force=True, stop_before_pixels=headers_only)
+    dataset = parse_dicom(path, stop_before_pixels=headers_only)
     dataset.file_meta.setdefault("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
     return dataset
 
@@ -340,6 +339,7 @@ def _geometry(dataset: Dataset, index: int, source: str) -> dict[str, Any]:
     thickness = _numbers(_frame_value(dataset, index, "PixelMeasuresSequence", "SliceThickness"), 1)
     orientation = _require_finite(orientation, "orientation", source)
     position = _require_finite(position, "position", source)
+    require_position(position, source)
     spacing = _require_finite(spacing, "pixel spacing", source)
     require_spacing(spacing, source)
     # ImageOrientationPatient holds the direction along a row (growing column) first.

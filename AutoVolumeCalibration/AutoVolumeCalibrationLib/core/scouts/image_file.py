@@ -5,10 +5,8 @@ The header is checked before any pixel is read. Index order: SimpleITK's arrays 
 
 from __future__ import annotations
 
-import gzip
 import os
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from ..files.image_header import POSITIONED, WHOLE_FILE, ImageHeader, judge_header, unpacked_length
 from ..geometry.coordinates import swap_ras_lps
-from .image_variants import as_nifti_1, nrrd_unit_mm, open_unpacked
+from .image_variants import as_nifti_1, nrrd_unit_mm
 from .label_images import is_label_image
 from .series import NotAScout
 from .stack import ScoutStack
-from .validation import finite_pixels, require_sane_size, require_spacing
+from .validation import finite_pixels, require_position, require_sane_size, require_spacing
 from .volume import Volume, cut_volume, is_volume, stack_from_volume
 
 if TYPE_CHECKING:
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 #: What counts as an image file where a whole folder is given.
 IMAGE_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".hdr", ".mnc", ".gipl", ".gipl.gz")
 
-_FLAT_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "LSM")
-_WHOLE_FILE = "Copy or export the file again."
-_POSITIONED = "Give the scouts as DICOM, NRRD or NIfTI."
 _GREY_VALUES = "Export a grey-value magnitude image."
 _stderr_lock = threading.Lock()
 
@@ -62,17 +58,19 @@ def read_volume(path: str | Path) -> Volume:
     import SimpleITK as sitk
 
     source = str(path)
+    header = judge_header(Path(path))
+    _require_fitting(header, source)
     reader = sitk.ImageFileReader()
     with silent_stderr(), as_nifti_1(Path(path)) as readable:
+        reader.SetImageIO(header.reader)
         reader.SetFileName(str(readable))
         _read_header(reader, source)
         _require_scalar_3d(reader, source)
         _require_geometry(reader, source)
-        _require_whole_nifti(reader, readable, source)
         try:
             image = reader.Execute()
         except (RuntimeError, MemoryError) as error:
-            raise InputError("the image data are damaged or cut short", source=source, remedy=_WHOLE_FILE) from error
+            raise InputError("the image data are damaged or cut short", source=source, remedy=WHOLE_FILE) from error
     array = finite_pixels(sitk.GetArrayViewFromImage(image), source).T
     affine = _affine_ras(reader)
     if _metadata(reader, "NRRD_space") is not None:
@@ -84,22 +82,18 @@ def _read_header(reader: SimpleITK.ImageFileReader, source: str) -> None:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        if os.path.getsize(source) == 0:
-            what, remedy = "the file is empty", _WHOLE_FILE
-        elif "orthonormal" in str(error):
+        if "orthonormal" in str(error):
             what, remedy = "the image axes are not perpendicular to each other", "Export it again without shear."
-        elif "Unable to determine ImageIO" in str(error):
-            what, remedy = "this is not an image in a known format", _POSITIONED
         else:
-            what, remedy = "the image header is damaged or states no usable geometry", _WHOLE_FILE
+            what, remedy = "the image header is damaged or states no usable geometry", WHOLE_FILE
         raise InputError(what, source=source, remedy=remedy) from error
 
 
 def _require_scalar_3d(reader: SimpleITK.ImageFileReader, source: str) -> None:
     import SimpleITK as sitk
 
-    if reader.GetDimension() == 2 or reader.GetImageIOFromFileName(source).startswith(_FLAT_FORMATS):
-        raise NotAScout("this image has no position in space", source=source, remedy=_POSITIONED)
+    if reader.GetDimension() == 2:
+        raise NotAScout("this image has no position in space", source=source, remedy=POSITIONED)
     if reader.GetDimension() != 3:
         raise NotAScout(
             f"the image has {reader.GetDimension()} dimensions, a scout has 3",
@@ -121,11 +115,11 @@ def _require_geometry(reader: SimpleITK.ImageFileReader, source: str) -> None:
         raise InputError(
             "position or orientation is missing or invalid", source=source, remedy="Export it again with geometry."
         )
+    require_position(affine[:3, 3], source)
     if _metadata(reader, "qform_code") == "0" and _metadata(reader, "sform_code") == "0":
-        raise InputError("this NIfTI file has no position in space", source=source, remedy=_POSITIONED)
-    is_nrrd = reader.GetImageIOFromFileName(source).startswith("Nrrd")
+        raise InputError("this NIfTI file has no position in space", source=source, remedy=POSITIONED)
     # SimpleITK turns right/left-anterior/posterior-superior spaces into this one and leaves all others as they are.
-    if is_nrrd and _metadata(reader, "NRRD_space") != "left-posterior-superior":
+    if reader.GetImageIO() == "NrrdImageIO" and _metadata(reader, "NRRD_space") != "left-posterior-superior":
         raise InputError(
             "this NRRD file does not state how its space is oriented to the patient",
             source=source,
@@ -133,29 +127,15 @@ def _require_geometry(reader: SimpleITK.ImageFileReader, source: str) -> None:
         )
 
 
-def _require_whole_nifti(reader: SimpleITK.ImageFileReader, path: Path, source: str) -> None:
-    """SimpleITK reads a truncated NIfTI file as zeros without an error, so its length is checked here."""
-    start, bits = _metadata(reader, "vox_offset"), _metadata(reader, "bitpix")
-    if start is None or bits is None:
-        return
-    data_file = path.with_suffix(".img") if path.suffix == ".hdr" else path
-    needed = float(start) + np.prod(reader.GetSize()) * int(bits) // 8
-    if not _length_up_to(data_file, needed) >= needed:  # a start that is not a number ends here too
-        raise InputError("the image data are damaged or cut short", source=source, remedy=_WHOLE_FILE)
+def _require_fitting(header: ImageHeader, source: str) -> None:
+    """Raise InputError where the stated size is not that of a scout, or more than the file holds.
 
-
-def _length_up_to(path: Path, needed: float) -> int:
-    """Bytes in the file, unpacked if it is gzipped, counted no further than ``needed``; 0 where damaged."""
-    if not path.exists():
-        return 0
-    length = 0
-    try:
-        with open_unpacked(path) as stream:
-            while length < needed and (chunk := stream.read(1 << 20)):
-                length += len(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        return 0
-    return length
+    SimpleITK would reserve memory for the first, and read a truncated NIfTI file as zeros.
+    """
+    if header.size:
+        require_sane_size(header.size, source, header.pixel_bytes)
+    if header.needed_bytes and unpacked_length(header.data_file, header.needed_bytes) < header.needed_bytes:
+        raise InputError("the image data are damaged or cut short", source=source, remedy=WHOLE_FILE)
 
 
 def _metadata(reader: SimpleITK.ImageFileReader, key: str) -> str | None:

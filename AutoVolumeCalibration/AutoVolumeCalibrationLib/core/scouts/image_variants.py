@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import shutil
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +111,15 @@ def _convert(source: IO[bytes], target: IO[bytes], order: str, name: str) -> Non
     new["sizeof_hdr"], new["magic"], new["vox_offset"] = _HEADER_1, b"n+1", _DATA_1
     source.read(max(0, int(old["vox_offset"]) - _HEADER_2))
     target.write(new.tobytes().ljust(_DATA_1, b"\0"))
-    shutil.copyfileobj(source, target)
+    count, *extents = map(int, old["dim"])
+    _copy(source, target, math.prod(extents[:count]) * int(old["bitpix"]) // 8)
+
+
+def _copy(source: IO[bytes], target: IO[bytes], length: int) -> None:
+    """The next ``length`` bytes and no more: a packed file may unpack to any size."""
+    while length > 0 and (chunk := source.read(min(length, 1 << 20))):
+        target.write(chunk)
+        length -= len(chunk)
 
 
 def _layout(fields: tuple[tuple[object, ...], ...], order: str) -> np.dtype:

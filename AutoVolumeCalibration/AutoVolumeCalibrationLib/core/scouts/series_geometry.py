@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..files.dicom_parsing import parse_dicom, quiet_libraries
 from .dicom import PARSE_ERRORS, DicomFrame, is_dicom, read_dicom_frames
 from .series import NotAScout
 from .stack import ScoutSlice, ScoutStack, group_into_stacks
@@ -108,16 +108,13 @@ def _field_of_view(scout_slice: ScoutSlice) -> tuple[float, float]:
 
 def _header(scout_slice: ScoutSlice, *keywords: str) -> dict[str, str]:
     """Elements of the DICOM file that the slice came from, as text; those that are missing are left out."""
-    import pydicom
-
     source = scout_slice.source
     path = Path(source if Path(source).is_file() else source.rpartition(" frame ")[0])
     if not path.is_file() or not is_dicom(path):
         return {}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's quote header values
-            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(keywords))
+        with quiet_libraries():
+            dataset = parse_dicom(path, stop_before_pixels=True)
             return {keyword: str(dataset[keyword].value).strip() for keyword in keywords if keyword in dataset}
     except PARSE_ERRORS:
         return {}

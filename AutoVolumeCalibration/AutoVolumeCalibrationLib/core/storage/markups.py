@@ -19,7 +19,7 @@ from ..anatomy.landmark import CORRECTED, MISSING, Landmark, in_plane_covariance
 from ..errors import InputError
 from ..files.atomic_write import write_text
 from ..files.json_files import json_text, read_json
-from ..geometry.coordinates import RAS_LPS, swap_ras_lps, unit
+from ..geometry.coordinates import FARTHEST_MM, RAS_LPS, is_sensible, swap_ras_lps, unit
 from ..geometry.oriented_box import OrientedBox
 
 SCHEMA = (
@@ -292,6 +292,8 @@ def _numbers(value: Any, count: int, what: str, path: Path | str) -> np.ndarray:
         numbers = np.empty(0)
     if numbers.shape != (count,) or not np.isfinite(numbers).all():
         raise _broken(path, f"{what} is {str(value)[:60]!r}, not {count} finite numbers")
+    if not is_sensible(numbers):
+        raise _broken(path, f"{what} is {str(value)[:60]!r}, farther than {FARTHEST_MM:.0f} mm")
     return numbers
 
 

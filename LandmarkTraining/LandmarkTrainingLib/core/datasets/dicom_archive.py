@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.files.dicom_parsing import parse_dicom, quiet_libraries
 from AutoVolumeCalibrationLib.core.scouts.dicom import PARSE_ERRORS, is_dicom
 from AutoVolumeCalibrationLib.core.scouts.series import is_named_localizer, is_preparation, kind_of_image
 from AutoVolumeCalibrationLib.core.scouts.stack import plane_of
@@ -122,11 +122,8 @@ def _headers(root: Path) -> Iterator[_Header]:
 
 
 def _read_header(path: Path) -> _Header:
-    import pydicom
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's quote header values
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    with quiet_libraries():
+        dataset = parse_dicom(path, stop_before_pixels=True)
         return _Header(path, {word: _text(dataset, word) for word in _WORDS}, tuple(_normals(dataset)))
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import uuid
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
-from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+from AutoVolumeCalibrationLib.core.files.atomic_write import remove_stale, temporary_beside, write_text
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, metadata_json, read_metadata
 from AutoVolumeCalibrationLib.core.models.store import (
     CurrentModel,
@@ -144,7 +143,8 @@ def _free_name(name: str) -> str:
 
 def _copy(bundle: Path, target: Path) -> None:
     """Copy a bundle under its new name atomically: built beside its path and renamed."""
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
+    remove_stale(target.parent)
+    temporary = temporary_beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(".*", "__pycache__"))

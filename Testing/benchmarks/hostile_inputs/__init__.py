@@ -1,0 +1,1 @@
+"""What ``Testing/benchmarks/hostile.py`` is made of: inputs, their mutations, and a process to try each in."""
