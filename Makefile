@@ -63,9 +63,9 @@ $(VENV)/.ready-test: $(REQUIREMENTS) | $(BIN)/python
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Without the extras: what they need is not promised from a lowest version on.
+# Without the other extras: what they need is not promised from a lowest version on.
 $(VENV_MINIMUM)/.ready: pyproject.toml constraints-minimum.txt
 	$(PYTHON) -m venv $(VENV_MINIMUM)
 	$(VENV_MINIMUM)/bin/python -m pip install --disable-pip-version-check -q -c constraints-minimum.txt \
-		-e . hypothesis pytest pytest-timeout
+		-e '.[torch]' hypothesis pytest pytest-timeout
 	touch $@

@@ -107,8 +107,9 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
         box: str | None = None,
         model: str | None = None,
         device: str = "auto",
+        backend: str = "auto",
     ) -> Calibration:
-        """Plan from scout files without touching the scene; needs torch and monai in Slicer's Python.
+        """Plan from scout files without touching the scene; needs onnxruntime in Slicer's Python, or torch and monai.
 
         Args:
             paths: DICOM folders, DICOM files or image files.
@@ -116,6 +117,7 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
             box: one of the protocol's boxes, its first when None.
             model: name of a model or a bundle's folder; the default one when None.
             device: "auto", "cpu", "cuda" or "mps".
+            backend: "auto", "torch" or "onnx".
 
         Raises:
             AutoVolumeError: one line for the user: what, which file, what to do.
@@ -126,7 +128,7 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
         from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate
 
         scouts, plan = read_scouts(paths), load_protocol(protocol)
-        return calibrate(scouts, plan, load_model(model, device), box=box)
+        return calibrate(scouts, plan, load_model(model, device, backend), box=box)
 
     def refit(self, calibration: Calibration, corrections: Iterable[Landmark]) -> Calibration:
         """Plan again from all landmarks that the user placed; takes milliseconds, without the network."""

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--model", default="brain-scout-guided", metavar="NAME|DIR")
     parser.add_argument("--per-head", type=int, default=24, help="slices of each head (default: 24)")
     arguments = parser.parse_args()
-    model = load_model(arguments.model, "cpu")
+    model = load_model(arguments.model, "cpu", "torch")
     targets = TargetSettings(model.sigma_mm, model.tau_mm, model.output_stride, model.pixel_mm)
     whole = real_slices(arguments.data, "validation", load_protocol("BrainAcPc").constellation, arguments.per_head)
     images = cut_out(whole.batch.images, BLANKED, np.random.default_rng(0))

@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--model")
     arguments = parser.parse_args()
-    stacks, model = read_scouts([SAMPLE]), load_model(arguments.model, "cpu")
+    stacks, model = read_scouts([SAMPLE]), load_model(arguments.model, "cpu", "torch")
     # Wrapped, networks do not tell that they may compute in bfloat16: each way is taken as it is.
     exact = replace(model, network=partial(model.network))
     batch = _recorded_batch(stacks, model)

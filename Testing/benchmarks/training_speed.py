@@ -26,7 +26,6 @@ import torch  # noqa: E402
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark  # noqa: E402
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
-from AutoVolumeCalibrationLib.core.detection.network_input import encode_slices  # noqa: E402
 from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa: E402
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts  # noqa: E402
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy  # noqa: E402
@@ -34,7 +33,7 @@ from LandmarkTrainingLib.core.config import TrainingConfig  # noqa: E402
 from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads  # noqa: E402
 from LandmarkTrainingLib.core.simulator.render import SliceSettings  # noqa: E402
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation  # noqa: E402
-from LandmarkTrainingLib.core.slices.batches import TrainingData  # noqa: E402
+from LandmarkTrainingLib.core.slices.batches import TrainingData, encode_images  # noqa: E402
 from LandmarkTrainingLib.core.slices.sources import (  # noqa: E402
     FixedSlices,  # noqa: E402
     LabelSource,  # noqa: E402
@@ -101,7 +100,7 @@ def bare_seconds(config: TrainingConfig, source: SliceSource, landmarks: int) ->
 
     def steps() -> None:
         for batch in batches:
-            image = encode_slices(batch.images, batch.planes).contiguous(memory_format=torch.channels_last)
+            image = encode_images(batch.images, batch.planes).contiguous(memory_format=torch.channels_last)
             target = make_targets(batch, targets)
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bf16):

@@ -57,7 +57,10 @@ def shipped_weights() -> bytes:
 
 
 def plan_with(autovolume, bundle, tmp_path):
-    return autovolume("calibrate", *MIDDLE_SLICES, "--output", tmp_path / "out", "--model", bundle)
+    """What torch makes of a bundle; graphs are tested in core/test_onnx_file.py."""
+    return autovolume(
+        "calibrate", *MIDDLE_SLICES, "--output", tmp_path / "out", "--model", bundle, "--backend", "torch"
+    )
 
 
 def assert_model_refused(autovolume, bundle, tmp_path, named):

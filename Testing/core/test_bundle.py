@@ -8,7 +8,8 @@ import torch
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import default_uncertainty
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
 from AutoVolumeCalibrationLib.core.models import bundle as bundles
-from AutoVolumeCalibrationLib.core.models.bundle import choose_device, list_models, load_model, read_metadata, sha256_of
+from AutoVolumeCalibrationLib.core.models.backend import choose_device
+from AutoVolumeCalibrationLib.core.models.bundle import list_models, load_model, read_metadata, sha256_of
 from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL
 from AutoVolumeCalibrationLib.core.networks.registry import build_network
 

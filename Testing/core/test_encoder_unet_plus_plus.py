@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.networks.nets import EfficientNetBN
 
-from AutoVolumeCalibrationLib.core.detection.inference import prepare_for_inference
+from AutoVolumeCalibrationLib.core.detection.backends.torch_network import prepare_for_inference
 from AutoVolumeCalibrationLib.core.errors import ModelError
 from AutoVolumeCalibrationLib.core.networks.architectures.encoders import build_encoder
 from AutoVolumeCalibrationLib.core.networks.architectures.resnet import BasicBlock, Bottleneck

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.detection import inference as arithmetic
-from AutoVolumeCalibrationLib.core.detection.detector import detect
-from AutoVolumeCalibrationLib.core.detection.inference import (
+from AutoVolumeCalibrationLib.core.detection.backends import torch_network as arithmetic
+from AutoVolumeCalibrationLib.core.detection.backends.torch_network import (
     BFLOAT16_INSTRUCTIONS,
     inference_autocast,
     processor_has_bfloat16,
 )
+from AutoVolumeCalibrationLib.core.detection.detector import detect
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
 
@@ -65,7 +65,7 @@ def test_other_networks_and_devices_keep_to_float32(monkeypatch, tolerant):
 
 
 def test_rounding_moves_the_peaks_of_the_sample_study_by_less_than_a_twentieth_of_a_millimetre(monkeypatch):
-    stacks, model = read_scouts([SAMPLE]), load_model(device="cpu")
+    stacks, model = read_scouts([SAMPLE]), load_model(device="cpu", backend="torch")
     stacks = [replace(stack, slices=stack.slices[1:4:2]) for stack in stacks]
     found = []
     for answer in (False, True):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from AutoVolumeCalibrationLib.core.detection.inference import prepare_for_inference
+from AutoVolumeCalibrationLib.core.detection.backends.torch_network import prepare_for_inference
 from AutoVolumeCalibrationLib.core.networks.registry import build_network
 
 OPTIONS = {"in_channels": 4, "out_channels": 5, "features": [8, 8, 16, 16, 16, 8], "stem": 2, "dropout": 0.0}

@@ -144,12 +144,12 @@ def test_all_options_are_checked():
 
 
 def test_the_network_sees_the_image_around_zero_and_the_plane():
-    images = torch.tensor([[[0.0, 1.0], [0.5, CAP]], [[0.0, 0.0], [0.0, 0.0]]])
-    encoded = encode_slices(images, torch.tensor([2, 0]))
-    assert encoded.shape == (2, IN_CHANNELS, 2, 2) and encoded.dtype == torch.float32
+    images = np.array([[[0.0, 1.0], [0.5, CAP]], [[0.0, 0.0], [0.0, 0.0]]], np.float32)
+    encoded = encode_slices(images, [2, 0])
+    assert encoded.shape == (2, IN_CHANNELS, 2, 2) and encoded.dtype == np.float32
     assert encoded[0, 0].flatten().tolist() == pytest.approx([-1, 1, 0, 2 * CAP - 1])
-    assert encoded[0, 1:].mean(dim=(1, 2)).tolist() == [0, 0, 1]
-    assert encoded[1, 1:].mean(dim=(1, 2)).tolist() == [1, 0, 0]
+    assert encoded[0, 1:].mean(axis=(1, 2)).tolist() == [0, 0, 1]
+    assert encoded[1, 1:].mean(axis=(1, 2)).tolist() == [1, 0, 0]
 
 
 def test_the_heads_of_the_nested_network_stay_in_float32_where_the_rest_is_rounded():

@@ -32,7 +32,7 @@ FORBIDDEN = {
     "widgets": set(),
 }
 
-HEAVY = {"torch", "monai", "SimpleITK", "pydicom", "matplotlib", "ignite", "tensorboard"}
+HEAVY = {"torch", "monai", "onnx", "onnxruntime", "SimpleITK", "pydicom", "matplotlib", "ignite", "tensorboard"}
 #: Code that is only loaded to train, and network classes, which are only loaded to build a network.
 MAY_IMPORT_TORCH = (f"{TRAINING}.core", f"{PLANNING}.core.networks.architectures")
 TORCH = {"torch", "monai", "ignite"}

@@ -71,13 +71,13 @@ def test_the_logic_plans_what_the_core_plans(load, monkeypatch):
 
     monkeypatch.setattr(reader, "read_scouts", lambda paths: ("scouts", *paths))
     monkeypatch.setattr(protocol_file, "load_protocol", lambda name: ("protocol", name))
-    monkeypatch.setattr(bundle, "load_model", lambda name, device: ("model", name, device))
+    monkeypatch.setattr(bundle, "load_model", lambda name, device, backend: ("model", name, device, backend))
     monkeypatch.setattr(pipeline, "calibrate", lambda *steps, box: (*steps, box))
     logic = load("AutoVolumeCalibration").AutoVolumeCalibrationLogic()
     assert logic.calibrate(["a"], "Knee", box="B", device="cpu") == (
         ("scouts", "a"),
         ("protocol", "Knee"),
-        ("model", None, "cpu"),
+        ("model", None, "cpu", "auto"),
         "B",
     )
 

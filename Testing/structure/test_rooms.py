@@ -31,6 +31,7 @@ ROOMS = {
         "slices",
         "evaluation",
         "coverage",
+        "export",
         "training",
         "experiments",
         "xray",

@@ -51,7 +51,7 @@ def stacks():
 
 def test_the_layers_are_those_that_were_trained_and_answer_as_the_model_in_use(model, stacks):
     image = slice_as_seen(model, stacks, "axial")
-    used = load_model("brain-scout", "cpu")
+    used = load_model("brain-scout", "cpu", "torch")
     with torch.inference_mode():
         expected, found = used.network(image[None]), model.network(image[None])
     assert torch.allclose(found, expected, atol=1e-4) and found.shape[1] == len(model.names) == len(used.names)

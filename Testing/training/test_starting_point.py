@@ -33,7 +33,7 @@ def test_a_finetuned_network_begins_as_the_bundle():
     assert report.fits and "238 of 238" in report.summary()
     image = torch.randn(2, 4, 64, 64)
     with torch.inference_mode():
-        assert torch.allclose(network.eval()(image), load_model(BUNDLE, "cpu").network(image), atol=1e-4)
+        assert torch.allclose(network.eval()(image), load_model(BUNDLE, "cpu", "torch").network(image), atol=1e-4)
 
 
 def test_iterative_groups_begin_as_the_network_inside_them():

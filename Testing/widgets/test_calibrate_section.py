@@ -137,7 +137,7 @@ def test_by_hand_three_points_place_the_head(panel, monkeypatch):
     import sys
 
     panel.load()  # first: scipy takes None for the module when it meets a type for the first time
-    monkeypatch.setitem(sys.modules, "torch", None)  # importing it would fail
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # importing it would fail
     panel.click(panel.ui.byHandButton)
     assert panel.ui.verdictLabel.text == "Do not use without correction"
     assert panel.row("AC").status == "typical head"

@@ -33,17 +33,35 @@ def test_where_everything_is_there_nothing_is_asked(planned):
 
 
 def test_the_first_run_tells_size_and_time_before_anything_is_installed(panel, without):
-    without("torch", "monai")
+    without("torch", "monai", "onnxruntime")
     panel.load()
-    assert "about 0.3 GB" in panel.ui.firstRunLabel.text
-    assert "minutes" in panel.ui.firstRunLabel.text
+    assert "about 30 MB" in panel.ui.firstRunLabel.text
+    assert "seconds" in panel.ui.firstRunLabel.text
     assert panel.app.packaging.requests == []
+    panel.calibrate()
+    assert panel.app.packaging.requests == [["onnxruntime>=1.16"]]
+
+
+def test_a_graphics_card_asks_for_torch(panel, without):
+    without("torch", "monai", "onnxruntime")
+    panel.load()
+    panel.ui.deviceComboBox.setCurrentIndex(panel.ui.deviceComboBox.findData("cuda"))
     panel.calibrate()
     assert panel.app.packaging.requests == [["torch>=2.2", "monai>=1.3"]]
 
 
-def test_planning_by_hand_asks_for_no_torch(panel, without):
-    without("torch", "monai", "threadpoolctl")
+def test_a_model_without_graph_asks_for_torch(panel, without, monkeypatch):
+    from AutoVolumeCalibrationLib.core.models import bundle
+
+    monkeypatch.setattr(bundle, "why_without_graph", lambda metadata: "the bundle holds no ONNX graph")
+    without("torch", "monai", "onnxruntime")
+    panel.load()
+    panel.calibrate()
+    assert panel.app.packaging.requests == [["torch>=2.2", "monai>=1.3"]]
+
+
+def test_planning_by_hand_asks_for_no_network(panel, without):
+    without("torch", "monai", "onnxruntime", "threadpoolctl")
     panel.load()
     panel.click(panel.ui.byHandButton)
     assert panel.app.packaging.requests == [["jsonschema>=4.18", "threadpoolctl>=3.1"]]
@@ -51,7 +69,7 @@ def test_planning_by_hand_asks_for_no_torch(panel, without):
 
 
 def test_declining_is_a_cancel_and_no_error(panel, without, caplog):
-    without("torch")
+    without("onnxruntime")
     panel.app.packaging.declined = True
     panel.load()
     panel.click(panel.ui.calibrateButton)
@@ -67,6 +85,7 @@ def test_torch_comes_through_the_pytorch_extension_where_it_is_there(panel, with
     monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
     without("torch")
     panel.load()
+    panel.ui.deviceComboBox.setCurrentIndex(panel.ui.deviceComboBox.findData("cuda"))
     panel.click(panel.ui.calibrateButton)
     assert asked == [{"askConfirmation": True, "torchVersionRequirement": ">=2.2"}]
     assert not panel.panel.jobs.busy  # declined: it gave no torch
@@ -92,7 +111,7 @@ def fail_with(error: BaseException):
 def test_a_failed_installation_is_shown_with_a_remedy_and_the_button_works_again(
     panel, without, caplog, error, said, button
 ):
-    without("torch", "jsonschema")
+    without("onnxruntime", "jsonschema")
     panel.load()
     panel.app.packaging.on_install = fail_with(error)
     panel.click(getattr(panel.ui, button))
@@ -111,11 +130,11 @@ def test_a_package_that_cannot_be_loaded_after_its_installation_is_named(panel, 
     def broken(name):
         raise OSError(f"lib{name}.so: cannot open shared object file")
 
-    without("torch")
+    without("onnxruntime")
     monkeypatch.setattr(dependencies.importlib, "import_module", broken)
     panel.load()
     panel.click(panel.ui.calibrateButton)
-    assert "torch cannot be loaded after its installation (libtorch.so" in panel.ui.statusLabel.text
+    assert "onnxruntime cannot be loaded after its installation (libonnxruntime.so" in panel.ui.statusLabel.text
     assert "Start Slicer again." in panel.ui.statusLabel.text
 
 
@@ -125,11 +144,12 @@ def test_an_application_that_installs_nothing_says_what_is_missing(panel, withou
     def missing(name):
         raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
-    without("monai")
+    without("onnxruntime")
     monkeypatch.setattr(dependencies.importlib, "import_module", missing)
     panel.load()
     panel.click(panel.ui.calibrateButton)
-    assert "monai cannot be loaded after its installation (No module named 'monai')" in panel.ui.statusLabel.text
+    said = "onnxruntime cannot be loaded after its installation (No module named 'onnxruntime')"
+    assert said in panel.ui.statusLabel.text
 
 
 def test_an_older_application_is_named_before_anything_is_read(panel, monkeypatch):

@@ -138,13 +138,13 @@ def test_a_plan_by_hand_becomes_a_model_s(panel):
     assert len(panel.predicting.calls) == 1 and panel.calibration.model.name == "guide"
 
 
-@pytest.mark.parametrize("lacking", ["torch", "models"])
+@pytest.mark.parametrize("lacking", ["onnxruntime", "models"])
 def test_by_hand_nothing_is_needed_or_installed_for_it(panel, monkeypatch, lacking):
     panel.load()
     panel.click(panel.ui.byHandButton)
     with_predicting(panel)
-    if lacking == "torch":
-        monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
+    if lacking == "onnxruntime":
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as where it is not installed
     else:
         section = sys.modules["AutoVolumeCalibrationLib.widgets.landmarks_section"]
         monkeypatch.setattr(section, "model_folders", dict)

@@ -17,4 +17,6 @@ def test_only_the_group_with_something_missing_is_installed(window, monkeypatch)
     # What is installed as pytorch-ignite is imported as ignite.
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ignite" else find_spec(name))
     ensure(requirements.READING, requirements.TRAINING)
-    assert window.app.packaging.requests == [["torch>=2.2", "monai>=1.3", "pytorch-ignite"]]
+    assert window.app.packaging.requests == [
+        ["torch>=2.2", "monai>=1.3", "pytorch-ignite", "onnx", "onnxruntime>=1.16"]
+    ]

@@ -12,7 +12,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Data": ("dataset", "render", "anatomy"),
     "Train": ("train", "finetune", "find-rate", "search", "ablation", "xray"),
     "Measure": ("evaluate", "compare", "crossvalidate", "coverage", "inspect"),
-    "Models": ("models", "promote", "roll-back"),
+    "Models": ("models", "export-onnx", "promote", "roll-back"),
 }
 
 _NAME_WIDTH = max(len(name) for names in GROUPS.values() for name in names)

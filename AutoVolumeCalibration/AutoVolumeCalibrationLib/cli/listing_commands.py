@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from .console import say
 
@@ -24,8 +26,17 @@ def run_models(_arguments: argparse.Namespace) -> int:
     for metadata in list_models():
         default = " (default)" if metadata["name"] == default_name else ""
         guided = ", guided by the landmarks that you place" if is_guided(metadata) else ""
-        say(f"{metadata['name']}{default}: {metadata['title']}, {len(metadata['landmarks'])} landmarks{guided}")
+        landmarks = f"{len(metadata['landmarks'])} landmarks{guided}"
+        say(f"{metadata['name']}{default}: {metadata['title']}, {landmarks}; runs with {backends_text(metadata)}")
     return 0
+
+
+def backends_text(metadata: Mapping[str, Any]) -> str:
+    """What can run the network of a bundle with this metadata."""
+    from ..core.models.bundle import why_without_graph
+
+    reason = why_without_graph(metadata)
+    return f"PyTorch only: {reason}" if reason else "ONNX Runtime or PyTorch"
 
 
 def run_protocols(_arguments: argparse.Namespace) -> int:

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 DEFAULT_PROTOCOL = "BrainAcPc"
 
-#: As ``core.models.bundle`` has them; the core is imported only once a command runs.
+#: As ``core.models.backend`` has them; the core is imported only once a command runs.
 DEVICES = ("auto", "cpu", "cuda", "mps")
+BACKENDS = ("auto", "torch", "onnx")
+
+BACKEND_HELP = "what runs the network (default: torch on a graphics card, else ONNX Runtime)"
 
 #: File name -> what writes it, given the calibration and a path.
 Drawings = Mapping[str, Callable[["Calibration", Path], None]]
@@ -64,6 +67,7 @@ def add_planning_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box", metavar="NAME", help="one of the protocol's boxes (default: its first)")
     parser.add_argument("--model", metavar="NAME|DIR", help="model bundle (default: the current one, see models)")
     parser.add_argument("--device", default="auto", choices=DEVICES)
+    parser.add_argument("--backend", default="auto", choices=BACKENDS, help=BACKEND_HELP)
     parser.add_argument(
         "--series",
         action="append",
@@ -190,7 +194,7 @@ def plan_scouts(
     with naming(named(arguments.scouts)):
         started = time.perf_counter()
         progress("loading model")
-        model = load_model(arguments.model, arguments.device)
+        model = load_model(arguments.model, arguments.device, arguments.backend)
         loaded = time.perf_counter()
         result = _find_and_plan(study.stacks, protocol, model, arguments.box, placed, progress)
     timings = {"read": read_s, "load": loaded - started, **result.timings_s}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .console import ProgressLine, print_notes, print_plan
 from .corrections import changed_points
 from .planning_commands import (
+    BACKENDS,
     DEVICES,
     add_report_flags,
     choose_drawings,
@@ -49,6 +50,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         help="for --repredict (default: the one that DIR was planned with, if it is installed, else the current one)",
     )
     refit.add_argument("--device", choices=DEVICES, help="for --repredict (default: auto)")
+    refit.add_argument("--backend", choices=BACKENDS, help="for --repredict (default: auto)")
     add_report_flags(refit)
     refit.set_defaults(run=run_refit)
 
@@ -91,7 +93,7 @@ def _require_repredict(arguments: argparse.Namespace) -> None:
     """Raise UsageError for a flag that only a new prediction uses."""
     from ..core.errors import UsageError
 
-    for flag in ("model", "device"):
+    for flag in ("model", "device", "backend"):
         if getattr(arguments, flag) and not arguments.repredict:
             raise UsageError(f"--{flag} has no effect on a refit", remedy="Give --repredict too, or leave it out.")
 
@@ -106,7 +108,8 @@ def _repredicted(
     with ProgressLine() as progress, naming(str(arguments.folder)):
         started = time.perf_counter()
         progress("loading model")
-        model = load_model(arguments.model or model_used_before(calibration.model), arguments.device or "auto")
+        name = arguments.model or model_used_before(calibration.model)
+        model = load_model(name, arguments.device or "auto", arguments.backend or "auto")
         timings = {"read": calibration.timings_s["read"], "load": time.perf_counter() - started}
         with device_failures(model):
             result = repredict(calibration, corrections, model, progress=detection_progress(progress))

@@ -8,7 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ..core.errors import ModelError
-from ..core.models.bundle import DEVICES
+from ..core.models.backend import DEVICES
 from ..core.models.store import default_model_name, model_folders
 from . import requirements
 from .current_study import CurrentStudy

@@ -55,9 +55,10 @@ class CalibrateSection:
 
     def _on_calibrate(self) -> None:
         with self._jobs.errors_shown():
-            ensure(requirements.PLANNING, requirements.NETWORK)
-            protocol = self._box.protocol()
+            ensure(requirements.PLANNING)
             settings = self._advanced.settings()
+            ensure(requirements.network_of(settings.model, settings.device))
+            protocol = self._box.protocol()
             study = self._inputs.study()
             stacks = stacks_from_volume_nodes(study.scouts)
             corrections = self._current.engine.corrections(study)

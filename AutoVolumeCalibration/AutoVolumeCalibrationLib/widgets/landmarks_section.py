@@ -180,9 +180,11 @@ class LandmarksSection:
             if not self._uses_model():
                 self._current.propagate_corrections()
                 return
-            ensure(requirements.PLANNING, requirements.NETWORK)
+            ensure(requirements.PLANNING)
+            settings = self._advanced.settings()
+            ensure(requirements.network_of(settings.model, settings.device))
             study, calibration = self._current.require_study(), self._current.require_calibration()
-            settings, corrections = self._advanced.settings(), self._current.engine.corrections(study)
+            corrections = self._current.engine.corrections(study)
             self._jobs.start(
                 _("Rerunning detection..."),
                 lambda progress, cancelled: self.predict(calibration, settings, corrections, progress, cancelled),

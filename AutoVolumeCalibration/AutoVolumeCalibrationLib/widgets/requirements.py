@@ -1,4 +1,4 @@
-"""Python packages that the steps of the panel need: two small ones to plan by hand, torch only for the network."""
+"""Python packages that the steps of the panel need: two small ones to plan by hand, ONNX Runtime for the network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,25 @@ _MODULE = "AutoVolumeCalibration"
 
 PLANNING = Requirements(_MODULE, "requirements.txt")
 NETWORK = Requirements(_MODULE, "requirements-network.txt")
+TORCH = Requirements(_MODULE, "requirements-torch.txt")
 PICTURE = Requirements(_MODULE, "requirements-picture.txt")
+
+
+def network_of(model: str | None, device: str) -> Requirements:
+    """What runs a model on a device; PLANNING must be installed.
+
+    Args:
+        model: a name or a bundle's folder, None for the current one.
+
+    Raises:
+        ModelError: the bundle is unknown or damaged.
+    """
+    from ..core.models.bundle import read_metadata, why_without_graph
+    from ..core.models.store import model_folder
+
+    if device in ("cuda", "mps") or why_without_graph(read_metadata(model_folder(model))):
+        return TORCH
+    return NETWORK
 
 
 def first_run_text() -> str:
@@ -18,6 +36,6 @@ def first_run_text() -> str:
     if not NETWORK.missing():
         return ""
     return _(
-        "The first calibration installs PyTorch and MONAI: about 0.3 GB, with an NVIDIA card up to 3 GB, "
-        "a few minutes. Placing points by hand needs none of it."
+        "The first calibration installs ONNX Runtime: about 30 MB, a few seconds. "
+        "Placing points by hand does not need it."
     )

@@ -1,4 +1,4 @@
-"""``autovolume inspect``: pictures of a model's kernels, feature maps and heatmaps."""
+"""``autovolume inspect``: pictures of a model's kernels, feature maps and heatmaps; ``export-onnx``: its graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def register(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
+    """Add both commands."""
     parser = commands.add_parser("inspect", description="Draw the kernels, feature maps and heatmaps of a model")
     parser.add_argument("model", metavar="MODEL", help="name or bundle folder")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="for the pictures")
@@ -24,6 +24,24 @@ def register(commands: argparse._SubParsersAction) -> None:
         "--layer", action="append", default=[], metavar="NAME", help="layer whose feature maps to draw (repeatable)"
     )
     parser.set_defaults(run=run_inspect)
+    export = commands.add_parser("export-onnx", description="Add the ONNX graph to a bundle, to plan without PyTorch")
+    export.add_argument("model", metavar="MODEL", help="name or bundle folder")
+    export.set_defaults(run=run_export_onnx)
+
+
+def run_export_onnx(arguments: argparse.Namespace) -> int:
+    """``autovolume export-onnx``: runs again after the weights have changed."""
+    from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
+    from AutoVolumeCalibrationLib.core.models.store import model_folder
+    from LandmarkTrainingLib.core.export.onnx_graph import FILE, add_graph, missing_packages
+
+    if missing := missing_packages():
+        raise UsageError(f"needs the package {missing[0]}", remedy=f"Install it: pip install {missing[0]}")
+    folder = model_folder(arguments.model)
+    if reason := add_graph(folder):
+        raise ModelError(f"has no ONNX graph: {reason}", source=str(folder), remedy="Plan with backend torch.")
+    print(f"written {folder / FILE}")
+    return 0
 
 
 def run_inspect(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import qt
 from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.models.bundle import DEVICES
+from AutoVolumeCalibrationLib.core.models.backend import DEVICES
 from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
 
 from ..core.config import TrainingConfig

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from AutoVolumeCalibrationLib.core.detection import detector as detection
 from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, rotated_in_plane
@@ -103,7 +102,7 @@ class _Seen:
         largest = (max(p.image.shape[i] for p in self._prepared) for i in range(2))
         self._size = tuple(-(-n // model.divisor) * model.divisor for n in largest)
 
-    def heatmaps(self, mirrored: bool) -> torch.Tensor:
+    def heatmaps(self, mirrored: bool) -> np.ndarray:
         """(n, k, h, w). Mirrored: of flipped coronal and axial slices, flipped back, sides exchanged in all planes."""
         flipped = [mirrored and plane != "sagittal" for plane in self._planes]
         images = [detection._padded(p, self._size) for p in self._prepared]
@@ -112,10 +111,10 @@ class _Seen:
         maps = detection._run_network(images, planes, None, self._model, None, None)
         if not mirrored:
             return maps
-        maps = maps[:, torch.from_numpy(np.asarray(self._model.mirror))]
-        return torch.stack([m.flip(-1) if f else m for m, f in zip(maps, flipped, strict=True)])
+        maps = maps[:, self._model.mirror]
+        return np.stack([m[..., ::-1] if f else m for m, f in zip(maps, flipped, strict=True)])
 
-    def read(self, heatmaps: torch.Tensor) -> Detections:
+    def read(self, heatmaps: np.ndarray) -> Detections:
         """What heatmaps (n, k, h, w) say, in RAS."""
         peaks = decode_peaks(heatmaps, self._model.sigma_pixels)
         found, start = [], 0

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import ProtocolError
 from ..geometry.coordinates import unit
+from ..geometry.rotations import rotation_of_tilts
 from .constellation import Constellation
 
 #: Names of a box's axes, in the order of its rows and sizes.
@@ -143,9 +144,7 @@ def tilted_axes(axes: np.ndarray, tilt_deg: Sequence[float]) -> np.ndarray:
         axes: (3, 3), rows right, anterior, superior in RAS.
         tilt_deg: (3,) degrees about right, anterior, superior, right-handed.
     """
-    from scipy.spatial.transform import Rotation
-
-    return Rotation.from_euler("XYZ", tilt_deg, degrees=True).as_matrix().T @ np.asarray(axes, dtype=float)
+    return rotation_of_tilts(np.deg2rad(tilt_deg)).T @ np.asarray(axes, dtype=float)
 
 
 def line_axes(axes: np.ndarray, line: Line | None, landmarks_mm: Mapping[str, np.ndarray]) -> np.ndarray:

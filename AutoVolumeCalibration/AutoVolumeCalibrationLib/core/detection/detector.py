@@ -12,15 +12,13 @@ from ..anatomy.landmark import Landmark
 from ..errors import Cancelled
 from ..geometry.coordinates import PLANES
 from ..scouts.stack import ScoutSlice, ScoutStack
+from .backends.running import run_network
 from .derotation import in_plane_angle, rotated_in_plane, standard_orientation
 from .guidance import GuidancePeaks, guidance_peaks
 from .heatmaps import Peaks, decode_peaks, to_image_pixels
-from .inference import inference_autocast
 from .network_input import NetworkImage, _padded, encode_slices, to_network_grid
 
 if TYPE_CHECKING:
-    import torch
-
     from .landmark_model import LandmarkModel
 
 #: Slices per run of the network; cancelling is checked before each.
@@ -109,28 +107,25 @@ def _run_network(
     model: LandmarkModel,
     progress: Callable[[float], None] | None,
     cancelled: Callable[[], bool] | None,
-) -> torch.Tensor:
-    """(n, k, h, w) heatmaps on the CPU."""
-    import torch
-
-    heatmaps: list[torch.Tensor] = []
-    with torch.inference_mode(), inference_autocast(model.network, model.device):
-        batch = encode_slices(torch.from_numpy(np.stack(images)), torch.tensor(planes))
-        for part in batch.split(BATCH):
-            if cancelled and cancelled():
-                raise Cancelled
-            part = part.to(model.device).contiguous(memory_format=torch.channels_last)
-            maps = [] if known is None else [_guidance_maps(known, sum(map(len, heatmaps)), part, model)]
-            heatmaps.append(model.network(part, *maps).float().cpu())
-            if progress:
-                progress(sum(map(len, heatmaps)) / len(images))
-    return torch.cat(heatmaps)
+) -> np.ndarray:
+    """(n, k, h, w) float32 heatmaps."""
+    batch = encode_slices(np.stack(images), planes)
+    heatmaps: list[np.ndarray] = []
+    for first in range(0, len(batch), BATCH):
+        if cancelled and cancelled():
+            raise Cancelled
+        part = batch[first : first + BATCH]
+        maps = None if known is None else _guidance_maps(known, first, part, model)
+        heatmaps.append(run_network(model, part, maps))
+        if progress:
+            progress((first + len(part)) / len(batch))
+    return np.concatenate(heatmaps)
 
 
-def _guidance_maps(known: GuidancePeaks, first: int, part: torch.Tensor, model: LandmarkModel) -> torch.Tensor:
+def _guidance_maps(known: GuidancePeaks, first: int, part: np.ndarray, model: LandmarkModel) -> np.ndarray:
     """(m, k, h, w) guidance for a batch ``part`` (m, 4, H, W), whose first slice has index ``first``."""
     size = [n // model.output_stride for n in part.shape[-2:]]
-    return known.heatmaps(slice(first, first + len(part)), size, model.sigma_pixels).to(part.device)
+    return known.heatmaps(slice(first, first + len(part)), size, model.sigma_pixels)
 
 
 def _stack_detections(

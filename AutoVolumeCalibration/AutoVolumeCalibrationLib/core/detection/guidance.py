@@ -18,8 +18,6 @@ from ..scouts.stack import ScoutSlice
 from .heatmaps import amplitude, render_targets, to_heatmap_pixels
 
 if TYPE_CHECKING:
-    import torch
-
     from .landmark_model import LandmarkModel
     from .network_input import NetworkImage
 
@@ -36,11 +34,9 @@ class GuidancePeaks:
     points: np.ndarray
     peak_values: np.ndarray
 
-    def heatmaps(self, slices: slice, size: Sequence[int], sigma_pixels: float) -> torch.Tensor:
+    def heatmaps(self, slices: slice, size: Sequence[int], sigma_pixels: float) -> np.ndarray:
         """(m, k, h, w) float32 heatmaps of ``size`` (h, w) for ``slices``; zeros where there is no peak."""
-        import torch
-
-        points, peak_values = (torch.from_numpy(values[slices]).float() for values in (self.points, self.peak_values))
+        points, peak_values = (values[slices].astype(np.float32) for values in (self.points, self.peak_values))
         return render_targets(points, peak_values, size, sigma_pixels)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -38,10 +38,8 @@ def amplitude(depth_mm: np.ndarray, tau_mm: float) -> np.ndarray:
     return np.exp(-(np.asarray(depth_mm) ** 2) / (2 * tau_mm**2))
 
 
-def render_targets(
-    points: torch.Tensor, peak_values: torch.Tensor, size: Sequence[int], sigma_pixels: float
-) -> torch.Tensor:
-    """Gaussians at sub-pixel centres.
+def render_targets(points: Pixels, peak_values: Pixels, size: Sequence[int], sigma_pixels: float) -> Pixels:
+    """Gaussians at sub-pixel centres, as arrays or as tensors, whichever comes in.
 
     Args:
         points: (b, k, 2) heatmap pixels (row, column), fractions; not finite where there is none.
@@ -50,16 +48,33 @@ def render_targets(
         sigma_pixels: standard deviation in heatmap pixels.
 
     Returns:
-        (b, k, height, width) float32.
+        (b, k, height, width) of the type of ``points``.
     """
-    import torch
-
-    points = torch.nan_to_num(points, nan=-1e4, posinf=-1e4, neginf=-1e4)
-    axes = [torch.arange(n, device=points.device, dtype=points.dtype) for n in size]
+    library = _library_of(points)
+    points = library.nan_to_num(points, nan=-1e4, posinf=-1e4, neginf=-1e4)
     row, column = (
-        torch.exp(-((axis - points[..., i, None]) ** 2) / (2 * sigma_pixels**2)) for i, axis in enumerate(axes)
+        library.exp(-((_indices(n, points) - points[..., i, None]) ** 2) / (2 * sigma_pixels**2))
+        for i, n in enumerate(size)
     )
     return peak_values[..., None, None] * row[..., :, None] * column[..., None, :]
+
+
+def _library_of(values: Pixels) -> Any:
+    """numpy for an array, torch for a tensor: what is called of them has the same names in both."""
+    if isinstance(values, np.ndarray):
+        return np
+    import torch
+
+    return torch
+
+
+def _indices(count: int, like: Pixels) -> Pixels:
+    """0 .. ``count`` - 1 in the type of ``like`` and on its device."""
+    if isinstance(like, np.ndarray):
+        return np.arange(count, dtype=like.dtype)
+    import torch
+
+    return torch.arange(count, device=like.device, dtype=like.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,74 +92,59 @@ class Peaks:
     moments: np.ndarray
 
 
-def decode_peaks(heatmaps: torch.Tensor, sigma_pixels: float) -> Peaks:
-    """Sub-pixel peaks of heatmaps (n, k, height, width).
+def decode_peaks(heatmaps: np.ndarray | torch.Tensor, sigma_pixels: float) -> Peaks:
+    """Sub-pixel peaks of heatmaps (n, k, height, width), an array or a tensor on the CPU without gradient.
 
     The peak is the vertex of a parabola through the logarithm of the three pixels around the maximum,
     summed across the other axis's three (exact for a sampled Gaussian; cf. DARK, arXiv:1910.06278).
     Moments are taken in a window of ``WINDOW_SIGMAS`` around it.
     """
-    import torch
-
     n, k, height, width = heatmaps.shape
-    maps = heatmaps.float().reshape(n * k, height, width)
-    best = _indices_of_maxima(maps.flatten(1))
-    peak = maps.flatten(1).gather(1, best[:, None])[:, 0].clamp_min(0)
+    maps = np.asarray(heatmaps, dtype=np.float32).reshape(n * k, height, width)
+    flat = maps.reshape(n * k, height * width)
+    best = flat.argmax(axis=1)
+    peak = np.clip(flat[np.arange(n * k), best], 0, None)
     row, column = best // width, best % width
     patch = _patches(maps, row, column, 1)
-    sub_row, sub_column = _log_vertex(patch.sum(dim=2)), _log_vertex(patch.sum(dim=1))
+    sub_row, sub_column = _log_vertex(patch.sum(axis=2)), _log_vertex(patch.sum(axis=1))
     # At the border the parabola would need pixels beyond the image: keep the pixel itself.
-    sub_row = torch.where((row > 0) & (row < height - 1), sub_row, 0.0)
-    sub_column = torch.where((column > 0) & (column < width - 1), sub_column, 0.0)
+    sub_row = np.where((row > 0) & (row < height - 1), sub_row, 0.0)
+    sub_column = np.where((column > 0) & (column < width - 1), sub_column, 0.0)
     moments = _second_moments(_patches(maps, row, column, max(1, round(WINDOW_SIGMAS * sigma_pixels))))
-    positions = torch.stack([row + sub_row, column + sub_column], dim=1)
+    positions = np.stack([row + sub_row, column + sub_column], axis=1)
     return Peaks(
-        positions.reshape(n, k, 2).double().cpu().numpy(),
-        peak.reshape(n, k).double().cpu().numpy(),
-        moments.reshape(n, k, 2, 2).double().cpu().numpy(),
+        positions.reshape(n, k, 2),
+        peak.reshape(n, k).astype(float),
+        moments.reshape(n, k, 2, 2),
     )
 
 
-def _indices_of_maxima(maps: torch.Tensor) -> torch.Tensor:
-    """(m,) index of the first maximum in each row of ``maps`` (m, p)."""
-    import torch
-
-    if maps.device.type == "cpu":
-        return torch.from_numpy(maps.numpy().argmax(axis=1))  # ten times as fast as torch's
-    return maps.argmax(dim=1)
-
-
-def _patches(maps: torch.Tensor, row: torch.Tensor, column: torch.Tensor, radius: int) -> torch.Tensor:
-    """(m, 2r+1, 2r+1) positive parts of maps (m, h, w) around (row, column), zero beyond the border."""
-    import torch
-
+def _patches(maps: np.ndarray, row: np.ndarray, column: np.ndarray, radius: int) -> np.ndarray:
+    """(m, 2r+1, 2r+1) float64, positive parts of maps (m, h, w) around (row, column), zero beyond the border."""
     height, width = maps.shape[1:]
-    steps = torch.arange(-radius, radius + 1, device=maps.device)
+    steps = np.arange(-radius, radius + 1)
     rows, columns = row[:, None] + steps, column[:, None] + steps
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    indices = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
-    values = maps.flatten(1).gather(1, indices.flatten(1)).view(inside.shape)
-    return values.clamp_min(0) * inside
+    rows, columns = rows.clip(0, height - 1)[:, :, None], columns.clip(0, width - 1)[:, None, :]
+    values = maps[np.arange(len(maps))[:, None, None], rows, columns]
+    return np.where(inside, values, 0.0).clip(0, None)
 
 
-def _log_vertex(triples: torch.Tensor) -> torch.Tensor:
+def _log_vertex(triples: np.ndarray) -> np.ndarray:
     """Offset -0.6..0.6 of the vertex of the parabola through log(triples), (m, 3) -> (m,)."""
-    import torch
-
-    left, middle, right = triples.clamp_min(1e-6).log().unbind(1)
+    left, middle, right = np.log(triples.clip(1e-6, None)).T
     curvature = left - 2 * middle + right
-    offset = 0.5 * (left - right) / curvature.clamp_max(-1e-6)
-    return torch.where(curvature < -1e-6, offset.clamp(-0.6, 0.6), 0.0)
+    offset = 0.5 * (left - right) / curvature.clip(None, -1e-6)
+    return np.where(curvature < -1e-6, offset.clip(-0.6, 0.6), 0.0)
 
 
-def _second_moments(patches: torch.Tensor) -> torch.Tensor:
+def _second_moments(patches: np.ndarray) -> np.ndarray:
     """(m, 2, 2) central second moments (row, column) of non-negative patches (m, s, s), pixels^2."""
-    import torch
-
     side = patches.shape[-1]
-    steps = torch.arange(side, device=patches.device, dtype=patches.dtype) - side // 2
-    grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1).reshape(-1, 2)
-    weights = patches.flatten(1) + 1e-9
-    weights = weights / weights.sum(dim=1, keepdim=True)
+    steps = np.arange(side) - side // 2
+    grid = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2).astype(float)
+    weights = patches.reshape(len(patches), -1) + 1e-9
+    weights = weights / weights.sum(axis=1, keepdims=True)
     mean = weights @ grid
-    return torch.einsum("mp,pi,pj->mij", weights, grid, grid) - mean[:, :, None] * mean[:, None, :]
+    squares = (grid[:, :, None] * grid[:, None, :]).reshape(-1, 4)
+    return (weights @ squares).reshape(-1, 2, 2) - mean[:, :, None] * mean[:, None, :]

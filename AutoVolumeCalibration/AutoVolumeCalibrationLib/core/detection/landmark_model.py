@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import UsageError
+from .backends.onnx_network import OnnxNetwork
 from .peak_uncertainty import PeakUncertainty
 
 if TYPE_CHECKING:
@@ -21,8 +23,9 @@ class LandmarkModel:
 
     Attributes:
         name, sha256: of the bundle and its weights.
-        network: in evaluation mode on ``device``; (n, 4, H, W) -> heatmaps (n, k, H / s, W / s), s: output_stride.
-        device: torch device name.
+        network: (n, 4, H, W) -> heatmaps (n, k, H / s, W / s), s: output_stride; a module of PyTorch in evaluation
+            mode on ``device``, or a graph in ONNX Runtime.
+        device: "cpu", or another name of a torch device.
         names: k landmark names in channel order; mirror: (k,) index of each one's left/right partner.
         pixel_mm: pixel size of the input; output_stride: how much coarser the heatmaps are.
         sigma_mm, tau_mm: of the targets (see ``heatmaps``).
@@ -36,7 +39,7 @@ class LandmarkModel:
 
     name: str
     sha256: str
-    network: torch.nn.Module
+    network: torch.nn.Module | OnnxNetwork
     device: str
     names: tuple[str, ...]
     mirror: np.ndarray
@@ -55,3 +58,15 @@ class LandmarkModel:
     def sigma_pixels(self) -> float:
         """Standard deviation of the targets in heatmap pixels."""
         return self.sigma_mm / (self.pixel_mm * self.output_stride)
+
+    @property
+    def backend(self) -> str:
+        """What runs the network: "torch" or "onnx"."""
+        return "onnx" if isinstance(self.network, OnnxNetwork) else "torch"
+
+    @property
+    def torch_network(self) -> torch.nn.Module:
+        """The network as a module of PyTorch; UsageError where ONNX Runtime runs it."""
+        if isinstance(self.network, OnnxNetwork):
+            raise UsageError("needs the network in PyTorch", source=self.name, remedy="Choose the backend torch.")
+        return self.network

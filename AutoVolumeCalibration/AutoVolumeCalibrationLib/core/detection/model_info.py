@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from ..planning.face_uncertainty import Coverage
 
 
+#: Backend -> its name for users.
+BACKEND_TITLES = {"torch": "PyTorch", "onnx": "ONNX Runtime"}
+
+
 @dataclass(frozen=True, eq=False)
 class ModelInfo:
     """Which model found the landmarks, on which device it ran, and the error that its landmarks share.
@@ -18,7 +22,8 @@ class ModelInfo:
     ``pose_covariance`` is (7, 7) as ``frame.fit_frame`` takes it, None where it was not measured. ``threshold`` is
     the user's choice of the peak value below which a landmark counts as not found, None for the model's own.
     ``guidance`` names the user's landmarks that guided the detection. ``coverage`` is the measured coverage of the
-    stated uncertainty, of some boxes.
+    stated uncertainty, of some boxes. ``backend`` is what ran the network, "torch" or "onnx"; empty where an earlier
+    version did not record it.
     """
 
     name: str
@@ -28,3 +33,4 @@ class ModelInfo:
     threshold: float | None = None
     guidance: tuple[str, ...] = ()
     coverage: tuple[Coverage, ...] = ()
+    backend: str = ""

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .rotations import rotation_vector
+
 #: Multiply an (..., 3) array by this to go from RAS to LPS or back.
 RAS_LPS = np.array([-1.0, -1.0, 1.0])
 
@@ -51,7 +53,5 @@ def rotation_angles_deg(axes_a: np.ndarray, axes_b: np.ndarray) -> np.ndarray:
     Returns:
         (3,) degrees: the rotation vector, expressed in frame a.
     """
-    from scipy.spatial.transform import Rotation
-
     relative = np.asarray(axes_a) @ np.asarray(axes_b).T
-    return np.rad2deg(Rotation.from_matrix(relative).as_rotvec())
+    return np.rad2deg(rotation_vector(relative))

@@ -2,7 +2,8 @@
 
 MONAI's ``ConfigParser`` executes ``$`` expressions; this module does not use it. ``configs/metadata.json`` is
 checked against a schema, the network is built from the registry, and the weights are read as
-tensors only, after their size and SHA-256 have been compared with the metadata.
+tensors only, after their size and SHA-256 have been compared with the metadata. The same network as an ONNX graph
+is checked likewise (``onnx_file``).
 """
 
 from __future__ import annotations
@@ -11,21 +12,25 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..detection.inference import prepare_for_inference
+from ..detection.backends.onnx_network import OnnxNetwork
+from ..detection.backends.torch_network import prepare_for_inference
 from ..detection.landmark_model import LandmarkModel
 from ..detection.network_input import IN_CHANNELS
 from ..detection.peak_uncertainty import uncertainty_from_dict
-from ..errors import ModelError, UsageError
+from ..errors import ModelError
 from ..files.json_files import read_json, require_schema
 from ..files.regular_file import require_regular
 from ..networks.registry import build_network, find_architecture
 from ..planning.face_uncertainty import Coverage, coverages_from_list
+from .backend import choose_backend
+from .onnx_file import read_graph
 from .store import model_folder, model_folders
 from .weights import load_tensors, read_tensors
 
@@ -36,8 +41,6 @@ if TYPE_CHECKING:
 
 #: Larger weight files are refused: nothing this project trains comes near.
 LARGEST_WEIGHTS_BYTES = 2 * 1024**3
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 _REMEDY = "Get the bundle again or choose another model."
 
@@ -61,15 +64,16 @@ def is_guided(metadata: Mapping[str, Any]) -> bool:
     return find_architecture(network["architecture"], network["options"]).guided
 
 
-def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -> LandmarkModel:
+def load_model(name_or_folder: str | Path | None = None, device: str = "auto", backend: str = "auto") -> LandmarkModel:
     """A shipped bundle or one of the user's by its name, or the bundle in a folder, on a device.
 
     Args:
         name_or_folder: ``store.default_model_name()`` when None.
+        device, backend: see ``backend.choose_backend``.
 
     Raises:
-        ModelError: unknown or damaged bundle, or its hash does not match.
-        UsageError: the device is not available.
+        ModelError: unknown or damaged bundle, its hash does not match, or what would run it is not installed.
+        UsageError: the device is not available, or not for this backend.
     """
     _share_processors()
     folder = model_folder(name_or_folder)
@@ -82,11 +86,20 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -
         raise ModelError("network and landmark list differ in number", source=str(folder), remedy=_REMEDY)
     if options.get("in_channels") != IN_CHANNELS:
         raise ModelError(f"the network does not take {IN_CHANNELS} channels", source=str(folder), remedy=_REMEDY)
-    chosen = choose_device(device)
-    network = _network_without_memory(metadata["network"]["architecture"], options)
-    tensors = read_weights(folder, metadata["weights"])
-    load_tensors(network, tensors, (folder / metadata["weights"]["file"]).resolve(), _REMEDY)
-    prepare_for_inference(network.eval().float()).to(chosen)
+    with _naming(folder):
+        library, chosen = choose_backend(backend, device, why_without_graph(metadata))
+    network: torch.nn.Module | OnnxNetwork
+    stride = int(options.get("stem", 1))
+    if library == "onnx":
+        # Results name the model by its weights: a bundle whose weights are damaged is, whatever runs.
+        _checked_weights(folder, metadata["weights"])
+        graph = read_graph(folder, metadata["onnx"])
+        network = OnnxNetwork(graph, metadata["name"], architecture.guided, len(names), stride)
+    else:
+        network = _network_without_memory(metadata["network"]["architecture"], options)
+        tensors = read_weights(folder, metadata["weights"])
+        load_tensors(network, tensors, (folder / metadata["weights"]["file"]).resolve(), _REMEDY)
+        prepare_for_inference(network.eval().float()).to(chosen)
     return LandmarkModel(
         name=metadata["name"],
         sha256=metadata["weights"]["sha256"],
@@ -95,7 +108,7 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -
         names=names,
         mirror=_mirror_indices(landmarks, folder),
         pixel_mm=float(metadata["input"]["pixel_mm"]),
-        output_stride=int(options.get("stem", 1)),
+        output_stride=stride,
         sigma_mm=float(metadata["targets"]["sigma_mm"]),
         tau_mm=float(metadata["targets"]["tau_mm"]),
         divisor=architecture.divisor(options),
@@ -105,6 +118,27 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto") -
         guided=architecture.guided,
         coverage=_coverage(metadata, folder),
     )
+
+
+def why_without_graph(metadata: Mapping[str, Any]) -> str:
+    """Why ONNX Runtime cannot run the bundle with this metadata, empty where it can."""
+    entry = metadata.get("onnx")
+    if entry is None:
+        return "the bundle holds no ONNX graph"
+    if "reason" in entry:
+        return f"the network has no ONNX graph ({entry['reason']})"
+    if entry["weights_sha256"] != metadata["weights"]["sha256"]:
+        return "the ONNX graph in the bundle was exported from other weights"
+    return ""
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Name the bundle in a ModelError that does not say which one it is about."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(error.what, source=error.source or str(folder), remedy=error.remedy) from error
 
 
 def _coverage(metadata: Mapping[str, Any], folder: Path) -> tuple[Coverage, ...]:
@@ -129,20 +163,6 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     metadata = read_json(path, ModelError, _REMEDY)
     require_schema(metadata, "model", path, ModelError, _REMEDY)
     return metadata
-
-
-def choose_device(name: str) -> str:
-    """The torch device for "auto" (CUDA, else MPS, else CPU) or the named one; UsageError where it is not available."""
-    import torch
-
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if available[device])
-    if name not in available:
-        raise UsageError(f"unknown device {name!r}", remedy=f"Choose one of: {', '.join(DEVICES)}.")
-    if not available[name]:
-        raise UsageError(f"device {name} is not available on this machine", remedy="Choose device auto or cpu.")
-    return name
 
 
 def sha256_of(path: Path) -> str:
@@ -171,17 +191,28 @@ def read_weights(folder: Path, expected: Mapping[str, Any]) -> dict[str, torch.T
     Raises:
         ModelError: the file is missing, too large, of another hash, or damaged.
     """
+    path = _checked_weights(folder, expected)
+    try:
+        return read_tensors(path, _REMEDY)
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror or error})"
+        raise ModelError(reason, source=str(path), remedy=_REMEDY) from error
+
+
+def _checked_weights(folder: Path, expected: Mapping[str, Any]) -> Path:
+    """The weight file, after its size and hash were compared with ``expected``; ModelError where they differ."""
     path = (folder / expected["file"]).resolve()
     if folder.resolve() not in path.parents:
         raise ModelError(f"weight file {expected['file']} lies outside the bundle", source=str(folder), remedy=_REMEDY)
     require_regular(path, ModelError, _REMEDY, most_bytes=LARGEST_WEIGHTS_BYTES)
     try:
-        if sha256_of(path) != expected["sha256"]:
-            raise ModelError("weights differ from the hash in metadata.json", source=str(path), remedy=_REMEDY)
-        return read_tensors(path, _REMEDY)
+        found = sha256_of(path)
     except OSError as error:
         reason = f"cannot be read ({error.strerror or error})"
         raise ModelError(reason, source=str(path), remedy=_REMEDY) from error
+    if found != expected["sha256"]:
+        raise ModelError("weights differ from the hash in metadata.json", source=str(path), remedy=_REMEDY)
+    return path
 
 
 def _mirror_indices(landmarks: list[Mapping[str, Any]], folder: Path) -> np.ndarray:

@@ -9,6 +9,7 @@ of the boxes that they were measured for; for another box the textbook factors o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,13 +67,11 @@ class Coverage:
 
         The tail of the normal distribution that has LEVEL at the face's factor.
         """
-        from scipy.special import ndtr
-
         spread_mm = self.factors[face] / ONE_FACE * sd_mm
         excess_mm = self.offset_mm[face] - margin_mm
         if spread_mm < _NO_SPREAD_MM:
             return float(excess_mm > 0)
-        return float(ndtr(excess_mm / spread_mm))
+        return math.erfc(-excess_mm / spread_mm / math.sqrt(2)) / 2
 
     def angles_deg(self, frame_covariance: np.ndarray) -> np.ndarray:
         """(3,) deg: pitch, roll and yaw are off by more in no more than 1 - LEVEL of heads each.

@@ -30,6 +30,7 @@ from ..anatomy.protocol import Line, Protocol, line_axes
 from ..errors import InputError, shortened
 from ..geometry.coordinates import FARTHEST_MM, is_sensible
 from ..geometry.covariance import is_covariance
+from ..geometry.rotations import best_rotation, rotation_about
 from .handedness import FEWEST_POINTS, look_mirrored
 
 if TYPE_CHECKING:
@@ -303,9 +304,7 @@ def _pose_jacobian(points: np.ndarray) -> np.ndarray:
 
 def _moved(pose: _Pose, step: np.ndarray) -> _Pose:
     """The pose after a small change (7,) in head axes."""
-    from scipy.spatial.transform import Rotation
-
-    rotation = pose.rotation @ Rotation.from_rotvec(step[:3]).as_matrix()
+    rotation = pose.rotation @ rotation_about(step[:3])
     return _Pose(
         rotation, pose.translation + pose.scale * pose.rotation @ step[4:], pose.scale * float(np.exp(step[3]))
     )
@@ -313,12 +312,10 @@ def _moved(pose: _Pose, step: np.ndarray) -> _Pose:
 
 def _procrustes(points: np.ndarray, reference: np.ndarray, weights: np.ndarray) -> _Pose:
     """Weighted similarity that maps reference (n, 3) on points (n, 3) (Umeyama 1991)."""
-    from scipy.spatial.transform import Rotation
-
     weights = weights / weights.sum()
     center, reference_center = weights @ points, weights @ reference
     a, b = points - center, reference - reference_center
-    rotation = Rotation.align_vectors(a, b, weights=weights)[0].as_matrix()
+    rotation = best_rotation(b, a, weights)
     scale = float(np.sqrt((weights @ (a**2).sum(axis=1)) / (weights @ (b**2).sum(axis=1))))
     return _Pose(rotation, center - scale * rotation @ reference_center, scale)
 

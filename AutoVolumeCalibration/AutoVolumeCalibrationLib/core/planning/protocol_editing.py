@@ -18,6 +18,7 @@ from ..errors import ProtocolError, UsageError
 from ..files.atomic_write import write_text
 from ..files.json_files import json_text, read_json
 from ..geometry.oriented_box import FACES, OrientedBox
+from ..geometry.rotations import tilts_of_rotation
 from .frame import AnatomicalFrame
 from .margins import margin_beyond_mm
 
@@ -121,9 +122,7 @@ def _example_rule(
 
 def tilt_between_deg(axes: np.ndarray, tilted: np.ndarray) -> np.ndarray:
     """(3,) ``tilt_deg`` with which ``tilted_axes(axes, tilt_deg)`` is ``tilted``; both (3, 3), rows in RAS."""
-    from scipy.spatial.transform import Rotation
-
-    return Rotation.from_matrix(np.asarray(axes) @ np.asarray(tilted).T).as_euler("XYZ", degrees=True)
+    return np.rad2deg(tilts_of_rotation(np.asarray(axes) @ np.asarray(tilted).T))
 
 
 def _line_to_dict(line: Line) -> dict[str, list[str]]:

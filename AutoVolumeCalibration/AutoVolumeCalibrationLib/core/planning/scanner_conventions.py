@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 
+from ..geometry.rotations import tilts_of_rotation
+
 #: Siemens' letters for slices whose normal is nearest to L, P, S.
 SIEMENS_LETTERS = ("S", "C", "T")
 ORIENTATIONS = ("sagittal", "coronal", "transverse")
@@ -84,9 +86,7 @@ def philips_angulation_deg(axes: np.ndarray) -> tuple[float, float, float]:
     The box is the unrotated one rotated by R_L(rl) R_P(ap) R_S(fh), right-handed: so do the slices of public PAR
     headers lie (test_console_evidence.py).
     """
-    from scipy.spatial.transform import Rotation
-
-    rl, ap, fh = Rotation.from_matrix(np.asarray(axes).T).as_euler("XYZ", degrees=True)
+    rl, ap, fh = np.rad2deg(tilts_of_rotation(np.asarray(axes).T))
     return float(ap), float(fh), float(rl)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED
 from ..anatomy.protocol import box_rule
+from ..detection.model_info import BACKEND_TITLES
 from ..geometry.coordinates import rotation_angles_deg
 from ..geometry.oriented_box import FACES
 from ..planning.checks import CLEAR_CONFIDENCE, ERROR, OK, WARNING, Check
@@ -138,9 +139,11 @@ def landmarks_text(calibration: Calibration) -> str:
 
 
 def model_text(calibration: Calibration) -> str:
-    """The model, its device and how long the plan took."""
+    """The model, its device, what ran it, and how long the plan took."""
     model, timings = calibration.model, calibration.timings_s
     made = f"model {model.name} on {model.device}" if model else "no model, landmarks given"
+    if model and model.backend:
+        made += f" with {BACKEND_TITLES[model.backend]}"
     return f"{made}, {timings['total']:.1f} s" if "total" in timings else made
 
 

@@ -232,6 +232,7 @@ def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
         "name": model.name,
         "sha256": model.sha256,
         "device": model.device,
+        "backend": model.backend or None,
         "pose_covariance": _list(model.pose_covariance),
         "threshold": model.threshold,
         "given": list(model.guidance),
@@ -248,7 +249,8 @@ def _model(entry: Mapping[str, Any], source: Path | str) -> ModelInfo:
     except ValueError as error:
         raise InputError(str(error), source=str(source), remedy=_REMEDY) from error
     threshold = entry.get("threshold")
-    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance, threshold, given, coverage)
+    backend = entry.get("backend") or ""
+    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance, threshold, given, coverage, backend)
 
 
 def _coverage_to_dict(calibration: Calibration) -> dict[str, Any]:

@@ -66,7 +66,16 @@ def calibrate(
     predicted = in_protocol_order(found, protocol)
     disagreeing = [name for name in located.disagreeing if name not in not_predicted]
     shared = model.uncertainty.pose_covariance
-    info = ModelInfo(model.name, model.sha256, model.device, shared, threshold, guidance_names, model.coverage)
+    info = ModelInfo(
+        model.name,
+        model.sha256,
+        model.device,
+        shared,
+        threshold,
+        guidance_names,
+        model.coverage,
+        model.backend,
+    )
     try:
         result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, info)
     except InputError as error:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.detection.inference import prepare_for_inference
+from AutoVolumeCalibrationLib.core.detection.backends.torch_network import prepare_for_inference
 from AutoVolumeCalibrationLib.core.detection.network_input import IN_CHANNELS
 
 from ..evaluation.metrics import SUCCESS_RADII_MM, markdown_table, success_rates

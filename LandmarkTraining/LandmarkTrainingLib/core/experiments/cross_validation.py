@@ -131,7 +131,7 @@ class _FoldRunner:
         self.device = choose_training_device(plan.config.device)
         self.starting: LandmarkModel | None = None
         if plan.config.base:
-            self.starting = load_model(plan.config.base, self.device.type)
+            self.starting = load_model(plan.config.base, self.device.type, "torch")
 
     def fold(self, number: int, held_out: frozenset[str], folds: int) -> FoldResult:
         """The fold of this number, from its file or trained and measured."""

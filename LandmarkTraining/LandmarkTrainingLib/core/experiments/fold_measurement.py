@@ -95,7 +95,7 @@ def _starting_errors_mm(model: LandmarkModel, study: LabelledStudy, names: Seque
         return result
     batch = _slices(study, model.names, model.mirror, SliceSettings(pixel_mm=model.pixel_mm))
     targets = TargetSettings(model.sigma_mm, model.tau_mm, model.output_stride, model.pixel_mm)
-    errors = _errors_mm(model.network, batch, targets, torch.device(model.device), model.names)
+    errors = _errors_mm(model.torch_network, batch, targets, torch.device(model.device), model.names)
     for column, name in enumerate(names):
         if name in model.names:
             result[:, column] = errors[:, model.names.index(name)]

@@ -76,7 +76,12 @@ def batch_loader(batches: Batches, numbers: Numbers, workers: int) -> torch.util
 
 def encode(batch: SliceBatch) -> torch.Tensor:
     """Network input of a batch."""
-    return encode_slices(batch.images, batch.planes)
+    return encode_images(batch.images, batch.planes)
+
+
+def encode_images(images: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+    """Network input (n, 4, H, W) of images (n, H, W) and plane indices (n,), both on the CPU."""
+    return torch.from_numpy(encode_slices(images.numpy(), planes.numpy()))
 
 
 def _set_up_worker(_worker: int) -> None:

@@ -101,4 +101,4 @@ def slice_as_seen(
     image = to_network_grid(oriented, model.targets.pixel_mm, model.largest_size).image
     missing = [-n % model.divisor for n in image.shape]
     padded = np.pad(image, [(n // 2, n - n // 2) for n in missing])
-    return encode_slices(torch.from_numpy(padded)[None], torch.tensor([PLANES.index(plane)]))[0]
+    return torch.from_numpy(encode_slices(padded[None], [PLANES.index(plane)])[0])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from AutoVolumeCalibrationLib.core.detection.network_input import IN_CHANNELS, encode_slices
+from AutoVolumeCalibrationLib.core.detection.network_input import IN_CHANNELS
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
 from AutoVolumeCalibrationLib.core.networks.registry import ARCHITECTURES, build_network, find_architecture
 
@@ -19,6 +19,7 @@ from ..options import find_named
 from ..runs.distributed import in_parallel
 from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
+from ..slices.batches import encode_images
 from ..slices.blending import cut_out, mixup_batch
 from ..slices.given_landmarks import given_maps, taught_maps
 from ..slices.targets import Targets, TargetSettings, make_targets, target_settings
@@ -163,7 +164,7 @@ class Learner:
             images, targets = mixup_batch(images, batch.planes, targets, rng, config.mixup)
         if config.cutout:
             images = cut_out(images, config.cutout, rng)
-        image = encode_slices(images, batch.planes).to(self.device)
+        image = encode_images(images, batch.planes).to(self.device)
         return image.contiguous(memory_format=torch.channels_last), targets.to(self.device)
 
     def _forward(self, image: torch.Tensor, targets: Targets, seed: tuple[int, ...]) -> Any:

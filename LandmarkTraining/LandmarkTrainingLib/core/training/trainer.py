@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
-from AutoVolumeCalibrationLib.core.models.bundle import choose_device
+from AutoVolumeCalibrationLib.core.models.backend import choose_device
 
 from ..config import TrainingConfig
 from ..evaluation.pictures import prediction_picture

@@ -26,6 +26,7 @@ from ..config import TrainingConfig
 from ..datasets.check import check_dataset
 from ..evaluation.study_calibration import calibrate_on_studies
 from ..evaluation.uncertainty_calibration import calibrate_uncertainty
+from ..export.onnx_graph import add_graph, missing_packages
 from ..runs import distributed
 from ..runs.run_folder import RunFolder
 from ..runs.run_request import settings_from_text
@@ -99,13 +100,25 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
 
     if data.check_heads is None:
         export(_stated_uncertainty(config, data.names))
+        _add_graph(folder.bundle)
         return folder.bundle
     device = choose_training_device(config.device)
     export(calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device))
     # Whole studies are measured with the bundle as users will run it.
     network.cpu()
     export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol))
+    _add_graph(folder.bundle)
     return folder.bundle
+
+
+def _add_graph(bundle: Path) -> None:
+    """Add the ONNX graph, or log why there is none: the bundle is complete without it."""
+    if missing := missing_packages():
+        reason = f"{' and '.join(missing)} not installed; export-onnx adds it later"
+    else:
+        reason = add_graph(bundle)
+    if reason:
+        logger.warning("%s holds no ONNX graph (%s): planning with it needs PyTorch.", bundle, reason)
 
 
 def _log_errors_of(folders: DataFolders, protocol: Protocol) -> None:

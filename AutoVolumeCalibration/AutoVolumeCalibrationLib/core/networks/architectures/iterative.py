@@ -83,7 +83,8 @@ class IterativeNetwork(torch.nn.Module):
             maps = self._pass(folded, inputs)
             return maps[-1] if isinstance(maps, list) else maps
 
-        nothing = folded.new_zeros(len(folded), self.landmarks, *folded.shape[-2:])
+        # Of a size that an exported graph takes from its input.
+        nothing = torch.zeros_like(folded[:, :1]).repeat(1, self.landmarks, 1, 1)
         return find_in_turn(answer, self._groups_to_find(known), nothing, known)
 
     def _groups_to_find(self, known: torch.Tensor | None) -> list[list[int]]:
