@@ -34,7 +34,7 @@ def locate(stacks, protocol, model, progress, cancelled, *, guidance):
     print("detecting", flush=True)
     time.sleep(60)
 
-bundles.load_model = lambda name, device: SimpleNamespace(guided=False)
+bundles.load_model = lambda name, device, backend: SimpleNamespace(guided=False)
 pipeline.locate = locate
 entry_point()
 """
@@ -194,7 +194,7 @@ def test_a_missing_package_of_ours_is_an_incomplete_installation(monkeypatch, ca
     assert "installation is incomplete" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("library", ["torch", "pydicom", "LandmarkTrainingLib"])
+@pytest.mark.parametrize("library", ["SimpleITK", "pydicom", "LandmarkTrainingLib"])
 @pytest.mark.parametrize(
     "answer",
     ["raise", "raise SystemError('error return without exception set')", "raise ModuleNotFoundError('no') from stop"],

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from fake_detection import NOT_FOUND
 from standin.sizes import minimum_size
 
@@ -205,7 +206,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_in_words(planned, tmp_path,
 
 
 def test_model_and_device_are_handed_on(planned, tmp_path):
-    (tmp_path / "MyModel").mkdir()
+    shutil.copytree(resource_path("Models", "brain-scout", "configs"), tmp_path / "MyModel" / "configs")
     planned.app.dialogs.answer("QFileDialog.getExistingDirectory", str(tmp_path / "MyModel"))
     planned.click(planned.ui.modelFolderButton)
     planned.ui.deviceComboBox.setCurrentIndex(planned.ui.deviceComboBox.findData("cpu"))

@@ -405,7 +405,8 @@ def test_packages_are_asked_for_by_the_first_training(window, monkeypatch):
     assert window.app.packaging.requests == []
     window.app.packaging.declined = True
     window.start()
-    assert window.app.packaging.requests == [["torch>=2.2", "monai>=1.3", "pytorch-ignite"]]
+    (asked,) = window.app.packaging.requests
+    assert asked == ["torch>=2.2", "monai>=1.3", "pytorch-ignite", "onnx", "onnxruntime>=1.16"]
     assert window.engine.commands == []
 
 
