@@ -263,6 +263,10 @@ def test_a_scout_that_is_missing_is_noticed(autovolume, results, points, tmp_pat
 
 def test_scouts_that_moved_are_named_and_kept(autovolume, results, points, tmp_path):
     folder = study_at(tmp_path / "scouts")
+    content = content_of(results) | {"sources": [str(tmp_path / "before")]}
+    (results / "calibration.json").write_text(json.dumps(content), encoding="utf-8")
+    ran = autovolume("refit", results, "--landmarks", points)
+    assert_refused(ran, 3, "before: the scouts of this plan are no longer there. Say where they are now")
     assert autovolume("refit", results, "--landmarks", points, "--scouts", folder).code in PLANNED_CODES
     assert content_of(results)["sources"] == [str(folder)]
 

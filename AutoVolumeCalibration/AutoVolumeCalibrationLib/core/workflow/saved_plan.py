@@ -52,6 +52,10 @@ def stacks_of(saved: SavedCalibration, folder: Path | str, scouts: Sequence[Path
     paths = list(scouts or saved.sources)
     if not paths:
         raise InputError("does not say which scouts it was planned on", source=str(folder), remedy=_REMEDY)
+    gone = [path for path in paths if not Path(path).exists()]
+    if gone and not scouts:
+        remedy = "Say where they are now, or calibrate again."
+        raise InputError("the scouts of this plan are no longer there", source=str(gone[0]), remedy=remedy)
     stacks = _read(paths, saved.scouts)
     require_same_scouts(saved.scouts, stacks, str(paths[0]))
     return stacks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import ModelError
+
+_logger = logging.getLogger(__name__)
 
 #: Names in the graphs that ``export-onnx`` writes: the slices, the guidance of a guided network, the heatmaps.
 IMAGE, KNOWN, HEATMAPS = "image", "known", "heatmaps"
@@ -53,6 +56,7 @@ class OnnxNetwork:
         try:
             (heatmaps,) = self._session.run([HEATMAPS], inputs)
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
+            _logger.debug("%s fails", self.name, exc_info=error)
             raise ModelError(
                 f"the ONNX graph fails ({_first_line(error)})", source=self.name, remedy=_REMEDY
             ) from error
@@ -74,6 +78,7 @@ def _open(graph: bytes, name: str) -> Any:
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # likewise
+        _logger.debug("%s cannot be loaded", name, exc_info=error)
         raise ModelError(
             f"the ONNX graph cannot be loaded ({_first_line(error)})", source=name, remedy=_REMEDY
         ) from error
