@@ -1,13 +1,10 @@
 """The frame's pitch against the AC-PC line that human raters placed, with simulated detections.
 
 Run: ``python Testing/benchmarks/pitch_against_people.py FOLDER [--anatomy FILE] [--rounds N]`` with FOLDER holding one
-point file of each person (CSV with label, x, y, z in RAS mm). Detections are the raters' points with the errors of a row:
-standard deviation within the slice and along its normal (mm), a turn that all share (degrees, about each axis), 10 %
-missing. Pitch is positive where the line points up in the frame's axes. "over stated" is the standard deviation of
+point file of each person (CSV with label, x, y, z in RAS mm). Detections are the raters' points with the errors of a
+row: standard deviation within the slice and along its normal (mm), a turn that all share (degrees, about each axis),
+10 % missing. Pitch is positive where the line points up in the frame's axes. "over stated" is the root mean square of
 error / stated standard deviation; "alone" leaves out how a person's line differs from the typical one.
-
-``--cross`` measures the reference positions of the first half of the people (by the file name up to ``_``) and tests
-on the other half, both ways.
 """
 
 from __future__ import annotations

@@ -16,13 +16,12 @@ from AutoVolumeCalibrationLib.core.scouts.volume import Volume
 from LandmarkTrainingLib.core.reference_heads.constellation import (
     EXTREME_SD_MM,
     LOG_SIZE_SD,
-    MeasuredShape,
-    measure_shape,
     read_heads,
     update_anatomy,
     widened,
 )
 from LandmarkTrainingLib.core.reference_heads.label_landmarks import hippocampus_ends, read_label_map
+from LandmarkTrainingLib.core.reference_heads.mean_shape import MeasuredShape, measure_shape
 from LandmarkTrainingLib.core.reference_heads.point_files import read_points, read_uncertainties
 
 NAMES = ("AC", "PC", "TOP", "FRONT", "SIDE_L", "SIDE_R", "REYE", "LEYE")
