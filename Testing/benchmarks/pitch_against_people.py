@@ -91,7 +91,7 @@ def pitches(people: Sequence[Points], protocol: Protocol, errors: Errors, rounds
 
 def stated_rad(frame: AnatomicalFrame) -> float:
     """Stated standard deviation of the pitch of the protocol's line."""
-    return float(np.sqrt(frame.covariance[0, 0]))
+    return float(np.sqrt(frame.line_covariance[0, 0]))
 
 
 def line_pitch(frame: AnatomicalFrame, protocol: Protocol, points: Points) -> float:

@@ -13,7 +13,8 @@ Pose and size (R, t, s) are estimated by generalised least squares with covarian
 
 The axes are those of the fitted constellation, whose anterior axis is the protocol's line (e.g. PC -> AC) in the mean
 head: a pitch from all landmarks is steadier than one from two points 28 mm apart (FIELD 2). Once the user has placed a
-landmark of the line, the axes follow that line through its expected points.
+landmark of the line, the axes follow that line through its expected points. Until then the individual's own line is
+pitched against the axes by what the anatomy states of it (``AnatomicalFrame.line_pitch_sd_rad``).
 """
 
 from __future__ import annotations
@@ -120,6 +121,7 @@ def _frame_of(
         outliers=tuple(observed[i].name for i in order if fit.weights[i] < OUTLIER_WEIGHT),
         condition_number=condition_number(fit),
         line=line,
+        line_pitch_sd_rad=0.0 if line else protocol.constellation.line_pitch_sd_rad(protocol.frame.line),
     )
 
 

@@ -255,13 +255,13 @@ def _model(entry: Mapping[str, Any], source: Path | str) -> ModelInfo:
 
 def _coverage_to_dict(calibration: Calibration) -> dict[str, Any]:
     """The coverage of the stated uncertainty for this plan, see ``face_uncertainty.Coverage``."""
-    coverage, sd_mm = plan_coverage(calibration), calibration.box.face_sd_mm
+    coverage, sd_mm, frame = plan_coverage(calibration), calibration.box.face_sd_mm, calibration.frame
     return {
         "level": LEVEL,
         "measured": coverage.measured,
         "reach_mm": coverage.reach_mm(sd_mm),
         "safe_margins_mm": coverage.safe_margins_mm(sd_mm),
-        "angles_deg": _list(coverage.angles_deg(calibration.frame.covariance)),
+        "angles_deg": _list(coverage.angles_deg(frame.covariance, frame.line_pitch_sd_rad)),
     }
 
 
@@ -293,6 +293,7 @@ def _frame_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
         "origin_mm": _list(frame.origin_mm),
         "axes": _list(frame.axes),
         "scale": float(frame.scale),
+        "line_pitch_sd_deg": float(np.rad2deg(frame.line_pitch_sd_rad)),
         "covariance": _list(frame.covariance),
     }
 

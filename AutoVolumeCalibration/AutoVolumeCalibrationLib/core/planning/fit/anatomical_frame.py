@@ -25,6 +25,9 @@ class AnatomicalFrame:
         outliers: names of the landmarks that contradict the others, the worst first.
         condition_number: of the pose's normal matrix; large means that a direction is hardly determined.
         line: (from, to) landmark names through which the axes are drawn; None: they are the fitted constellation's.
+        line_pitch_sd_rad: standard deviation of the pitch of the individual's own line against the axes, beyond what
+            ``covariance`` states: heads differ there from the constellation. 0 where the axes are drawn through the
+            line, and where the anatomy does not state it.
     """
 
     origin_mm: np.ndarray
@@ -37,3 +40,14 @@ class AnatomicalFrame:
     outliers: tuple[str, ...] = ()
     condition_number: float = 1.0
     line: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    line_pitch_sd_rad: float = 0.0
+
+    @property
+    def line_covariance(self) -> np.ndarray:
+        """(6, 6) ``covariance`` of the axes seen as those of the individual's own line.
+
+        No further slice and no further landmark makes ``line_pitch_sd_rad`` smaller, only placing the line's ends.
+        """
+        claimed = self.covariance.copy()
+        claimed[0, 0] += self.line_pitch_sd_rad**2
+        return claimed
