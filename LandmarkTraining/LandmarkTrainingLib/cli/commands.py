@@ -1,4 +1,4 @@
-"""The commands of LandmarkTraining: ``render``, ``evaluate``, ``anatomy``, and those of the files beside this one.
+"""The commands of LandmarkTraining: ``render``, ``evaluate``, and those of the files beside this one.
 
 A command imports its implementation when it runs, so that registering it costs nothing.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import (
+    anatomy_command,
     compare_commands,
     coverage_commands,
     crossvalidate_commands,
@@ -39,16 +40,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     rate_commands.register(commands)
     inspect_commands.register(commands)
     xray_commands.register(commands)
-    anatomy = commands.add_parser(
-        "anatomy", description="Measure where the landmarks of an anatomy lie, from label maps"
-    )
-    anatomy.add_argument(
-        "--labels", required=True, type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv"
-    )
-    anatomy.add_argument(
-        "--update", required=True, type=Path, metavar="FILE", help="anatomy JSON whose numbers to replace"
-    )
-    anatomy.set_defaults(run=run_anatomy)
+    anatomy_command.register(commands)
 
 
 def _register_render(commands: argparse._SubParsersAction) -> None:
@@ -84,15 +76,6 @@ def _register_evaluate(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument("--record", type=Path, metavar="BUNDLE", help="write the errors into this bundle's metadata")
     evaluate.set_defaults(run=run_evaluate)
-
-
-def run_anatomy(arguments: argparse.Namespace) -> int:
-    """``autovolume anatomy``."""
-    from ..core.reference_heads.constellation import update_anatomy
-
-    update_anatomy(arguments.update, arguments.labels)
-    print(f"measured {arguments.update}")
-    return 0
 
 
 def run_render(arguments: argparse.Namespace) -> int:

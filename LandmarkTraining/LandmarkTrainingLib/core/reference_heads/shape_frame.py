@@ -43,7 +43,7 @@ def framed(shape: np.ndarray, names: Sequence[str], mirror: np.ndarray, frame: S
     """
     names = list(names)
     origin = shape[names.index(frame.origin)] if frame.origin else np.nanmean(shape, axis=0)
-    right = _across(shape, names, mirror)
+    right = across_mm(shape, names, mirror)
     if frame.line is None:
         right = unit(right)
         anterior = np.array([0.0, 1.0, 0.0])
@@ -57,15 +57,16 @@ def framed(shape: np.ndarray, names: Sequence[str], mirror: np.ndarray, frame: S
     return moved
 
 
-def _across(shape: np.ndarray, names: Sequence[str], mirror: np.ndarray) -> np.ndarray:
-    """(3,) mean of the connections from left to right; the patient's right without pairs."""
+def across_mm(shape: np.ndarray, names: Sequence[str], mirror: np.ndarray) -> np.ndarray:
+    """(3,) mean connection from left to right of a shape (n, 3); the patient's right where no pair is complete."""
     if (mirror == np.arange(len(mirror))).all():
         return np.array([1.0, 0.0, 0.0])
     right_hand = _right_hand(names, mirror)
     if not len(right_hand):
         raise InputError("no name says which landmarks are on the right", remedy="Name them RX and LX, or X_R and X_L.")
-    connection: np.ndarray = np.nanmean(shape[right_hand] - shape[mirror[right_hand]], axis=0)
-    return connection
+    connections = shape[right_hand] - shape[mirror[right_hand]]
+    connections = connections[~np.isnan(connections[:, 0])]
+    return connections.mean(axis=0) if len(connections) else np.array([1.0, 0.0, 0.0])
 
 
 def _right_hand(names: Sequence[str], mirror: np.ndarray) -> np.ndarray:
