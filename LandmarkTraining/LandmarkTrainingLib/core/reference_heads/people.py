@@ -15,7 +15,7 @@ from AutoVolumeCalibrationLib.core.planning.fit.robust_fit import robust_fit
 
 from .mean_shape import AlignedShapes, align_shapes, mirrored
 from .point_sets import PointSet
-from .shape_frame import ShapeFrame
+from .shape_frame import ShapeFrame, framed
 
 #: Stands for "no error": of points whose own error is part of how people differ.
 EXACT_MM = 0.01
@@ -33,7 +33,7 @@ class PeopleShape:
         aligned: the people's shapes on their mean.
         people: how many there are.
         counts: (n,) in how many of them each landmark was placed.
-        mean_se_mm, sd_se_mm: (n, 3) standard errors of ``aligned.mean_mm`` and ``aligned.sd_mm``.
+        mean_se_mm, sd_se_mm: (n, 3) standard errors of ``aligned.mean_mm``, in its frame, and of ``aligned.sd_mm``.
         asymmetry_mm: (n, 3) how far the people's own mean lies from the symmetric one; zero for one-sided anatomy.
         asymmetry_se_mm: (n, 3) its standard error.
     """
@@ -119,7 +119,7 @@ def measure_people(
         aligned,
         len(sets),
         counts,
-        _standard_error(both),
+        _errors_in_frame(both, names, mirror, frame),
         aligned.sd_mm / np.sqrt(2 * (counts[:, None] - 1)),
         _mean(half),
         _standard_error(half),
@@ -157,6 +157,17 @@ def _require_partners(names: Sequence[str], mirror: np.ndarray, asymmetry_mm: np
                 f"{name} lies {beside:.0f} mm beside the midline, and its partner on the other side was not placed",
                 remedy="Place and name both sides (RX and LX, or X_R and X_L), or leave it out.",
             )
+
+
+def _errors_in_frame(both: np.ndarray, names: Sequence[str], mirror: np.ndarray, frame: ShapeFrame) -> np.ndarray:
+    """(n, 3) standard error of the mean of shapes (h, n, 3) in its own frame: jackknife over people.
+
+    Other people would move the landmarks that the axes rest on, and with them the places of all others.
+    """
+    people = len(both)
+    means = np.array([framed(_mean(np.delete(both, i, axis=0)), names, mirror, frame) for i in range(people)])
+    errors: np.ndarray = np.sqrt((people - 1) * ((means - means.mean(axis=0)) ** 2).mean(axis=0))
+    return errors
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -130,9 +130,9 @@ def line_variation(
 
 def with_line(data: Mapping[str, Any], variation: LineVariation) -> dict[str, Any]:
     """The content of an anatomy file with this variation in the place of an earlier one of the same line."""
-    start, end = (list(names) for names in variation.line)
+    start, end = (names[0] if len(names) == 1 else list(names) for names in variation.line)
     entry = {"from": start, "to": end, "pitch_sd_deg": round(variation.pitch_sd_deg, 2), "heads": variation.heads}
-    others = [each for each in data.get("lines", ()) if (_names(each["from"]), _names(each["to"])) != (start, end)]
+    others = [each for each in data.get("lines", ()) if (_names(each["from"]), _names(each["to"])) != variation.line]
     return {**data, "lines": [*others, entry]}
 
 
@@ -143,5 +143,5 @@ def _other_side(name: str) -> str:
     return {"R": "L", "L": "R"}.get(name[:1], "") + name[1:] if "_" not in name else ""
 
 
-def _names(value: str | Sequence[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+def _names(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
