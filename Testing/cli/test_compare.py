@@ -40,7 +40,10 @@ def test_models_are_compared_on_a_data_set(autovolume, measured, tmp_path):
     ran = autovolume("compare", "current", "mine", "--dataset", tmp_path / "set", "--output", tmp_path / "out")
     assert (ran.code, ran.err) == (0, "")
     assert measured["models"] == ["current", "mine"] and measured["data"] == tmp_path / "set"
-    assert "# Comparison of models" in ran.out and "- new: no." in ran.out
+    assert (
+        "# Comparison of models" in ran.out
+        and "**new: Not enough people to say: 0, at least 6 are needed.**" in ran.out
+    )
     written = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
     assert [model["name"] for model in written["models"]] == ["old", "new"]
 
@@ -87,6 +90,10 @@ def test_a_bundle_is_promoted_and_rolled_back(autovolume, tmp_path, monkeypatch)
     trained = bundle(tmp_path / "bundle")
     ran = autovolume("promote", trained, "--comparison", comparison(tmp_path, trained))
     assert (ran.code, ran.err) == (0, "") and "knee-model-1 is now the default model" in ran.out
+    assert ran.out.startswith(
+        "Better in rotation of the box, and as good in all else (8 people).\nRotation of the box: "
+    )
+    assert "anyway" not in ran.out
     assert "knee-model-1 (default)" in autovolume("models").out
     ran = autovolume("roll-back")
     assert (ran.code, ran.out) == (0, f"{DEFAULT_MODEL} is the default model again\n")
@@ -94,10 +101,24 @@ def test_a_bundle_is_promoted_and_rolled_back(autovolume, tmp_path, monkeypatch)
     assert_refused(autovolume("roll-back"), 2, DEFAULT_MODEL)
 
 
+def test_with_few_people_a_bundle_is_promoted_only_where_the_user_insists(autovolume, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path / "models"))
+    trained = bundle(tmp_path / "bundle")
+    command = ("promote", trained, "--comparison", comparison(tmp_path, trained, people=2))
+    refused = autovolume(*command)
+    assert_refused(refused, 2, "Not enough people to say: 2, at least 6 are needed.")
+    assert "--anyway" in refused.err
+    ran = autovolume(*command, "--anyway")
+    assert (ran.code, ran.err) == (0, "") and ran.out.startswith("Not enough people to say: 2")
+    assert "Promoted anyway: it was not shown to be better. Every plan that names no other model" in ran.out
+    assert default_model_name() == "knee-model-1"
+    assert autovolume("roll-back").code == 0 and default_model_name() == DEFAULT_MODEL
+
+
 def test_a_bundle_that_is_not_better_is_not_promoted(autovolume, tmp_path, monkeypatch):
     monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path / "models"))
     trained = bundle(tmp_path / "bundle")
-    path = comparison(tmp_path, trained, error=2.5)
+    path = comparison(tmp_path, trained, turn_deg=2.175)
     assert_refused(autovolume("promote", trained, "--comparison", path), 2, path)
     assert_refused(autovolume("promote", trained, "--comparison", tmp_path / "none.json"), 3, "none.json")
     assert_refused(autovolume("promote", tmp_path / "none", "--comparison", path), 4, "none")

@@ -39,6 +39,12 @@ def register(commands: argparse._SubParsersAction) -> None:
     promote = commands.add_parser("promote", description="Make a model the default, if a comparison shows it is better")
     promote.add_argument("bundle", type=Path, metavar="BUNDLE")
     promote.add_argument("--comparison", required=True, type=Path, metavar="FILE", help="comparison.json of compare")
+    promote.add_argument(
+        "--anyway",
+        action="store_true",
+        help="also a model that was not shown to be better (too few people, no gain beyond noise); the decision is "
+        "recorded in its metadata. Not one that was shown to be worse",
+    )
     promote.set_defaults(run=run_promote)
 
     back = commands.add_parser("roll-back", description="Restore the previous default model")
@@ -89,10 +95,15 @@ def _compare_on_heads(contestants: Contestants, protocol: Protocol, arguments: a
 
 def run_promote(arguments: argparse.Namespace) -> int:
     """``autovolume promote``."""
-    from ..core.experiments.promotion import promote
+    from ..core.experiments.promotion import CONSEQUENCE, history, promote
 
-    folder = promote(arguments.bundle, arguments.comparison)
+    folder = promote(arguments.bundle, arguments.comparison, anyway=arguments.anyway)
+    reason = history()[-1].reason
+    print("\n".join(reason["reasons"]))
+    if reason["anyway"]:
+        print(f"Promoted anyway: it was not shown to be better. {CONSEQUENCE}")
     print(f"{folder.name} is now the default model: {folder}")
+    print("autovolume roll-back restores the previous one")
     return 0
 
 
