@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, default_model_name, shipped_models
 from command_line import assert_refused
 from compared_bundles import bundle, comparison
@@ -19,8 +20,8 @@ def measured(monkeypatch):
     """Instead of measuring: keeps what was asked for, and answers with a comparison of one study."""
     asked = {}
 
-    def load(names, protocol, device):
-        asked["models"] = names
+    def load(names, protocol, device, box):
+        asked.update(models=names, protocol=protocol.name, box=box)
         return "contestants"
 
     def compare(contestants, protocol, data, *arguments, **options):
@@ -37,6 +38,9 @@ def measured(monkeypatch):
 
 def test_models_are_compared_on_a_data_set(autovolume, measured, tmp_path):
     (tmp_path / "out").mkdir()
+    from data_sets import brain_study, write_set
+
+    write_set(tmp_path / "set", [brain_study("one", protocol=None)])
     ran = autovolume("compare", "current", "mine", "--dataset", tmp_path / "set", "--output", tmp_path / "out")
     assert (ran.code, ran.err) == (0, "")
     assert measured["models"] == ["current", "mine"] and measured["data"] == tmp_path / "set"
@@ -46,25 +50,49 @@ def test_models_are_compared_on_a_data_set(autovolume, measured, tmp_path):
     )
     written = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
     assert [model["name"] for model in written["models"]] == ["old", "new"]
+    assert (measured["protocol"], measured["box"], measured["options"]["box"]) == (
+        "BrainAcPc",
+        "AxialWholeBrain",
+        "AxialWholeBrain",
+    )
+
+
+def test_the_box_is_the_one_that_the_studies_were_planned_with(autovolume, measured, tmp_path):
+    from data_sets import brain_study, write_set
+
+    planned = {"protocol": "BrainHippocampus", "box": {"name": load_protocol("BrainHippocampus").boxes[-1].name}}
+    write_set(tmp_path / "set", [brain_study("one", 1, **planned), brain_study("two", 2)])
+    command = ("compare", "current", "mine", "--dataset", tmp_path / "set", "--output", tmp_path)
+    assert autovolume(*command).code == 0
+    assert (measured["protocol"], measured["box"]) == ("BrainHippocampus", planned["box"]["name"])
+    assert autovolume(*command, "--protocol", "BrainAcPc").code == 0
+    assert (measured["protocol"], measured["box"]) == ("BrainAcPc", load_protocol("BrainAcPc").boxes[0].name)
+    assert_refused(autovolume(*command, "--box", "Foot"), 4, "has no box Foot")
+
+
+def test_studies_planned_with_several_protocols_or_an_unknown_one_need_a_name(autovolume, measured, tmp_path):
+    from data_sets import brain_study, write_set
+
+    command = ("compare", "current", "mine", "--output", tmp_path, "--dataset")
+    several = [brain_study("one", 1, protocol="BrainAcPc"), brain_study("two", 2, protocol="BrainHippocampus")]
+    write_set(tmp_path / "several", several)
+    assert_refused(autovolume(*command, tmp_path / "several"), 2, "planned with BrainAcPc, BrainHippocampus")
+    assert autovolume(*command, tmp_path / "several", "--protocol", "BrainAcPc").code == 0
+    write_set(tmp_path / "site", [brain_study("one", 1, protocol="OurSite")])
+    assert_refused(autovolume(*command, tmp_path / "site"), 2, "OurSite, which is not a shipped protocol")
 
 
 def test_models_are_compared_on_real_heads(autovolume, measured, tmp_path, monkeypatch):
     from head_phantom import phantom_head
     from LandmarkTrainingLib.core.reference_heads import heads
 
-    made = [phantom_head(load_brain(), name) for name in ("h1", "h2")]
+    made = [phantom_head(load_protocol("BrainAcPc"), name) for name in ("h1", "h2")]
     monkeypatch.setattr(heads, "list_heads", lambda folder, split: made)
     command = ("compare", "a", "b", "--data", tmp_path, "--output", tmp_path, "--slices", 3, "--poses", 4)
     assert autovolume(*command, "--heads", "h2").code == 0
     assert [head.id for head in measured["arguments"][0]] == ["h2"]
     assert measured["options"]["poses_per_head"] == 4 and list(measured["options"]["geometries"]) == ["P3"]
     assert_refused(autovolume(*command, "--heads", "h3"), 2, "h3")
-
-
-def load_brain():
-    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-
-    return load_protocol("BrainAcPc")
 
 
 def test_data_are_needed_and_of_one_kind(autovolume, tmp_path):

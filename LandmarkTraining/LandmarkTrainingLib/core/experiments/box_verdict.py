@@ -174,11 +174,20 @@ def _difference(measure: str, pairs: Sequence[tuple[CaseResult, CaseResult]], pe
     paired = compare_paired(own, current, people, confidence=CONFIDENCE)
     gain = compare_paired(own, current, people, confidence=CONFIDENCE_OF_GAIN)
     both = np.isfinite(own) & np.isfinite(current)
-    means = [_mean_over_people(values[both], np.array(people)[both]) for values in (own, current)]
+    whose = np.array(people)[both]
     found = _finding(measure, paired.difference, gain.difference.high, paired.subjects)
     if measure == FAILED and found != FEW_PEOPLE and own.sum() > current.sum():
         found = WORSE  # no more failures: neither of all studies nor of the mean person's
-    return BoxDifference(measure, *means, paired.difference, gain.difference.high, paired.subjects, paired.cases, found)
+    return BoxDifference(
+        measure=measure,
+        own=_mean_over_people(own[both], whose),
+        current=_mean_over_people(current[both], whose),
+        difference=paired.difference,
+        gain_high=gain.difference.high,
+        people=paired.subjects,
+        studies=paired.cases,
+        finding=found,
+    )
 
 
 def _value(case: CaseResult, measure: str) -> float:

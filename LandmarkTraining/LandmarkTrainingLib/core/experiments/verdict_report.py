@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..evaluation.case_log import CaseResult
@@ -65,17 +65,22 @@ def _verdict_table(result: ModelResult, first: ModelResult) -> str:
     assert result.verdict is not None
     interval = f"difference ({CONFIDENCE:.0%} interval)"
     header = ["mean over people", first.model.name, result.model.name, interval, "margin", "people", "studies", ""]
-    return markdown_table(header, map(_row, result.verdict.boxes.differences))
+    return markdown_table(header, [_row(difference) for difference in result.verdict.boxes.differences])
 
 
-def _row(difference: BoxDifference) -> Iterator[str]:
-    title = _TITLES.get(difference.measure, f"{name_of(difference.measure)}, share")
-    yield from (title, _number(difference.current), _number(difference.own))
+def _row(difference: BoxDifference) -> list[str]:
     change = difference.difference
-    interval = "" if math.isnan(change.low) else f" ({change.low:+.2f} to {change.high:+.2f})"
-    yield _number(change.estimate, "+") + interval
-    yield from (f"{MARGINS[difference.measure]:g}", str(difference.people), str(difference.studies))
-    yield difference.finding
+    interval = "" if math.isnan(change.low) else f" ({_number(change.low, '+')} to {_number(change.high, '+')})"
+    return [
+        _TITLES.get(difference.measure, f"{name_of(difference.measure)}, share"),
+        _number(difference.current),
+        _number(difference.own),
+        _number(change.estimate, "+") + interval,
+        f"{MARGINS[difference.measure]:g}",
+        str(difference.people),
+        str(difference.studies),
+        difference.finding,
+    ]
 
 
 def _difference(difference: BoxDifference) -> dict[str, Any]:
@@ -102,4 +107,4 @@ def _spread(cases: Iterable[CaseResult], measure: str) -> str:
 
 
 def _number(value: float, sign: str = "") -> str:
-    return "-" if math.isnan(value) else f"{value:{sign}.2f}"
+    return "-" if math.isnan(value) else f"{round(value, 2) + 0.0:{sign}.2f}"  # no -0.00
