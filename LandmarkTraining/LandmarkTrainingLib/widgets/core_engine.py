@@ -106,7 +106,7 @@ def comparison_of(data: Mapping[str, Any]) -> Comparison:
     rows.append((_("Failed plans"), *(str(model.get("failed_plans", "-")) for model in models)))
     verdict = models[-1]["verdict"] or {}
     if "outcome" not in verdict:
-        return Comparison(tuple(rows), False, _("Compare the models again: there is no verdict on the boxes."))
+        return Comparison(tuple(rows), False, _("Compare the models again: the verdict on the boxes is missing."))
     title, *evidence = verdict["reasons"]
     return Comparison(tuple(rows), verdict["better"], title, tuple(evidence), may_override(verdict["outcome"]))
 

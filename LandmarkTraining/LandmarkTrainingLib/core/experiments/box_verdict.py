@@ -123,7 +123,7 @@ def judge_boxes(own: Sequence[CaseResult], current: Sequence[CaseResult], subjec
 
 
 def failed_plan(case: CaseResult) -> bool:
-    """Whether there is no plan, or its box is too far off; a plan without a true box counts as not failed."""
+    """Whether the plan is missing, or its box is too far off; a plan without a true box counts as not failed."""
     return case.failure is not None or is_wrong(case)
 
 
