@@ -1,10 +1,13 @@
 """The frame's pitch against the AC-PC line that human raters placed, with simulated detections.
 
-Run: ``python Testing/benchmarks/pitch_against_people.py FOLDER [--anatomy FILE] [--rounds N]`` with FOLDER holding one
+Run: ``python Testing/benchmarks/pitch_against_people.py FOLDER [--cross]`` with FOLDER holding one
 point file of each person (CSV with label, x, y, z in RAS mm). Detections are the raters' points with the errors of a
 row: standard deviation within the slice and along its normal (mm), a turn that all share (degrees, about each axis),
 10 % missing. Pitch is positive where the line points up in the frame's axes. "over stated" is the root mean square of
 error / stated standard deviation; "alone" leaves out how a person's line differs from the typical one.
+
+``--cross`` takes the typical places and the line's variation from the people of one pattern and tests on those of the
+other, both ways, so that nobody is measured by a mean that he or she is part of.
 """
 
 from __future__ import annotations
@@ -14,22 +17,37 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "AutoVolumeCalibration"), str(ROOT / "LandmarkTraining")]
 
 import numpy as np  # noqa: E402
 
-from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation, constellation_from_dict  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.constellation import constellation_from_dict  # noqa: E402
 from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark  # noqa: E402
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, line_axes  # noqa: E402
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.errors import ProtocolError  # noqa: E402
 from AutoVolumeCalibrationLib.core.files.json_files import read_json  # noqa: E402
+from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa: E402
 from AutoVolumeCalibrationLib.core.geometry.rotations import rotation_about  # noqa: E402
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame, fit_frame  # noqa: E402
 from LandmarkTrainingLib.core.evaluation.metrics import markdown_table  # noqa: E402
-from LandmarkTrainingLib.core.reference_heads.point_files import read_points  # noqa: E402
+from LandmarkTrainingLib.core.reference_heads.people import measure_people  # noqa: E402
+from LandmarkTrainingLib.core.reference_heads.point_sets import (  # noqa: E402
+    PointSet,
+    common_names,
+    read_point_sets,
+    with_names_of,
+)
+from LandmarkTrainingLib.core.reference_heads.points_anatomy import (  # noqa: E402
+    line_variation,
+    pairs_of,
+    with_line,
+    with_places_of,
+)
+from LandmarkTrainingLib.core.reference_heads.shape_frame import AC_PC  # noqa: E402
 
 Points = Mapping[str, np.ndarray]
 
@@ -60,20 +78,45 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="point files of people")
     parser.add_argument("--pattern", nargs="+", default=["hcp_*.csv", "oasis_*.csv"], help="of their names")
     parser.add_argument("--anatomy", type=Path, metavar="FILE", help="another anatomy file than the shipped one")
+    parser.add_argument("--cross", action="store_true", help="measure on the people of one pattern, test on the others")
     parser.add_argument("--rounds", type=int, default=10, help="simulated detections of each person (default: 10)")
     arguments = parser.parse_args()
-    people = [read_points(path) for pattern in arguments.pattern for path in sorted(arguments.folder.glob(pattern))]
-    protocol = load_protocol("BrainAcPc")
-    if arguments.anatomy:
-        protocol = replace(protocol, constellation=constellation_of(arguments.anatomy))
-    rows = [[errors.name, *cells(pitches(people, protocol, errors, arguments.rounds))] for errors in ROWS]
-    print(f"{len(people)} people, {arguments.rounds} rounds")
+    groups = [read_point_sets(sorted(arguments.folder.glob(pattern))) for pattern in arguments.pattern]
+    anatomy = arguments.anatomy or resource_path("Anatomies", "brain.json")
+    data = read_json(anatomy, ProtocolError, "Correct the anatomy file.")
+    tests = crossed(groups, data) if arguments.cross else [(sum(groups, []), data)]
+    rows = []
+    for errors in ROWS:
+        found = [
+            pitches([each.points for each in people], with_anatomy(content), errors, arguments.rounds)
+            for people, content in tests
+        ]
+        rows.append([errors.name, *cells(np.concatenate(found))])
+    print(f"{sum(len(people) for people, _ in tests)} people, {arguments.rounds} rounds")
     print(markdown_table(["errors", "bias", "sd", "p95", "largest", "stated", "over stated", "alone"], rows))
 
 
-def constellation_of(path: Path) -> Constellation:
-    """The constellation of an anatomy file."""
-    return constellation_from_dict(read_json(path, ProtocolError, "Correct the anatomy file."), path)
+def with_anatomy(data: Mapping[str, Any]) -> Protocol:
+    """The protocol on an anatomy with this content."""
+    return replace(load_protocol("BrainAcPc"), constellation=constellation_from_dict(data, "anatomy"))
+
+
+def crossed(
+    groups: Sequence[list[PointSet]], data: Mapping[str, Any]
+) -> list[tuple[list[PointSet], Mapping[str, Any]]]:
+    """Each group with the anatomy whose places and line are those of all others."""
+    tests = []
+    for tested in groups:
+        others = [each for group in groups if group is not tested for each in group]
+        known = constellation_from_dict(data, "anatomy")
+        sets, _ = with_names_of(others, known.names)
+        placed = common_names(sets)
+        names = [name for name in known.names if name in placed]
+        people = measure_people(sets, names, pairs_of(known, names), AC_PC)
+        content = with_places_of(data, people, "anatomy", keep_variation=True)
+        variation, _ = line_variation(sets, constellation_from_dict(content, "anatomy"), AC_PC, "anatomy")
+        tests.append((tested, with_line(content, variation)))
+    return tests
 
 
 def pitches(people: Sequence[Points], protocol: Protocol, errors: Errors, rounds: int) -> np.ndarray:

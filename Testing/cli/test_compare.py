@@ -92,7 +92,28 @@ def test_models_are_compared_on_real_heads(autovolume, measured, tmp_path, monke
     assert autovolume(*command, "--heads", "h2").code == 0
     assert [head.id for head in measured["arguments"][0]] == ["h2"]
     assert measured["options"]["poses_per_head"] == 4 and list(measured["options"]["geometries"]) == ["P3"]
+    assert not measured["arguments"][0][0].corrected
     assert_refused(autovolume(*command, "--heads", "h3"), 2, "h3")
+
+
+def test_the_truth_of_real_heads_can_be_corrected(autovolume, measured, tmp_path, monkeypatch):
+    from head_phantom import phantom_head
+    from LandmarkTrainingLib.core.reference_heads import heads
+
+    monkeypatch.setattr(heads, "list_heads", lambda folder, split: [phantom_head(load_brain(), "h1")])
+    assert autovolume("compare", "a", "b", "--data", tmp_path, "--output", tmp_path, "--corrected").code == 0
+    (head,) = measured["arguments"][0]
+    plain = phantom_head(load_brain(), "h1")
+    moved = (head.points["PC"] - plain.points["PC"]) @ plain.axes.T
+    assert head.corrected and moved == pytest.approx([0, -0.3, 0.3])
+    dataset = ("compare", "a", "b", "--dataset", tmp_path / "set", "--output", tmp_path, "--corrected")
+    assert_refused(autovolume(*dataset), 2, "data set stay as they are")
+
+
+def load_brain():
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+
+    return load_protocol("BrainAcPc")
 
 
 def test_data_are_needed_and_of_one_kind(autovolume, tmp_path):

@@ -67,6 +67,9 @@ def _register_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--poses", type=at_least(1), default=5, help="random poses per head (default: 5)")
     evaluate.add_argument("--slices", type=int, nargs="+", default=[5, 1], choices=(1, 3, 5), help="per plane")
     evaluate.add_argument("--heads", nargs="+", metavar="ID", help="only these heads")
+    evaluate.add_argument(
+        "--corrected", action="store_true", help="PC, LVAC and LVPC of the truth where human raters place them"
+    )
     evaluate.add_argument("--template", metavar="ID", help="head of split train for the registration baseline")
     evaluate.add_argument("--rotation", type=float, default=20.0, metavar="DEG")
     evaluate.add_argument("--shift", type=float, default=25.0, metavar="MM")
@@ -110,13 +113,15 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
     from ..core.evaluation import evaluation, methods
     from ..core.evaluation.evaluation_report import measured_errors, report
-    from ..core.reference_heads.heads import list_heads
+    from ..core.reference_heads.heads import list_heads, with_corrected_points
     from ..core.training.bundle_export import record_measurement
 
     protocol = load_protocol(arguments.protocol)
     model = load_model(arguments.model, arguments.device)
     template = _template(arguments) if arguments.template else None
     chosen = [h for h in list_heads(arguments.data, arguments.split) if h.id in (arguments.heads or [h.id])]
+    if arguments.corrected:
+        chosen = [with_corrected_points(head) for head in chosen]
     require_place(arguments.output, overwrite=True)
     results = evaluation.evaluate(
         methods.standard_methods(model, protocol, template),
@@ -130,6 +135,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     if arguments.record:
         record_measurement(arguments.record, measured_errors(results, methods.model_name(model)))
     text = report(results)
+    if arguments.corrected:
+        text += "\nTruth: PC, LVAC and LVPC moved to where human raters place them.\n"
     write_text(arguments.output / "report.md", text)
     print(text)
     return 0

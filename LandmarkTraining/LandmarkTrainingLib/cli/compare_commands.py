@@ -39,6 +39,9 @@ def register(commands: argparse._SubParsersAction) -> None:
         "--slices", type=int, nargs="+", default=[5, 1], choices=(1, 3, 5), help="per plane, of --data (default: 5 1)"
     )
     compare.add_argument("--heads", nargs="+", metavar="ID", help="only these heads of --data")
+    compare.add_argument(
+        "--corrected", action="store_true", help="of --data: PC, LVAC and LVPC where human raters place them"
+    )
     compare.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     compare.add_argument(
         "--output", required=True, type=Path, metavar="DIR", help="cases.jsonl (resumed), comparison.json and .md"
@@ -64,6 +67,7 @@ def run_compare(arguments: argparse.Namespace) -> int:
     """``autovolume compare``."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol import box_rule
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.errors import UsageError
 
     from ..core.experiments.comparison_report import markdown, write_comparison
     from ..core.experiments.comparison_run import compare_on_dataset, load_contestants
@@ -73,6 +77,8 @@ def run_compare(arguments: argparse.Namespace) -> int:
     box = box_rule(protocol, box).name
     contestants = load_contestants(arguments.models, protocol, arguments.device, box)
     if arguments.dataset:
+        if arguments.corrected:
+            raise UsageError("the points of a data set stay as they are", remedy="Choose real heads (--data).")
         comparison = compare_on_dataset(
             contestants, protocol, arguments.dataset, arguments.output, box=box, progress=_say
         )
@@ -110,17 +116,20 @@ def _compare_on_heads(
 
     from ..core.evaluation.evaluation import GEOMETRIES, Conditions
     from ..core.experiments.comparison_run import compare_on_heads
-    from ..core.reference_heads.heads import list_heads
+    from ..core.reference_heads.heads import list_heads, with_corrected_points
 
     heads = {head.id: head for head in list_heads(arguments.data, "validation")}
     unknown = sorted(set(arguments.heads or ()) - set(heads))
     if unknown:
         raise UsageError(f"no head {unknown[0]} in {arguments.data}", remedy=f"Choose one of: {', '.join(heads)}.")
+    chosen = [heads[name] for name in arguments.heads or heads]
+    if arguments.corrected:
+        chosen = [with_corrected_points(head) for head in chosen]
     return compare_on_heads(
         contestants,
         protocol,
         arguments.data,
-        [heads[name] for name in arguments.heads or heads],
+        chosen,
         arguments.output,
         poses_per_head=arguments.poses,
         geometries={f"P{n}": GEOMETRIES[f"P{n}"] for n in arguments.slices},

@@ -19,6 +19,9 @@ def register(commands: argparse._SubParsersAction) -> None:
     coverage.add_argument(
         "--heads", type=int, nargs="+", default=[19, 20], metavar="NN", help="numbers of held-out label maps"
     )
+    coverage.add_argument(
+        "--corrected", action="store_true", help="PC, LVAC and LVPC of the truth where human raters place them"
+    )
     coverage.add_argument("--studies", type=at_least(1), default=240, help="simulated studies (default: 240)")
     coverage.add_argument("--split", default="validation", choices=("train", "validation"))
     coverage.add_argument("--model", metavar="NAME|DIR", help="default: the current one")
@@ -33,6 +36,7 @@ def run_coverage(arguments: argparse.Namespace) -> int:
     """``autovolume coverage``."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol import box_rule
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.errors import UsageError
     from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
     from AutoVolumeCalibrationLib.core.files.output_folder import require_place
     from AutoVolumeCalibrationLib.core.models.bundle import load_model
@@ -41,7 +45,7 @@ def run_coverage(arguments: argparse.Namespace) -> int:
     from ..core.coverage import calibration as coverage_calibration
     from ..core.coverage import report as coverage_report
     from ..core.coverage.studies import simulated_cases
-    from ..core.evaluation.case_log import read_case_log
+    from ..core.evaluation.case_log import has_corrected_truth, read_case_log
     from ..core.evaluation.methods import model_name
     from ..core.reference_heads.heads import list_heads
     from ..core.simulator.label_heads import load_label_heads
@@ -49,10 +53,17 @@ def run_coverage(arguments: argparse.Namespace) -> int:
 
     protocol, model = load_protocol(arguments.protocol), load_model(arguments.model)
     rule = box_rule(protocol, arguments.box)
+    if has_corrected_truth(arguments.cases) != arguments.corrected:
+        raise UsageError(
+            f"{arguments.cases} was measured {'without' if arguments.corrected else 'with'} corrected points",
+            remedy="Evaluate and measure the coverage against the same truth.",
+        )
     subjects = {head.id: head.subject for head in list_heads(arguments.data, arguments.split)}
     cases = [case for case in read_case_log(arguments.cases) if case.method == model_name(model)]
     real = coverage_calibration.scores_of(cases, subjects)
-    label_heads = load_label_heads(arguments.labels, arguments.heads, protocol.constellation.names)
+    label_heads = load_label_heads(
+        arguments.labels, arguments.heads, protocol.constellation.names, corrected=arguments.corrected
+    )
     studies = list(simulated_cases(model, label_heads, protocol, rule, studies=arguments.studies))
     simulated = [coverage_calibration.scores_of(studies, {case.head: case.head for case in studies})]
     measured = coverage_calibration.measure_coverage([real, *simulated], rule)
