@@ -12,6 +12,8 @@ from ..scouts.stack import ScoutSlice, ScoutStack
 #: Of a stack with more slices, this many are compared, evenly chosen.
 MOST_SLICES = 5
 
+#: Values count relative to the mean over surroundings of this width, plus this share of the image's mean.
+SURROUNDINGS_MM, FAINT = 40.0, 0.5
 
 @dataclass(frozen=True, eq=False)
 class CrossingImage:
@@ -81,6 +83,7 @@ def _crossing_image(
     for axis in range(2):
         length = thickness_mm * abs(float(other_normal @ in_plane[axis]))
         pixels = _box_mean(pixels, length / spacing[axis], axis)
+    pixels = _without_shading(pixels, spacing)
     gradients = [np.gradient(pixels, spacing[axis], axis=axis) for axis in range(2)]
     normal = np.cross(*in_plane)
     origin = scout_slice.to_world((np.array(factors) - 1) / 2)
@@ -106,3 +109,11 @@ def _moving_mean(pixels: np.ndarray, radius: int, axis: int) -> np.ndarray:
     width, count = 2 * radius + 1, pixels.shape[axis]
     mean: np.ndarray = (np.take(sums, range(width, width + count), axis) - np.take(sums, range(count), axis)) / width
     return mean
+
+
+def _without_shading(pixels: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Contrast to the wide surroundings, so that coils which light up the slices differently matter little."""
+    mean = pixels
+    for axis in range(2):
+        mean = _moving_mean(mean, max(1, round(SURROUNDINGS_MM / 2 / spacing[axis])), axis)
+    return (pixels - mean) / (mean + FAINT * float(pixels.mean()) + 1e-9)

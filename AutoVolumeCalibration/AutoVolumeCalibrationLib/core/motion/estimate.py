@@ -20,10 +20,10 @@ OFFSET_SD = np.array([np.deg2rad(4.0)] * 3 + [4.0] * 3)
 SMALLEST_STEP = np.array([5e-4] * 3 + [0.04] * 3)
 
 #: A sample that differs by more than this many standard deviations loses weight (Geman-McClure).
-ROBUST_SCALE = 3.0
+ROBUST_SCALE = 2.0
 
 #: Neighbouring samples and lines are not independent: so large a share of the samples counts.
-EFFECTIVE_SHARE = 0.15
+EFFECTIVE_SHARE = 0.05
 
 #: The profiles of a head at rest differ at least this much, in their standard deviations.
 SMALLEST_DIFFERENCE = 0.05
