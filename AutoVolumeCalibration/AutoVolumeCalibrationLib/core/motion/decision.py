@@ -28,7 +28,7 @@ class MotionRule:
         least_correlation: below it the crossing slices show too different things to be compared.
     """
 
-    log_odds: float = 6.0
+    log_odds: float = 1.0
     rest_sd_deg: float = 0.15
     rest_sd_mm: float = 0.12
     least_correlation: float = 0.4

@@ -14,7 +14,7 @@ from .crossings import PARAMETERS, Crossings, Profiles
 PIXELS_MM, STEPS = (4.0, 2.0), (6, 6)
 
 #: Standard deviation of the offsets between stacks that are looked for: rotation in rad, shift in mm.
-OFFSET_SD = np.array([np.deg2rad(4.0)] * 3 + [4.0] * 3)
+OFFSET_SD = np.array([np.deg2rad(2.0)] * 3 + [2.0] * 3)
 
 #: A step smaller than this (rad, mm) ends the search.
 SMALLEST_STEP = np.array([5e-4] * 3 + [0.04] * 3)
@@ -23,7 +23,7 @@ SMALLEST_STEP = np.array([5e-4] * 3 + [0.04] * 3)
 ROBUST_SCALE = 2.0
 
 #: Neighbouring samples and lines are not independent: so large a share of the samples counts.
-EFFECTIVE_SHARE = 0.05
+EFFECTIVE_SHARE = 0.09
 
 #: The profiles of a head at rest differ at least this much, in their standard deviations.
 SMALLEST_DIFFERENCE = 0.05
