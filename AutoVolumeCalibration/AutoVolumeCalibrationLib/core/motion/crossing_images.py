@@ -15,6 +15,7 @@ MOST_SLICES = 5
 #: Values count relative to the mean over surroundings of this width, plus this share of the image's mean.
 SURROUNDINGS_MM, FAINT = 40.0, 0.5
 
+
 @dataclass(frozen=True, eq=False)
 class CrossingImage:
     """One slice as it is compared with the slices of another stack.

@@ -26,6 +26,9 @@ CROSSING = 0.5
 #: the pair's median: lines beside the head show noise.
 FEWEST_SAMPLES, LEAST_CONTRAST = 16, 0.25
 
+#: Contrast of a line through an image without any.
+FAINTEST = 1e-6
+
 #: Parameters of one stack's offset: rotation vector in rad, shift in mm.
 PARAMETERS = 6
 
@@ -72,39 +75,49 @@ class Crossings:
         return [self._compare(pair, offsets) for pair in self._pairs]
 
     def _compare(self, pair: _Pair, offsets: np.ndarray) -> Profiles:
-        placed = [self._placed(images, offsets[n]) for images, n in zip(pair.images, (pair.first, pair.second), strict=True)]
-        normals = [axes[2] for axes, _ in placed]
-        direction = np.cross(*normals)
-        direction = direction / np.linalg.norm(direction)
-        across = np.linalg.inv(np.stack([*normals, direction]))
-        depths = [origins @ normal for (_, origins), normal in zip(placed, normals, strict=True)]
-        depth = np.stack(np.meshgrid(*depths, indexing="ij"), axis=-1).reshape(-1, 2)
-        starts = depth @ across[:, :2].T + (direction @ self.center_mm) * across[:, 2]
-        points = starts[:, None] + self._steps[:, None] * direction
+        numbers = (pair.first, pair.second)
+        sides = [self._placed(images, offsets[n]) for images, n in zip(pair.images, numbers, strict=True)]
+        points, across = self._lines(sides)
         count = [len(images) for images in pair.images]
-        numbers = np.stack(np.meshgrid(*map(np.arange, count), indexing="ij"), axis=-1).reshape(-1, 2)
-        sides = [_sampled(pair.images[side], numbers[:, side], *placed[side], points) for side in range(2)]
-        arms = [points - self.center_mm - offsets[n, 3:] for n in (pair.first, pair.second)]
+        chosen = np.stack(np.meshgrid(*map(np.arange, count), indexing="ij"), axis=-1).reshape(-1, 2)
+        samples = [_sampled(pair.images[i], chosen[:, i], *sides[i], points) for i in range(2)]
+        known = samples[0][1] & samples[1][1]
+        arms = [points - self.center_mm - offsets[n, 3:] for n in numbers]
         # (l, t, 6) by which a stack's planes move along their normal at the points.
-        moved = [_displacements(arm, normal) for arm, normal in zip(arms, normals, strict=True)]
-        known = sides[0][1] & sides[1][1]
-        values, slopes = [], []
-        for side in range(2):
-            layers, (axes, _) = sides[side][0], placed[side]
+        moved = [_displacements(arm, axes[2]) for arm, (axes, _) in zip(arms, sides, strict=True)]
+        values, scales, slopes = [], [], []
+        for i, (axes, _) in enumerate(sides):
+            layers = samples[i][0]
             gradient = layers[1][..., None] * axes[0] + layers[2][..., None] * axes[1]
             # The line moves to where the moved planes cross; the image moves with its own stack.
             by = [(gradient @ across[:, other])[..., None] * moved[other] for other in range(2)]
-            by[side] = by[side] - _displacements(arms[side], gradient)
+            by[i] = by[i] - _displacements(arms[i], gradient)
             value, scale = _standardised(layers[0], known)
-            values.append((value, scale))
+            values.append(value)
+            scales.append(scale)
             slopes.append(np.stack([_centred(part, known) / scale[:, None, None] for part in by]))
-        contrast = np.minimum(*(scale for _, scale in values))
-        enough = (known.sum(axis=1) >= FEWEST_SAMPLES) & (contrast >= LEAST_CONTRAST * np.median(contrast))
-        known = known & enough[:, None] & (contrast > 0)[:, None]
-        difference = np.where(known, values[0][0] - values[1][0], 0.0)
+        enough = _worth_comparing(known, np.minimum(*scales))
+        known = known & enough[:, None]
+        correlation = (values[0] * values[1] * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         slope = np.where(known[..., None], slopes[0] - slopes[1], 0.0)
-        correlation = (values[0][0] * values[1][0] * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-        return Profiles(pair.first, pair.second, difference, known, slope, correlation[enough])
+        difference = np.where(known, values[0] - values[1], 0.0)
+        return Profiles(*numbers, difference, known, slope, correlation[enough])
+
+    def _lines(self, sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        """Where the slices of two stacks cross, given as ``_placed`` gives them.
+
+        Returns:
+            Points (l, t, 3) RAS; and (3, 3), whose first two columns say how a line moves for each mm by which the
+            planes of the first and of the second stack move along their normals.
+        """
+        normals = [axes[2] for axes, _ in sides]
+        direction = np.cross(*normals)
+        direction = direction / np.linalg.norm(direction)
+        across = np.linalg.inv(np.stack([*normals, direction]))
+        depths = [origins @ normal for (_, origins), normal in zip(sides, normals, strict=True)]
+        depth = np.stack(np.meshgrid(*depths, indexing="ij"), axis=-1).reshape(-1, 2)
+        starts = depth @ across[:, :2].T + (direction @ self.center_mm) * across[:, 2]
+        return starts[:, None] + self._steps[:, None] * direction, across
 
     def _placed(self, images: Sequence[CrossingImage], offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Axes (3, 3), rows as in CrossingImage, and origins (s, 3) of the slices of a stack moved by ``offset``."""
@@ -132,6 +145,14 @@ def _pairs(stacks: Sequence[ScoutStack], bodies: Sequence[int], pixel_mm: float)
             )
             pairs.append(_Pair(first, second, images))
     return pairs
+
+
+def _worth_comparing(known: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """(l,) bool of the lines, from what is known of them (l, t) and their lower standard deviation (l,)."""
+    enough: np.ndarray = known.sum(axis=1) >= FEWEST_SAMPLES
+    if not enough.any():
+        return enough
+    return enough & (contrast >= LEAST_CONTRAST * np.median(contrast[enough])) & (contrast > FAINTEST)
 
 
 def _displacements(arms: np.ndarray, direction: np.ndarray) -> np.ndarray:
