@@ -64,12 +64,12 @@ def calibrate(
     not_predicted = guidance_names if model.guided else ()
     started = time.perf_counter()
     located = locate(stacks, protocol, model, progress, cancelled, guidance=guidance)
-    detected = time.perf_counter()
-    found = (landmark for landmark in located.landmarks if landmark.name not in not_predicted)
-    predicted = in_protocol_order(found, protocol)
     motion = find_motion(stacks)
     if motion.state == FOUND:
         located = located_after_motion(located, motion, model)
+    detected = time.perf_counter()
+    found = (landmark for landmark in located.landmarks if landmark.name not in not_predicted)
+    predicted = in_protocol_order(found, protocol)
     disagreeing = [name for name in located.disagreeing if name not in not_predicted]
     shared = model.uncertainty.pose_covariance
     info = ModelInfo(
