@@ -17,6 +17,7 @@ ROOMS = {
         "anatomy",
         "detection",
         "networks",
+        "motion",
         "planning",
         "storage",
         "report",

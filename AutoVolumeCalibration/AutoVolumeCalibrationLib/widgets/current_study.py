@@ -195,6 +195,7 @@ class CurrentStudy:
             box=box,
             timings_s=now.timings_s,
             disagreeing=now.disagreeing,
+            motion=now.motion,
         )
 
     def _write(self, calibration: Calibration) -> None:

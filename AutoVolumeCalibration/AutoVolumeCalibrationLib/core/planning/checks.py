@@ -16,6 +16,7 @@ from ..anatomy.protocol import BoxRule, Protocol
 from ..errors import shortened
 from ..geometry.coordinates import PLANES
 from ..geometry.oriented_box import FACES, OrientedBox, outward_axis
+from ..motion.motion import Motion, motion_message
 from ..scouts.stack import ScoutStack
 from .box import TRUSTED_SD_MM
 from .face_uncertainty import Coverage, coverage_of
@@ -78,6 +79,7 @@ class Evidence:
     protocol: Protocol
     rule: BoxRule
     coverage: Coverage | None = None
+    motion: Motion | None = None
 
     @property
     def stated_coverage(self) -> Coverage:
@@ -90,7 +92,7 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     # The faces at risk come first among the warnings: they are what the user can mend at once.
     at_risk = _coverage(evidence)
     findings = [*([at_risk] if at_risk else []), *scout_checks(evidence.stacks)]
-    of_landmarks = (_head, _shape, _found, _confidence, _outliers, _placed, _planes_agree)
+    of_landmarks = (_head, _shape, _found, _confidence, _outliers, _placed, _moved, _planes_agree)
     for check in (*of_landmarks, _size, _tilt, _obliquity, _faces, _cut_off):
         finding = check(evidence)
         if finding:
@@ -219,12 +221,18 @@ def _placed(e: Evidence) -> Check | None:
     return None
 
 
+def _moved(e: Evidence) -> Check | None:
+    """Did the head move between the scouts?"""
+    message = motion_message(e.motion) if e.motion else None
+    return Check("motion", WARNING, message) if message else None
+
+
 def _planes_agree(e: Evidence) -> Check | None:
     found = sum(landmark.status != MISSING for landmark in e.landmarks)
     level = _above(len(e.disagreeing) / max(1, found), OUTLIER_FRACTION)
     if level:
         return Check(
-            "planes disagree", level, f"The planes place {shortened(e.disagreeing)} differently: did the patient move?"
+            "planes disagree", level, f"The planes place {shortened(e.disagreeing)} differently: check these points."
         )
     return None
 

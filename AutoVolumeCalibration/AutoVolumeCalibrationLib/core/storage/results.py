@@ -20,6 +20,7 @@ from ..files.json_files import json_text, read_json, require_schema
 from ..files.output_folder import require_place
 from ..files.resources import resource_path
 from ..geometry.oriented_box import FACES, OrientedBox
+from ..motion.motion import Motion, motion_from_dict, motion_to_dict
 from ..planning.checks import Check
 from ..planning.console.card import card_to_dict
 from ..planning.console.cards import console_cards
@@ -63,6 +64,7 @@ class SavedCalibration:
         study: name of the study, empty where none was given.
         timings_s: of the last fit.
         disagreeing: names of predicted landmarks on which the planes disagreed.
+        motion: of the head between the stacks, None in results of earlier versions.
         scouts: which scouts they were, none in results of versions before 0.2.
         protocol_sha256: of the protocol's file, None where that was not kept.
     """
@@ -80,6 +82,7 @@ class SavedCalibration:
     disagreeing: tuple[str, ...] = ()
     scouts: tuple[StackIdentity, ...] = ()
     protocol_sha256: str | None = None
+    motion: Motion | None = None
 
 
 def write_results(
@@ -176,6 +179,7 @@ def calibration_to_dict(
         "checks": [{"name": c.name, "level": c.level, "message": c.message} for c in calibration.checks],
         "timings_s": {name: float(seconds) for name, seconds in calibration.timings_s.items()},
         "disagreeing": list(calibration.disagreeing),
+        "motion": motion_to_dict(calibration.motion) if calibration.motion else None,
     }
 
 
@@ -206,6 +210,7 @@ def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibra
         disagreeing=tuple(data.get("disagreeing", ())),
         scouts=tuple(identity_from_dict(entry) for entry in data.get("scouts", ())),
         protocol_sha256=data.get("protocol_sha256"),
+        motion=motion_from_dict(data["motion"]) if data.get("motion") else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..anatomy.landmark import Landmark
 from ..detection.model_info import ModelInfo
 from ..geometry.oriented_box import OrientedBox
+from ..motion.motion import Motion
 from ..planning.checks import ERROR, Check
 from ..planning.frame import AnatomicalFrame
 from ..report.overview import draw_overview
@@ -29,7 +30,8 @@ class Calibration:
     """The result of one calibration, and the scouts, protocol and model that it was made with.
 
     ``predicted`` keeps the network's own landmarks, so that a correction can be reset, and ``disagreeing`` the names
-    of those on which the planes disagreed.
+    of those on which the planes disagreed. ``motion`` says whether the head moved between the stacks, None where nobody
+    looked.
     """
 
     stacks: tuple[ScoutStack, ...]
@@ -43,6 +45,7 @@ class Calibration:
     model: ModelInfo | None
     timings_s: Mapping[str, float] = field(default_factory=dict)
     disagreeing: tuple[str, ...] = ()
+    motion: Motion | None = None
 
     @property
     def has_errors(self) -> bool:

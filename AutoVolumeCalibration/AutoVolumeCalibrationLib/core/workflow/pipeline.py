@@ -11,6 +11,8 @@ from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol, box_rule
 from ..detection.model_info import ModelInfo
 from ..errors import InputError, UsageError
+from ..motion.motion import FOUND, Motion
+from ..motion.search import find_motion
 from ..planning.box import plan_box
 from ..planning.checks import ERROR, OK, WARNING, Check, Evidence, run_checks, scout_checks
 from ..planning.face_uncertainty import Coverage, coverage_of
@@ -19,6 +21,7 @@ from ..planning.prescription import prescribe
 from ..scouts.stack import ScoutStack, require_usable
 from .calibration import Calibration
 from .localization import locate
+from .located_after_motion import located_after_motion
 
 if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel
@@ -61,6 +64,9 @@ def calibrate(
     not_predicted = guidance_names if model.guided else ()
     started = time.perf_counter()
     located = locate(stacks, protocol, model, progress, cancelled, guidance=guidance)
+    motion = find_motion(stacks)
+    if motion.state == FOUND:
+        located = located_after_motion(located, motion, model)
     detected = time.perf_counter()
     found = (landmark for landmark in located.landmarks if landmark.name not in not_predicted)
     predicted = in_protocol_order(found, protocol)
@@ -77,7 +83,7 @@ def calibrate(
         model.backend,
     )
     try:
-        result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, info)
+        result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, info, motion)
     except InputError as error:
         raise _not_planned(stacks, protocol, predicted, error) from error
     finished = time.perf_counter()
@@ -99,6 +105,7 @@ def refit(calibration: Calibration, corrections: Iterable[Landmark], *, box: str
         box=box or calibration.box.name,
         timings_s=calibration.timings_s,
         disagreeing=calibration.disagreeing,
+        motion=calibration.motion,
     )
 
 
@@ -151,6 +158,7 @@ def plan_from_landmarks(
     box: str | None = None,
     timings_s: Mapping[str, float] | None = None,
     disagreeing: Sequence[str] = (),
+    motion: Motion | None = None,
 ) -> Calibration:
     """Plan from existing landmarks, without a network; needs no torch.
 
@@ -159,11 +167,12 @@ def plan_from_landmarks(
         predicted: landmarks that ``model`` found earlier.
         timings_s: of the earlier steps.
         disagreeing: names of predicted landmarks on which the planes disagreed.
+        motion: of the head between the stacks, as it was found with ``predicted``.
     """
     require_usable(stacks)
     started = time.perf_counter()
     ordered = in_protocol_order(predicted, protocol)
-    result = _plan(stacks, protocol, box_rule(protocol, box), ordered, corrections, disagreeing, model)
+    result = _plan(stacks, protocol, box_rule(protocol, box), ordered, corrections, disagreeing, model, motion)
     elapsed = time.perf_counter() - started
     return replace(result, timings_s={**(timings_s or {}), "fit": elapsed, "total": elapsed})
 
@@ -218,6 +227,7 @@ def _plan(
     corrections: Iterable[Landmark],
     disagreeing: Sequence[str],
     model: ModelInfo | None,
+    motion: Motion | None,
 ) -> Calibration:
     landmarks = with_corrections(predicted, corrections)
     frame = fit_frame(landmarks, protocol, model.pose_covariance if model else None)
@@ -234,6 +244,7 @@ def _plan(
             checks=(),
             model=model,
             disagreeing=tuple(disagreeing),
+            motion=motion,
         )
     )
 
@@ -245,7 +256,7 @@ def _checked(calibration: Calibration) -> Calibration:
     still_predicted = {landmark.name for landmark in c.landmarks if landmark.status == PREDICTED}
     in_doubt = [name for name in c.disagreeing if name in still_predicted]
     coverage = _coverage(rule, c.model)
-    evidence = Evidence(c.stacks, c.landmarks, in_doubt, c.frame, c.box, c.protocol, rule, coverage)
+    evidence = Evidence(c.stacks, c.landmarks, in_doubt, c.frame, c.box, c.protocol, rule, coverage, c.motion)
     return replace(c, checks=_with_remarks(run_checks(evidence), c.stacks))
 
 
