@@ -32,8 +32,8 @@ DESIGN = pp.Opts(max_grad=15, grad_unit="mT/m", max_slew=40, slew_unit="T/m/s", 
 def signal(sequence: Any, point_m: np.ndarray) -> np.ndarray:
     """(samples,) complex signal of one spin at ``point_m`` (3,), device axes, in the frame of the receiver.
 
-    Rotating frame of the Larmor frequency at the isocentre; pulses act in their middle; no relaxation. The magnetisation
-    after an excitation points along the pulse, a refocusing pulse mirrors it on the pulse.
+    Rotating frame of the Larmor frequency at the isocentre; pulses act in their middle; no relaxation. After an
+    excitation the magnetisation points along the pulse, a refocusing pulse mirrors it on the pulse.
     """
     samples: list[np.ndarray] = []
     phase = None
@@ -45,10 +45,8 @@ def signal(sequence: Any, point_m: np.ndarray) -> np.ndarray:
             rf = block.rf
             middle = rf.delay + pp.calc_rf_center(rf)[0]
             pulse = rf.phase_offset + 2 * np.pi * rf.freq_offset * pp.calc_rf_center(rf)[0]
-            if rf.use == "refocusing":
-                phase = 2 * pulse - (phase + 2 * np.pi * moments(0.0, middle))
-            else:
-                phase = pulse
+            mirrored = rf.use == "refocusing"
+            phase = 2 * pulse - (phase + 2 * np.pi * moments(0.0, middle)) if mirrored else pulse
             begin = middle
         if block.adc is not None:
             adc = block.adc

@@ -1,4 +1,4 @@
-"""An example sequence in logical axes: a spoiled 3D gradient echo of a planned volume, to be placed by ``place_sequence``."""
+"""An example sequence in logical axes: a spoiled 3D gradient echo, which ``place_sequence`` moves to the plan."""
 
 from __future__ import annotations
 
