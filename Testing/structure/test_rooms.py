@@ -21,6 +21,7 @@ ROOMS = {
         "storage",
         "report",
         "workflow",
+        "exports",
         "models",
     ),
     TRAINING: (
