@@ -135,7 +135,8 @@ def test_texts_name_prescription_checks_model_and_what_is_missing(tmp_path: Path
     write_localizer(scout_stacks(), tmp_path / "scouts")
     made = calibration(stacks=read_scouts([tmp_path / "scouts"]))
     export_plan(made, "dicom-sr", tmp_path / "plan.dcm")
-    text = str(pydicom.dcmread(tmp_path / "plan.dcm"))
+    found = pydicom.dcmread(tmp_path / "plan.dcm")
+    text = "\n".join(str(element.value) for element in found.iterall() if element.keyword == "TextValue")
     for expected in ("T > C", "GENU is 5 mm off", "TestModel, SHA-256 0000", "TOP"):
         assert expected in text
 

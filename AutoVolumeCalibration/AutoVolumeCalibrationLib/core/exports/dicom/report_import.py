@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,10 @@ def read_structured_report(path: Path) -> dict[str, Any]:
         InputError: the file is not a report of this program, is damaged, or its points and polygons are not those of
             the plan that it holds, because another program changed them.
     """
-    items = list(_items(_parsed(path), str(path)))
-    record = _record(items, str(path))
+    with _damage_named(str(path)):
+        items = list(_items(_parsed(path), str(path)))
+        record, found = _record(items, str(path)), _graphics(items)
     saved = saved_plan(record, str(path))
-    found = _graphics(items)
     expected = _expected(saved)
     differing = [name for name, points in expected.items() if not _same(found.get(name), points)]
     differing += [name for name in found if name not in expected]
@@ -54,14 +55,21 @@ def read_structured_report(path: Path) -> dict[str, Any]:
     return record
 
 
-def _parsed(path: Path) -> Dataset:
+@contextmanager
+def _damage_named(source: str) -> Iterator[None]:
+    """Turn what pydicom raises about damaged files, on opening or on access, into InputError."""
+    from pydicom.errors import BytesLengthException
+
     try:
         with quiet_libraries():
-            report = parse_dicom(path)
-            is_report = report.get("SOPClassUID") == _SR_3D
-    except PARSE_ERRORS as error:
-        raise InputError("the DICOM file is damaged or cut short", source=str(path), remedy=_REMEDY) from error
-    if not is_report:
+            yield
+    except (*PARSE_ERRORS, BytesLengthException) as error:
+        raise InputError("the DICOM file is damaged or cut short", source=source, remedy=_REMEDY) from error
+
+
+def _parsed(path: Path) -> Dataset:
+    report = parse_dicom(path)
+    if report.get("SOPClassUID") != _SR_3D:
         raise InputError("is not a Comprehensive 3D SR", source=str(path), remedy=_REMEDY)
     return report
 

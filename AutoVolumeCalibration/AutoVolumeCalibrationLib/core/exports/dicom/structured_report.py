@@ -83,7 +83,6 @@ def structured_report(
         series_description=SERIES_DESCRIPTION,
         software_versions=__version__,
         manufacturer_model_name=DEVICE,
-        device_serial_number="0",
     )
     copy_study(headers[0], document)
     document.CodingSchemeIdentificationSequence = [_scheme()]
@@ -238,3 +237,5 @@ def _fix_time(document: Dataset, date: str, time: str) -> None:
     """Date what highdicom dates with the clock: the same plan gives the same object."""
     document.ContentDate = document.InstanceCreationDate = date
     document.ContentTime = document.InstanceCreationTime = time
+    for equipment in document.get("ContributingEquipmentSequence", ()):
+        equipment.ContributionDateTime = f"{date}{time}"
