@@ -192,6 +192,13 @@ def test_ramp_sampling_is_refused() -> None:
         place_sequence(sequence, scan_geometry(oblique_plan()[1]))
 
 
+def test_blocks_that_shall_stay_are_refused() -> None:
+    sequence = pp.Sequence(SYSTEM)
+    sequence.add_block(pp.make_delay(1e-3), pp.make_label("NOPOS", "SET", 1))
+    with pytest.raises(UsageError, match="label NOPOS"):
+        place_sequence(sequence, scan_geometry(oblique_plan()[1]))
+
+
 def test_a_mixture_beyond_the_limits_is_refused() -> None:
     sequence = pp.Sequence(SYSTEM)
     strong = [pp.make_trapezoid(axis, amplitude=SYSTEM.max_grad, flat_time=1e-3, system=SYSTEM) for axis in "xyz"]

@@ -4,7 +4,7 @@ A sequence is written for a volume at the isocentre: x reads, y encodes the phas
 scanner are then mixtures of these. The shift needs no gradient: seen by spins in the middle of the volume, the field
 changes with the logical gradient G at that place, c. RF pulses and receiver follow their phase, 2 pi c . (integral of
 G from the start of the sequence), and their frequency, c . G. This holds for any sequence, without knowledge of its
-excitations and echoes.
+excitations and echoes. MATLAB Pulseq's ``mr.TransformFOV`` moves sequences in the same way, with the same signs.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ _TINY_WEIGHT = 1e-9
 #: Shares of a mixture that sum to less than this, Hz/m, are rounding.
 _TINY_GRADIENT = 1e-3
 
+#: Labels with which a sequence keeps blocks where they are.
+_EXEMPTIONS = ("NOROT", "NOPOS", "NOSCL")
+
 #: Definitions that state the plan in a file: (9,) rotation in rows, device axes out of read, phase, slice; (3,) centre
 #: in m on the device axes; the rest as in ``ScanGeometry``. Pulseq itself defines only FOV (m).
 _ROTATION, _CENTER, _SLAB, _POSITION = "PlanRotation", "PlanCenter", "PlanSlab", "PlanPatientPosition"
@@ -45,7 +48,7 @@ def place_sequence(sequence: Any, geometry: ScanGeometry, patient_position: str 
 
     Raises:
         UsageError: a mixture exceeds the limits of ``sequence.system``; a gradient changes during an RF pulse or while
-            the receiver is on; the file rotates its blocks itself.
+            the receiver is on; the sequence rotates blocks itself or exempts them from positioning.
     """
     with needing("pypulseq"):
         import pypulseq as pp
@@ -184,6 +187,11 @@ def _others(block: Any) -> list[Any]:
     others: list[Any] = []
     for name in ("label", "trigger"):
         others += (getattr(block, name, None) or {}).values()
+    exempt = [event.label for event in others if getattr(event, "label", None) in _EXEMPTIONS and event.value]
+    if exempt:
+        raise UsageError(
+            f"the sequence exempts blocks from positioning (label {exempt[0]})", remedy="Give one without that label."
+        )
     if getattr(block, "soft_delay", None) is not None:
         others.append(block.soft_delay)
     return others
