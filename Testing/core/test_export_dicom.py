@@ -171,7 +171,7 @@ def test_names_in_other_alphabets_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("multiframe", [False, True])
-@pytest.mark.parametrize("form", ["dicom-sr", "dicom-sc"])
+@pytest.mark.parametrize("form", ["dicom-sr", "dicom-sc", "gsps"])
 def test_dciodvfy_finds_no_error(tmp_path: Path, form: str, multiframe: bool) -> None:
     validator = shutil.which("dciodvfy")
     if validator is None:
@@ -180,8 +180,37 @@ def test_dciodvfy_finds_no_error(tmp_path: Path, form: str, multiframe: bool) ->
     export_plan(calibration(stacks=read_scouts([tmp_path / "scouts"])), form, tmp_path / "plan.dcm")
     ran = subprocess.run([validator, str(tmp_path / "plan.dcm")], capture_output=True, text=True, timeout=60)
     said = ran.stdout + ran.stderr
-    assert {"dicom-sr": "Comprehensive3DSR", "dicom-sc": "SCImage"}[form] in said
+    kinds = {"dicom-sr": "Comprehensive3DSR", "dicom-sc": "SCImage", "gsps": "GrayscaleSoftcopyPresentationState"}
+    assert kinds[form] in said
     assert [line for line in said.splitlines() if line.startswith(("Error", "Abort"))] == []
+
+
+@pytest.mark.parametrize("multiframe", [False, True])
+def test_lines_are_drawn_where_the_box_cuts_the_scouts(tmp_path: Path, multiframe: bool) -> None:
+    write_localizer(scout_stacks(rotation_deg=(3.0, -4.0, 5.0)), tmp_path / "scouts", multiframe=multiframe)
+    made = calibration(stacks=read_scouts([tmp_path / "scouts"]))
+    for name in ("a.dcm", "b.dcm"):
+        export_plan(made, "gsps", tmp_path / name)
+    assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
+    state = pydicom.dcmread(tmp_path / "a.dcm")
+    slices = {(s.source if not multiframe else s.source.rpartition(" ")[2]): s for k in made.stacks for s in k.slices}
+    files = {str(pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID): str(p) for p in
+             sorted((tmp_path / "scouts").iterdir())}  # fmt: skip
+    lines = 0
+    for annotation in state.GraphicAnnotationSequence:
+        (image,) = annotation.ReferencedImageSequence
+        key = str(image.ReferencedFrameNumber) if multiframe else files[image.ReferencedSOPInstanceUID]
+        scout = slices[key]
+        for drawn in annotation.GraphicObjectSequence:
+            points = np.reshape(drawn.GraphicData, (-1, 2))
+            assert (points >= 0).all()
+            assert (points <= np.array(scout.pixels.shape)[::-1]).all()
+            if drawn.GraphicType == "POLYLINE":
+                lines += 1
+                # On the surface of the box: along one axis of it at the face, along the others inside.
+                local = (scout.to_world(points.mean(axis=0)[::-1] - 0.5) - made.box.center_mm) @ made.box.axes.T
+                assert np.abs(np.abs(local) / (made.box.size_mm / 2)).max() == pytest.approx(1, abs=1e-4)
+    assert lines > 12
 
 
 def test_the_picture_is_the_one_of_the_plan(folder: Path, tmp_path: Path) -> None:

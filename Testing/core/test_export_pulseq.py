@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from AutoVolumeCalibrationLib.api import calibrate, load_model, load_protocol, read_scouts
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.exports.doors.patient_position import POSITIONS, device_from_lps
 from AutoVolumeCalibrationLib.core.exports.scan_geometry import box_of_slab, scan_geometry
+from command_line import MIDDLE_SLICES, ROOT
 from exported_plans import SLABS, assert_same_box, oblique_plan
 
 pp = pytest.importorskip("pypulseq")
@@ -205,6 +208,18 @@ def test_a_mixture_beyond_the_limits_is_refused() -> None:
     sequence.add_block(*strong)
     with pytest.raises(UsageError, match=r"block 1 .* exceeds the gradient limits"):
         place_sequence(sequence, scan_geometry(oblique_plan()[1]))
+
+
+def test_the_example_of_the_guide_places_a_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    plan = calibrate(read_scouts(MIDDLE_SLICES), load_protocol("BrainAcPc"), load_model(device="cpu"))
+    plan.save(tmp_path / "DIR", sources=MIDDLE_SLICES)
+    spin_echo().write(str(tmp_path / "mine.seq"))
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    found = read_sequence_geometry(tmp_path / "placed.seq")
+    np.testing.assert_allclose(found.center_mm, plan.prescription.center_mm, atol=1e-3)
 
 
 def test_a_file_without_a_plan_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from .console import print_notes, say
 
 #: As ``core.exports.forms`` has them; the core is imported only once a command runs.
-FORMS = ("dicom-sr", "dicom-sc", "pulseq", "openigtlink", "mrd", "scanhub", "nifti")
+FORMS = ("dicom-sr", "dicom-sc", "gsps", "pulseq", "openigtlink", "mrd", "scanhub", "nifti")
 POSITIONS = ("HFS", "HFP", "HFDR", "HFDL", "FFS", "FFP", "FFDR", "FFDL")
 
 

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from ..errors import AutoVolumeError, UsageError
 from ..files.atomic_write import atomic_path, write_bytes
 from ..workflow.calibration import Calibration
+from .dicom.presentation_state import write_presentation_state
 from .dicom.scout_headers import patient_position as position_of_scouts
 from .dicom.scout_headers import scout_headers
 from .dicom.secondary_capture import write_secondary_capture
@@ -64,6 +65,10 @@ def _dicom_sc(plan: PlanSource, path: Path, _position: str) -> None:
         write_secondary_capture(plan.content, headers, picture, path)
 
 
+def _gsps(plan: PlanSource, path: Path, _position: str) -> None:
+    write_presentation_state(plan.content, scout_headers(plan.stacks), plan.stacks, path)
+
+
 def _pulseq(plan: PlanSource, path: Path, position: str) -> None:
     placed = place_sequence(gradient_echo_3d(plan.geometry), plan.geometry, position)
     with atomic_path(path) as temporary:
@@ -94,6 +99,7 @@ def _openigtlink(plan: PlanSource, path: Path, _position: str) -> None:
 FORMS: Mapping[str, Form] = {
     "dicom-sr": Form("DICOM structured report (TID 1500)", (".dcm",), _dicom_sr),
     "dicom-sc": Form("DICOM secondary capture of the overview", (".dcm",), _dicom_sc),
+    "gsps": Form("DICOM presentation state, the plan drawn on the scouts", (".dcm",), _gsps),
     "pulseq": Form("Pulseq sequence, a 3D gradient echo of the plan", (".seq",), _pulseq, on_device=True),
     "openigtlink": Form("OpenIGTLink messages to a server, HOST:PORT", (), _openigtlink),
     "mrd": Form("ISMRM raw data headers", (".h5", ".mrd"), _mrd, on_device=True),
@@ -115,7 +121,7 @@ def export_plan(
 
     Args:
         plan: a calibration, or the folder that it was saved in; what is exported is what was saved.
-        to: one of ``FORMS``: dicom-sr, dicom-sc, pulseq, openigtlink, mrd, scanhub or nifti.
+        to: one of ``FORMS``: dicom-sr, dicom-sc, gsps, pulseq, openigtlink, mrd, scanhub or nifti.
         output: the file; for openigtlink ``HOST:PORT``.
         scouts: where the scouts of a folder are now, if they moved.
         patient_position: DICOM PatientPosition for the forms that state device axes; None: that of the scouts, else

@@ -52,6 +52,21 @@ def scout_headers(stacks: Sequence[ScoutStack]) -> list[Dataset]:
     return [_header(path) for path in dict.fromkeys(files) if path is not None]
 
 
+def header_of(source: str, headers: Sequence[Dataset]) -> Dataset:
+    """The header among ``headers`` of the file that a slice came from."""
+    path = dicom_file(source)
+    uid = _header(path).SOPInstanceUID if path is not None else None
+    return next(header for header in headers if header.SOPInstanceUID == uid)
+
+
+def frame_number(source: str) -> int | None:
+    """The frame of a multi-frame file that a slice came from, counted from 1; None for a single-frame file."""
+    if Path(source).is_file():
+        return None
+    number = source.rpartition(" frame ")[2]
+    return int(number) if number.isdigit() else None
+
+
 def patient_position(stacks: Sequence[ScoutStack]) -> str:
     """PatientPosition of the first slice whose file is DICOM and states it; empty where none does."""
     for source in dict.fromkeys(scout_slice.source for stack in stacks for scout_slice in stack.slices):
