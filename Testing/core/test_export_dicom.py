@@ -263,6 +263,22 @@ def test_a_report_that_another_program_changed_is_refused(report: Path, plan: Ca
     read_structured_report(moved(report, tmp_path / "same.dcm", 0.0))
 
 
+def test_a_report_leads_to_no_file_of_this_computer(report: Path, tmp_path: Path) -> None:
+    """A crafted record names paths: none is taken over, none is opened."""
+    dataset = pydicom.dcmread(report)
+    texts = [element for element in dataset.iterall() if element.keyword == "TextValue"]
+    (record,) = [element for element in texts if str(element.value).startswith("{")]
+    own = {**json.loads(record.value), "sources": ["/secret"], "protocol_file": "/secret.json", "study": "x"}
+    record.value = json.dumps(own)
+    dataset.save_as(tmp_path / "crafted.dcm")
+    saved = import_plan(tmp_path / "crafted.dcm", tmp_path / "back")
+    assert (saved.sources, saved.study, saved.protocol) == ((), "", "BrainAcPc")
+    record.value = json.dumps({**own, "protocol": "/secret.json"})
+    dataset.save_as(tmp_path / "crafted.dcm")
+    with pytest.raises(ProtocolError, match="not a shipped one"):
+        import_plan(tmp_path / "crafted.dcm", tmp_path / "again")
+
+
 def test_what_is_not_such_a_report_is_named(report: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a Comprehensive 3D SR"):
         read_structured_report(MIDDLE_SLICES[0])

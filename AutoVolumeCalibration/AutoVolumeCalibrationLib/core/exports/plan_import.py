@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..anatomy.protocol import Protocol
-from ..anatomy.protocol_file import load_protocol
+from ..anatomy.protocol_file import list_protocols, load_protocol
 from ..errors import InputError, ProtocolError
 from ..files.atomic_write import atomic_path
 from ..files.json_files import json_text
@@ -71,14 +71,11 @@ def import_plan(
 def _protocol(saved: SavedCalibration, given: Path | str | None, source: str) -> Protocol:
     """The protocol of the plan, compared by its digest."""
     name = saved.protocol
-    try:
-        protocol = load_protocol(given or name)
-    except ProtocolError as error:
-        if given:
-            raise
+    if not given and name not in {protocol.name for protocol in list_protocols()}:
         raise ProtocolError(
             f"protocol {name} of this plan is not a shipped one", source=source, remedy="Give its file with --protocol."
-        ) from error
+        )
+    protocol = load_protocol(given or name)
     if saved.protocol_sha256 and protocol_digest(protocol) != saved.protocol_sha256:
         raise ProtocolError(
             f"the plan was made with another version of protocol {name}",

@@ -16,7 +16,7 @@ from ...geometry.coordinates import swap_ras_lps
 from ...geometry.oriented_box import FACES, face_corners_mm
 from ...scouts.dicom import PARSE_ERRORS
 from ...storage.results import SavedCalibration
-from .plan_record import saved_plan
+from .plan_record import plan_record, saved_plan
 from .sr_codes import SCHEME
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _record(items: list[Dataset], source: str) -> dict[str, Any]:
         raise InputError("does not hold a plan of this program", source=source, remedy=_REMEDY) from error
     if not isinstance(record, dict):
         raise InputError("does not hold a plan of this program", source=source, remedy=_REMEDY)
-    return record
+    return plan_record(record)  # again: a report from elsewhere names no files here
 
 
 def _refuse(word: str) -> float:
