@@ -33,6 +33,7 @@ FORBIDDEN = {
 }
 
 HEAVY = {"torch", "monai", "onnx", "onnxruntime", "SimpleITK", "pydicom", "matplotlib", "ignite", "tensorboard"}
+HEAVY |= {"highdicom", "pypulseq", "pyigtl", "ismrmrd"}
 #: Code that is only loaded to train, and network classes, which are only loaded to build a network.
 MAY_IMPORT_TORCH = (f"{TRAINING}.core", f"{PLANNING}.core.networks.architectures")
 TORCH = {"torch", "monai", "ignite"}

@@ -22,6 +22,7 @@ ROOMS = {
         "storage",
         "report",
         "workflow",
+        "exports",
         "models",
     ),
     TRAINING: (
