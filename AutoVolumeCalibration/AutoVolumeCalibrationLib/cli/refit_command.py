@@ -80,6 +80,7 @@ def run_refit(arguments: argparse.Namespace) -> int:
             box=saved.box.name,
             timings_s=timings,
             disagreeing=saved.disagreeing,
+            birge_ratios=saved.birge_ratios,
         )
     if arguments.repredict:
         calibration = _repredicted(calibration, changed.landmarks, arguments)

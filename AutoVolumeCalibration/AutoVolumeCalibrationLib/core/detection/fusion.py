@@ -8,8 +8,8 @@ appears as its middle, which ties both points together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -54,11 +54,17 @@ class StackView:
 
 @dataclass(frozen=True)
 class Fusion:
-    """Landmarks in the model's order, and the names on which the planes disagree: worst first, then those that are
-    shifted alike between two planes."""
+    """Landmarks in the model's order, and how well the planes agree on them.
+
+    Attributes:
+        landmarks: in the model's order.
+        disagreeing: names on which the planes disagree: worst first, then those shifted alike between two planes.
+        birge_ratios: name -> root of chi-square per degree of freedom, of the landmarks that several planes show.
+    """
 
     landmarks: tuple[Landmark, ...]
     disagreeing: tuple[str, ...]
+    birge_ratios: Mapping[str, float] = field(default_factory=dict)
 
 
 def fuse(
@@ -89,7 +95,8 @@ def fuse(
                 landmarks[name], reduced_chi[name] = landmark, chi
     worst = sorted((n for n in names if reduced_chi[n] > DISAGREEMENT), key=lambda n: -reduced_chi[n])
     moved = [names[k] for k in landmarks_with_interplane_shift(detections, mirror)]
-    return Fusion(tuple(landmarks[name] for name in names), tuple(dict.fromkeys([*worst, *moved])))
+    several = {name: reduced_chi[name] for name in names if len(landmarks[name].planes) > 1}
+    return Fusion(tuple(landmarks[name] for name in names), tuple(dict.fromkeys([*worst, *moved])), several)
 
 
 def landmarks_with_interplane_shift(detections: Sequence[StackDetections], mirror: np.ndarray) -> list[int]:

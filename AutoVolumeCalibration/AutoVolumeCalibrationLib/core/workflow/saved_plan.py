@@ -36,6 +36,7 @@ def reopen(folder: Path | str, *, scouts: Sequence[Path | str] = ()) -> Calibrat
         box=saved.box.name,
         timings_s=saved.timings_s,
         disagreeing=saved.disagreeing,
+        birge_ratios=saved.birge_ratios,
     )
 
 

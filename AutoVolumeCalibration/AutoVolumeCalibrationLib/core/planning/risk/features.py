@@ -1,0 +1,80 @@
+"""What a plan shows of its own risk: quantities of which more always means more risk.
+
+Landmarks that the user placed count as certain: found, clear, and in agreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ...anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
+from ...scouts.stack import ScoutStack
+from ..frame import AnatomicalFrame
+
+#: Names of the quantities that ``plan_features`` gives.
+FEATURES = (
+    "unclear",
+    "faintest",
+    "missing",
+    "residual",
+    "outliers",
+    "disagreement",
+    "tilt",
+    "size",
+    "oblique",
+    "sparse",
+)
+
+#: Which part of the landmarks counts as the faintest, and which of the planes' differences as the typical large one.
+FAINT_SHARE, LARGE_SHARE = 0.25, 0.75
+
+#: Smallest values whose logarithms are told apart: of a distance, mm, of a Birge ratio, and of an angle, deg.
+_LEAST_MM, _LEAST_RATIO, _LEAST_DEG = 0.5, 0.5, 0.1
+
+
+def plan_features(
+    landmarks: Sequence[Landmark],
+    frame: AnatomicalFrame,
+    stacks: Sequence[ScoutStack],
+    birge_ratios: Mapping[str, float],
+) -> dict[str, float]:
+    """The quantities named in FEATURES.
+
+    - unclear: 1 minus the mean peak of the landmarks found; faintest: 1 minus their lower quartile.
+    - missing: share of the landmarks that was not found.
+    - residual: log of the median distance of the points from where the others expect them, over 0.5 mm.
+    - outliers: share of the landmarks found that contradicts the others.
+    - disagreement: log of the upper quartile of the Birge ratios of landmarks in several planes, over 0.5.
+    - tilt: log of the largest stated standard deviation of pitch, roll and yaw, over 0.1 deg.
+    - size: how far the log of the head's size over the reference's is from 0.
+    - oblique: largest angle of a stack's normal to the nearest axis of the head, deg.
+    - sparse: mean over the stacks of 1 / (number of slices).
+
+    Args:
+        birge_ratios: ``detection.fusion.Fusion``; names of landmarks that the user placed are ignored.
+    """
+    found = [landmark for landmark in landmarks if landmark.status != MISSING]
+    predicted = {landmark.name for landmark in found if landmark.status == PREDICTED}
+    peaks = [1.0 if landmark.status == CORRECTED else landmark.confidence for landmark in found] or [0.0]
+    residuals = [mm if name in predicted else 0.0 for name, mm in frame.residuals_mm.items()] or [0.0]
+    ratios = [ratio for name, ratio in birge_ratios.items() if name in predicted] or [0.0]
+    tilt_deg = float(np.rad2deg(np.sqrt(np.diagonal(frame.covariance)[:3].max())))
+    aligned = min(float(np.abs(frame.axes @ stack.normal).max()) for stack in stacks)
+    return {
+        "unclear": 1 - float(np.mean(peaks)),
+        "faintest": 1 - float(np.quantile(peaks, FAINT_SHARE)),
+        "missing": 1 - len(found) / max(1, len(landmarks)),
+        "residual": _log_over(float(np.median(residuals)), _LEAST_MM),
+        "outliers": sum(name in predicted for name in frame.outliers) / max(1, len(found)),
+        "disagreement": _log_over(float(np.quantile(ratios, LARGE_SHARE)), _LEAST_RATIO),
+        "tilt": _log_over(tilt_deg, _LEAST_DEG),
+        "size": abs(float(np.log(frame.scale))),
+        "oblique": float(np.rad2deg(np.arccos(min(1.0, aligned)))),
+        "sparse": float(np.mean([1 / len(stack.slices) for stack in stacks])),
+    }
+
+
+def _log_over(value: float, least: float) -> float:
+    return float(np.log(max(value, least) / least))
