@@ -53,7 +53,9 @@ def test_a_bundle_states_its_own_limits_and_may_leave_some_out(bundle):
     assert limits == replace(ModelLimits(), clear_peak=0.9)
 
 
-@pytest.mark.parametrize("wrong", [{"clear_peak": "high"}, {"shape_mm": [1]}, {"found_share": 0.5}, {"oblique_deg": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"clear_peak": "high"}, {"shape_mm": [1]}, {"found_share": 0.5}, {"oblique_deg": -1}]
+)
 def test_damaged_limits_are_refused_by_name(bundle, wrong):
     with pytest.raises(ModelError, match="limits"):
         load_model(with_limits(bundle, wrong), "cpu", "onnx")

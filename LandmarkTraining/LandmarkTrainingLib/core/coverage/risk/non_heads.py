@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,8 @@ BELOW_MM = (110.0, 140.0)
 #: Half the side of a drawn volume, its voxels, mm, and the size of bodies over those of SHAPES.
 HALF_SIDE_MM, VOXEL_MM, SIZES = 110.0, 2.0, (0.8, 1.1)
 
-NOISE_SHAPE = "noise"
+#: Names of what is not a drawn shape.
+NOISE_SHAPE, BELOW = "noise", "below a head"
 
 
 def ball(p: np.ndarray) -> np.ndarray:
@@ -116,8 +117,3 @@ def drawn(inside: Callable[[np.ndarray], np.ndarray]) -> Volume:
     affine[:3, 3] = axis[0]
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
     return Volume(inside(grid).astype(np.float32), affine)
-
-
-def names_of_non_heads(heads: Sequence[Head]) -> list[str]:
-    """What ``studies`` draws from: the shapes, noise, and below each of the heads."""
-    return [*SHAPES, NOISE_SHAPE, *(f"below {head.id}" for head in heads)]

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol import BoxRule, Protocol
+from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
@@ -28,18 +30,22 @@ from ...simulator.pose import PoseLimits
 from ...simulator.render import simulate_study
 from ...simulator.slice_planes import SliceSettings
 from ...simulator.study_rendering import scouts_of
-from ...simulator.study_variety import MotionLimits
-from .non_heads import BELOW_MM, NOISE_SHAPE, SHAPES, below_head, noise_scouts, shape_scouts
+from ...simulator.study_variety import MotionLimits, StudyMotion, random_motion
+from .non_heads import BELOW, BELOW_MM, NOISE_SHAPE, SHAPES, below_head, noise_scouts, shape_scouts
 
 #: Kinds of studies. Of NON_HEAD there is no truth: every plan is wrong.
 LABELS, VOLUMES, NON_HEAD = "label maps", "volumes", "no head"
 
 #: How often each kind occurs, and each number of slices per plane.
-KIND_SHARES = {LABELS: 0.68, VOLUMES: 0.20, NON_HEAD: 0.12}
-SLICE_SHARES = {1: 0.6, 3: 0.2, 5: 0.2}
+KIND_SHARES = {LABELS: 0.60, VOLUMES: 0.30, NON_HEAD: 0.10}
+SLICE_SHARES = {1: 0.7, 3: 0.15, 5: 0.15}
 
-#: Poses as patients lie, and how often the head moves between the stacks, by as much.
+#: Poses as patients lie. The label maps are of different people already: heads are deformed less than in training,
+#: where the deformation may exceed that of people and then leaves open by degrees how the frame lies.
 ROTATION_DEG, SHIFT_MM = 20.0, 25.0
+LIMITS = PoseLimits(ROTATION_DEG, SHIFT_MM, anisotropy=0.04, shear=0.007, warp_mm=1.5)
+
+#: How often the head moves between the stacks, and by how much.
 MOTION_SHARE = 0.2
 MOTION = MotionLimits(stack_shift_mm=2.0, stack_rotation_deg=2.0, slice_shift_mm=0.3, slice_rotation_deg=0.3)
 
@@ -107,11 +113,13 @@ class StudySource:
 
     def _simulated(self, number: int, geometry: ScoutGeometry, rng: np.random.Generator) -> RiskStudy:
         settings, constellation = self._settings, self.protocol.constellation
-        motion = MOTION if rng.random() < MOTION_SHARE else None
+        moves = rng.random() < MOTION_SHARE
+        motion = random_motion(rng, [geometry.slices] * len(PLANES), MOTION) if moves else None
         seed = (self.seed, number)
         study = simulate_study(self.labels, constellation.mirror_indices, geometry, seed, settings, motion)
         scouts = scouts_of(study, constellation, geometry, settings)
-        truth = plan_box(true_frame(scouts.landmarks, self.protocol), self.protocol, self.rule)
+        landmarks = scouts.landmarks if motion is None else _where_it_lay(scouts.landmarks, motion)
+        truth = plan_box(true_frame(landmarks, self.protocol), self.protocol, self.rule)
         return RiskStudy(number, LABELS, self.label_names[study.head], geometry.slices, scouts.stacks, truth)
 
     def _cut(self, number: int, geometry: ScoutGeometry, rng: np.random.Generator) -> RiskStudy:
@@ -123,17 +131,16 @@ class StudySource:
         return RiskStudy(number, VOLUMES, head.subject, geometry.slices, noisy, truth.box)
 
     def _non_head(self, number: int, geometry: ScoutGeometry, rng: np.random.Generator) -> RiskStudy:
-        names = [*SHAPES, NOISE_SHAPE, *(head.id for head in self.heads)]
+        names = [*SHAPES, NOISE_SHAPE, *([BELOW] if self.heads else ())]
         name = names[int(rng.integers(len(names)))]
         if name == NOISE_SHAPE:
             return RiskStudy(number, NON_HEAD, name, geometry.slices, noise_scouts(geometry, rng), None)
         if name in SHAPES:
             stacks = shape_scouts(name, geometry, rng)
         else:
-            head = next(head for head in self.heads if head.id == name)
+            head = self.heads[int(rng.integers(len(self.heads)))]
             pose, depth_mm = random_pose(rng, ROTATION_DEG, SHIFT_MM), rng.uniform(*BELOW_MM)
             stacks = below_head(head, self._volume(head), pose, geometry, depth_mm)
-            name = f"below {head.subject}"
         return RiskStudy(number, NON_HEAD, name, geometry.slices, add_noise(stacks, 0.02, rng), None)
 
     def _volume(self, head: Head) -> Volume:
@@ -144,7 +151,17 @@ class StudySource:
 
     @cached_property
     def _settings(self) -> SliceSettings:
-        return SliceSettings(limits=PoseLimits(rotation_deg=ROTATION_DEG, shift_mm=SHIFT_MM), effects=EFFECTS)
+        return SliceSettings(limits=LIMITS, effects=EFFECTS)
+
+
+def _where_it_lay(landmarks: Sequence[Landmark], motion: StudyMotion) -> list[Landmark]:
+    """The landmarks at their mean positions over the slices of a head that moved: where a plan should be."""
+
+    def mean(position: np.ndarray) -> np.ndarray:
+        moved: np.ndarray = (motion.rotations @ position + motion.shifts_mm).mean(axis=0)
+        return moved
+
+    return [one if one.position_mm is None else one.corrected(mean(one.position_mm)) for one in landmarks]
 
 
 def label_names(numbers: Sequence[int]) -> list[str]:
