@@ -88,6 +88,8 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
         count = sum(landmark.status != MISSING for landmark in evidence.landmarks)
         level = "95 %" if evidence.stated_coverage.measured else "about 95 %"
         text = f"{count} landmarks agree and every face is covered ({level}); the plan is ready for review."
+        if evidence.risk:
+            text = f"{text} {risk_in_words(evidence.risk.probability)}."
         findings = [Check("ready", OK, text)]
     return tuple(sorted(findings, key=lambda finding: (ERROR, WARNING, OK).index(finding.level)))
 

@@ -84,7 +84,7 @@ def risk_from_dict(entry: Mapping[str, Any], known: tuple[str, ...]) -> RiskMode
     if unknown:
         raise ValueError(f"its risk uses quantities that this version does not know: {', '.join(unknown)}")
     finite = np.isfinite([*mean, *sd, *weights, *numbers]).all()
-    if not finite or (sd <= 0).any() or (weights < 0).any() or not 0 < numbers[1] <= numbers[2] <= 1:
+    if not names or not finite or (sd <= 0).any() or (weights < 0).any() or not 0 < numbers[1] <= numbers[2] <= 1:
         raise ValueError("its risk is damaged (weights must not be negative, operating points rise from 0 to 1)")
     return RiskModel(names, mean, sd, weights, *numbers, facts)
 
