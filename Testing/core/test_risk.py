@@ -232,3 +232,11 @@ def test_a_bundle_with_a_damaged_risk_is_refused(tmp_path):
     damaged = {**risk_model().to_dict(), "warning": 0.9}
     with pytest.raises(ModelError, match="risk"):
         load_model(with_risk(tmp_path, damaged), "cpu", "onnx")
+
+
+def test_the_risk_replaces_the_warnings_that_look_at_what_it_weighs_but_no_error():
+    faint = marks_with(0.65)
+    assert {c.name: c.level for c in planned(faint).checks} == {"slices": WARNING, "anatomy": WARNING}
+    assert [c.name for c in planned(faint, risk_model(intercept=-20.0)).checks] == ["ready"]
+    none = planned(marks_with(0.4), risk_model(intercept=-20.0))
+    assert {c.name: c.level for c in none.checks} == {"anatomy": ERROR}

@@ -46,6 +46,10 @@ EMPTY_BLOCK, EMPTY_RATIO = 4, 0.5
 #: Every second pixel suffices for that, and a refit while the user drags a point must be fast.
 EMPTY_STEP = 2
 
+#: Checks whose warnings the stated risk replaces: it weighs what they look at, together. Their errors stay: what is
+#: beyond those limits is no plan of this anatomy.
+COVERED_BY_RISK = ("anatomy", "shape", "tilt")
+
 #: A placed point counts as far off beyond this many mm plus this many standard deviations of its position in heads.
 PLACED_SLACK_MM, PLACED_SPREADS = 2.0, 3.0
 
@@ -82,7 +86,7 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     of_landmarks = (_risk, _head, _shape, _found, _confidence, _outliers, _placed, _planes_agree)
     for check in (*of_landmarks, _size, _tilt, _obliquity, _faces, _cut_off):
         finding = check(evidence)
-        if finding:
+        if finding and not (evidence.risk and is_covered_by_risk(finding)):
             findings.append(finding)
     if not findings:
         count = sum(landmark.status != MISSING for landmark in evidence.landmarks)
@@ -92,6 +96,11 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
             text = f"{text} {risk_in_words(evidence.risk.probability)}."
         findings = [Check("ready", OK, text)]
     return tuple(sorted(findings, key=lambda finding: (ERROR, WARNING, OK).index(finding.level)))
+
+
+def is_covered_by_risk(finding: Check) -> bool:
+    """Whether the stated risk makes the finding superfluous."""
+    return finding.level == WARNING and finding.name in COVERED_BY_RISK
 
 
 def scout_checks(stacks: Sequence[ScoutStack], *, states_risk: bool = False) -> list[Check]:

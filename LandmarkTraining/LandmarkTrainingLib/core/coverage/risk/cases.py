@@ -13,7 +13,7 @@ import numpy as np
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, InputError
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
-from AutoVolumeCalibrationLib.core.planning.checks import OK
+from AutoVolumeCalibrationLib.core.planning.checks import OK, is_covered_by_risk
 from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, plan_features
 from AutoVolumeCalibrationLib.core.planning.risk.model import WRONG_CENTER_MM, WRONG_ROTATION_DEG
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
@@ -37,7 +37,7 @@ class RiskCase:
         failure: why there is no plan; then all below is empty.
         features: what the plan shows, ``planning.risk.features``.
         rotation_deg, center_mm: errors of the box, None where no box is right.
-        findings: name -> level of the other checks that found something.
+        findings: name -> level of the other checks that found something, those that the risk replaces left out.
     """
 
     number: int
@@ -96,7 +96,8 @@ def plan_study(study: RiskStudy, source: StudySource, model: LandmarkModel) -> R
         plan = calibrate(study.stacks, source.protocol, model, box=source.rule.name)
     except AutoVolumeError as error:  # a refusal is a result
         return RiskCase(*who, failure=str(error))
-    findings = {c.name: c.level for c in plan.checks if c.level != OK and c.name != REPLACED_CHECK}
+    found = [c for c in plan.checks if c.level != OK and c.name != REPLACED_CHECK and not is_covered_by_risk(c)]
+    findings = {check.name: check.level for check in found}
     rotation_deg, center_mm = _errors(plan, study, source)
     return RiskCase(*who, None, features_of(plan), rotation_deg, center_mm, findings)
 
