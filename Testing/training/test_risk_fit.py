@@ -13,7 +13,7 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
-from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES
+from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, LEAST_MM
 from LandmarkTrainingLib.core.coverage.risk import cases as risk_cases
 from LandmarkTrainingLib.core.coverage.risk import non_heads, studies
 from LandmarkTrainingLib.core.coverage.risk.cases import RiskCase, planned_cases
@@ -196,14 +196,16 @@ def test_a_log_of_something_else_is_refused(source, model, tmp_path, change):
 
 def test_the_risk_is_recorded_in_the_bundle_that_it_was_measured_with(model, tmp_path):
     bundle = shutil.copytree(resource_path("Models", "brain-scout"), tmp_path / "bundle")
-    measured = fit_risk(made_up()).model
-    record_risk(bundle, measured, model.sha256)
-    record_risk(bundle, measured, model.sha256)
+    fitted = fit_risk(made_up())
+    measured, limits = fitted.model, replace(fitted.limits, anatomy_peak=0.55)
+    record_risk(bundle, measured, limits, model.sha256)
+    record_risk(bundle, measured, limits, model.sha256)
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     assert metadata["risk"] == measured.to_dict()
-    assert load_model(bundle, "cpu", "onnx").risk.to_dict() == measured.to_dict()
+    recorded = load_model(bundle, "cpu", "onnx")
+    assert recorded.risk.to_dict() == measured.to_dict() and recorded.limits == limits
     with pytest.raises(UsageError, match="other weights"):
-        record_risk(bundle, measured, "1" * 64)
+        record_risk(bundle, measured, limits, "1" * 64)
 
 
 def test_non_heads_fill_their_slices_with_something():
@@ -228,3 +230,17 @@ def test_every_kind_of_study_is_drawn_and_one_slice_is_commonest():
     for kind, share in studies.KIND_SHARES.items():
         assert kinds.count(kind) / 400 == pytest.approx(share, abs=0.08)
     assert counts.count(1) > 200 and {1, 3, 5} == set(counts)
+
+
+def test_errors_of_other_checks_begin_beyond_all_right_plans():
+    cases = made_up(400)
+    for case in cases:
+        case.features["unclear best"] = 0.2 + 0.1 * (case.number % 10) / 9
+        case.features["residual"] = np.log(4.0 / LEAST_MM)
+    fitted = fit_risk([*cases, non_head(900)])
+    assert fitted.limits.anatomy_peak == pytest.approx(0.68) and fitted.limits.shape_mm == (4.0, pytest.approx(4.4))
+
+
+def test_quantities_that_do_not_count_are_left_out():
+    model = fit_risk(made_up(4000)).model
+    assert {"tilt", "unclear"} <= set(model.names) < set(FEATURES) and (model.weights > 0).all()

@@ -64,7 +64,7 @@ def run_risk(arguments: argparse.Namespace) -> int:
     require_place(arguments.output, overwrite=True)
     fitted, text = measurement.measure_risk(model, source, arguments.output, arguments.studies, _say)
     if arguments.record:
-        record_risk(arguments.record, fitted.model, model.sha256)
+        record_risk(arguments.record, fitted.model, fitted.limits, model.sha256)
     print(text)
     return 0
 

@@ -54,6 +54,10 @@ class ModelLimits:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
 
+#: Those of bundles that state none.
+DEFAULT_LIMITS = ModelLimits()
+
+
 def limits_from_dict(entry: Mapping[str, Any]) -> ModelLimits:
     """The limits stated in a bundle or a result, the defaults for those not stated; ValueError where they are damaged.
 

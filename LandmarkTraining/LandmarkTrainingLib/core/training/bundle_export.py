@@ -89,8 +89,8 @@ def record_coverage(folder: Path, measured: Coverage) -> None:
     write_text(folder / "configs" / "metadata.json", json_text(metadata))
 
 
-def record_risk(folder: Path, measured: RiskModel, weights_sha256: str) -> None:
-    """Put the measured risk into the metadata of the bundle with those weights, in place of an earlier one.
+def record_risk(folder: Path, measured: RiskModel, limits: ModelLimits, weights_sha256: str) -> None:
+    """Put the measured risk and limits into the metadata of the bundle with those weights, in place of earlier ones.
 
     Raises:
         ModelError: the folder holds no bundle.
@@ -103,7 +103,7 @@ def record_risk(folder: Path, measured: RiskModel, weights_sha256: str) -> None:
             source=str(folder),
             remedy="Name the same bundle as model and as the one to record it in.",
         )
-    metadata = {**metadata, "risk": measured.to_dict()}
+    metadata = {**metadata, "limits": limits.to_dict(), "risk": measured.to_dict()}
     write_text(folder / "configs" / "metadata.json", json_text(metadata))
 
 

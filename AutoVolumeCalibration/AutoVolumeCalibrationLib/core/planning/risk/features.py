@@ -16,6 +16,7 @@ from ..frame import AnatomicalFrame
 #: Names of the quantities that ``plan_features`` gives.
 FEATURES = (
     "unclear",
+    "unclear best",
     "faintest",
     "missing",
     "residual",
@@ -27,11 +28,14 @@ FEATURES = (
     "sparse",
 )
 
+#: How many of the highest peaks say whether there is the anatomy at all.
+BEST = 10
+
 #: Which part of the landmarks counts as the faintest, and which of the planes' differences as the typical large one.
 FAINT_SHARE, LARGE_SHARE = 0.25, 0.75
 
 #: Smallest values whose logarithms are told apart: of a distance, mm, of a Birge ratio, and of an angle, deg.
-_LEAST_MM, _LEAST_RATIO, _LEAST_DEG = 0.5, 0.5, 0.1
+LEAST_MM, LEAST_RATIO, LEAST_DEG = 0.5, 0.5, 0.1
 
 
 def plan_features(
@@ -42,7 +46,8 @@ def plan_features(
 ) -> dict[str, float]:
     """The quantities named in FEATURES.
 
-    - unclear: 1 minus the mean peak of the landmarks found; faintest: 1 minus their lower quartile.
+    - unclear: 1 minus the mean peak of the landmarks found; unclear best: of the ten highest peaks, where one that is
+      missing counts as 0; faintest: 1 minus the lower quartile of those found.
     - missing: share of the landmarks that was not found.
     - residual: log of the median distance of the points from where the others expect them, over 0.5 mm.
     - outliers: share of the landmarks found that contradicts the others.
@@ -64,12 +69,13 @@ def plan_features(
     aligned = min(float(np.abs(frame.axes @ stack.normal).max()) for stack in stacks)
     return {
         "unclear": 1 - float(np.mean(peaks)),
+        "unclear best": 1 - sum(sorted(peaks)[-BEST:]) / max(1, min(BEST, len(landmarks))),
         "faintest": 1 - float(np.quantile(peaks, FAINT_SHARE)),
         "missing": 1 - len(found) / max(1, len(landmarks)),
-        "residual": _log_over(float(np.median(residuals)), _LEAST_MM),
+        "residual": _log_over(float(np.median(residuals)), LEAST_MM),
         "outliers": sum(name in predicted for name in frame.outliers) / max(1, len(found)),
-        "disagreement": _log_over(float(np.quantile(ratios, LARGE_SHARE)), _LEAST_RATIO),
-        "tilt": _log_over(tilt_deg, _LEAST_DEG),
+        "disagreement": _log_over(float(np.quantile(ratios, LARGE_SHARE)), LEAST_RATIO),
+        "tilt": _log_over(tilt_deg, LEAST_DEG),
         "size": abs(float(np.log(frame.scale))),
         "oblique": float(np.rad2deg(np.arccos(min(1.0, aligned)))),
         "sparse": float(np.mean([1 / len(stack.slices) for stack in stacks])),

@@ -8,12 +8,13 @@ predictions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from AutoVolumeCalibrationLib.core.detection.model_limits import DEFAULT_LIMITS, ModelLimits
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES
+from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, LEAST_MM
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel
 
 from .cases import RiskCase, values_of
@@ -32,6 +33,12 @@ MISSED_SHARE, FLAGGED_SHARE = 0.01, 0.20
 #: More likely wrong than right: not to be used unchanged.
 ERROR_RISK = 0.5
 
+#: A quantity with a smaller weight does not count, and is left out.
+SMALLEST_WEIGHT = 0.01
+
+#: Errors say that a plan is none of the anatomy: they begin so far beyond all but this share of the right plans.
+BEYOND_SHARE, BEYOND_PEAK, BEYOND_FACTOR = 0.005, 0.02, 1.1
+
 #: Fewer wrong plans of heads do not determine a regression.
 FEWEST_WRONG = 10
 
@@ -40,16 +47,23 @@ FEWEST_WRONG = 10
 class FittedRisk:
     """A risk model with what it says of the cases when it is fitted without their person.
 
-    ``cases`` (n) are the planned ones, ``left_out`` (n,) the probabilities.
+    ``cases`` (n) are the planned ones, ``left_out`` (n,) the probabilities. ``limits`` are those of the model with what
+    the cases say of them.
     """
 
     model: RiskModel
+    limits: ModelLimits
     cases: tuple[RiskCase, ...]
     left_out: np.ndarray
 
 
-def fit_risk(cases: Sequence[RiskCase], names: Sequence[str] = FEATURES) -> FittedRisk:
+def fit_risk(
+    cases: Sequence[RiskCase], limits: ModelLimits = DEFAULT_LIMITS, names: Sequence[str] = FEATURES
+) -> FittedRisk:
     """The risk model of the cases, with its operating points.
+
+    Args:
+        limits: of the model whose plans they are.
 
     Raises:
         InputError: too few plans of heads are wrong.
@@ -63,7 +77,33 @@ def fit_risk(cases: Sequence[RiskCase], names: Sequence[str] = FEATURES) -> Fitt
         )
     left_out = _left_out(planned, names)
     warning = choose_warning(planned, left_out)
-    return FittedRisk(_model(planned, names, warning), planned, left_out)
+    return FittedRisk(_pruned(_model(planned, names, warning)), measured_limits(planned, limits), planned, left_out)
+
+
+def _pruned(model: RiskModel) -> RiskModel:
+    """The model without the quantities that do not count."""
+    kept = np.flatnonzero(model.weights >= SMALLEST_WEIGHT)
+    if not len(kept):
+        return model
+    parts = {name: getattr(model, name)[kept] for name in ("mean", "sd", "weights")}
+    return replace(model, names=tuple(model.names[i] for i in kept), **parts)
+
+
+def measured_limits(cases: Sequence[RiskCase], limits: ModelLimits) -> ModelLimits:
+    """``limits`` with the errors of the checks "anatomy" and "shape" moved to where no right plan of a head lies.
+
+    Their warnings count for models without a risk only; they stay where they are, unless they would lie beyond.
+    """
+    right = [case for case in cases if case.planned and not case.wrong]
+    peaks, distances = (np.array([case.features[name] for case in right]) for name in ("unclear best", "residual"))
+    anatomy_peak = round(float(1 - np.quantile(peaks, 1 - BEYOND_SHARE)) - BEYOND_PEAK, 3)
+    shape_mm = round(LEAST_MM * float(np.exp(np.quantile(distances, 1 - BEYOND_SHARE))) * BEYOND_FACTOR, 2)
+    return replace(
+        limits,
+        anatomy_peak=anatomy_peak,
+        clear_peak=max(limits.clear_peak, anatomy_peak),
+        shape_mm=(min(limits.shape_mm[0], shape_mm), shape_mm),
+    )
 
 
 def _left_out(cases: Sequence[RiskCase], names: Sequence[str]) -> np.ndarray:

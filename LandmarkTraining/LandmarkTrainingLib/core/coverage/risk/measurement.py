@@ -45,7 +45,7 @@ def measure_risk(
         InputError: the folder holds plans of another model or other studies, or too few plans are wrong.
     """
     cases = planned_cases(source, model, studies, folder / LOG, say)
-    fitted = fit_risk(cases)
+    fitted = fit_risk(cases, model.limits)
     text = risk_report(fitted, cases)
     write_text(folder / REPORT, text)
     return fitted, text

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from AutoVolumeCalibrationLib.core.detection.model_limits import ModelLimits
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel
 
 from ...evaluation.metrics import markdown_table
@@ -32,7 +33,8 @@ def risk_report(fitted: FittedRisk, cases: Sequence[RiskCase]) -> str:
         f"{_reliability(planned, predicted, head)}\n\n"
         f"## Flags\n\nFlagged: stated risk above {model.warning:.3f}, or another finding; error: above "
         f"{model.error:.2f}.\n\n{_flags(planned, predicted, model, cases)}\n\n"
-        f"## Model\n\n{_weights(model)}\n"
+        f"## Model\n\n{_weights(model)}\n\n"
+        f"## Errors of other checks\n\n{_limits(fitted.limits)}\n"
     )
 
 
@@ -85,6 +87,12 @@ def _belongs(case: RiskCase, name: str, slices: int) -> bool:
 
 def _share(what: np.ndarray, of: np.ndarray) -> str:
     return f"{int((what & of).sum())} ({(what[of].mean() if of.any() else 0):.0%})"
+
+
+def _limits(limits: ModelLimits) -> str:
+    rows = [["anatomy: mean of the ten highest peaks below", f"{limits.anatomy_peak:.2f}"]]
+    rows += [["shape: median distance of the points above", f"{limits.shape_mm[1]:.1f} mm"]]
+    return markdown_table(["error", "limit"], rows)
 
 
 def _weights(model: RiskModel) -> str:
