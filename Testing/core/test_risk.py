@@ -18,7 +18,7 @@ from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
-from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, plan_features
+from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, line_names, plan_features
 from AutoVolumeCalibrationLib.core.planning.risk.finding import PlanRisk, risk_in_words
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel, risk_from_dict
 from AutoVolumeCalibrationLib.core.report.summary import html_table, one_line
@@ -56,7 +56,8 @@ def planned(marks=None, risk=None, stacks=None, ratios=None):
 
 
 def features(marks, stacks=None, ratios=None):
-    return plan_features(marks, fit_frame(marks, PROTOCOL), stacks or blank_stacks([0.0]), ratios or {})
+    stacks = stacks or blank_stacks([0.0])
+    return plan_features(marks, fit_frame(marks, PROTOCOL), stacks, ratios or {}, line_names(PROTOCOL))
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,8 @@ def test_a_worse_plan_shows_more_of_what_is_worse():
     assert features(shaken)["residual"] > good["residual"]
     assert features(marks_with(), ratios=dict.fromkeys(NAMES, 4.0))["disagreement"] > good["disagreement"]
     assert features(marks_with(), stacks)["sparse"] == pytest.approx(1 / 3) and good["sparse"] == 1.0
+    away = features(marks_with(), [*blank_stacks([20.0])])
+    assert (good["beside"], away["beside"]) == (pytest.approx(0, abs=2), pytest.approx(20, abs=8))
     assert set(good) == set(FEATURES) and np.isfinite(list(good.values())).all()
 
 
@@ -110,6 +113,7 @@ def test_placed_landmarks_count_as_certain():
     marks, ratios = marks_with(0.4), dict.fromkeys(NAMES, 5.0)
     placed = [mark.corrected(mark.position_mm) for mark in marks]
     before, after = features(marks, ratios=ratios), features(placed, ratios=ratios)
+    assert after["beside"] == 0
     assert after["unclear"] == after["faintest"] == after["residual"] == after["disagreement"] == 0
     assert after["tilt"] < before["tilt"]
 

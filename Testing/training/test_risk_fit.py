@@ -33,6 +33,10 @@ PROTOCOL = load_protocol("BrainAcPc")
 RULE = PROTOCOL.boxes[0]
 
 
+#: Of made-up quantities that the checks look at, too.
+QUIET = {"unclear best": 0.1, "residual": 1.0}
+
+
 def made_up(count=1200, seed=0, slices=1, kind=LABELS):
     """Cases whose plans are wrong by a law: log odds -2 + 1.5 tilt + 0.8 unclear, in standard deviations."""
     rng = np.random.default_rng(seed)
@@ -46,7 +50,7 @@ def made_up(count=1200, seed=0, slices=1, kind=LABELS):
             f"head_{number % 20:02d}",
             slices,
             None,
-            dict(zip(FEATURES, row.tolist(), strict=True)),
+            {**dict(zip(FEATURES, row.tolist(), strict=True)), **QUIET},
             7.0 if bad else 2.0,
             1.0,
         )
@@ -244,3 +248,16 @@ def test_errors_of_other_checks_begin_beyond_all_right_plans():
 def test_quantities_that_do_not_count_are_left_out():
     model = fit_risk(made_up(4000)).model
     assert {"tilt", "unclear"} <= set(model.names) < set(FEATURES) and (model.weights > 0).all()
+
+
+def test_the_flags_reported_are_those_of_the_limits_measured():
+    """A right plan that the earlier limit of the check "shape" called an error is none by the new one."""
+    cases = made_up(400)
+    for case in cases:
+        case.features["residual"] = np.log(6.0 / LEAST_MM)
+    cases[0] = replace(cases[0], rotation_deg=1.0, findings={"shape": "error", "planes": "warning"})
+    beyond = non_head(900)
+    beyond.features["residual"] = np.log(30.0 / LEAST_MM)
+    fitted = fit_risk([*cases, beyond])
+    assert fitted.cases[0].findings == {"planes": "warning"}
+    assert fitted.cases[-1].findings["shape"] == "error"

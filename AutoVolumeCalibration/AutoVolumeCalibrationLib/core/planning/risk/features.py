@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
+from ...anatomy.protocol import Protocol
 from ...scouts.stack import ScoutStack
 from ..frame import AnatomicalFrame
 
@@ -26,7 +27,12 @@ FEATURES = (
     "size",
     "oblique",
     "sparse",
+    "thick",
+    "beside",
 )
+
+#: Thickness of slices whose source states none, mm.
+USUAL_THICKNESS_MM = 6.0
 
 #: How many of the highest peaks say whether there is the anatomy at all.
 BEST = 10
@@ -38,11 +44,17 @@ FAINT_SHARE, LARGE_SHARE = 0.25, 0.75
 LEAST_MM, LEAST_RATIO, LEAST_DEG = 0.5, 0.5, 0.1
 
 
+def line_names(protocol: Protocol) -> tuple[str, ...]:
+    """The landmarks at the ends of the protocol's reference line, each once."""
+    return tuple(dict.fromkeys(name for end in protocol.frame.line for name in end))
+
+
 def plan_features(
     landmarks: Sequence[Landmark],
     frame: AnatomicalFrame,
     stacks: Sequence[ScoutStack],
     birge_ratios: Mapping[str, float],
+    line: Sequence[str],
 ) -> dict[str, float]:
     """The quantities named in FEATURES.
 
@@ -55,10 +67,13 @@ def plan_features(
     - tilt: log of the largest stated standard deviation of pitch, roll and yaw, over 0.1 deg.
     - size: how far the log of the head's size over the reference's is from 0.
     - oblique: largest angle of a stack's normal to the nearest axis of the head, deg.
-    - sparse: mean over the stacks of 1 / (number of slices).
+    - sparse: mean over the stacks of 1 / (number of slices); thick: their mean thickness, mm.
+    - beside: mean distance of the ends of the reference line from the nearest slice, mm; 0 of those that the user
+      placed.
 
     Args:
         birge_ratios: ``detection.fusion.Fusion``; names of landmarks that the user placed are ignored.
+        line: names of the landmarks at the ends of the reference line.
     """
     found = [landmark for landmark in landmarks if landmark.status != MISSING]
     predicted = {landmark.name for landmark in found if landmark.status == PREDICTED}
@@ -79,7 +94,19 @@ def plan_features(
         "size": abs(float(np.log(frame.scale))),
         "oblique": float(np.rad2deg(np.arccos(min(1.0, aligned)))),
         "sparse": float(np.mean([1 / len(stack.slices) for stack in stacks])),
+        "thick": float(np.mean([stack.slices[0].thickness_mm or USUAL_THICKNESS_MM for stack in stacks])),
+        "beside": _beside(frame, stacks, line, {mark.name for mark in found} - predicted),
     }
+
+
+def _beside(frame: AnatomicalFrame, stacks: Sequence[ScoutStack], line: Sequence[str], placed: set[str]) -> float:
+    """Mean distance of the expected places of ``line`` from the nearest slice, mm; 0 of those ``placed``."""
+    distances = [0.0 if name in placed else _to_nearest_slice(frame.expected_mm[name], stacks) for name in line]
+    return float(np.mean(distances))
+
+
+def _to_nearest_slice(point_mm: np.ndarray, stacks: Sequence[ScoutStack]) -> float:
+    return min(abs(float((point_mm - one.origin_mm) @ one.normal)) for stack in stacks for one in stack.slices)
 
 
 def _log_over(value: float, least: float) -> float:

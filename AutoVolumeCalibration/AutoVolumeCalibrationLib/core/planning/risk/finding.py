@@ -9,6 +9,7 @@ import numpy as np
 from ...anatomy.protocol import Protocol
 from ...errors import shortened
 from ..frame import AnatomicalFrame
+from .features import line_names
 from .model import WRONG_CENTER_MM, WRONG_ROTATION_DEG
 
 #: The axes of the head about which a plan is pitched, rolled and yawed, and the plane that shows each.
@@ -49,6 +50,5 @@ def risk_in_words(probability: float) -> str:
 
 def where_to_look(frame: AnatomicalFrame, protocol: Protocol) -> str:
     """The ends of the reference line, and the plane that shows the least certain angle."""
-    names = list(dict.fromkeys(name for end in protocol.frame.line for name in end))
     angle = ("pitch", "roll", "yaw")[int(np.diagonal(frame.covariance)[:3].argmax())]
-    return f"check {shortened(names[::-1])}, and the {angle} in the {_SHOWN_BY[angle]} scout"
+    return f"check {shortened(line_names(protocol)[::-1])}, and the {angle} in the {_SHOWN_BY[angle]} scout"

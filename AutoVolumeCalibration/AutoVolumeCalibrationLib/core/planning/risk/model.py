@@ -76,17 +76,17 @@ def risk_from_dict(entry: Mapping[str, Any], known: tuple[str, ...]) -> RiskMode
         rows = entry["quantities"]
         names = tuple(str(row["name"]) for row in rows)
         mean, sd, weights = (np.array([float(row[key]) for row in rows]) for key in ("mean", "sd", "weight"))
-        numbers = [float(entry[key]) for key in ("intercept", "warning", "error")]
+        intercept, warning, error_risk = (float(entry[key]) for key in ("intercept", "warning", "error"))
         facts = dict(entry.get("measured", {}))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"its risk is damaged ({error})") from error
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"its risk uses quantities that this version does not know: {', '.join(unknown)}")
-    finite = np.isfinite([*mean, *sd, *weights, *numbers]).all()
-    if not names or not finite or (sd <= 0).any() or (weights < 0).any() or not 0 < numbers[1] <= numbers[2] <= 1:
+    finite = np.isfinite([*mean, *sd, *weights, intercept, warning, error_risk]).all()
+    if not names or not finite or (sd <= 0).any() or (weights < 0).any() or not 0 < warning <= error_risk <= 1:
         raise ValueError("its risk is damaged (weights must not be negative, operating points rise from 0 to 1)")
-    return RiskModel(names, mean, sd, weights, *numbers, facts)
+    return RiskModel(names, mean, sd, weights, intercept, warning, error_risk, facts)
 
 
 def _rounded(value: float) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.detection.model_limits import DEFAULT_LIMITS, ModelLimits
 from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR
 from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, LEAST_MM
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel
 
@@ -68,7 +69,9 @@ def fit_risk(
     Raises:
         InputError: too few plans of heads are wrong.
     """
-    planned = tuple(case for case in cases if case.planned)
+    planned = [case for case in cases if case.planned]
+    measured = measured_limits(planned, limits)
+    planned = [with_limits(case, measured) for case in planned]
     wrong = sum(case.wrong for case in planned if case.kind != NON_HEAD)
     if wrong < FEWEST_WRONG:
         raise InputError(
@@ -77,7 +80,7 @@ def fit_risk(
         )
     left_out = _left_out(planned, names)
     warning = choose_warning(planned, left_out)
-    return FittedRisk(_pruned(_model(planned, names, warning)), measured_limits(planned, limits), planned, left_out)
+    return FittedRisk(_pruned(_model(planned, names, warning)), measured, tuple(planned), left_out)
 
 
 def _pruned(model: RiskModel) -> RiskModel:
@@ -104,6 +107,16 @@ def measured_limits(cases: Sequence[RiskCase], limits: ModelLimits) -> ModelLimi
         clear_peak=max(limits.clear_peak, anatomy_peak),
         shape_mm=(min(limits.shape_mm[0], shape_mm), shape_mm),
     )
+
+
+def with_limits(case: RiskCase, limits: ModelLimits) -> RiskCase:
+    """The case as these limits find it: its errors of the checks "anatomy" and "shape" decided anew."""
+    beyond = {
+        "anatomy": 1 - case.features["unclear best"] < limits.anatomy_peak,
+        "shape": LEAST_MM * np.exp(case.features["residual"]) > limits.shape_mm[1],
+    }
+    others = {name: level for name, level in case.findings.items() if name not in beyond}
+    return replace(case, findings={**others, **{name: ERROR for name, is_beyond in beyond.items() if is_beyond}})
 
 
 def _left_out(cases: Sequence[RiskCase], names: Sequence[str]) -> np.ndarray:

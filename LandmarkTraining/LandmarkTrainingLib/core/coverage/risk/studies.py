@@ -5,10 +5,10 @@ A study depends on (seed, number) alone, so that an interrupted run goes on wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ from ...simulator.slice_planes import SliceSettings
 from ...simulator.study_rendering import scouts_of
 from ...simulator.study_variety import MotionLimits, StudyMotion, random_motion
 from .non_heads import BELOW, BELOW_MM, NOISE_SHAPE, SHAPES, below_head, noise_scouts, shape_scouts
+
+_Key = TypeVar("_Key")
 
 #: Kinds of studies. Of NON_HEAD there is no truth: every plan is wrong.
 LABELS, VOLUMES, NON_HEAD = "label maps", "volumes", "no head"
@@ -169,12 +171,8 @@ def label_names(numbers: Sequence[int]) -> list[str]:
     return [f"head_{number:02d}" for number in numbers]
 
 
-def phantom_folders(folder: Path | None) -> list[Path]:
-    """The folders of scans of phantoms, sorted; none where no folder is named."""
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder else []
-
-
-def _drawn_from(shares: dict, rng: np.random.Generator):  # type: ignore[no-untyped-def, type-arg]
+def _drawn_from(shares: Mapping[_Key, float], rng: np.random.Generator) -> _Key:
+    """One of the keys of ``shares``, whose values are probabilities."""
     return list(shares)[int(rng.choice(len(shares), p=list(shares.values())))]
 
 
