@@ -18,7 +18,7 @@ from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
-from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, line_names, plan_features
+from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, plan_features
 from AutoVolumeCalibrationLib.core.planning.risk.finding import PlanRisk, risk_in_words
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel, risk_from_dict
 from AutoVolumeCalibrationLib.core.report.summary import html_table, one_line
@@ -57,7 +57,7 @@ def planned(marks=None, risk=None, stacks=None, ratios=None):
 
 def features(marks, stacks=None, ratios=None):
     stacks = stacks or blank_stacks([0.0])
-    return plan_features(marks, fit_frame(marks, PROTOCOL), stacks, ratios or {}, line_names(PROTOCOL))
+    return plan_features(marks, fit_frame(marks, PROTOCOL), stacks, ratios or {}, PROTOCOL)
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,18 @@ def test_a_worse_plan_shows_more_of_what_is_worse():
     assert features(marks_with(), stacks)["sparse"] == pytest.approx(1 / 3) and good["sparse"] == 1.0
     away = features(marks_with(), [*blank_stacks([20.0])])
     assert (good["beside"], away["beside"]) == (pytest.approx(0, abs=2), pytest.approx(20, abs=8))
+    outer = [replace(m, position_mm=m.position_mm + [0, 0, 0.1 * m.position_mm[1]]) for m in marks_with()[32:]]
+    assert features([*marks_with()[:32], *outer])["parts"] > good["parts"] + 0.5
     assert set(good) == set(FEATURES) and np.isfinite(list(good.values())).all()
 
 
 def test_placed_landmarks_count_as_certain():
     marks, ratios = marks_with(0.4), dict.fromkeys(NAMES, 5.0)
+    marks = [replace(mark, planes=("axial",)) for mark in marks]
     placed = [mark.corrected(mark.position_mm) for mark in marks]
     before, after = features(marks, ratios=ratios), features(placed, ratios=ratios)
-    assert after["beside"] == 0
     assert after["unclear"] == after["faintest"] == after["residual"] == after["disagreement"] == 0
+    assert after["parts"] == after["one plane"] == 0 and before["one plane"] == 1
     assert after["tilt"] < before["tilt"]
 
 

@@ -16,7 +16,7 @@ from ..planning.checks import ERROR, OK, WARNING, Check, Evidence, run_checks, s
 from ..planning.face_uncertainty import Coverage, coverage_of
 from ..planning.frame import FEWEST_LANDMARKS, fit_frame
 from ..planning.prescription import prescribe
-from ..planning.risk.features import line_names, plan_features
+from ..planning.risk.features import plan_features
 from ..planning.risk.finding import PlanRisk
 from ..scouts.stack import ScoutStack, require_usable
 from .calibration import Calibration
@@ -264,7 +264,8 @@ def plan_risk(calibration: Calibration) -> PlanRisk | None:
     c, model = calibration, calibration.model.risk if calibration.model else None
     if model is None:
         return None
-    features = plan_features(c.landmarks, c.frame, c.stacks, c.birge_ratios, line_names(c.protocol))
+    covariance = c.model.pose_covariance if c.model else None
+    features = plan_features(c.landmarks, c.frame, c.stacks, c.birge_ratios, c.protocol, covariance)
     return PlanRisk(model.probability(features), model.warning, model.error)
 
 

@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, InputError
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
 from AutoVolumeCalibrationLib.core.planning.checks import OK, is_covered_by_risk
-from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, line_names, plan_features
+from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, plan_features
 from AutoVolumeCalibrationLib.core.planning.risk.model import WRONG_CENTER_MM, WRONG_ROTATION_DEG
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate
@@ -104,8 +104,8 @@ def plan_study(study: RiskStudy, source: StudySource, model: LandmarkModel) -> R
 
 def features_of(plan: Calibration) -> dict[str, float]:
     """What the plan shows."""
-    line = line_names(plan.protocol)
-    return plan_features(plan.landmarks, plan.frame, plan.stacks, plan.birge_ratios, line)
+    covariance = plan.model.pose_covariance if plan.model else None
+    return plan_features(plan.landmarks, plan.frame, plan.stacks, plan.birge_ratios, plan.protocol, covariance)
 
 
 def _errors(plan: Calibration, study: RiskStudy, source: StudySource) -> tuple[float | None, float | None]:
