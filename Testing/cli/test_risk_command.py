@@ -16,7 +16,7 @@ from LandmarkTrainingLib.core.coverage.risk import measurement
 from LandmarkTrainingLib.core.coverage.risk.cases import RiskCase
 from LandmarkTrainingLib.core.coverage.risk.studies import LABELS, RiskStudy, StudySource
 
-#: What is true of every study but how unclear it is: the even ones are clear and right.
+#: What is true of every study but how far the parts of the head agree: the even ones are clear and right.
 PLAN = RiskCase(0, LABELS, "head_01", 1, None, dict.fromkeys(FEATURES, 0.1), 1.0, 1.0)
 
 
@@ -27,7 +27,7 @@ class MadeUp(StudySource):
 
 def made_up_plan(study, *_):
     bad = study.number % 2 == 1
-    shown = {**PLAN.features, "unclear": 0.8 if bad else 0.2 + study.number / 1000}
+    shown = {**PLAN.features, "parts": 0.8 if bad else 0.2 + study.number / 1000}
     case = replace(PLAN, number=study.number, person=study.person, features=shown)
     return replace(case, rotation_deg=9.0 if bad else 1.0)
 
@@ -57,7 +57,7 @@ def test_the_risk_is_measured_reported_and_recorded(autovolume, asked, bundle, t
     risk = load_model(bundle, "cpu", "onnx").risk
     assert risk.facts["studies"] == 60
     shown = dict.fromkeys(FEATURES, 0.1)
-    low, high = (risk.probability({**shown, "unclear": value}) for value in (0.2, 0.8))
+    low, high = (risk.probability({**shown, "parts": value}) for value in (0.2, 0.8))
     assert low < risk.warning < high
     again = autovolume(*asked, "--studies", 60)
     assert again.out == ran.out and again.err == "", "nothing is planned twice"

@@ -20,6 +20,7 @@ from LandmarkTrainingLib.core.coverage.risk.cases import RiskCase, planned_cases
 from LandmarkTrainingLib.core.coverage.risk.fit import (
     ERROR_RISK,
     FEWEST_WRONG,
+    QUANTITIES,
     case_weights,
     choose_warning,
     fit_risk,
@@ -38,11 +39,11 @@ QUIET = {"unclear best": 0.1, "residual": 1.0}
 
 
 def made_up(count=1200, seed=0, slices=1, kind=LABELS):
-    """Cases whose plans are wrong by a law: log odds -2 + 1.5 tilt + 0.8 unclear, in standard deviations."""
+    """Cases whose plans are wrong by a law: log odds -2 + 1.5 tilt + 0.8 parts, in standard deviations."""
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(count, len(FEATURES)))
-    tilt, unclear = (values[:, FEATURES.index(name)] for name in ("tilt", "unclear"))
-    wrong = rng.random(count) < 1 / (1 + np.exp(2.0 - 1.5 * tilt - 0.8 * unclear))
+    tilt, parts = (values[:, FEATURES.index(name)] for name in ("tilt", "parts"))
+    wrong = rng.random(count) < 1 / (1 + np.exp(2.0 - 1.5 * tilt - 0.8 * parts))
     return [
         RiskCase(
             number,
@@ -138,6 +139,13 @@ def test_where_they_cannot_be_told_apart_at_most_a_fifth_of_the_right_ones_is_fl
     cases, risks = one_slice([0.01, *np.linspace(0.02, 0.3, 10)], [1] + [0] * 10)
     warning = choose_warning(cases, risks)
     assert (risks[1:] > warning).sum() == 2
+
+
+def test_simulated_and_real_heads_count_alike_among_the_flags():
+    """20 right simulated plans and 4 right real ones: a fifth of both together is 8 simulated ones and no real one."""
+    cases, risks = one_slice([0.01, *np.linspace(0.1, 0.3, 20), 0.02, 0.03, 0.04, 0.05], [1] + [0] * 24)
+    cases[21:] = [replace(case, kind=VOLUMES) for case in cases[21:]]
+    assert (risks > choose_warning(cases, risks)).sum() == 8
 
 
 def test_plans_with_more_slices_do_not_choose_the_limit():
@@ -247,7 +255,7 @@ def test_errors_of_other_checks_begin_beyond_all_right_plans():
 
 def test_quantities_that_do_not_count_are_left_out():
     model = fit_risk(made_up(4000)).model
-    assert {"tilt", "unclear"} <= set(model.names) < set(FEATURES) and (model.weights > 0).all()
+    assert {"tilt", "parts"} <= set(model.names) < set(QUANTITIES) and (model.weights > 0).all()
 
 
 def test_the_flags_reported_are_those_of_the_limits_measured():

@@ -81,7 +81,8 @@ def plan_features(
     - size: how far the log of the head's size over the reference's is from 0.
     - oblique: largest angle of a stack's normal to the nearest axis of the head, deg.
     - sparse: mean over the stacks of 1 / (number of slices); thick: their mean thickness, mm.
-    - beside: distance of the frame's origin from the nearest sagittal slice, mm.
+    - beside: distance of the frame's origin from the nearest sagittal slice, cm squared: on a slice beside the midline
+      the structures that show the pitch fade with the square of the distance.
 
     Args:
         birge_ratios: ``detection.fusion.Fusion``; names of landmarks that the user placed are ignored.
@@ -111,7 +112,7 @@ def plan_features(
         "oblique": float(np.rad2deg(np.arccos(min(1.0, aligned)))),
         "sparse": float(np.mean([1 / len(stack.slices) for stack in stacks])),
         "thick": float(np.mean([stack.slices[0].thickness_mm or USUAL_THICKNESS_MM for stack in stacks])),
-        "beside": _beside_mm(frame, stacks),
+        "beside": (_beside_mm(frame, stacks) / 10) ** 2,
     }
 
 
