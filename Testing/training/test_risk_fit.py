@@ -141,11 +141,12 @@ def test_where_they_cannot_be_told_apart_at_most_a_fifth_of_the_right_ones_is_fl
     assert (risks[1:] > warning).sum() == 2
 
 
-def test_simulated_and_real_heads_count_alike_among_the_flags():
-    """20 right simulated plans and 4 right real ones: a fifth of both together is 8 simulated ones and no real one."""
-    cases, risks = one_slice([0.01, *np.linspace(0.1, 0.3, 20), 0.02, 0.03, 0.04, 0.05], [1] + [0] * 24)
-    cases[21:] = [replace(case, kind=VOLUMES) for case in cases[21:]]
-    assert (risks > choose_warning(cases, risks)).sum() == 8
+def test_real_heads_decide_how_many_flags_are_too_many_and_each_person_alike():
+    """Person a has 8 right plans of rising risk, b one of small risk: a fifth of the people is 3 of a's plans."""
+    cases, risks = one_slice([0.01, 0.4, 0.4, *np.linspace(0.1, 0.17, 8), 0.02], [1] + [0] * 11)
+    cases[3:] = [replace(case, kind=VOLUMES, person="a") for case in cases[3:]]
+    cases[-1] = replace(cases[-1], person="b")
+    assert choose_warning(cases, risks) == pytest.approx(0.14)
 
 
 def test_plans_with_more_slices_do_not_choose_the_limit():

@@ -20,7 +20,7 @@ from AutoVolumeCalibrationLib.core.planning.risk.features import LEAST_MM
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel
 
 from .cases import RiskCase, values_of
-from .studies import NON_HEAD
+from .studies import NON_HEAD, VOLUMES
 
 #: The quantities that are fitted, a handful: of `brain-scout` 0.1.0 the others of ``features`` made the predictions for
 #: people left out worse (log loss 0.397 with these, 0.412 with all; 260 studies, 20 wrong).
@@ -36,6 +36,9 @@ NON_HEAD_SHARE = 0.02
 #: Share of the wrong one-slice plans that may stay unflagged, and of the right ones that may be flagged. Where both
 #: cannot be had, the second decides: where nearly every plan is flagged, a flag says nothing.
 MISSED_SHARE, FLAGGED_SHARE = 0.01, 0.20
+
+#: Fewer real people say nothing about patients.
+FEWEST_REAL = 2
 
 #: No smaller risk is flagged.
 LEAST_WARNING = 0.005
@@ -191,13 +194,16 @@ def choose_warning(cases: Sequence[RiskCase], probabilities: np.ndarray) -> floa
 def _usable(right: Sequence[tuple[RiskCase, float]]) -> float:
     """The smallest risk above which at most FLAGGED_SHARE of these right plans lie, where other findings flag some.
 
-    Simulated and real heads count alike, however many there are: the simulated ones show more disease and artefacts.
+    Where there are real heads they decide: simulated ones show more disease and artefacts than patients do. Every
+    person has the same weight, regardless of the number of the plans.
     """
-    kinds = Counter(case.kind for case, _ in right)
-    weight = {kind: 1 / (count * len(kinds)) for kind, count in kinds.items()}
-    flagged = sum(weight[case.kind] for case, _ in right if case.findings)
-    for case, probability in sorted(((c, p) for c, p in right if not c.findings), key=lambda pair: -pair[1]):
-        flagged += weight[case.kind]
+    real = [(case, probability) for case, probability in right if case.kind == VOLUMES]
+    judged = real if len({case.person for case, _ in real}) >= FEWEST_REAL else right
+    plans = Counter(case.person for case, _ in judged)
+    weight = {person: 1 / (count * len(plans)) for person, count in plans.items()}
+    flagged = sum(weight[case.person] for case, _ in judged if case.findings)
+    for case, probability in sorted(((c, p) for c, p in judged if not c.findings), key=lambda pair: -pair[1]):
+        flagged += weight[case.person]
         if flagged > FLAGGED_SHARE + 1e-9:
             return probability
     return 0.0
