@@ -81,6 +81,7 @@ def run_refit(arguments: argparse.Namespace) -> int:
             timings_s=timings,
             disagreeing=saved.disagreeing,
             motion=saved.motion,
+            birge_ratios=saved.birge_ratios,
         )
     if arguments.repredict:
         calibration = _repredicted(calibration, changed.landmarks, arguments)

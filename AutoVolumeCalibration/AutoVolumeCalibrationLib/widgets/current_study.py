@@ -196,6 +196,7 @@ class CurrentStudy:
             timings_s=now.timings_s,
             disagreeing=now.disagreeing,
             motion=now.motion,
+            birge_ratios=now.birge_ratios,
         )
 
     def _write(self, calibration: Calibration) -> None:

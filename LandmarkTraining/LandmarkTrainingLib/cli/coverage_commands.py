@@ -1,15 +1,21 @@
-"""``autovolume coverage``: measure how often a model's stated uncertainty holds."""
+"""``autovolume coverage`` and ``autovolume risk``: measure what a model says of its own plans."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .run_arguments import at_least
 
+if TYPE_CHECKING:
+    from ..core.coverage.risk.cases import RiskCase
+
 
 def register(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
+    """Add the commands."""
+    _register_risk(commands)
     coverage = commands.add_parser("coverage", description="Measure how well the stated uncertainty matches the errors")
     coverage.add_argument("--cases", required=True, type=Path, metavar="FILE", help="cases.jsonl of an evaluation")
     coverage.add_argument(
@@ -30,6 +36,47 @@ def register(commands: argparse._SubParsersAction) -> None:
     coverage.add_argument("--output", required=True, type=Path, metavar="DIR", help="coverage.md and coverage.png")
     coverage.add_argument("--record", type=Path, metavar="BUNDLE", help="write the factors into this bundle's metadata")
     coverage.set_defaults(run=run_coverage)
+
+
+def _register_risk(commands: argparse._SubParsersAction) -> None:
+    risk = commands.add_parser("risk", description="Measure how probable it is that a plan of a model is wrong")
+    risk.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to simulate heads from")
+    risk.add_argument("--volumes", type=Path, metavar="DIR", help="heads.csv and heads/: those of split train are cut")
+    risk.add_argument("--studies", type=at_least(1), default=800, help="simulated and cut (default: 800)")
+    risk.add_argument("--model", metavar="NAME|DIR", help="default: the current one")
+    risk.add_argument("--backend", default="auto", choices=("auto", "torch", "onnx"), help="default: auto")
+    risk.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE")
+    risk.add_argument("--box", metavar="NAME", help="one of the protocol's boxes, default: its first")
+    risk.add_argument("--output", required=True, type=Path, metavar="DIR", help="plans.jsonl (resumed) and risk.md")
+    risk.add_argument("--record", type=Path, metavar="BUNDLE", help="write the risk into this bundle's metadata")
+    risk.set_defaults(run=run_risk)
+
+
+def run_risk(arguments: argparse.Namespace) -> int:
+    """``autovolume risk``."""
+    from AutoVolumeCalibrationLib.core.anatomy.protocol import box_rule
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.files.output_folder import require_place
+    from AutoVolumeCalibrationLib.core.models.bundle import load_model
+
+    from ..core.coverage.risk import measurement
+    from ..core.training.bundle_export import record_risk
+
+    protocol, model = load_protocol(arguments.protocol), load_model(arguments.model, backend=arguments.backend)
+    source = measurement.study_source(arguments.labels, arguments.volumes, protocol, box_rule(protocol, arguments.box))
+    require_place(arguments.output, overwrite=True)
+    fitted, text = measurement.measure_risk(model, source, arguments.output, arguments.studies, _say)
+    if arguments.record:
+        record_risk(arguments.record, fitted.model, fitted.limits, model.sha256)
+    print(text)
+    return 0
+
+
+def _say(case: RiskCase) -> None:
+    """One line on stderr for each study planned."""
+    error = "" if case.rotation_deg is None else f"{case.rotation_deg:.1f} deg, {case.center_mm:.1f} mm"
+    outcome = "refused" if not case.planned else ("wrong " if case.wrong else "") + error
+    print(f"{case.number}: {case.kind}, {case.person}, {case.slices} per plane: {outcome}", file=sys.stderr, flush=True)
 
 
 def run_coverage(arguments: argparse.Namespace) -> int:

@@ -8,8 +8,8 @@ appears as its middle, which ties both points together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,10 +46,17 @@ class StackView:
 
 @dataclass(frozen=True)
 class Fusion:
-    """Landmarks in the model's order, and the names on which the planes disagree, worst first."""
+    """Landmarks in the model's order, and how well the planes agree on them.
+
+    Attributes:
+        landmarks: in the model's order.
+        disagreeing: names on which the planes disagree, worst first.
+        birge_ratios: name -> root of chi-square per degree of freedom, of the landmarks that several planes show.
+    """
 
     landmarks: tuple[Landmark, ...]
     disagreeing: tuple[str, ...]
+    birge_ratios: Mapping[str, float] = field(default_factory=dict)
 
 
 def fuse(
@@ -79,7 +86,8 @@ def fuse(
             for name, (landmark, chi) in zip(pair, _fuse_pair(pair, (views[k], views[partner])), strict=True):
                 landmarks[name], reduced_chi[name] = landmark, chi
     worst = sorted((n for n in names if reduced_chi[n] > DISAGREEMENT), key=lambda n: -reduced_chi[n])
-    return Fusion(tuple(landmarks[name] for name in names), tuple(worst))
+    several = {name: reduced_chi[name] for name in names if len(landmarks[name].planes) > 1}
+    return Fusion(tuple(landmarks[name] for name in names), tuple(worst), several)
 
 
 def _view(stack: StackDetections, k: int, threshold: float, tau_mm: float, through_plane_mm: float) -> StackView | None:

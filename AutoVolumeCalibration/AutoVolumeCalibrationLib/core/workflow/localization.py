@@ -7,8 +7,8 @@ Even where the peaks are high, half turns of the head are tried: prone and supin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,17 +25,8 @@ from ..scouts.stack import ScoutStack
 if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel
 
-#: Mean peak value of the landmarks found below which the orientation may be wrong: with at least ``DENSE_SLICES``
-#: slices in every stack, and with fewer, where many landmarks lie far from the slices. Measured with the shipped model
-#: on four heads: upright 0.80-0.85 with five slices, 0.75-0.80 with one; rotated by 45 to 180 degrees 0.49-0.78 and
-#: 0.41-0.60. A search over all orientations that was not needed costs a second.
-MIN_MEAN_PEAK_DENSE, DENSE_SLICES, MIN_MEAN_PEAK_SPARSE = 0.79, 4, 0.72
-
-#: ``_detection_score`` of an orientation worth taking: heads in the right orientation 0.51-0.86, a phantom 0.19.
-MIN_SCORE = 0.45
-
-#: How much better the score of another orientation must be.
-MIN_SCORE_GAIN = 0.05
+#: With at least so many slices in every stack, few landmarks lie far from all slices.
+DENSE_SLICES = 4
 
 #: Half turns about the head's right, anterior and superior axis.
 HALF_TURNS = tuple(np.diag(signs).astype(float) for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1)))
@@ -46,11 +37,12 @@ REFINED_CANDIDATES, REFINEMENTS = 3, 2
 
 @dataclass(frozen=True, eq=False)
 class LocalizationResult:
-    """Landmarks in the model's order, the names on which the planes disagree, and the detections of every stack."""
+    """Landmarks in the model's order, how well the planes agree (``Fusion``), and the detections of every stack."""
 
     landmarks: tuple[Landmark, ...]
     disagreeing: tuple[str, ...]
     detections: tuple[StackDetections, ...]
+    birge_ratios: Mapping[str, float] = field(default_factory=dict)
 
 
 def locate(
@@ -133,7 +125,11 @@ class _StudyLocalizer:
             best = sorted(candidates, key=lambda candidate: -candidate.score)[:REFINED_CANDIDATES]
             candidates += [self._candidate(candidate.frame.axes) for candidate in best if candidate.frame is not None]
         best_of_all = max(candidates, key=lambda candidate: candidate.score)
-        return best_of_all.frame if best_of_all.score > max(MIN_SCORE, own.score + MIN_SCORE_GAIN) else None
+        return (
+            best_of_all.frame
+            if best_of_all.score > self._least_score(own, self._model.limits.orientation_gain)
+            else None
+        )
 
     def refined(self, located: LocalizationResult) -> LocalizationResult:
         """One more pass, in the frame that was found.
@@ -155,11 +151,15 @@ class _StudyLocalizer:
         """
         own = self._candidate(frame.axes)
         best = max((self._candidate(turn @ frame.axes) for turn in HALF_TURNS), key=lambda candidate: candidate.score)
-        if best.frame is None or best.score <= max(MIN_SCORE, own.score):
+        if best.frame is None or best.score <= self._least_score(own):
             return None
         other = self.refined(self.detect(best.frame.axes))
         score, other_score = (_detection_score(result, self.frame_of(result)) for result in (located, other))
         return other if other_score > score else None
+
+    def _least_score(self, own: _OrientationCandidate, gain: float = 0.0) -> float:
+        """The score that another orientation must exceed."""
+        return max(self._model.limits.orientation_score, own.score + gain)
 
     def _candidate(self, head_axes: np.ndarray) -> _OrientationCandidate:
         middle = [replace(stack, slices=stack.slices[len(stack.slices) // 2 :][:1]) for stack in self._stacks]
@@ -171,7 +171,7 @@ class _StudyLocalizer:
         """Whether the mean peak value is so low that the orientation may be wrong."""
         dense = min(len(stack.slices) for stack in self._stacks) >= DENSE_SLICES
         peak_values = [landmark.confidence for landmark in located.landmarks if landmark.status != MISSING]
-        minimum = MIN_MEAN_PEAK_DENSE if dense else MIN_MEAN_PEAK_SPARSE
+        minimum = self._model.limits.dense_peak if dense else self._model.limits.sparse_peak
         return not peak_values or float(np.mean(peak_values)) < minimum
 
     def frame_of(self, located: LocalizationResult) -> AnatomicalFrame | None:
@@ -199,7 +199,7 @@ class _StudyLocalizer:
             detections = back_from_head_space(found, head_axes)
         through_plane_mm = model.uncertainty.through_plane_mm
         fusion = fuse(detections, model.names, model.mirror, model.threshold, model.tau_mm, through_plane_mm)
-        return LocalizationResult(fusion.landmarks, fusion.disagreeing, tuple(detections))
+        return LocalizationResult(fusion.landmarks, fusion.disagreeing, tuple(detections), fusion.birge_ratios)
 
 
 def _detection_score(located: LocalizationResult, frame: AnatomicalFrame | None) -> float:

@@ -18,4 +18,4 @@ def located_after_motion(located: LocalizationResult, motion: Motion, model: Lan
     detections = realigned(located.detections, motion)
     through_plane_mm = model.uncertainty.through_plane_mm
     fusion = fuse(detections, model.names, model.mirror, model.threshold, model.tau_mm, through_plane_mm)
-    return LocalizationResult(fusion.landmarks, fusion.disagreeing, detections)
+    return LocalizationResult(fusion.landmarks, fusion.disagreeing, detections, fusion.birge_ratios)

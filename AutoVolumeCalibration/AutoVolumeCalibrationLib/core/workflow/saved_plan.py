@@ -37,6 +37,7 @@ def reopen(folder: Path | str, *, scouts: Sequence[Path | str] = ()) -> Calibrat
         timings_s=saved.timings_s,
         disagreeing=saved.disagreeing,
         motion=saved.motion,
+        birge_ratios=saved.birge_ratios,
     )
 
 
