@@ -98,7 +98,7 @@ def append_case(path: Path, case: CaseResult) -> None:
 
 
 def has_corrected_truth(path: Path) -> bool:
-    """Whether a log's errors are against heads with corrected points; InputError where it is no evaluation log."""
+    """Whether a log's errors are against heads with corrected points; InputError where it is another file."""
     return bool(_read(path)[0].get("corrected", False))
 
 
