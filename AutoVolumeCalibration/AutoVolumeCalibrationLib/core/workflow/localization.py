@@ -82,7 +82,7 @@ def locate(
         progress: called with the fraction done, 0..1.
         cancelled: asked between batches of slices; True raises Cancelled.
     """
-    localizer = _StudyLocalizer(stacks, protocol, model, cancelled, guidance)
+    localizer = StudyLocalizer(stacks, protocol, model, cancelled, guidance)
     first = localizer.detect(None, _part(progress, 0.0))
     frame = localizer.frame_of(first)
     if frame is not None and not localizer.has_low_peaks(first):
@@ -104,7 +104,7 @@ class _OrientationCandidate:
     frame: AnatomicalFrame | None
 
 
-class _StudyLocalizer:
+class StudyLocalizer:
     """One study and one model: detection with the head in any orientation."""
 
     def __init__(
@@ -112,8 +112,8 @@ class _StudyLocalizer:
         stacks: Sequence[ScoutStack],
         protocol: Protocol,
         model: LandmarkModel,
-        cancelled: Callable[[], bool] | None,
-        guidance: Sequence[Landmark],
+        cancelled: Callable[[], bool] | None = None,
+        guidance: Sequence[Landmark] = (),
     ) -> None:
         self._stacks, self._protocol, self._model = stacks, protocol, model
         self._cancelled, self._guidance = cancelled, guidance
@@ -143,7 +143,7 @@ class _StudyLocalizer:
             return first
         second = self._detections([self._stacks[i] for i in turned], frame.axes, progress)
         again = dict(zip(turned, second, strict=True))
-        return self._fused([again.get(i, detection) for i, detection in enumerate(first.detections)])
+        return self.fused([again.get(i, detection) for i, detection in enumerate(first.detections)])
 
     def search_orientations(self) -> AnatomicalFrame | None:
         """The frame found in the orientation with the best detection score on the middle slices.
@@ -180,7 +180,7 @@ class _StudyLocalizer:
         planned back to front. Low sagittal peaks raise the suspicion, the middle slices strengthen it, all slices
         decide.
         """
-        if _shows_profile(located.detections):
+        if sagittal_peak(located.detections) >= MIN_SAGITTAL_PEAK:
             return None
         own = self._candidate(frame.axes)
         best = max((self._candidate(turn @ frame.axes) for turn in HALF_TURNS), key=lambda candidate: candidate.score)
@@ -219,7 +219,7 @@ class _StudyLocalizer:
         head_axes: np.ndarray | None,
         progress: Callable[[float], None] | None = None,
     ) -> LocalizationResult:
-        return self._fused(self._detections(stacks, head_axes, progress))
+        return self.fused(self._detections(stacks, head_axes, progress))
 
     def _detections(
         self,
@@ -234,19 +234,17 @@ class _StudyLocalizer:
         found = detect(in_head, model, progress, cancelled, head_axes=np.eye(3), guidance=points)
         return back_from_head_space(found, head_axes)
 
-    def _fused(self, detections: Sequence[StackDetections]) -> LocalizationResult:
+    def fused(self, detections: Sequence[StackDetections]) -> LocalizationResult:
+        """The landmarks of all stacks' detections together."""
         model, through_plane_mm = self._model, self._model.uncertainty.through_plane_mm
         fusion = fuse(detections, model.names, model.mirror, model.threshold, model.tau_mm, through_plane_mm)
         return LocalizationResult(fusion.landmarks, fusion.disagreeing, tuple(detections))
 
 
-def _shows_profile(detections: Sequence[StackDetections]) -> bool:
-    """Whether the sagittal slices show the landmarks so clearly that the head is not half a turn from its frame."""
+def sagittal_peak(detections: Sequence[StackDetections]) -> float:
+    """Mean of the landmarks' highest peak values in the sagittal slices; 0 where there are none."""
     peak_values = [detection.peak_values for detection in detections if detection.sagittal]
-    if not peak_values:
-        return False
-    highest = np.concatenate(peak_values).max(axis=0)
-    return float(highest.mean()) >= MIN_SAGITTAL_PEAK
+    return float(np.concatenate(peak_values).max(axis=0).mean()) if peak_values else 0.0
 
 
 def _detection_score(located: LocalizationResult, frame: AnatomicalFrame | None) -> float:
