@@ -52,7 +52,7 @@ def _require_covariances(observed: Sequence[Landmark]) -> None:
 
 def _names_of(observed: Sequence[Landmark], chosen: np.ndarray) -> list[str]:
     """The names where ``chosen`` (n,) is true."""
-    return [observed[i].name for i in np.flatnonzero(chosen)]
+    return [landmark.name for landmark, is_chosen in zip(observed, chosen, strict=True) if is_chosen]
 
 
 def _require_handedness(observed: Sequence[Landmark], protocol: Protocol) -> None:
