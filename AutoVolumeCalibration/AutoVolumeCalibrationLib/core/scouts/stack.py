@@ -46,9 +46,9 @@ class ScoutSlice:
     thickness_mm: float | None = None
     source: str = ""
 
-    @property
+    @cached_property
     def normal(self) -> np.ndarray:
-        """(3,) unit normal, pointing right, anterior or superior, whichever it is nearest to."""
+        """(3,) unit normal, pointing right, anterior or superior, whichever it is nearest to; kept like the digest."""
         normal = np.cross(self.column_axis, self.row_axis)
         return unit(normal * np.sign(normal[np.argmax(np.abs(normal))]))
 

@@ -9,8 +9,8 @@ import numpy as np
 from ...anatomy.landmark import CORRECTED, Landmark
 from ...anatomy.protocol import Protocol
 from ...errors import InputError, shortened
-from ...geometry.coordinates import FARTHEST_MM, is_sensible
-from ...geometry.covariance import is_covariance
+from ...geometry.coordinates import FARTHEST_MM
+from ...geometry.covariance import are_covariances
 from ..handedness import FEWEST_POINTS, look_mirrored
 
 #: Fewer do not determine a pose.
@@ -29,7 +29,7 @@ def require_determined(observed: Sequence[Landmark], protocol: Protocol) -> None
             f"only {len(observed)} landmarks are placed, at least {FEWEST_LANDMARKS} are needed", remedy=remedy
         )
     points = np.array([landmark.position_mm for landmark in observed])
-    far = [landmark.name for landmark, point in zip(observed, points, strict=True) if not is_sensible(point)]
+    far = _names_of(observed, ~(np.abs(points) <= FARTHEST_MM).all(axis=1))
     if far:
         raise InputError(
             f"{shortened(far)} lies farther than {FARTHEST_MM:.0f} mm from the origin", remedy="Place it again."
@@ -43,9 +43,16 @@ def require_determined(observed: Sequence[Landmark], protocol: Protocol) -> None
 
 def _require_covariances(observed: Sequence[Landmark]) -> None:
     """Raise InputError naming the landmarks whose uncertainty is none: from a damaged file it would end in the fit."""
-    wrong = [landmark.name for landmark in observed if not is_covariance(landmark.covariance_mm2)]
+    unknown = np.full((3, 3), np.nan)
+    stated = [unknown if each.covariance_mm2 is None else each.covariance_mm2 for each in observed]
+    wrong = _names_of(observed, ~are_covariances(np.array(stated)))
     if wrong:
         raise InputError(f"the covariance of {shortened(wrong)} is not valid", remedy="Run calibrate again.")
+
+
+def _names_of(observed: Sequence[Landmark], chosen: np.ndarray) -> list[str]:
+    """The names where ``chosen`` (n,) is true."""
+    return [landmark.name for landmark, is_chosen in zip(observed, chosen, strict=True) if is_chosen]
 
 
 def _require_handedness(observed: Sequence[Landmark], protocol: Protocol) -> None:

@@ -45,32 +45,42 @@ def robust_fit(
     pose = procrustes(points, reference, 1 / np.trace(errors, axis1=1, axis2=2))
     weights = np.ones(len(points))
     jacobian = pose_jacobian(reference)
-    own_shape = np.array([shape[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] for i in range(len(points))])
+    own_shape = diagonal_blocks(shape)
     part, common = predicted, _common_error(jacobian, predicted, pose_covariance)
     # The projections onto all directions and onto none are the same in all axes.
     follows_pose = bool((np.trace(predicted, axis1=1, axis2=2).round() == 1).any())
+    fixed = shape + common
     for iteration in range(ITERATIONS):
         residual = pose.to_head(points) - reference
         local = _in_head_axes(errors, pose) / pose.scale**2
         if follows_pose:
             part = _in_head_axes(predicted, pose)
-            common = _common_error(jacobian, part, pose_covariance)
+            fixed = shape + _common_error(jacobian, part, pose_covariance)
         limit = ROBUST_SCALE * (ANNEALING[iteration] if iteration < len(ANNEALING) else 1.0)
         weights = 1 / (1 + _distance2(residual, own_shape + local, part) / limit**2) ** 2
         # Only the predicted part of an outlier loses weight: what the user placed holds.
         inflated = local + (1 / weights - 1)[:, None, None] * (part @ local @ part)
-        precision = np.linalg.inv(shape + common + _block_diagonal(inflated))
-        weighted = precision @ jacobian
+        covariance = fixed + _block_diagonal(inflated)
+        # A third of the work of inverting the covariance, which is needed once, at the end.
+        solved = np.linalg.solve(covariance, np.column_stack([jacobian, residual.ravel()]))
+        weighted = solved[:, :-1]
         prior = np.diag([0, 0, 0, 1 / LOG_SCALE_SD**2, 0, 0, 0])
         normal = jacobian.T @ weighted + prior
-        gradient = weighted.T @ residual.ravel()
+        gradient = jacobian.T @ solved[:, -1]
         gradient[3] -= np.log(pose.scale) / LOG_SCALE_SD**2
         step = np.linalg.solve(normal, gradient)
         pose = moved_pose(pose, step)
         if iteration > len(ANNEALING) and np.abs(step).max() < CONVERGED:
             break
     residual = pose.to_head(points) - reference
-    return Fit(pose, residual, precision, jacobian, normal, weights)
+    return Fit(pose, residual, np.linalg.inv(covariance), jacobian, normal, weights)
+
+
+def diagonal_blocks(matrix: np.ndarray) -> np.ndarray:
+    """(n, 3, 3) blocks on the diagonal of a matrix (3n, 3n)."""
+    n = len(matrix) // 3
+    blocks: np.ndarray = matrix.reshape(n, 3, n, 3)[np.arange(n), :, np.arange(n), :]
+    return blocks
 
 
 def _in_head_axes(matrices: np.ndarray, pose: Pose) -> np.ndarray:
