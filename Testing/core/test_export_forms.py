@@ -86,7 +86,7 @@ def test_a_failed_export_leaves_what_was_there(tmp_path: Path) -> None:
 def test_names_that_do_not_fit_the_form_are_refused(plan: Calibration, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"does not end with \.nii\.gz or \.nii"):
         export_plan(plan, "nifti", tmp_path / "plan.dcm")
-    with pytest.raises(UsageError, match="no form 'pdf'.*dicom-sr"):
+    with pytest.raises(UsageError, match="'pdf' is not a form of export.*dicom-sr"):
         export_plan(plan, "pdf", tmp_path / "plan.pdf")
 
 
