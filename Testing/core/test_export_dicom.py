@@ -233,7 +233,7 @@ def test_a_plan_without_its_picture_says_so(folder: Path, tmp_path: Path) -> Non
 
 def test_scouts_that_are_not_dicom_have_no_study(tmp_path: Path) -> None:
     made = calibration(stacks=read_scouts(NRRD_SCOUTS))
-    with pytest.raises(InputError, match="not DICOM images, so there is no study"):
+    with pytest.raises(InputError, match="not DICOM images, so the object has no study"):
         export_plan(made, "dicom-sr", tmp_path / "plan.dcm")
     assert list(tmp_path.iterdir()) == []
 

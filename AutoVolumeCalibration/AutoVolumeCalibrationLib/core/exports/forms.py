@@ -133,7 +133,7 @@ def export_plan(
         InputError: the plan cannot be read, its scouts are gone or others, or they are not DICOM where the form is.
     """
     if to not in FORMS:
-        raise UsageError(f"there is no form {to!r}", remedy=f"Choose one of: {', '.join(FORMS)}.")
+        raise UsageError(f"{to!r} is not a form of export", remedy=f"Choose one of: {', '.join(FORMS)}.")
     form = FORMS[to]
     if form.suffixes:
         _require_file(Path(output), form.suffixes, overwrite)

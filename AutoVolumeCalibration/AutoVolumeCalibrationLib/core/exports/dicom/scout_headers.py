@@ -45,7 +45,7 @@ def scout_headers(stacks: Sequence[ScoutStack]) -> list[Dataset]:
     files = [dicom_file(source) for source in dict.fromkeys(sources)]
     if not files or None in files:
         raise InputError(
-            "the scouts of this plan are not DICOM images, so there is no study for the object",
+            "the scouts of this plan are not DICOM images, so the object has no study to join",
             source=sources[0] if sources else None,
             remedy="Plan from the DICOM scouts, or choose a form that is not DICOM.",
         )
