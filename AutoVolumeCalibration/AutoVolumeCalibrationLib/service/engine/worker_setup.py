@@ -1,0 +1,14 @@
+"""Loaded by each worker process of a local cluster when it starts."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+
+
+def dask_setup(worker: object) -> None:
+    """Leave Ctrl-C, which reaches all processes of a terminal, to the parent; be as quiet as a command is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
