@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from ...core.errors import AutoVolumeError
 from .attempt import Job, attempt, given_up
 from .claims import remove_if_dead
-from .outcome import Outcome, StudyStoppedError
+from .outcome import Outcome
 from .records import MOST_ATTEMPTS, Records
-from .workers import Workers
+from .workers import LostError, Workers
 
 #: How long to wait before a study is asked for again that another process is planning.
 _BUSY_S = 2.0
@@ -36,7 +36,10 @@ def run(jobs: Iterable[Job], workers: Workers) -> Iterator[Outcome]:
                 running[workers.submit(attempt, job)] = job
             if not running:
                 time.sleep(_BUSY_S / 4)
-            for future in wait(running, _CHECK_S, FIRST_COMPLETED).done:
+            done = wait(running, _CHECK_S, FIRST_COMPLETED).done
+            if running and not done:
+                workers.check()
+            for future in done:
                 job = running.pop(future)
                 outcome = _result(future, job, lost)
                 if outcome is not None:
@@ -45,7 +48,6 @@ def run(jobs: Iterable[Job], workers: Workers) -> Iterator[Outcome]:
                 waiting.append(job)
                 if lost[job.work.study] == 0:  # another process is planning it
                     ask_again_at = time.monotonic() + (_BUSY_S if len(waiting) <= workers.at_once else 0.0)
-            workers.check()
     finally:
         if running:
             workers.kill()
@@ -55,10 +57,7 @@ def run(jobs: Iterable[Job], workers: Workers) -> Iterator[Outcome]:
 
 def _result(future: Future, job: Job, lost: Counter[str]) -> Outcome | None:
     """The outcome; None where the study has to be submitted once more."""
-    try:
-        error = future.exception()
-    except CancelledError:  # its worker or scheduler went
-        error = StudyStoppedError("was lost with its worker", source=job.work.study)
+    error = future.exception()
     if error is None:
         outcome: Outcome | None = future.result()
         return outcome
@@ -74,8 +73,8 @@ def _result(future: Future, job: Job, lost: Counter[str]) -> Outcome | None:
 
 
 def _is_loss(error: Exception) -> bool:
-    """Whether dask says that the worker was lost, instead of that the study failed."""
-    return isinstance(error, StudyStoppedError) or type(error).__name__ in ("KilledWorker", "FutureCancelledError")
+    """Whether the worker was lost, instead of that the study failed; dask raises what is not imported here."""
+    return isinstance(error, LostError) or type(error).__name__ in ("KilledWorker", "FutureCancelledError")
 
 
 def _forgive(job: Job) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import warnings
+
+from .workers import be_quiet
 
 
 def dask_setup(worker: object) -> None:
     """Leave Ctrl-C, which reaches all processes of a terminal, to the parent; be as quiet as a command is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    be_quiet()

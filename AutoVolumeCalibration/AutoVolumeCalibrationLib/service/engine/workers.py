@@ -9,33 +9,47 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import AutoVolumeError, UsageError
 
 if TYPE_CHECKING:
+    import distributed
     from distributed import Client, LocalCluster
 
 #: How long a scheduler or its first worker may take to answer.
 _PATIENCE_S = 30
 
+#: How long there may be no worker at all: those of a local cluster take seconds to start again.
+_ALONE_S = 300
+
 #: How long killed processes may take to end.
-_END_S = 5
+_END_S = 10
 
 #: The engine counts attempts itself; dask must not give up earlier because of studies that only waited for a worker.
 _ALLOWED_FAILURES = 100
 
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": _ALLOWED_FAILURES,
+    # A worker that is being started again is not lost.
+    "distributed.deploy.lost-worker-timeout": "1 day",
     "distributed.worker.preload": ["AutoVolumeCalibrationLib.service.engine.worker_setup"],
     "distributed.worker.daemon": True,
-    "distributed.admin.log-format": "autovolume: %(name)s: %(message)s",
+    # Every scheduler and worker has a web server; it then has no pages.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
+
+
+class LostError(Exception):
+    """A task went with its worker, or its result did."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ class Workers:
     """Something that plans studies.
 
     Attributes:
-        submit: as ``Executor.submit``.
+        submit: as that of executors. Its futures may raise LostError.
         at_once: how many jobs to submit at a time: those being planned and one more for each, so that none waits.
         limits_hold: whether a study that exceeds its limits can be ended without the batch.
         check: raises AutoVolumeError where no result can be expected any more.
@@ -65,7 +79,7 @@ def cluster_is_installed() -> bool:
 @contextmanager
 def in_this_process() -> Iterator[Workers]:
     """One study after the other, each while it is submitted."""
-    yield Workers(_Immediate().submit, 1, limits_hold=False)
+    yield Workers(_run_now, 1, limits_hold=False)
 
 
 @contextmanager
@@ -75,6 +89,7 @@ def local_cluster(count: int) -> Iterator[Workers]:
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
+    be_quiet()
     threads = max(1, (os.cpu_count() or 1) // count)
     security = Security.temporary()
     with dask.config.set(_SETTINGS):
@@ -93,7 +108,7 @@ def local_cluster(count: int) -> Iterator[Workers]:
             with Client(cluster, security=security, set_as_default=False) as client:
                 yield _workers_of(client, count, lambda: _kill(cluster))
         finally:
-            with _undisturbed():
+            with _undisturbed(), suppress(TimeoutError):  # a worker that is starting: it ends with this process
                 _kill(cluster)
                 cluster.close(timeout=_END_S)
 
@@ -107,6 +122,7 @@ def remote_cluster(address: str) -> Iterator[Workers]:
     """
     from distributed import Client
 
+    be_quiet()
     try:
         client = Client(address, timeout=_PATIENCE_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -122,12 +138,45 @@ def remote_cluster(address: str) -> Iterator[Workers]:
         yield _workers_of(client, threads, lambda: None)
 
 
+def be_quiet() -> None:
+    """Leave what dask logs about its connections out of the command's output: what matters reaches the engine."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def _workers_of(client: Client, count: int, kill: Callable[[], None]) -> Workers:
+    seen_at = time.monotonic()
+
     def check() -> None:
-        if client.status != "running":
+        nonlocal seen_at
+        with suppress(OSError, TimeoutError):
+            if client.scheduler_info(n_workers=1)["workers"]:
+                seen_at = time.monotonic()
+        if client.status != "running" or time.monotonic() - seen_at > _ALONE_S:
             raise AutoVolumeError("the cluster has gone", remedy="Go on with --resume.")
 
-    return Workers(client.get_executor(pure=False).submit, 2 * count, True, check, kill)
+    def submit(function: Callable[..., Any], /, *arguments: Any) -> Future:
+        done: Future = Future()
+        client.submit(function, *arguments, pure=False).add_done_callback(partial(_pass_on, done))
+        return done
+
+    return Workers(submit, 2 * count, True, check, kill)
+
+
+def _pass_on(done: Future, remote: distributed.Future) -> None:
+    """Give what became of a task to whom waits for it.
+
+    A result lies on its worker until it is asked for. Where that worker dies first, dask computes it anew, which may
+    never end; the engine submits the study again and finds the outcome in the record.
+    """
+    if remote.status == "error":
+        done.set_exception(remote.exception(timeout=_PATIENCE_S))
+        return
+    try:
+        done.set_result(remote.result(timeout=_PATIENCE_S))
+    except (OSError, TimeoutError, CancelledError) as error:
+        done.set_exception(LostError(str(error)))
 
 
 def _kill(cluster: LocalCluster) -> None:
@@ -136,7 +185,7 @@ def _kill(cluster: LocalCluster) -> None:
 
     processes = []
     for nanny in list(cluster.workers.values()):
-        nanny.auto_restart = False
+        nanny.close_gracefully()  # else it starts the worker again
         started = getattr(nanny.process, "process", None)
         if started is not None and started.pid is not None:
             with suppress(psutil.NoSuchProcess):
@@ -161,10 +210,8 @@ def _undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _Immediate(Executor):
-    """Runs what is submitted before ``submit`` returns. What it raises, a Ctrl-C included, is raised there."""
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future:
-        future: Future = Future()
-        future.set_result(function(*arguments, **options))
-        return future
+def _run_now(function: Callable[..., Any], /, *arguments: Any) -> Future:
+    """As ``submit``, done before it returns. What the function raises, a Ctrl-C included, is raised here."""
+    done: Future = Future()
+    done.set_result(function(*arguments))
+    return done
