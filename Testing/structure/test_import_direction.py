@@ -1,4 +1,4 @@
-"""cli -> service; cli, service, widgets -> mrml -> core; training -> planning and its shared widgets; nothing points back."""
+"""cli -> service; cli, service, widgets -> mrml -> core; training -> planning and its shared widgets; never back."""
 
 from __future__ import annotations
 

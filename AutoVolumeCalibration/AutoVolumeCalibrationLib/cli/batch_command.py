@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,7 +165,7 @@ def _outcome_of_saved(study: str, saved: SavedCalibration) -> Outcome:
     return planned_outcome(study, saved, float(saved.timings_s.get("total", 0.0)), "")
 
 
-def _jobs(studies: Sequence[Study], arguments: argparse.Namespace, request: PlanRequest, records: Records) -> list[Job]:
+def _jobs(studies: Sequence[Study], arguments: argparse.Namespace, request: Request, records: Records) -> list[Job]:
     from ..service.engine.attempt import Job
     from ..service.engine.limits import Limits
     from .batch_study import BatchWork
@@ -182,7 +182,7 @@ def _jobs(studies: Sequence[Study], arguments: argparse.Namespace, request: Plan
     return jobs
 
 
-def _planned(jobs: Sequence[Job], arguments: argparse.Namespace) -> Iterator[Outcome]:
+def _planned(jobs: Sequence[Job], arguments: argparse.Namespace) -> Generator[Outcome]:
     """The outcomes as they come, each shown on a line with the time that the rest will take."""
     from ..service.engine.running import run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from ...core.errors import AutoVolumeError
@@ -21,7 +21,7 @@ _BUSY_S = 2.0
 _CHECK_S = 1.0
 
 
-def run(jobs: Iterable[Job], workers: Workers) -> Iterator[Outcome]:
+def run(jobs: Iterable[Job], workers: Workers) -> Generator[Outcome]:
     """The outcome of each job, as they come. A generator that is closed leaves nothing running.
 
     Raises:
