@@ -44,8 +44,14 @@ def studies(tmp_path: Path) -> Path:
 @contextmanager
 def batch(studies: Path, output: Path, *flags: str) -> Iterator[subprocess.Popen]:
     command = [sys.executable, str(MAIN_FILE), "batch", str(studies), "--output", str(output), *flags]
-    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": _hear_ctrl_c}
+    with started(command, **options) as process:
         yield process
+
+
+def _hear_ctrl_c() -> None:
+    """Where the tests run in the background, children inherit that they ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def finished(process: subprocess.Popen) -> tuple[int, str, str]:
