@@ -38,6 +38,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._changed: set[str] = set()
 
     def keep(self, data: bytes) -> Path:
         """Keep an instance; once this returns, it is on the disk. One that is there already stays as it is.
@@ -66,20 +67,31 @@ class Spool:
             temporary.unlink(missing_ok=True)
         for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
             _sync_folder(folder)
+        if path.parent.name != UNREADABLE:
+            self._changed.add(path.parent.parent.name)
         return path
 
     def studies(self) -> Iterator[ReceivedStudy]:
         """All studies that were received and not removed, without order."""
-        with suppress(FileNotFoundError):
-            for entry in os.scandir(self.folder / IMAGES):
-                latest = max(_times(Path(entry.path)), default=0.0)
-                if latest:
-                    yield ReceivedStudy(entry.name, Path(entry.path), latest)
+        return studies_in(self.folder / IMAGES)
+
+    def changed(self) -> Iterator[ReceivedStudy]:
+        """Those that received something since ``settle``."""
+        for name in sorted(self._changed.copy()):
+            folder = self.folder / IMAGES / name
+            yield ReceivedStudy(name, folder, max(_times(folder), default=0.0))
+
+    def settle(self, study: ReceivedStudy) -> None:
+        """The study needs no more work, unless something came meanwhile."""
+        self._changed.discard(study.name)
+        if max(_times(study.folder), default=0.0) > study.latest:
+            self._changed.add(study.name)
 
     def recover(self) -> None:
-        """Remove what a killed process left half-written; nobody was promised it."""
+        """Remove what a killed process left half-written, which nobody was promised; all studies are looked at anew."""
         for folder, _, _ in os.walk(self.folder):
             remove_stale(Path(folder))
+        self._changed.update(study.name for study in self.studies())
 
     def remove_older(self, days: float) -> list[str]:
         """Remove studies and their plans without a new file for so long; returns their digests."""
@@ -100,6 +112,15 @@ class Spool:
             return self.folder / UNREADABLE / f"{hashlib.sha256(data).hexdigest()[:32]}.dcm"
         study, series, instance = map(uid_digest, uids)
         return self.folder / IMAGES / study / series / f"{instance}.dcm"
+
+
+def studies_in(folder: Path) -> Iterator[ReceivedStudy]:
+    """The sub-folders with files, without order; hidden ones are not studies."""
+    with suppress(FileNotFoundError):
+        for entry in os.scandir(folder):
+            latest = max(_times(Path(entry.path)), default=0.0)
+            if latest and not entry.name.startswith("."):
+                yield ReceivedStudy(entry.name, Path(entry.path), latest)
 
 
 def _read_uids(data: bytes) -> list[str]:
