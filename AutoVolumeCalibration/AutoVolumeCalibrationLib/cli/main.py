@@ -25,6 +25,9 @@ _DISTRIBUTIONS = {
     "vtk": "slicer-core",
     "vtkmodules": "slicer-core",
     "ignite": "pytorch-ignite",
+    "pynetdicom": "autovolume[service]",
+    "distributed": "autovolume[cluster]",
+    "psutil": "autovolume[cluster]",
 }
 
 
@@ -156,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         listing_commands,
         planning_commands,
         refit_command,
+        service_commands,
     )
     from AutoVolumeCalibrationLib.cli.command_groups import grouped_commands
 
@@ -171,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     refit_command.register(commands)
     batch_command.register(commands)
     export_commands.register(commands)
+    service_commands.register(commands)
     listing_commands.register(commands)
     _register_training(commands)
     parser.epilog = grouped_commands(commands.choices)
