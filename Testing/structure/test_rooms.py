@@ -25,6 +25,7 @@ ROOMS = {
     ),
     TRAINING: (
         "reference_heads",
+        "reference_knees",
         "runs",
         "datasets",
         "simulator",

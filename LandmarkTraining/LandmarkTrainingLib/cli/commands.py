@@ -43,7 +43,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         "anatomy", description="Measure where the landmarks of an anatomy lie, from label maps"
     )
     anatomy.add_argument(
-        "--labels", required=True, type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv"
+        "--labels", required=True, type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv, or with *_NNv.nii.gz of knees"
     )
     anatomy.add_argument(
         "--update", required=True, type=Path, metavar="FILE", help="anatomy JSON whose numbers to replace"
@@ -89,8 +89,10 @@ def _register_evaluate(commands: argparse._SubParsersAction) -> None:
 def run_anatomy(arguments: argparse.Namespace) -> int:
     """``autovolume anatomy``."""
     from ..core.reference_heads.constellation import update_anatomy
+    from ..core.reference_knees.constellation import describes_knee, update_knee
 
-    update_anatomy(arguments.update, arguments.labels)
+    update = update_knee if describes_knee(arguments.update) else update_anatomy
+    update(arguments.update, arguments.labels)
     print(f"measured {arguments.update}")
     return 0
 
