@@ -15,6 +15,7 @@ from . import (
     crossvalidate_commands,
     dataset_commands,
     inspect_commands,
+    knee_commands,
     rate_commands,
     search_commands,
     training_commands,
@@ -39,6 +40,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     rate_commands.register(commands)
     inspect_commands.register(commands)
     xray_commands.register(commands)
+    knee_commands.register(commands)
     anatomy = commands.add_parser(
         "anatomy", description="Measure where the landmarks of an anatomy lie, from label maps"
     )

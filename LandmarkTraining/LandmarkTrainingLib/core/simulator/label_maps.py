@@ -68,7 +68,7 @@ def load_simulated_anatomy(
     if len({t.shape for t in tissues}) > 1:
         raise InputError("the label maps differ in matrix size", source=str(folder), remedy="Resample them alike.")
     return LabelHeads(
-        torch.from_numpy(np.stack(tissues)),
+        torch.from_numpy(np.ascontiguousarray(np.stack(tissues))),
         torch.from_numpy(np.stack(matrices)).float(),
         torch.from_numpy(np.array(landmarks)).float(),
         tuple(names),

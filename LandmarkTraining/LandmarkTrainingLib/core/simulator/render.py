@@ -232,8 +232,8 @@ def _render_tissue(
             original = changes.part(changed).to_label_map((points + offset @ head_steps)[changed])
             place[changed] = original @ to_voxel[changed, :, :3].transpose(1, 2) + to_voxel[changed, None, :, 3]
         tissue = _nearest_tissue(heads.tissues, chosen, place)
-        for i, matrix, shift in limbs:
-            beside = (points[i] + offset[i] @ head_steps[i]) @ matrix.T + shift
+        for i, mirrored, shift in limbs:
+            beside = (points[i] + offset[i] @ head_steps[i]) @ mirrored.T + shift
             beside = beside @ to_voxel[i, :, :3].T + to_voxel[i, :, 3]
             other = _nearest_tissue(heads.tissues, chosen[i : i + 1], beside[None])[0]
             tissue[i] = torch.where(tissue[i] == 0, other, tissue[i])

@@ -42,11 +42,15 @@ FAR_MM = 8.0
 
 @dataclass(frozen=True, eq=False)
 class ShaftEnd:
-    """Where the atlas ends: height, centre (2,) of the bone there, and its slope (2,) per mm of height."""
+    """Where the atlas ends: height, centre (2,) of the bone there, and slopes (2,) per mm of height.
+
+    ``slope`` is that of the end, ``axis`` that of the whole bone, which the slope passes into.
+    """
 
     height_mm: float
     center_mm: np.ndarray
     slope: np.ndarray
+    axis: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +83,8 @@ class KneeAtlas:
 def load_atlas(path: Path) -> KneeAtlas:
     """Read the SPL knee atlas; InputError where it cannot be read."""
     volume = read_label_map(path)
-    landmarks = find_landmarks(bones_of(volume, ATLAS_LABELS, str(path))).points_mm
+    found = find_landmarks(bones_of(volume, ATLAS_LABELS, str(path)))
+    landmarks, upwards = found.points_mm, found.axes[2, :2] / found.axes[2, 2]
     labels, origin, spacing = _as_right_knee(volume)
     joint = float(landmarks["EMINENCE"][2])
     heights = origin[2] + spacing[2] * np.arange(labels.shape[2])
@@ -100,7 +105,8 @@ def load_atlas(path: Path) -> KneeAtlas:
         landmarks,
         joint,
         _end(labels, FEMUR, slice(-25, None), -1, origin, spacing),
-        _end(labels, TIBIA, slice(0, 18), 0, origin, spacing),
+        # The atlas ends in the head of the tibia, whose front slopes; its shaft is parallel to the femur's.
+        _end(labels, TIBIA, slice(0, 18), 0, origin, spacing, upwards),
     )
 
 
@@ -185,15 +191,15 @@ def _rear_to_front(labels: np.ndarray) -> np.ndarray:
 def _hull(tissues: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(I, J, K) bool: the convex hull of each axial slice, smoothed; superficial vessels and nerves do not count."""
     from scipy.ndimage import binary_opening, gaussian_filter
-    from scipy.spatial import ConvexHull, Delaunay
+    from scipy.spatial import ConvexHull
 
     superficial = np.isin(labels, (64, 77, 78))
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in labels.shape[:2]), indexing="ij"), axis=-1).reshape(-1, 2)
     hull = np.zeros(labels.shape, np.float32)
     for k in range(labels.shape[2]):
         points = np.argwhere(binary_opening((tissues[:, :, k] > 0) & ~superficial[:, :, k], iterations=2))
-        corners = points[ConvexHull(points).vertices]
-        hull[:, :, k] = (Delaunay(corners).find_simplex(grid) >= 0).reshape(labels.shape[:2])
+        sides = ConvexHull(points).equations
+        hull[:, :, k] = (grid @ sides[:, :2].T + sides[:, 2] <= 0).all(axis=1).reshape(labels.shape[:2])
     return np.asarray(gaussian_filter(hull, (2, 2, 3), mode="nearest") > 0.5)
 
 
@@ -205,11 +211,18 @@ def _muscle_distance(tissues: np.ndarray, spacing: np.ndarray) -> np.ndarray:
 
 
 def _end(
-    labels: np.ndarray, bone: int, slices: slice, last: int, origin: np.ndarray, spacing: np.ndarray
+    labels: np.ndarray,
+    bone: int,
+    slices: slice,
+    last: int,
+    origin: np.ndarray,
+    spacing: np.ndarray,
+    axis: np.ndarray | None = None,
 ) -> ShaftEnd:
-    """The end of a bone's shaft: a line through the centres of its last cross-sections."""
+    """The end of a bone's shaft: a line through the centres of its last cross-sections; ``axis``: None if it is that."""
     numbers = np.arange(labels.shape[2])[slices]
     heights = origin[2] + spacing[2] * numbers
     centers = np.array([np.argwhere(labels[:, :, k] == bone).mean(axis=0) for k in numbers])
     centers = centers * spacing[:2] + origin[:2]
-    return ShaftEnd(float(heights[last]), centers[last], np.polyfit(heights, centers, 1)[0])
+    slope = np.polyfit(heights, centers, 1)[0]
+    return ShaftEnd(float(heights[last]), centers[last], slope, slope if axis is None else axis)

@@ -33,8 +33,14 @@ SHAFT_RADIUS_MM, LEG_RADIUS_MM = {"top": 17.0, "bottom": 22.0}, 75.0
 #: Heights above and below the joint between which the muscles' bulk sets in, and the radius that it spares, mm.
 BULK_ABOVE_MM, BULK_BELOW_MM, BULK_RADIUS_MM = (50.0, 105.0), (25.0, 70.0), 26.0
 
+#: Largest ratio of a leg's width to the atlas'.
+WIDEST = 1.6
+
 #: Rounds in which landmarks are found in the deformed knee: below 0.01 mm.
 ROUNDS = 40
+
+#: The slope of a cut end passes into that of the bone's axis over this length, mm.
+SLOPE_OVER_MM = 25.0
 
 Map = Callable[[np.ndarray], np.ndarray]
 
@@ -92,8 +98,13 @@ def deform(
     coarse = _coarse_map(atlas, shapes, landmarks_mm)
     goal = np.array([atlas.landmarks_mm[name] for name in shapes.names])
     placed = _found(lambda points: _to_atlas(_interpolated(coarse, points), atlas, build), landmarks_mm, goal)
-    back = _to_atlas(_fine(coarse), atlas, build)
-    return _tissues_at(atlas, back, build, rng), placed
+    points = _fine(coarse)
+    near = _may_meet(points, atlas)
+    tissues = np.full(near.shape, AIR, np.uint8)
+    tissues[near] = _tissues_at(atlas, _to_atlas(points[near], atlas, build), build)
+    if build.red_marrow > 0:
+        tissues[(tissues == MARROW) & _patches(tissues.shape, build.red_marrow, rng)] = RED_MARROW
+    return tissues, placed
 
 
 def spline(source: np.ndarray, target: np.ndarray, smoothing: float = SMOOTHING) -> Map:
@@ -154,8 +165,16 @@ def _fine(coarse: np.ndarray) -> np.ndarray:
     return field
 
 
+def _may_meet(points: np.ndarray, atlas: KneeAtlas) -> np.ndarray:
+    """(...) bool: points of the spline (..., 3) that the widest build can bring into the atlas: the others are air."""
+    size = np.array(atlas.tissues.shape) * atlas.spacing_mm
+    middle = (atlas.origin_mm + size / 2).astype(np.float32)
+    reach = (size / 2 * WIDEST).astype(np.float32)
+    return np.asarray((np.abs(points[..., :2] - middle[:2]) < reach[:2]).all(axis=-1))
+
+
 def _to_atlas(points: np.ndarray, atlas: KneeAtlas, build: Build) -> np.ndarray:
-    """Points (..., 3) of the spline -> of the atlas: beyond its ends along the shafts, and with its own bulk."""
+    """Points (n, 3) of the spline -> of the atlas: beyond its ends along the shafts, and with its own bulk."""
     x, y, z = (points[..., k].copy() for k in range(3))
     _unbulk(x, y, z, atlas, build.bulk)
     _follow_shaft(x, y, z, atlas.top, 1, SHAFT_RADIUS_MM["top"], build.top_taper, build.top_growth)
@@ -168,8 +187,9 @@ def _unbulk(x: np.ndarray, y: np.ndarray, z: np.ndarray, atlas: KneeAtlas, bulk:
     height = z - atlas.joint_mm
     above, below = (_smooth_step(s * height, *r) for s, r in ((1, BULK_ABOVE_MM), (-1, BULK_BELOW_MM)))
     strength = 1 + (bulk - 1) * (above + below)
-    center_x = atlas.bottom.center_mm[0] + above * (atlas.top.center_mm[0] - atlas.bottom.center_mm[0])
-    center_y = atlas.bottom.center_mm[1] + above * (atlas.top.center_mm[1] - atlas.bottom.center_mm[1])
+    low, high = atlas.bottom.center_mm.tolist(), atlas.top.center_mm.tolist()
+    center_x = low[0] + above * (high[0] - low[0])
+    center_y = low[1] + above * (high[1] - low[1])
     radius = np.hypot(x - center_x, y - center_y) + 1e-3
     inner = np.minimum(radius, BULK_RADIUS_MM) + np.maximum(radius - BULK_RADIUS_MM, 0) / strength
     x[...] = center_x + (x - center_x) * inner / radius
@@ -196,16 +216,20 @@ def _follow_shaft(
     The section moves along the slope of the shaft; the bone tapers by ``taper`` over some 30 mm, the rest of the leg
     grows by ``growth`` per mm.
     """
-    beyond = sign * (z - end.height_mm) > 0
+    beyond = np.flatnonzero(sign * (z - end.height_mm) > 0)
     depth = sign * (z[beyond] - end.height_mm)
-    across = [values[beyond] - end.center_mm[i] - sign * end.slope[i] * depth.clip(0, 90) for i, values in enumerate((x, y))]
+    center, axis, slope = end.center_mm.tolist(), end.axis.tolist(), (end.slope - end.axis).tolist()
+    curved = SLOPE_OVER_MM * (1 - np.exp(-depth / SLOPE_OVER_MM))
+    across = [
+        values[beyond] - center[i] - sign * (axis[i] * depth + slope[i] * curved) for i, values in enumerate((x, y))
+    ]
     radius = np.hypot(*across) + 1e-3
     bone = 1 + taper * (1 - np.exp(-depth / 30))
     seen, leg = bone_mm / bone, LEG_RADIUS_MM * np.clip(1 + growth * depth, 0.7, 1.5)
     outside = bone_mm + (radius - seen) * (LEG_RADIUS_MM - bone_mm) / (leg - seen)
     inner = np.where(radius < seen, radius * bone, outside)
-    x[beyond] = end.center_mm[0] + across[0] * inner / radius
-    y[beyond] = end.center_mm[1] + across[1] * inner / radius
+    x[beyond] = center[0] + across[0] * inner / radius
+    y[beyond] = center[1] + across[1] * inner / radius
     z[beyond] = end.height_mm
 
 
@@ -220,9 +244,10 @@ def _found(to_atlas: Map, start: np.ndarray, goal: np.ndarray) -> np.ndarray:
     return points
 
 
-def _tissues_at(atlas: KneeAtlas, points: np.ndarray, build: Build, rng: np.random.Generator) -> np.ndarray:
-    """(I, J, K) uint8 tissues at atlas points (I, J, K, 3): bones by their surface, the rest by the nearest voxel."""
-    voxel = torch.from_numpy((points - atlas.origin_mm) / atlas.spacing_mm).float()
+def _tissues_at(atlas: KneeAtlas, points: np.ndarray, build: Build) -> np.ndarray:
+    """(n,) uint8 tissues at atlas points (n, 3): bones by their surface, the rest by the nearest voxel."""
+    voxel = (torch.from_numpy(points).float() - torch.from_numpy(atlas.origin_mm)) / torch.from_numpy(atlas.spacing_mm)
+    voxel = voxel.float()
     size = torch.tensor(atlas.tissues.shape) - 1
     inside = ((voxel > -0.5) & (voxel < size + 0.5)).all(-1)
     place = voxel[inside]
@@ -240,10 +265,7 @@ def _tissues_at(atlas: KneeAtlas, points: np.ndarray, build: Build, rng: np.rand
     tissue[(depth > 0) & (depth <= thickness)] = CORTEX
     result = torch.full(inside.shape, AIR, dtype=torch.uint8)
     result[inside] = tissue
-    whole = result.numpy()
-    if build.red_marrow > 0:
-        whole[(whole == MARROW) & _patches(whole.shape, build.red_marrow, rng)] = RED_MARROW
-    return whole
+    return np.asarray(result)
 
 
 def _linear(values: np.ndarray, place: torch.Tensor) -> torch.Tensor:

@@ -54,10 +54,10 @@ LIKENESSES = (
 )
 
 #: Half sides of a simulated knee's volume (right, anterior, superior) and its voxels, mm.
-HALF_MM, VOXEL_MM = np.array([110.0, 118.0, 168.0]), 1.3
+HALF_MM, VOXEL_MM = np.array([110.0, 118.0, 168.0]), 1.4
 
 #: Point near the isocentre, and the largest distance of slices from it, mm from EMINENCE.
-CENTER_MM, SLICE_RANGE_MM = (2.0, 0.0, 8.0), (48.0, 45.0, 75.0)
+CENTER_MM, SLICE_RANGE_MM = (0.0, 4.0, 8.0), (42.0, 40.0, 65.0)
 
 
 def knee_table() -> TissueTable:
