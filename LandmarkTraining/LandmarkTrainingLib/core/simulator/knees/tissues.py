@@ -83,9 +83,9 @@ def knee_scene() -> dict[str, Any]:
         "slice_range_mm": list(SLICE_RANGE_MM),
         "fields_of_view": {
             "usual_mm": [140.0, 300.0],
-            "small_mm": [130.0, 170.0],
-            "small_share": 0.1,
-            "beside_mm": 20.0,
+            "small_mm": [110.0, 160.0],
+            "small_share": 0.15,
+            "beside_mm": 25.0,
             "folded_share": 0.03,
         },
         "other_limb": {"share": 0.25, "distance_mm": [125.0, 210.0]},
