@@ -45,7 +45,11 @@ def register(commands: argparse._SubParsersAction) -> None:
         "anatomy", description="Measure where the landmarks of an anatomy lie, from label maps"
     )
     anatomy.add_argument(
-        "--labels", required=True, type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv, or with *_NNv.nii.gz of knees"
+        "--labels",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder with head_NN.nii.gz and .csv, or with *_NNv.nii.gz of knees",
     )
     anatomy.add_argument(
         "--update", required=True, type=Path, metavar="FILE", help="anatomy JSON whose numbers to replace"

@@ -13,7 +13,9 @@ def register(commands: argparse._SubParsersAction) -> None:
     knees = commands.add_parser("knees", description="Write label maps of random knees, for train --labels")
     knees.add_argument("--atlas", required=True, type=Path, metavar="FILE", help="label map of the SPL knee atlas")
     knees.add_argument("--output", required=True, type=Path, metavar="DIR", help="label maps (those there are kept)")
-    knees.add_argument("--anatomy", type=Path, metavar="FILE", help="anatomy JSON to draw shapes from (default: shipped)")
+    knees.add_argument(
+        "--anatomy", type=Path, metavar="FILE", help="anatomy JSON to draw shapes from (default: shipped)"
+    )
     knees.add_argument("--count", type=at_least(1), default=96, metavar="N", help="knees (default: 96)")
     knees.add_argument("--seed", type=at_least(0), default=0)
     knees.set_defaults(run=run_knees)

@@ -31,7 +31,9 @@ def read_people(folder: Path, *, kept_back: bool = False) -> dict[int, list[Knee
         if (number in KEPT_BACK) == kept_back:
             people.setdefault(number, []).append(find_landmarks(read_bones(path, PEOPLE_LABELS)))
     if not people:
-        raise InputError("has no *_NNv.nii.gz", source=str(folder), remedy="Choose the folder of the knees' label maps.")
+        raise InputError(
+            "has no *_NNv.nii.gz", source=str(folder), remedy="Choose the folder of the knees' label maps."
+        )
     return people
 
 

@@ -67,9 +67,7 @@ def random_planes(
     """
     count, device = len(poses.linear), poses.linear.device
     planes = rng.integers(0, 3, count)
-    position = np.where(
-        rng.random(count) < 0.6, rng.normal(0, 20, count), rng.uniform(-1, 1, count) * range_mm[planes]
-    )
+    position = np.where(rng.random(count) < 0.6, rng.normal(0, 20, count), rng.uniform(-1, 1, count) * range_mm[planes])
     position += rng.uniform(-1, 1, count) * settings.limits.shift_mm * rng.random(count)
     jitter = rng.uniform(-1, 1, (2, count, 1)) * settings.center_jitter_mm
     slices = _planes_at(planes, position, jitter, rng.uniform(*settings.thickness_mm, count), device)

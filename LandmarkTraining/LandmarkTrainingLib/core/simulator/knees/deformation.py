@@ -284,4 +284,3 @@ def _patches(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> 
     coarse = rng.normal(0, 1, [int(n / side) + 2 for n in shape])
     fine = zoom(coarse, [n / m for n, m in zip(shape, coarse.shape, strict=True)], order=1)
     return np.asarray(fine > np.quantile(fine[::4, ::4, ::4], 1 - share))
-

@@ -38,9 +38,13 @@ def _distance_outside(leg: np.ndarray) -> np.ndarray:
 def _fat_thickness(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """(I, J, K) thickness round the leg, mm: thinner in front, uneven, thicker or thinner upwards."""
     typical = float(np.clip(FAT_MM * np.exp(rng.normal(0, FAT_LOG_SD)), *FAT_RANGE_MM))
-    x, y, z = (values * VOXEL_MM - half for values, half in zip(np.ogrid[tuple(map(slice, shape))], HALF_MM, strict=True))
+    x, y, z = (
+        values * VOXEL_MM - half for values, half in zip(np.ogrid[tuple(map(slice, shape))], HALF_MM, strict=True)
+    )
     angle = np.arctan2(y, x)
     front = np.exp(-(((angle - np.pi / 2) / FRONT_RAD) ** 2)) * np.exp(-(((z - FRONT_HEIGHT_MM) / FRONT_MM) ** 2))
     uneven = 1 + rng.uniform(0, 0.35) * np.cos(angle - rng.uniform(0, 2 * np.pi))
-    uneven = uneven + rng.uniform(0, 0.2) * np.cos(2 * angle - rng.uniform(0, 2 * np.pi)) + rng.uniform(-0.1, 0.4) * z / 150
+    uneven = (
+        uneven + rng.uniform(0, 0.2) * np.cos(2 * angle - rng.uniform(0, 2 * np.pi)) + rng.uniform(-0.1, 0.4) * z / 150
+    )
     return np.maximum(2.0, typical * np.clip(uneven, 0.3, 2) * (1 - rng.uniform(0.3, 0.75) * front)).astype(np.float32)
