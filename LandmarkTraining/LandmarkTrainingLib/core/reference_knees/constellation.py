@@ -95,7 +95,7 @@ def measured(
 
 
 def _in_frame(knees: ArticulatedShapes, names: Sequence[str], parts: Mapping[str, list[int]]) -> ArticulatedShapes:
-    """All in the knee's frame: right along the rear of the condyles, superior along the femoral shaft, origin ORIGIN."""
+    """All in the knee's frame: origin ORIGIN, right along the rear of the condyles, superior along the femur."""
     mean = dict(zip(names, knees.mean_mm, strict=True))
     # The people's own axes agree with those of the mean but for the noise of each; the shaft's two centres give it.
     axes = knee_axes(mean["COND_POST_R"] - mean["COND_POST_L"], mean["FEMUR_SHAFT_HIGH"] - mean["FEMUR_SHAFT_LOW"])

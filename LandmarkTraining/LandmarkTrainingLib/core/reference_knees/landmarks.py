@@ -1,7 +1,7 @@
 """All landmarks of a knee from its bones, and the knee's own axes.
 
-The rules look along the knee's axes, which come from the landmarks: right along the rear of the condyles, superior along
-the femoral shaft. Starting from the axes of the image, a few rounds settle both.
+The rules look along the knee's axes, which come from the landmarks: right along the rear of the condyles, superior
+along the femoral shaft. Starting from the axes of the image, a few rounds settle both.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ SHAFT_BELOW = 0.4
 #: The eminence is the high ground within this height of its peak, mm: the tops of its two spines alone jump.
 EMINENCE_MM = 5.0
 
-#: A plateau is what lies within this height of its level, mm, and further from the eminence than this part of the width.
+#: A plateau lies within this height of its level, mm, and further from the eminence than this part of the width.
 PLATEAU_MM, PLATEAU_FROM = 6.0, 0.12
 
 

@@ -111,7 +111,7 @@ def load_atlas(path: Path) -> KneeAtlas:
 
 
 def _as_right_knee(volume: Volume) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels (I, J, K) with axes right, anterior, superior of the mirrored knee, origin and spacing; without cut ends."""
+    """Labels (I, J, K) without cut ends, axes right, anterior, superior of the mirrored knee; origin and spacing."""
     labels, affine = volume.array, np.diag([-1.0, 1, 1, 1]) @ volume.affine
     for axis in range(3):
         if affine[axis, axis] < 0:
@@ -219,7 +219,7 @@ def _end(
     spacing: np.ndarray,
     axis: np.ndarray | None = None,
 ) -> ShaftEnd:
-    """The end of a bone's shaft: a line through the centres of its last cross-sections; ``axis``: None if it is that."""
+    """The end of a bone's shaft: the line through its last cross-sections' centres; ``axis``: None if it is that."""
     numbers = np.arange(labels.shape[2])[slices]
     heights = origin[2] + spacing[2] * numbers
     centers = np.array([np.argwhere(labels[:, :, k] == bone).mean(axis=0) for k in numbers])

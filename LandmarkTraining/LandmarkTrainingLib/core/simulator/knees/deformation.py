@@ -129,7 +129,8 @@ def _coarse_map(atlas: KneeAtlas, shapes: KneeShapes, landmarks_mm: np.ndarray) 
     """(a, b, c, 3) atlas points of the coarse grid, which covers the volume."""
     goal = np.array([atlas.landmarks_mm[name] for name in shapes.names])
     rings = [_ring_pair(shapes.parts[bone], landmarks_mm, goal, bone) for bone in ("femur", "tibia")]
-    to_atlas = spline(np.r_[landmarks_mm, *(a for a, _ in rings)], np.r_[goal, *(b for _, b in rings)])
+    source = np.concatenate([landmarks_mm, *(own for own, _ in rings)])
+    to_atlas = spline(source, np.concatenate([goal, *(target for _, target in rings)]))
     count = grid_shape() // COARSE + 2
     axes = [-HALF_MM[i] + VOXEL_MM * COARSE * np.arange(count[i]) for i in range(3)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
@@ -234,9 +235,9 @@ def _follow_shaft(
 
 
 def _found(to_atlas: Map, start: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    """(k, 3) points that the map brings to ``goal``: fixed-point iteration from ``start``, with the map's linear part."""
-    step = 2.0
-    columns = [(to_atlas(start + step * axis) - to_atlas(start - step * axis)) / (2 * step) for axis in np.eye(3)]
+    """(k, 3) points that the map brings to ``goal``: fixed-point iteration with the map's linear part at ``start``."""
+    step = 2.0 * np.eye(3)
+    columns = [(to_atlas(start + axis) - to_atlas(start - axis)) / (2 * axis.sum()) for axis in step]
     inverse = np.linalg.inv(np.stack(columns, axis=-1))
     points = start.copy()
     for _ in range(ROUNDS):

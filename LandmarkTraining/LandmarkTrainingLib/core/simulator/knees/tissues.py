@@ -15,9 +15,9 @@ from ..scenes.tissue_table import Likeness, TissueTable
 FAT_BETWEEN, RECESS, RED_MARROW = range(15, 18)
 
 NAMES = (
-    "air muscle fat skin marrow cortex cartilage meniscus tendon artery vein nerve hoffa_fat fluid quadriceps "
-    "fat_between_muscles recess red_marrow"
-).split()
+    *("air", "muscle", "fat", "skin", "marrow", "cortex", "cartilage", "meniscus", "tendon", "artery", "vein"),
+    *("nerve", "hoffa_fat", "fluid", "quadriceps", "fat_between_muscles", "recess", "red_marrow"),
+)
 
 #: Label numbers of the atlas' structures other than bones.
 ATLAS_STRUCTURES = {
@@ -63,7 +63,7 @@ CENTER_MM, SLICE_RANGE_MM = (0.0, 4.0, 8.0), (42.0, 40.0, 65.0)
 def knee_table() -> TissueTable:
     """The tissues of simulated knees; the label numbers are those of the tissues."""
     return TissueTable(
-        tuple(NAMES),
+        NAMES,
         tuple((number,) for number in range(len(NAMES))),
         np.array([signals for _, signals in SEQUENCES.values()], dtype=float),
         np.array([share for share, _ in SEQUENCES.values()]),
