@@ -158,5 +158,6 @@ def test_a_folder_without_knees_is_refused(tmp_path):
 
 def test_bones_are_read_from_a_file(people_folder, found):
     again = find_landmarks(read_bones(people_folder / "toy_02a.nii.gz", LABELS))
+    # The envelope's cells of 1 mm lie elsewhere in the bone.
     start = again.points_mm["EMINENCE"] - found.points_mm["EMINENCE"]
-    assert max(np.linalg.norm(again.points_mm[n] - p - start) for n, p in found.points_mm.items()) < 0.5
+    assert max(np.linalg.norm(again.points_mm[n] - p - start) for n, p in found.points_mm.items()) < 1.5
