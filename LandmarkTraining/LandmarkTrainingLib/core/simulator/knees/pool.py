@@ -11,6 +11,8 @@ import numpy as np
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 from AutoVolumeCalibrationLib.core.geometry.coordinates import swap_ras_lps
 
+from ...reference_knees.constellation import ORIGIN
+from ...reference_knees.people import read_people, stacked
 from ..scenes.scene import SCENE_FILE
 from .atlas import KneeAtlas, load_atlas
 from .deformation import deform, random_build
@@ -29,14 +31,42 @@ def write_knees(atlas_file: Path, anatomy_json: Path, folder: Path, count: int, 
         UsageError: the folder cannot be written.
     """
     atlas, shapes = load_atlas(atlas_file), read_shapes(anatomy_json)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / SCENE_FILE, json.dumps(knee_scene(), indent=1) + "\n")
+    _begin(folder)
     for number in range(1, count + 1):
         path = folder / f"knee_{number:04d}.nii.gz"
         if not path.exists():
             tissues, landmarks = random_knee(atlas, shapes, np.random.default_rng((seed, number)))
             write_knee(path, tissues, shapes.names, landmarks)
         yield path
+
+
+def write_kept_back(atlas_file: Path, anatomy_json: Path, people: Path, folder: Path, seed: int) -> Iterator[Path]:
+    """Write a knee in the shape of each person who is kept for the test, one for each visit.
+
+    Their number is that of the person and that of the visit: ``knee_0042`` is the second visit of person 4. These are
+    shapes that no model learnt from, in the tissues of the atlas; never train on them.
+
+    Raises:
+        InputError: the atlas or the people's label maps cannot be read; ProtocolError: the anatomy is damaged.
+        UsageError: the folder cannot be written.
+    """
+    atlas, shapes = load_atlas(atlas_file), read_shapes(anatomy_json)
+    _begin(folder)
+    for person, visits in read_people(people, kept_back=True).items():
+        for visit, found in enumerate(visits, start=1):
+            path = folder / f"knee_{person:03d}{visit}.nii.gz"
+            if not path.exists():
+                own = stacked(found, shapes.names)
+                own = own - own[shapes.names.index(ORIGIN)]
+                own = np.where(np.isnan(own), shapes.mean_mm, own)
+                tissues, landmarks = knee_like(atlas, shapes, own, np.random.default_rng((seed, person, visit)))
+                write_knee(path, tissues, shapes.names, landmarks)
+            yield path
+
+
+def _begin(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / SCENE_FILE, json.dumps(knee_scene(), indent=1) + "\n")
 
 
 def random_knee(atlas: KneeAtlas, shapes: KneeShapes, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
