@@ -13,6 +13,7 @@ from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 
 from .effects.anatomy_changes import AnatomyChanges, random_changes
 from .effects.children import with_children
+from .effects.fields_of_view import HEAD_FIELDS
 from .effects.pathology import Blobs, random_pathology
 from .effects.scanner_effects import add_scanner_effects
 from .effects.single_shot import blur_by_decay, single_shot_contrast
@@ -131,7 +132,7 @@ def _acquire(
     signal = _render_tissue(heads, numbers, poses, planes, contrasts, settings, rng, noise, changes)
     single_shot = np.flatnonzero([contrast.single_shot for contrast in contrasts])
     signal = blur_by_decay(signal, single_shot, rng)
-    fields = heads.scene.fields if heads.scene else None
+    fields = heads.scene.fields if heads.scene else HEAD_FIELDS
     images, in_field = add_scanner_effects(
         signal, rng, noise, settings.pixel_mm, planes.planes, settings.effects, fields
     )

@@ -21,3 +21,6 @@ class FieldsOfView:
     beside_mm: float = 30.0
     folded_mm: tuple[float, float] = (150.0, 200.0)
     folded_share: float = 0.07
+
+
+HEAD_FIELDS = FieldsOfView()

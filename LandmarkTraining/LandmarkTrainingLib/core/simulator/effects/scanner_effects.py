@@ -11,7 +11,7 @@ import torch
 
 from .coil_shading import shade_by_coil
 from .effect_settings import SimulationEffects
-from .fields_of_view import FieldsOfView
+from .fields_of_view import HEAD_FIELDS, FieldsOfView
 from .wrapped_nose import wrap_front
 
 
@@ -22,14 +22,14 @@ def add_scanner_effects(
     pixel_mm: float,
     planes: np.ndarray | None = None,
     effects: SimulationEffects | None = None,
-    fields: FieldsOfView | None = None,
+    fields: FieldsOfView = HEAD_FIELDS,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """All effects in the order in which they arise.
 
     Args:
         planes: (b,) index into PLANES; None: no slice is wrapped.
         effects: how often those occur that are not always on; None: never. No other random number depends on it.
-        fields: of view; None: those of a head.
+        fields: ranges of the fields of view.
 
     Returns:
         images (b, H, W), scaled by :func:`normalise`, zero outside the field of view, and the
@@ -42,7 +42,7 @@ def add_scanner_effects(
     images = filter_k_space(images, rng)
     images = ghost(images, rng)
     images, unwrapped = wrap_front(images, planes, extra, effects.wrapped_nose, pixel_mm)
-    images, field = limit_field_of_view(images, rng, pixel_mm, fields or FieldsOfView())
+    images, field = limit_field_of_view(images, rng, pixel_mm, fields)
     images, field = narrow_field(images, field & unwrapped, extra, effects.small_field, pixel_mm)
     images = images / (torch.quantile(images[:, ::2, ::2].flatten(1), 0.99, dim=1)[:, None, None] + 1e-3)
     images = add_rician_noise(images, rng, noise)
@@ -118,7 +118,7 @@ def ghost(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def limit_field_of_view(
-    images: torch.Tensor, rng: np.random.Generator, pixel_mm: float, fields: FieldsOfView
+    images: torch.Tensor, rng: np.random.Generator, pixel_mm: float, fields: FieldsOfView = HEAD_FIELDS
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A random field of view for each image; in some, the parts outside fold over along one axis."""
     count, (height, width) = len(images), images.shape[-2:]
