@@ -27,6 +27,7 @@ ROOMS = {
     ),
     TRAINING: (
         "reference_heads",
+        "reference_knees",
         "runs",
         "datasets",
         "simulator",

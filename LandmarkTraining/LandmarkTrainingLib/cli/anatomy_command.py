@@ -23,7 +23,9 @@ def register(commands: argparse._SubParsersAction) -> None:
         "anatomy", description="Measure where the landmarks of an anatomy lie, from label maps or from points of people"
     )
     source = anatomy.add_mutually_exclusive_group(required=True)
-    source.add_argument("--labels", type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv")
+    source.add_argument(
+        "--labels", type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv, or with *_NNv.nii.gz of knees"
+    )
     source.add_argument(
         "--points", nargs="+", type=Path, metavar="FILE|DIR", help="one file per person: .csv, .fcsv, .mrk.json"
     )
@@ -46,12 +48,14 @@ def run_anatomy(arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.errors import UsageError
 
     from ..core.reference_heads.constellation import update_anatomy
+    from ..core.reference_knees.constellation import describes_knee, update_knee
 
     if arguments.points:
         return _measure_points(arguments)
     if not arguments.update:
         raise UsageError("label maps are measured for an anatomy file", remedy="Give --update FILE.")
-    update_anatomy(arguments.update, arguments.labels)
+    update = update_knee if describes_knee(arguments.update) else update_anatomy
+    update(arguments.update, arguments.labels)
     print(f"measured {arguments.update}")
     return 0
 

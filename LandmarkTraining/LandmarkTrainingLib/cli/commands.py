@@ -16,6 +16,7 @@ from . import (
     crossvalidate_commands,
     dataset_commands,
     inspect_commands,
+    knee_commands,
     rate_commands,
     search_commands,
     training_commands,
@@ -41,6 +42,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     inspect_commands.register(commands)
     xray_commands.register(commands)
     anatomy_command.register(commands)
+    knee_commands.register(commands)
 
 
 def _register_render(commands: argparse._SubParsersAction) -> None:

@@ -18,6 +18,9 @@ from ..reference_heads.point_files import read_points
 from .effects.atrophy import thin_cortex, thin_landmarks
 from .effects.effect_settings import SimulationEffects
 from .effects.ventricles import ventricle_field
+from .pose import BRAIN_CENTER_MM
+from .scenes.scene import Scene
+from .slice_planes import SLICE_RANGE_MM
 from .tissues import tissue_lookup
 
 #: AFIDs pairs whose left-right direction gives the frame's right axis (all lie near the midline's height).
@@ -38,6 +41,7 @@ class LabelHeads:
         fields: (n, 4, I, J, K) of ``ventricles.ventricle_field``, None where ventricles stay as they are.
         atrophied: (n0,) number of the copy with a thinner cortex of each of the first n0 heads, which are intact; None
             where there are no copies.
+        scene: of another anatomy than the head, whose space takes the place of head space; None for heads.
     """
 
     tissues: torch.Tensor
@@ -46,6 +50,17 @@ class LabelHeads:
     names: tuple[str, ...]
     fields: torch.Tensor | None = None
     atrophied: np.ndarray | None = None
+    scene: Scene | None = None
+
+    @property
+    def center_mm(self) -> np.ndarray:
+        """(3,) point of head space that poses turn about and bring near the isocentre."""
+        return BRAIN_CENTER_MM if self.scene is None else self.scene.center_mm
+
+    @property
+    def slice_range_mm(self) -> np.ndarray:
+        """(3,) largest distance of the slices of each plane from the isocentre."""
+        return SLICE_RANGE_MM if self.scene is None else self.scene.slice_range_mm
 
     @property
     def intact(self) -> int:

@@ -78,15 +78,21 @@ class HeadPose:
         return torch.cat([points[..., :1] * self.flip[:, None, None], points[..., 1:]], dim=-1)
 
 
-def random_poses(rng: np.random.Generator, count: int, limits: PoseLimits, device: torch.device) -> HeadPose:
-    """``count`` random poses within ``limits``."""
+def random_poses(
+    rng: np.random.Generator,
+    count: int,
+    limits: PoseLimits,
+    device: torch.device,
+    center_mm: np.ndarray = BRAIN_CENTER_MM,
+) -> HeadPose:
+    """``count`` random poses within ``limits``, about the point ``center_mm`` (3,) of head space."""
     angles = rng.uniform(-limits.rotation_deg, limits.rotation_deg, (count, 3))
     rotation = Rotation.from_euler("XYZ", angles, degrees=True).as_matrix()
     stretch = np.exp(rng.normal(0, limits.anisotropy, (count, 3)) + rng.uniform(*limits.log_scale, (count, 1)))
     shear = np.eye(3) + rng.normal(0, limits.shear, (count, 3, 3)) * (1 - np.eye(3))
     linear = np.linalg.inv(rotation @ (stretch[:, :, None] * np.eye(3)) @ shear)
     shift = rng.uniform(-limits.shift_mm, limits.shift_mm, (count, 3))
-    offset = BRAIN_CENTER_MM - (linear @ shift[..., None])[..., 0]
+    offset = center_mm - (linear @ shift[..., None])[..., 0]
     waves = 2 * np.pi / rng.uniform(70, 220, (count, WAVES, 3)) * rng.choice([-1, 1], (count, WAVES, 3))
     strength = rng.uniform(0, limits.warp_mm, (count, 1, 1)) / np.sqrt(WAVES)
     arrays = (

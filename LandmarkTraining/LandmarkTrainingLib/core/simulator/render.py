@@ -13,6 +13,7 @@ from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 
 from .effects.anatomy_changes import AnatomyChanges, random_changes
 from .effects.children import with_children
+from .effects.fields_of_view import HEAD_FIELDS
 from .effects.pathology import Blobs, random_pathology
 from .effects.scanner_effects import add_scanner_effects
 from .effects.single_shot import blur_by_decay, single_shot_contrast
@@ -20,7 +21,7 @@ from .label_heads import LabelHeads
 from .pose import HeadPose, random_poses
 from .slice_planes import SlicePlanes, SliceSettings, random_planes, study_planes
 from .study_variety import MotionLimits, StudyMotion, random_motion
-from .tissues import CLASSES, Contrast, random_contrast
+from .tissues import Contrast, random_contrast
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +61,14 @@ def simulate_batch(
     device = heads.tissues.device
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, heads.intact, count)
-    poses = random_poses(rng, count, settings.limits, device)
+    poses = random_poses(rng, count, settings.limits, device, heads.center_mm)
     (extra,) = rng.spawn(1)
     chosen = heads.with_atrophy(chosen, extra.random(count) < settings.effects.atrophy)
     children = extra.random(count) < settings.effects.children
     poses = with_children(poses, children, extra)
     changes = random_changes(extra, children, heads.fields, chosen, settings.effects, device)
-    planes = random_planes(rng, poses, settings)
-    contrasts = _contrasts(rng, count, settings)
+    planes = random_planes(rng, poses, settings, heads.slice_range_mm)
+    contrasts = _contrasts(rng, count, settings, heads)
     images, in_field, points = _acquire(heads, mirror, chosen, poses, planes, contrasts, rng, settings, changes)
     return project_landmarks(images, in_field, planes, points, mirror, settings)
 
@@ -103,8 +104,8 @@ def simulate_study(
     planes = study_planes(geometry, device)
     count = len(planes.planes)
     chosen = np.full(count, rng.integers(0, heads.intact))
-    pose = random_poses(rng, 1, settings.limits, device)
-    contrasts = [random_contrast(rng)] * count
+    pose = random_poses(rng, 1, settings.limits, device, heads.center_mm)
+    contrasts = [_contrast(rng, heads)] * count
     moved = planes
     if isinstance(motion, MotionLimits):
         counts = np.bincount(planes.planes, minlength=len(PLANES))
@@ -133,18 +134,25 @@ def _acquire(
     signal = _render_tissue(heads, numbers, poses, planes, contrasts, settings, rng, noise, changes)
     single_shot = np.flatnonzero([contrast.single_shot for contrast in contrasts])
     signal = blur_by_decay(signal, single_shot, rng)
-    images, in_field = add_scanner_effects(signal, rng, noise, settings.pixel_mm, planes.planes, settings.effects)
+    fields = heads.scene.fields if heads.scene else HEAD_FIELDS
+    images, in_field = add_scanner_effects(
+        signal, rng, noise, settings.pixel_mm, planes.planes, settings.effects, fields
+    )
     landmarks = heads.landmarks_mm[numbers]
     if changes is not None:
         landmarks = changes.from_label_map(landmarks)
     return images, in_field, poses.to_scanner(flipped_landmarks(landmarks, poses.flip, mirror))
 
 
-def _contrasts(rng: np.random.Generator, count: int, settings: SliceSettings) -> list[Contrast]:
+def _contrast(rng: np.random.Generator, heads: LabelHeads) -> Contrast:
+    return heads.scene.table.random_contrast(rng) if heads.scene else random_contrast(rng)
+
+
+def _contrasts(rng: np.random.Generator, count: int, settings: SliceSettings, heads: LabelHeads) -> list[Contrast]:
     """``count`` random contrasts, some of a single-shot sequence."""
     (extra,) = rng.spawn(1)
     single_shot = extra.random(count) < settings.effects.single_shot
-    drawn = [random_contrast(rng) for _ in range(count)]
+    drawn = [_contrast(rng, heads) for _ in range(count)]
     both = zip(single_shot, drawn, strict=True)
     return [single_shot_contrast(extra) if single else contrast for single, contrast in both]
 
@@ -215,7 +223,8 @@ def _render_tissue(
     blobs = _pathology(heads, chosen, points, voxels, contrasts, extra, settings)
     changed = np.flatnonzero(changes.changed) if changes is not None else np.zeros(0, dtype=int)
     texture = _Texture(rng, noise, count, device)
-    rows = torch.arange(count, device=device)[:, None] * CLASSES
+    rows = torch.arange(count, device=device)[:, None] * mean.shape[1]
+    limbs = _other_limbs(heads, count, rng)
     total = torch.zeros(count, matrix * matrix, device=device)
     for k in range(settings.profile_samples):
         depth = ((k + 0.5) / settings.profile_samples - 0.5) * planes.thickness_mm
@@ -226,11 +235,27 @@ def _render_tissue(
             original = changes.part(changed).to_label_map((points + offset @ head_steps)[changed])
             place[changed] = original @ to_voxel[changed, :, :3].transpose(1, 2) + to_voxel[changed, None, :, 3]
         tissue = _nearest_tissue(heads.tissues, chosen, place)
+        for i, mirrored, shift in limbs:
+            beside = (points[i] + offset[i] @ head_steps[i]) @ mirrored.T + shift
+            beside = beside @ to_voxel[i, :, :3].T + to_voxel[i, :, 3]
+            other = _nearest_tissue(heads.tissues, chosen[i : i + 1], beside[None])[0]
+            tissue[i] = torch.where(tissue[i] == 0, other, tissue[i])
         signal = mean.flatten()[rows + tissue] + sd.flatten()[rows + tissue] * texture.at(place)
         for i, blob in blobs:
             signal[i] = blob.paint(signal[i], tissue[i], points[i] + offset[i] @ head_steps[i])
         total += signal
     return (total / settings.profile_samples).clamp_min(0).view(count, matrix, matrix)
+
+
+def _other_limbs(
+    heads: LabelHeads, count: int, rng: np.random.Generator
+) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+    """(slice number, matrix, offset) of the slices that show the other limb (``OtherLimb.random_maps``)."""
+    if heads.scene is None or heads.scene.other_limb is None:
+        return []
+    device = heads.tissues.device
+    drawn = heads.scene.other_limb.random_maps(rng.spawn(1)[0], count)
+    return [(i, matrix.to(device), offset.to(device)) for i, matrix, offset in drawn]
 
 
 def _pathology(

@@ -57,13 +57,17 @@ class SlicePlanes:
         return self.center[:, None] + flat @ torch.stack([self.row_axis, self.column_axis], dim=1)
 
 
-def random_planes(rng: np.random.Generator, poses: HeadPose, settings: SliceSettings) -> SlicePlanes:
-    """A slice of random plane, position and thickness for each pose; 60 % near the middle of the head."""
+def random_planes(
+    rng: np.random.Generator, poses: HeadPose, settings: SliceSettings, range_mm: np.ndarray = SLICE_RANGE_MM
+) -> SlicePlanes:
+    """A slice of random plane, position and thickness for each pose; 60 % near the middle of the head.
+
+    Args:
+        range_mm: (3,) largest distance of the slices of each plane from the isocentre.
+    """
     count, device = len(poses.linear), poses.linear.device
     planes = rng.integers(0, 3, count)
-    position = np.where(
-        rng.random(count) < 0.6, rng.normal(0, 20, count), rng.uniform(-1, 1, count) * SLICE_RANGE_MM[planes]
-    )
+    position = np.where(rng.random(count) < 0.6, rng.normal(0, 20, count), rng.uniform(-1, 1, count) * range_mm[planes])
     position += rng.uniform(-1, 1, count) * settings.limits.shift_mm * rng.random(count)
     jitter = rng.uniform(-1, 1, (2, count, 1)) * settings.center_jitter_mm
     slices = _planes_at(planes, position, jitter, rng.uniform(*settings.thickness_mm, count), device)

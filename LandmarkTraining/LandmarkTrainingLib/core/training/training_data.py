@@ -20,7 +20,8 @@ from ..datasets.frozen_set import LEARNT_SUBJECTS, learnt_subjects
 from ..datasets.reading import read_dataset, subject_of
 from ..reference_heads.heads import list_heads
 from ..simulator.effects.effect_settings import SimulationEffects
-from ..simulator.label_heads import LabelHeads, load_label_heads
+from ..simulator.label_heads import LabelHeads
+from ..simulator.label_maps import load_simulated_anatomy
 from ..simulator.render import SliceBatch, simulate_batch
 from ..simulator.slice_planes import SliceSettings
 from ..simulator.volume_heads import VolumeHead, load_volume_heads
@@ -99,7 +100,7 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
         parts.append((config.volume_fraction, VolumeSource(volumes, mirror, slices)))
     if folders.labels:
         heads, check_heads = (
-            load_label_heads(folders.labels, chosen, names, corrected=corrected, effects=slices.effects)
+            load_simulated_anatomy(folders.labels, chosen, names, corrected=corrected, effects=slices.effects)
             for chosen in (config.train_heads, config.check_heads)
         )
         parts.append((1 - sum(fraction for fraction, _ in parts), LabelSource(heads, mirror, slices)))

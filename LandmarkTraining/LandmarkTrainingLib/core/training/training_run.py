@@ -134,7 +134,8 @@ def _without_paths(config: TrainingConfig) -> TrainingConfig:
     """The settings as published in a bundle: models and files by name, without folders of this computer."""
     base = _base_facts(config)
     weights = Path(config.encoder_weights).name
-    return replace(config, base=base["name"] if base else "", encoder_weights=weights)
+    protocol = Path(config.protocol).stem
+    return replace(config, base=base["name"] if base else "", encoder_weights=weights, protocol=protocol)
 
 
 def _stated_uncertainty(config: TrainingConfig, names: Sequence[str]) -> PeakUncertainty:

@@ -11,6 +11,7 @@ import torch
 
 from .coil_shading import shade_by_coil
 from .effect_settings import SimulationEffects
+from .fields_of_view import HEAD_FIELDS, FieldsOfView
 from .wrapped_nose import wrap_front
 
 
@@ -21,12 +22,14 @@ def add_scanner_effects(
     pixel_mm: float,
     planes: np.ndarray | None = None,
     effects: SimulationEffects | None = None,
+    fields: FieldsOfView = HEAD_FIELDS,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """All effects in the order in which they arise.
 
     Args:
         planes: (b,) index into PLANES; None: no slice is wrapped.
         effects: how often those occur that are not always on; None: never. No other random number depends on it.
+        fields: ranges of the fields of view.
 
     Returns:
         images (b, H, W), scaled by :func:`normalise`, zero outside the field of view, and the
@@ -39,7 +42,7 @@ def add_scanner_effects(
     images = filter_k_space(images, rng)
     images = ghost(images, rng)
     images, unwrapped = wrap_front(images, planes, extra, effects.wrapped_nose, pixel_mm)
-    images, field = limit_field_of_view(images, rng, pixel_mm)
+    images, field = limit_field_of_view(images, rng, pixel_mm, fields)
     images, field = narrow_field(images, field & unwrapped, extra, effects.small_field, pixel_mm)
     images = images / (torch.quantile(images[:, ::2, ::2].flatten(1), 0.99, dim=1)[:, None, None] + 1e-3)
     images = add_rician_noise(images, rng, noise)
@@ -115,20 +118,17 @@ def ghost(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def limit_field_of_view(
-    images: torch.Tensor, rng: np.random.Generator, pixel_mm: float
+    images: torch.Tensor, rng: np.random.Generator, pixel_mm: float, fields: FieldsOfView = HEAD_FIELDS
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Fields of view of 210-300 mm; in 8 % of the images 150-210 mm, up to 30 mm off centre.
-
-    In 7 % the parts outside fold over along one axis.
-    """
+    """A random field of view for each image; in some, the parts outside fold over along one axis."""
     count, (height, width) = len(images), images.shape[-2:]
-    sides = rng.uniform(210, 300, (count, 2))
-    small = rng.random(count) < 0.08
-    sides[small] = rng.uniform(150, 210, (small.sum(), 2))
-    beside = rng.uniform(-30, 30, (count, 2)) * small[:, None]
+    sides = rng.uniform(*fields.usual_mm, (count, 2))
+    small = rng.random(count) < fields.small_share
+    sides[small] = rng.uniform(*fields.small_mm, (small.sum(), 2))
+    beside = rng.uniform(-fields.beside_mm, fields.beside_mm, (count, 2)) * small[:, None]
     sides[:, 1] = np.where(rng.random(count) < 0.6, sides[:, 0], sides[:, 1])
-    folded = (rng.random(count) < 0.07) & ~small
-    sides[folded, 0] = rng.uniform(150, 200, folded.sum())
+    folded = (rng.random(count) < fields.folded_share) & ~small
+    sides[folded, 0] = rng.uniform(*fields.folded_mm, folded.sum())
     result = images.clone()
     for i in np.flatnonzero(folded):
         shift = round(sides[i, 0] / pixel_mm)

@@ -1,0 +1,167 @@
+"""Measure the constellation of the knee: ``Resources/Anatomies/knee.json`` from the label maps of people.
+
+The file holds two descriptions of the same people. ``landmarks`` and ``modes_mm`` are those of one rigid body without a
+side: the mean of the knees and their mirror images, with a variation that allows for the side and for how far the knee
+is bent. ``articulated`` is exact: a right knee with its bones in the neutral pose, with the variation of its shape
+alone; ``parts`` and ``hinges`` say which landmarks belong to which bone and how far the bones move against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation, constellation_from_dict
+from AutoVolumeCalibrationLib.core.errors import InputError, ProtocolError
+from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+from AutoVolumeCalibrationLib.core.files.json_files import json_text, read_json, require_schema
+
+from .articulation import BASE, MOVING, ArticulatedShapes, articulated, fitted
+from .landmarks import KneeLandmarks, knee_axes
+from .people import read_people, stacked
+
+#: Keep the modes that explain this part of the variance, at most so many.
+EXPLAINED, MAX_MODES = 0.95, 10
+
+#: Landmark at the origin of the frame.
+ORIGIN = "EMINENCE"
+
+#: The patella turns with the tibia by this part of its flexion.
+PATELLA_FOLLOWS = 0.6
+
+#: The knee bends about the axis through the centres of the condyles, so far in front of their rearmost points, mm.
+AXIS_IN_FRONT_MM = 20.0
+
+#: Flexion of a patient in the scanner: standard deviation about the neutral pose, deg. The measured people lay
+#: extended; a coil or a cushion bends a knee by up to 15 deg.
+FLEXION_SD_DEG = 7.5
+
+
+def describes_knee(anatomy_json: Path) -> bool:
+    """Whether the file is an anatomy of joined bones, which this module measures; ProtocolError where it is damaged."""
+    return "parts" in read_json(anatomy_json, ProtocolError, "Correct the anatomy file.")
+
+
+def update_knee(anatomy_json: Path, labels_folder: Path) -> None:
+    """Replace the numbers of the knee's anatomy file by those of the people in ``labels_folder``, without KEPT_BACK.
+
+    Raises:
+        ProtocolError: the anatomy file is damaged.
+        InputError: the label maps cannot be read.
+        UsageError: the file cannot be written.
+    """
+    remedy = "Correct the anatomy file."
+    data = read_json(anatomy_json, ProtocolError, remedy)
+    require_schema(data, "anatomy", anatomy_json, ProtocolError, remedy)
+    constellation = constellation_from_dict(data, anatomy_json)
+    people = read_people(labels_folder)
+    if len(people) < 3:
+        raise InputError("has fewer than three people", source=str(labels_folder), remedy="Add label maps.")
+    write_text(anatomy_json, json_text(data | measured(data, constellation, people)))
+
+
+def measured(
+    data: Mapping[str, Any], constellation: Constellation, people: Mapping[int, Sequence[KneeLandmarks]]
+) -> dict[str, Any]:
+    """The measured entries of the anatomy file."""
+    names = constellation.names
+    parts = {bone: [names.index(name) for name in data["parts"][bone]] for bone in (BASE, *MOVING)}
+    visits = [knee for knees in people.values() for knee in knees]
+    shapes = np.array([stacked(knee, names) for knee in visits])
+    knees = articulated(shapes, parts)
+    knees = _in_frame(knees, names, parts)
+    rigid_mean, rigid_sd, rigid_modes = _rigid_without_side(knees, constellation.mirror_indices, parts, len(people))
+    rigid_mean = rigid_mean - rigid_mean[names.index(ORIGIN)]
+    entries = [
+        entry | {"reference_mm": _rounded(place), "sd_mm": _rounded(sd)}
+        for entry, place, sd in zip(data["landmarks"], rigid_mean, rigid_sd, strict=True)
+    ]
+    sd, modes = _variation((knees.shapes_mm - knees.mean_mm).reshape(len(visits), -1), len(people))
+    return {
+        "landmarks": entries,
+        "modes_mm": [_rounded(mode) for mode in rigid_modes],
+        "articulated": {
+            "side": "right",
+            "reference_mm": _rounded(knees.mean_mm),
+            "sd_mm": _rounded(sd),
+            "modes_mm": [_rounded(mode) for mode in modes],
+            "log_scale_sd": round(float(np.log(knees.scales).std()), 4),
+        },
+        "hinges": [_hinge(bone, knees, names) for bone in MOVING],
+    }
+
+
+def _in_frame(knees: ArticulatedShapes, names: Sequence[str], parts: Mapping[str, list[int]]) -> ArticulatedShapes:
+    """All in the knee's frame: origin ORIGIN, right along the rear of the condyles, superior along the femur."""
+    mean = dict(zip(names, knees.mean_mm, strict=True))
+    # The people's own axes agree with those of the mean but for the noise of each; the shaft's two centres give it.
+    axes = knee_axes(mean["COND_POST_R"] - mean["COND_POST_L"], mean["FEMUR_SHAFT_HIGH"] - mean["FEMUR_SHAFT_LOW"])
+    origin = mean[ORIGIN]
+    return ArticulatedShapes(
+        (knees.mean_mm - origin) @ axes.T,
+        (knees.shapes_mm - origin) @ axes.T,
+        knees.scales,
+        {bone: turn @ axes.T for bone, turn in knees.rotations_deg.items()},
+        {bone: shift @ axes.T for bone, shift in knees.shifts_mm.items()},
+    )
+
+
+def _rigid_without_side(
+    knees: ArticulatedShapes, mirror: np.ndarray, parts: Mapping[str, list[int]], people: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean (k, 3), standard deviation and modes of the knees as they lay, and of their mirror images, as one body."""
+    shapes = np.array([_as_it_lay(knees, number, parts) for number in range(len(knees.shapes_mm))])
+    shapes = np.concatenate([shapes, (shapes * [-1, 1, 1])[:, mirror]])
+    mean = shapes.mean(axis=0)
+    for _ in range(10):
+        shapes = np.array([fitted(shape, mean).of(shape) for shape in shapes])
+        mean = shapes.mean(axis=0)
+        mean = (mean + (mean * [-1, 1, 1])[mirror]) / 2
+    return mean, *_variation((shapes - mean).reshape(len(shapes), -1), people)
+
+
+def _as_it_lay(knees: ArticulatedShapes, number: int, parts: Mapping[str, list[int]]) -> np.ndarray:
+    """(k, 3) one knee with its bones in its own pose, femur in the frame."""
+    from scipy.spatial.transform import Rotation
+
+    shape = knees.shapes_mm[number].copy()
+    for bone in MOVING:
+        center = knees.mean_mm[parts[bone]].mean(axis=0)
+        turn = Rotation.from_rotvec(knees.rotations_deg[bone][number], degrees=True)
+        shape[parts[bone]] = turn.apply(shape[parts[bone]] - center) + center + knees.shifts_mm[bone][number]
+    return shape
+
+
+def _variation(residuals: np.ndarray, people: int) -> tuple[np.ndarray, np.ndarray]:
+    """(k, 3) standard deviations and (m, k, 3) modes of residuals (n, 3k), unbiased for the number of people."""
+    covariance = residuals.T @ residuals / len(residuals) * people / (people - 1)
+    values, vectors = np.linalg.eigh(covariance)
+    values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
+    enough = 1 + int(np.searchsorted(np.cumsum(values) / values.sum(), EXPLAINED))
+    modes = (vectors * np.sqrt(values)).T[: min(enough, MAX_MODES)]
+    largest = np.take_along_axis(modes, np.abs(modes).argmax(axis=1)[:, None], axis=1)
+    modes = modes * np.sign(largest)
+    return np.sqrt(np.diag(covariance)).reshape(-1, 3), modes.reshape(len(modes), -1, 3)
+
+
+def _hinge(bone: str, knees: ArticulatedShapes, names: Sequence[str]) -> dict[str, Any]:
+    """The hinge of a bone on the femur: its axis and center, and prior standard deviations."""
+    rear = (knees.mean_mm[names.index("COND_POST_R")] + knees.mean_mm[names.index("COND_POST_L")]) / 2
+    sd = knees.rotations_deg[bone].std(axis=0)
+    return {
+        "part": bone,
+        "on": BASE,
+        "axis": [1.0, 0.0, 0.0],
+        "center_mm": _rounded(rear + [0, AXIS_IN_FRONT_MM, 0]),
+        "follows": 1.0 if bone == "tibia" else PATELLA_FOLLOWS,
+        "flexion_sd_deg": FLEXION_SD_DEG,
+        "measured_sd_deg": _rounded(sd),
+        "measured_sd_mm": _rounded(knees.shifts_mm[bone].std(axis=0)),
+    }
+
+
+def _rounded(values: np.ndarray) -> list:
+    return (np.round(values, 2) + 0.0).tolist()  # + 0.0 turns -0.0 into 0.0
