@@ -178,3 +178,19 @@ def test_detections_of_a_moved_stack_are_brought_to_the_others(head):
     moved = result[2]
     place = np.append(moved.points_mm[0, 0], moved.positions_mm[0]) @ moved.axes
     assert place == pytest.approx(point, abs=1.0)
+
+
+def test_odd_images_are_compared_or_left_out_but_never_fail(head):
+    whole = scouts(head)
+    for change in (
+        lambda s: replace(s, thickness_mm=1e7),
+        lambda s: replace(s, pixels=s.pixels * np.float32(1e35)),
+        lambda s: replace(s, pixels=-s.pixels),
+    ):
+        odd = [replace(stack, slices=tuple(map(change, stack.slices))) for stack in whole]
+        assert find_motion(odd).state in (NONE, NOT_COMPARABLE)
+    tiny = [
+        replace(stack, slices=tuple(replace(s, pixels=s.pixels[:1]) for s in stack.slices)) if n == 1 else stack
+        for n, stack in enumerate(whole)
+    ]
+    assert find_motion(tiny).state in (NONE, NOT_COMPARABLE)
