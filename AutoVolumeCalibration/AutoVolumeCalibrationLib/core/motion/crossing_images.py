@@ -12,6 +12,9 @@ from ..scouts.stack import ScoutSlice, ScoutStack
 #: Of a stack with more slices, this many are compared, evenly chosen.
 MOST_SLICES = 5
 
+#: An image with fewer rows or columns is not compared.
+SMALLEST_IMAGE = 8
+
 #: Values count relative to the mean over surroundings of this width, plus this share of the image's mean.
 SURROUNDINGS_MM, FAINT = 40.0, 0.5
 
@@ -56,8 +59,10 @@ class CrossingImage:
 
 
 def chosen_slices(stack: ScoutStack) -> list[ScoutSlice]:
-    """At most MOST_SLICES of a stack, evenly spaced and without its ends where there are more."""
+    """At most MOST_SLICES of a stack, evenly spaced and without its ends where there are more; none of tiny ones."""
     count = len(stack.slices)
+    if min(min(s.pixels.shape) for s in stack.slices) < SMALLEST_IMAGE:
+        return []
     if count <= MOST_SLICES:
         return list(stack.slices)
     places = np.linspace(0, count - 1, MOST_SLICES + 2)[1:-1].round().astype(int)
@@ -77,8 +82,9 @@ def _crossing_image(
     factors = [max(1, round(pixel_mm / spacing)) for spacing in scout_slice.spacing_mm]
     rows, columns = (max(2, n // f) for n, f in zip(scout_slice.pixels.shape, factors, strict=True))
     factors = [min(f, n // k) for f, n, k in zip(factors, scout_slice.pixels.shape, (rows, columns), strict=True)]
-    pixels = scout_slice.pixels[: rows * factors[0], : columns * factors[1]].astype(np.float32)
+    pixels = scout_slice.pixels[: rows * factors[0], : columns * factors[1]].astype(float)
     pixels = pixels.reshape(rows, factors[0], columns, factors[1]).mean(axis=(1, 3))
+    pixels = pixels / max(float(np.abs(pixels).max()), 1e-30)
     spacing = np.array(scout_slice.spacing_mm) * factors
     in_plane = (scout_slice.row_axis, scout_slice.column_axis)
     for axis in range(2):
@@ -93,6 +99,7 @@ def _crossing_image(
 
 def _box_mean(pixels: np.ndarray, width: float, axis: int) -> np.ndarray:
     """Moving mean over ``width`` pixels, fractions allowed, along an axis; the border is repeated."""
+    width = min(width, 2.0 * pixels.shape[axis])
     smaller = int(max(0.0, width - 1) // 2)
     share = np.clip((width - (2 * smaller + 1)) / 2, 0.0, 1.0)
     if share == 0 and smaller == 0:
@@ -114,7 +121,10 @@ def _moving_mean(pixels: np.ndarray, radius: int, axis: int) -> np.ndarray:
 
 def _without_shading(pixels: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Contrast to the wide surroundings, so that coils which light up the slices differently matter little."""
-    mean = pixels
+    mean, size = pixels, np.abs(pixels)
+    faint = FAINT * float(size.mean()) + 1e-9
     for axis in range(2):
-        mean = _moving_mean(mean, max(1, round(SURROUNDINGS_MM / 2 / spacing[axis])), axis)
-    return (pixels - mean) / (mean + FAINT * float(pixels.mean()) + 1e-9)
+        radius = min(max(1, round(SURROUNDINGS_MM / 2 / spacing[axis])), pixels.shape[axis])
+        mean, size = (_moving_mean(values, radius, axis) for values in (mean, size))
+    flat: np.ndarray = (pixels - mean) / (size + faint)
+    return flat

@@ -133,15 +133,18 @@ def middle_of(stacks: Sequence[ScoutStack]) -> np.ndarray:
 
 
 def _pairs(stacks: Sequence[ScoutStack], bodies: Sequence[int], pixel_mm: float) -> list[_Pair]:
-    pairs = []
+    pairs: list[_Pair] = []
     for first, one in enumerate(stacks):
         for second in range(first + 1, len(stacks)):
             other = stacks[second]
             if bodies[first] == bodies[second] or np.linalg.norm(np.cross(one.normal, other.normal)) < CROSSING:
                 continue
+            chosen = chosen_slices(one), chosen_slices(other)
+            if not all(chosen):
+                continue
             images = (
-                crossing_images(chosen_slices(one), other.normal, other.thickness_mm, pixel_mm),
-                crossing_images(chosen_slices(other), one.normal, one.thickness_mm, pixel_mm),
+                crossing_images(chosen[0], other.normal, other.thickness_mm, pixel_mm),
+                crossing_images(chosen[1], one.normal, one.thickness_mm, pixel_mm),
             )
             pairs.append(_Pair(first, second, images))
     return pairs

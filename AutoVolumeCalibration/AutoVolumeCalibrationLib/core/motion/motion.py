@@ -115,7 +115,7 @@ def motion_message(motion: Motion) -> str | None:
 
 
 def _listed(words: Sequence[str]) -> str:
-    *first, last = dict.fromkeys(words)
+    *first, last = dict.fromkeys(words) or ("",)
     return f"{', '.join(first)} and {last}" if first else last
 
 
