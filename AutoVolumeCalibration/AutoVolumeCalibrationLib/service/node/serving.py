@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ...core.errors import AutoVolumeError, UsageError
@@ -63,7 +64,7 @@ def serve(configuration: Configuration) -> None:
         )
         with _workers() as workers, receiving(configuration, spool), _sending(configuration):
             _logger.info("%s listens on %s:%d", configuration.title, configuration.host, configuration.port)
-            _plan_for_ever(planner, spool, configuration, workers)
+            _plan_for_ever(_held(planner, workers), spool, configuration, workers)
 
 
 def watch(folder: Path, output: Path, request: PlanRequest, limits: Limits, quiet_s: float) -> Generator[Outcome]:
@@ -75,6 +76,7 @@ def watch(folder: Path, output: Path, request: PlanRequest, limits: Limits, quie
         settled[study.name] = study.latest
 
     with _workers() as workers:
+        planner = _held(planner, workers)
         while True:
             studies = [one for one in studies_in(folder) if settled.get(one.name) != one.latest]
             yield from planner.plan((one for one in studies if one.folder.resolve() != output.resolve()), note, workers)
@@ -95,6 +97,11 @@ def _plan_for_ever(planner: Planner, spool: Spool, configuration: Configuration,
                 planner.records.forget(name)
                 outcomes.pop(name, None)
         time.sleep(_POLL_S)
+
+
+def _held(planner: Planner, workers: Workers) -> Planner:
+    """The planner with limits only where a study that exceeds them does not end this process."""
+    return planner if workers.limits_hold else replace(planner, limits=Limits())
 
 
 def _write_studies(path: Path, outcomes: dict[str, Outcome | None]) -> None:
