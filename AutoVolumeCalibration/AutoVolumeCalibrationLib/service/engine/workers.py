@@ -38,7 +38,8 @@ _ALLOWED_FAILURES = 100
 
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": _ALLOWED_FAILURES,
-    # A worker that is being started again is not lost.
+    # A worker that is being started again is not lost, nor is one whose study keeps the interpreter to itself.
+    "distributed.scheduler.worker-ttl": None,
     "distributed.deploy.lost-worker-timeout": "1 day",
     "distributed.worker.preload": ["AutoVolumeCalibrationLib.service.engine.worker_setup"],
     "distributed.worker.daemon": True,
