@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -9,6 +10,8 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -21,6 +24,7 @@ from AutoVolumeCalibrationLib.service.node.configuration import (
     Peer,
     read_configuration,
 )
+from AutoVolumeCalibrationLib.service.node.health import reporting
 from AutoVolumeCalibrationLib.service.node.outbox import Outbox
 from AutoVolumeCalibrationLib.service.node.receiver import receiving
 from AutoVolumeCalibrationLib.service.node.spool import IMAGES, UNREADABLE, Spool
@@ -221,4 +225,19 @@ def test_others_are_refused_and_a_full_disk_too(configuration):
 def test_an_address_in_use_is_named(configuration):
     spool, refused = Spool(configuration.spool), pytest.raises(UsageError, match="cannot listen")
     with receiving(configuration, spool), refused, receiving(configuration, spool):
+        pass
+
+
+def test_health_is_reported_in_numbers():
+    port, facts = free_port(), {"studies_planned": 3, "disk_free_gb": 1.5}
+    with reporting(port, lambda: facts):
+        with urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+            assert json.load(answer) == {"status": "ok", **facts}
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            assert answer.read() == b"autovolume_studies_planned 3\nautovolume_disk_free_gb 1.5\n"
+        with pytest.raises(HTTPError):
+            urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+        with pytest.raises(UsageError, match="health_port"), reporting(port, lambda: facts):
+            pass
+    with reporting(0, lambda: facts):
         pass

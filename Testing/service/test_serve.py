@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -131,9 +133,14 @@ def test_what_cannot_be_planned_is_kept_and_listed(tmp_path):
     port, spool = free_port(), tmp_path / "spool"
     configuration = tmp_path / "config.toml"
     configuration.write_text(f'[node]\nport = {port}\nspool = "spool"\nquiet_s = 1\n', encoding="utf-8")
+    health_port = free_port()
+    configuration.write_text(configuration.read_text() + f"health_port = {health_port}\n", encoding="utf-8")
     with service(configuration, port) as process:
         send(port, MIDDLE_SLICES[0])
         wait_until(lambda: outcomes(spool))
+        with urlopen(f"http://127.0.0.1:{health_port}/health", timeout=10) as answer:
+            facts = json.load(answer)
+        assert (facts["studies_planned"], facts["studies_not_planned"]) == (0, 1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
     (row,) = outcomes(spool)

@@ -38,10 +38,16 @@ _ALLOWED_FAILURES = 100
 
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": _ALLOWED_FAILURES,
-    # A worker that is being started again is not lost.
+    # A worker that is being started again is not lost, nor is one whose study keeps the interpreter to itself.
+    "distributed.scheduler.worker-ttl": None,
     "distributed.deploy.lost-worker-timeout": "1 day",
     "distributed.worker.preload": ["AutoVolumeCalibrationLib.service.engine.worker_setup"],
     "distributed.worker.daemon": True,
+    # What dask measures of itself for pages that are not shown here: it would take a part of every second.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.gil.enabled": False,
     # Every scheduler and worker has a web server; it then has no pages.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],

@@ -63,6 +63,7 @@ class Configuration:
     max_instance_mb: float = 256.0
     minimum_free_gb: float = 1.0
     keep_days: float = 30.0
+    health_port: int = 0
     peers: tuple[Peer, ...] = ()
     tls: Tls | None = None
     request: PlanRequest = PlanRequest("BrainAcPc")

@@ -24,6 +24,9 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 600.0
 
 _TIMEOUT_S = 30
 
+#: Objects in one association.
+_MOST_AT_ONCE = 100
+
 
 class Outbox:
     """The objects of one destination.
@@ -56,12 +59,12 @@ class Outbox:
 
     def send(self) -> int:
         """Send what waits, unless a failure was just before; returns how many went."""
-        waiting = self.waiting()
+        waiting = self.waiting()[:_MOST_AT_ONCE]
         if not waiting or time.monotonic() < self._next_try:
             return 0
         try:
             sent = self._to_folder(waiting) if self._destination.folder else self._to_node(waiting)
-        except OSError as error:
+        except (OSError, ValueError, RuntimeError) as error:  # the latter two: what pynetdicom finds wrong
             _logger.warning("%s cannot be reached: %s", self._destination.name, error)
             sent = 0
         failed = sent < len(waiting)
@@ -82,10 +85,9 @@ class Outbox:
         from pydicom import dcmread
         from pynetdicom import AE
 
-        objects = [(path, dcmread(path)) for path in waiting]
         entity = AE(self._title)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = _TIMEOUT_S
-        for sop_class in sorted({str(one.SOPClassUID) for _, one in objects}):
+        for sop_class in sorted({_sop_class(path) for path in waiting}):
             entity.add_requested_context(sop_class)
         target = self._destination
         association = entity.associate(target.host, target.port, ae_title=target.title)
@@ -94,8 +96,8 @@ class Outbox:
             return 0
         sent = 0
         try:
-            for path, one in objects:
-                status = association.send_c_store(one)
+            for path in waiting:
+                status = association.send_c_store(dcmread(path))
                 if not status or status.Status not in (0x0000, 0xB000, 0xB006, 0xB007):  # success, or with a remark
                     _logger.warning("%s refused an object", target.name)
                     break
@@ -110,3 +112,9 @@ class Outbox:
         self._sent.mkdir(parents=True, exist_ok=True)
         (self._sent / path.name).touch()
         path.unlink()
+
+
+def _sop_class(path: Path) -> str:
+    from pydicom import dcmread
+
+    return str(dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True).SOPClassUID)

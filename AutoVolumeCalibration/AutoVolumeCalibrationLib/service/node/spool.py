@@ -126,6 +126,7 @@ def studies_in(folder: Path) -> Iterator[ReceivedStudy]:
 def _read_uids(data: bytes) -> list[str]:
     """Study, series and instance UID; empty where they are not there."""
     from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
 
     from ...core.scouts.dicom import PARSE_ERRORS
 
@@ -133,7 +134,7 @@ def _read_uids(data: bytes) -> list[str]:
         try:
             header = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(_UIDS))
             return [str(header.get(name, "") or "") for name in _UIDS]
-        except PARSE_ERRORS:
+        except (InvalidDicomError, *PARSE_ERRORS):
             return [""]
 
 
