@@ -34,8 +34,8 @@ DENSE_SLICES = 4
 TURNED_DEG = 10.0
 
 #: Half turns are tried where the landmarks' highest peaks in the sagittal slices have a lower mean: a half turn mirrors
-#: or reverses the profile. Heads that pass ``MIN_MEAN_PEAK_*`` with five slices have 0.74-0.87, and after a half turn
-#: 0.19-0.42 (``Testing/benchmarks/second_look.py``).
+#: or reverses the profile. Heads that pass ``MIN_MEAN_PEAK_*`` with five slices have 0.73-0.90, and after a half turn
+#: 0.18-0.42 (``Testing/benchmarks/second_look.py``).
 MIN_SAGITTAL_PEAK = 0.65
 
 #: Half turns about the head's right, anterior and superior axis.
