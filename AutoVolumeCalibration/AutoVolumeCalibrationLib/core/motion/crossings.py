@@ -160,8 +160,13 @@ def _worth_comparing(known: np.ndarray, contrast: np.ndarray) -> np.ndarray:
 
 def _displacements(arms: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """(..., 6): what a small offset of a stack moves the points at ``arms`` (..., 3) along ``direction`` (..., 3)."""
-    direction = np.broadcast_to(direction, arms.shape)
-    return np.concatenate([np.cross(arms, direction), direction], axis=-1)
+    x, y, z = np.moveaxis(arms, -1, 0)
+    u, v, w = np.moveaxis(direction, -1, 0)
+    displacements = np.empty((*arms.shape[:-1], PARAMETERS))
+    # The cross product, written out: numpy's takes a third of the time of the whole comparison.
+    for i, component in enumerate((y * w - z * v, z * u - x * w, x * v - y * u, u, v, w)):
+        displacements[..., i] = component
+    return displacements
 
 
 def _sampled(
