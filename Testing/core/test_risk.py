@@ -22,9 +22,11 @@ from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, plan_
 from AutoVolumeCalibrationLib.core.planning.risk.finding import PlanRisk, risk_in_words
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel, risk_from_dict
 from AutoVolumeCalibrationLib.core.report.summary import html_table, one_line
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 from AutoVolumeCalibrationLib.core.storage.results import calibration_to_dict, saved_from_dict
-from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks, refit
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, plan_from_landmarks, refit
 from fake_models import blank_stacks
+from LandmarkTrainingLib.core.coverage.risk.non_heads import shape_scouts
 from posed_landmarks import landmarks_at
 
 PROTOCOL = load_protocol("BrainAcPc")
@@ -247,3 +249,12 @@ def test_the_risk_replaces_the_warnings_that_look_at_what_it_weighs_but_no_error
     assert [c.name for c in planned(faint, risk_model(intercept=-20.0)).checks] == ["ready"]
     none = planned(marks_with(0.4), risk_model(intercept=-20.0))
     assert {c.name: c.level for c in none.checks} == {"anatomy": ERROR}
+
+
+def test_a_ball_is_held_off_by_more_than_one_check():
+    """An even ball with a single slice in every plane has peaks nearly as high as a head's."""
+    rng = np.random.default_rng(0)
+    stacks = shape_scouts("ball", ScoutGeometry(1, 0.0, 6.0), rng)
+    plan = calibrate(stacks, PROTOCOL, load_model("brain-scout", "cpu", "onnx"))
+    errors = {check.name for check in plan.checks if check.level == ERROR}
+    assert len(errors) > 1 and "risk" in errors
