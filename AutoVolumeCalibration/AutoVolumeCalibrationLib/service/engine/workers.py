@@ -48,6 +48,8 @@ _SETTINGS = {
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.system-monitor.gil.enabled": False,
+    # By default dask has the C library return memory so eagerly that arrays of images are paged in again and again.
+    "distributed.nanny.pre-spawn-environ": {},
     # Every scheduler and worker has a web server; it then has no pages.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
