@@ -11,6 +11,7 @@ import torch
 from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, sha256_of
 from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, shipped_models
 from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
+from LandmarkTrainingLib.core.evaluation.metrics import BoxErrors
 from LandmarkTrainingLib.core.experiments.comparison_report import write_comparison
 from LandmarkTrainingLib.core.experiments.model_comparison import ComparedModel, ComparisonData, compare_models
 
@@ -33,15 +34,24 @@ def sha_of(folder: Path) -> str:
     return read_metadata(folder)["weights"]["sha256"]
 
 
-def comparison(place: Path, new: Path, old: Path | None = None, error: float = 1.0) -> Path:
-    """A comparison of a bundle, off by ``error`` mm, with the old one, off by 2 mm, on eight studies."""
+def comparison(
+    place: Path, new: Path, old: Path | None = None, turn_deg: float = 1.0, people: int = 8, box: bool = True
+) -> Path:
+    """A comparison of a bundle, whose boxes are turned by about ``turn_deg``, with the old one, turned by 2 deg.
+
+    Each person has one study; without ``box`` its true box is unknown.
+    """
     old = old or shipped_models()[DEFAULT_MODEL]
     models = [ComparedModel("old", "current", sha_of(old)), ComparedModel("new", str(new), sha_of(new))]
     cases = [
-        CaseResult(f"s{i}", 0, "study", model, in_plane_mm={"axial": {"AC": [mm]}})
-        for i in range(8)
-        for model, mm in (("old", 2.0 + i / 10), ("new", error + i / 20))
+        CaseResult(f"s{i}", 0, "study", model, box=_turned(deg) if box else None, in_plane_mm={"axial": {"AC": [1.0]}})
+        for i in range(people)
+        for model, deg in (("old", 2.0 + i / 10), ("new", turn_deg + i / 20))
     ]
-    data = ComparisonData("dataset", "set", "c" * 64, {f"s{i}": f"s{i}" for i in range(8)})
+    data = ComparisonData("dataset", "set", "c" * 64, {f"s{i}": f"s{i}" for i in range(people)})
     place.mkdir(parents=True, exist_ok=True)
-    return write_comparison(place, compare_models(models, cases, data, "BrainAcPc"))
+    return write_comparison(place, compare_models(models, cases, data, "BrainAcPc", "brain"))
+
+
+def _turned(deg: float) -> BoxErrors:
+    return BoxErrors((deg, 0.0, 0.0), deg, 1.0, (1.0,) * 6, 0.9)

@@ -11,7 +11,9 @@ import torch
 from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, rotated_in_plane, standard_orientation
 from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets, to_heatmap_pixels
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+from AutoVolumeCalibrationLib.core.detection.model_limits import DEFAULT_LIMITS
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import default_uncertainty
+from AutoVolumeCalibrationLib.core.detection.reorientation import is_turned
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANE_NORMAL_AXIS, PLANES
 from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES, ScoutSlice, ScoutStack
 
@@ -35,8 +37,8 @@ class KnowingNetwork(torch.nn.Module):
     """Answers slice after slice of known stacks with perfect targets at the projections of known points (NaN: none).
 
     The stacks have square slices of ``side`` pixels of PIXEL_MM in standard orientation. Like a trained network it
-    sees a left/right pair as its middle on sagittal slices. With ``head_axes`` every second pass over the stacks is
-    answered for slices in which that head was turned upright.
+    sees a left/right pair as its middle on sagittal slices. With ``head_axes`` every pass over the stacks is followed
+    by one over those in which that head is turned, answered for slices in which it was turned upright.
     """
 
     def __init__(
@@ -49,19 +51,19 @@ class KnowingNetwork(torch.nn.Module):
     ) -> None:
         super().__init__()
         seen = [(stack.plane, standard_orientation(s, stack.plane)) for stack in stacks for s in stack.slices]
+        turned = [] if head_axes is None else [s for s in stacks if is_turned(s, head_axes, DEFAULT_LIMITS.turned_deg)]
         upright = []
-        if head_axes is not None:
-            angles = [in_plane_angle(s, plane, head_axes) for plane, s in seen]
-            upright = [
-                (plane, rotated_in_plane(s, angle, PIXEL_MM / 2))
-                for (plane, s), angle in zip(seen, angles, strict=True)
-            ]
+        for stack in turned:
+            for s in (standard_orientation(s, stack.plane) for s in stack.slices):
+                angle = in_plane_angle(s, stack.plane, head_axes)
+                upright.append((stack.plane, rotated_in_plane(s, angle, PIXEL_MM / 2)))
         self.slices = seen + upright
         self.points, self.mirror, self.height, self.calls = points_mm, mirror, height, 0
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         answers = []
-        for plane, scout_slice in self.slices[self.calls : self.calls + len(batch)]:
+        for index in range(self.calls, self.calls + len(batch)):
+            plane, scout_slice = self.slices[index % len(self.slices)]
             points = (self.points + self.points[self.mirror]) / 2 if plane == "sagittal" else self.points
             pixels = to_heatmap_pixels(scout_slice.to_pixel(points), STEM)
             depth = (points - scout_slice.origin_mm) @ scout_slice.normal

@@ -27,6 +27,8 @@ __all__ = [
     "SeriesInfo",
     "add_study",
     "calibrate",
+    "export_plan",
+    "import_plan",
     "list_series",
     "load_model",
     "load_protocol",
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from .core.anatomy.protocol_file import load_protocol
     from .core.detection.landmark_model import LandmarkModel
     from .core.errors import AutoVolumeError
+    from .core.exports.forms import export_plan
+    from .core.exports.plan_import import import_plan
     from .core.models.bundle import load_model
     from .core.scouts.reader import list_series, read_scouts, read_study
     from .core.scouts.series import ScoutStudy, SeriesInfo
@@ -64,6 +68,8 @@ _MODULES = {
     "SeriesInfo": "core.scouts.series",
     "add_study": "core.storage.dataset",
     "calibrate": "core.workflow.pipeline",
+    "export_plan": "core.exports.forms",
+    "import_plan": "core.exports.plan_import",
     "list_series": "core.scouts.reader",
     "load_model": "core.models.bundle",
     "load_protocol": "core.anatomy.protocol_file",

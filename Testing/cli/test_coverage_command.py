@@ -45,7 +45,7 @@ def asked(bundle, tmp_path, monkeypatch):
     someone = phantom_head(load_protocol("BrainAcPc"), "someone")
     method = model_name(load_model(bundle, "cpu"))
     monkeypatch.setattr(heads, "list_heads", lambda data, split: [someone])
-    monkeypatch.setattr(label_heads, "load_label_heads", lambda *arguments: None)
+    monkeypatch.setattr(label_heads, "load_label_heads", lambda *arguments, **options: None)
     studies = [case(f"simulated {i}", i, method) for i in range(30)]
     monkeypatch.setattr(coverage_studies, "simulated_cases", lambda *arguments, **options: iter(studies))
     words = ("--data", tmp_path, "--labels", tmp_path, "--model", bundle, "--output", tmp_path / "out")
@@ -82,3 +82,14 @@ def test_a_log_that_does_not_tell_the_margins_is_refused(autovolume, asked, tmp_
 
 def test_a_log_that_is_not_there_is_refused(autovolume, asked):
     assert_refused(autovolume(*asked[0]), 3, "cases.jsonl")
+
+
+@pytest.mark.parametrize(("logged", "asked_for"), [(True, ()), (False, ("--corrected",))])
+def test_the_truth_of_the_log_and_of_the_simulated_heads_is_the_same(autovolume, asked, tmp_path, logged, asked_for):
+    words, method, head = asked
+    open_case_log(tmp_path / "cases.jsonl", {"corrected": True} if logged else {})
+    for i in range(8):
+        append_case(tmp_path / "cases.jsonl", case(head, i, method))
+    assert_refused(autovolume(*words, *asked_for), 2, "corrected points")
+    other = () if asked_for else ("--corrected",)
+    assert autovolume(*words, *other).code == 0

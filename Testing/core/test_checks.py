@@ -169,9 +169,11 @@ def test_points_that_contradict_the_others_are_counted(protocol, stacks, bad, le
 
 
 @pytest.mark.parametrize(("count", "level"), [(2, None), (8, WARNING), (20, ERROR)])
-def test_planes_that_disagree_suggest_motion(protocol, stacks, count, level):
-    names = protocol.constellation.names[:count]
-    assert findings(protocol, stacks, disagreeing=names).get("planes disagree") == level
+def test_planes_that_disagree_are_named_and_say_nothing_about_motion(protocol, stacks, count, level):
+    found = evidence(protocol, stacks, disagreeing=protocol.constellation.names[:count])
+    checks = {check.name: check for check in run_checks(found)}
+    assert (checks["planes disagree"].level if level else "planes disagree" not in checks) == (level or True)
+    assert "motion" not in checks and not any("move?" in check.message for check in checks.values())
 
 
 @pytest.mark.parametrize(

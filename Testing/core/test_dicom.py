@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,8 +15,14 @@ from scipy.spatial.transform import Rotation
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.geometry.coordinates import unit
-from AutoVolumeCalibrationLib.core.scouts import dicom
-from AutoVolumeCalibrationLib.core.scouts.dicom import NotAScout, is_dicom, read_dicom_frames, stacks_from_frames
+from AutoVolumeCalibrationLib.core.scouts.dicom import (
+    NotAScout,
+    header,
+    is_dicom,
+    read_dicom_frames,
+    reading,
+    stacks_from_frames,
+)
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
 from dicom_localizers import Edit, write_localizer
@@ -330,14 +337,14 @@ def test_damaged_copies_of_a_sample_file_are_read_or_refused_in_one_line(tmp_pat
 
 
 @pytest.mark.parametrize("slip", [TypeError, AttributeError, KeyError, IndexError, NameError])
-@pytest.mark.parametrize("step", ["_geometry", "_pixels", "_frame_count"])
+@pytest.mark.parametrize(("module", "step"), [(header, "geometry_of"), (reading, "pixels_of"), (header, "frame_count")])
 def test_a_mistake_of_our_own_is_not_called_a_damaged_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, slip: type[Exception]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str, slip: type[Exception]
 ) -> None:
     def wrong(*_arguments: object) -> None:
         raise slip("a mistake")
 
-    monkeypatch.setattr(dicom, step, wrong)
+    monkeypatch.setattr(module, step, wrong)
     with pytest.raises(slip, match="a mistake"):
         read_dicom_frames(write_one(tmp_path, np.eye(4)))
 

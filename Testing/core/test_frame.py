@@ -270,8 +270,7 @@ def test_three_points_in_a_triangle_are_enough(protocol):
     frame = fit_frame(without(marks, *(m.name for m in marks if m.name not in keep)), protocol)
     full = fit_frame(marks, protocol)
     assert np.abs(rotation_angles_deg(frame.axes, full.axes)).max() < 0.5
-    assert frame.condition_number > full.condition_number
-    assert np.diagonal(frame.covariance).sum() > np.diagonal(full.covariance).sum()
+    assert (np.diagonal(frame.covariance)[:3] > np.diagonal(full.covariance)[:3]).all()
 
 
 def test_midline_points_alone_leave_the_roll_uncertain(protocol):

@@ -222,34 +222,3 @@ def test_the_middle_of_a_pair_counts_once_though_both_channels_see_it():
     axial.peak_values[:, 1] = 0
     left = fused([sagittal, axial]).landmarks[1]
     assert np.sqrt(left.covariance_mm2[1, 1]) == pytest.approx(2 * SD, rel=0.01)
-
-
-def midline_stacks(moved_mm, noise_mm=0.0):
-    """Six midline landmarks in three planes; before the axial one the patient moved by ``moved_mm`` (3,)."""
-    rng = np.random.default_rng(3)
-    points = rng.uniform(-20, 20, (6, 3))
-    stacks = []
-    for plane in PLANES:
-        column, row = IN_PLANE_AXES[plane]
-        axes = np.eye(3)[[column, row, PLANE_NORMAL_AXIS[plane]]]
-        seen = (points + moved_mm if plane == "axial" else points) + rng.normal(0, noise_mm, points.shape)
-        local = seen @ axes.T
-        peak_values = np.exp(-((MANY[:, None] - local[:, 2]) ** 2) / (2 * TAU**2))
-        count = peak_values.shape
-        places = np.broadcast_to(local[:, :2], (*count, 2)).copy()
-        stacks.append(StackDetections(plane, axes, MANY, places, peak_values, np.full((*count, 2), SD)))
-    return stacks
-
-
-@pytest.mark.parametrize(("moved_mm", "named"), [((0, 0, 0), 0), ((0, 2, 0), 0), ((0, 4, 0), 6), ((-4, 0, 0), 6)])
-def test_a_head_that_moved_between_two_planes_is_told_by_all_its_midline_landmarks(moved_mm, named):
-    fusion = fuse(midline_stacks(np.array(moved_mm, float), 0.5), "ABCDEF", np.arange(6), 0.2, TAU, THROUGH)
-    assert len(fusion.disagreeing) == named
-
-
-def test_what_one_plane_hardly_sees_does_not_tell_that_the_head_moved():
-    stacks = midline_stacks(np.array([0.0, 4.0, 0.0]))
-    faint = [
-        replace(stack, peak_values=stack.peak_values * 0.4) if stack.plane == "axial" else stack for stack in stacks
-    ]
-    assert fuse(faint, "ABCDEF", np.arange(6), 0.2, TAU, THROUGH).disagreeing == ()

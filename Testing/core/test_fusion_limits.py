@@ -1,4 +1,4 @@
-"""Where planes disagree, where a head moved, and what is too uncertain: the borders of the fusion's rules."""
+"""Where planes disagree, and what is too uncertain: the borders of the fusion's rules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import MISSING, PREDICTED
 from AutoVolumeCalibrationLib.core.detection.detector import StackDetections
-from AutoVolumeCalibrationLib.core.detection.fusion import depth_in_stack, fuse, landmarks_with_interplane_shift
+from AutoVolumeCalibrationLib.core.detection.fusion import depth_in_stack, fuse
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANE_NORMAL_AXIS
 from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES
 
@@ -28,71 +28,6 @@ def stack(plane: str, points_mm, *, height=1.0, sd_mm=1.0, positions=MANY, turn=
 
 def fused(stacks, names=("AC",), mirror=(0,), threshold=0.2):
     return fuse(stacks, names, np.asarray(mirror), threshold, TAU, THROUGH)
-
-
-MIDLINE = np.array([[0.0, y, z] for y, z in ((0, 0), (-12, 6), (18, -6), (-24, 12), (6, 18), (12, 24))])
-
-
-def shifted(count: int, shift_mm, *, height=1.0) -> list[int]:
-    """Landmarks named as displaced, of ``count`` on the midline, where the axial slices lie ``shift_mm`` off."""
-    points = MIDLINE[:count]
-    stacks = [stack("coronal", points), stack("axial", points + shift_mm, height=height)]
-    return landmarks_with_interplane_shift(stacks, np.arange(count))
-
-
-@pytest.mark.parametrize(("count", "named"), [(4, 0), (5, 5), (6, 6)])
-def test_five_landmarks_that_both_planes_see_show_a_movement(count, named):
-    assert len(shifted(count, [5.0, 0, 0])) == named
-
-
-@pytest.mark.parametrize(("shift_mm", "named"), [(2.9, 0), (3.1, 6), (-2.9, 0), (-3.1, 6)])
-def test_a_movement_is_more_than_three_millimetres_to_either_side(shift_mm, named):
-    assert len(shifted(6, [shift_mm, 0, 0])) == named
-
-
-def test_what_lies_across_the_direction_that_both_planes_share_is_not_compared():
-    """Coronal and axial slices share left-right; a shift forwards is only seen by the axial ones."""
-    assert shifted(6, [0, 9.0, 0]) == []
-
-
-@pytest.mark.parametrize(("height", "named"), [(0.49, 0), (0.51, 6)])
-def test_both_planes_have_to_see_a_landmark_clearly(height, named):
-    # Slices through the points, so that the highest peak is the height itself.
-    points = MIDLINE
-    stacks = [
-        stack("coronal", points),
-        stack("axial", points + [5.0, 0, 0], height=height, positions=np.arange(-30, 31)),
-    ]
-    assert len(landmarks_with_interplane_shift(stacks, np.arange(6))) == named
-
-
-def test_a_pair_does_not_show_a_movement():
-    stacks = [stack("coronal", MIDLINE), stack("axial", MIDLINE + [5.0, 0, 0])]
-    assert landmarks_with_interplane_shift(stacks, np.array([1, 0, 3, 2, 5, 4])) == []
-
-
-def test_the_median_decides_so_two_odd_ones_of_six_show_nothing():
-    points = MIDLINE.copy()
-    points[:2, 0] += 20
-    assert landmarks_with_interplane_shift([stack("coronal", MIDLINE), stack("axial", points)], np.arange(6)) == []
-
-
-@pytest.mark.parametrize(("angle_deg", "named"), [(25.0, 0), (35.0, 6)])
-def test_planes_cross_from_an_angle_of_thirty_degrees(angle_deg, named):
-    from scipy.spatial.transform import Rotation
-
-    turn = Rotation.from_euler("x", angle_deg, degrees=True).as_matrix()
-    stacks = [stack("axial", MIDLINE), stack("axial", MIDLINE + [5.0, 0, 0], turn=turn)]
-    assert len(landmarks_with_interplane_shift(stacks, np.arange(6))) == named
-
-
-def test_each_landmark_is_named_once_however_many_planes_it_lies_apart_in():
-    stacks = [
-        stack("sagittal", MIDLINE),
-        stack("coronal", MIDLINE + [0, 0, 8.0]),
-        stack("axial", MIDLINE + [8.0, 8.0, 0]),
-    ]
-    assert sorted(landmarks_with_interplane_shift(stacks, np.arange(6))) == list(range(6))
 
 
 @pytest.mark.parametrize(("apart_mm", "disagree"), [(14.0, False), (22.0, True)])

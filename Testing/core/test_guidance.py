@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
@@ -103,10 +104,11 @@ def test_without_given_landmarks_the_network_is_asked_as_any_other():
 
 def test_both_passes_are_told_and_the_others_follow(monkeypatch):
     # The network answers slice after slice: it is not asked how the head looks the other way round.
-    monkeypatch.setattr(localisation._StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
+    monkeypatch.setattr(localisation.StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
     protocol = load_protocol("BrainAcPc")
     constellation = protocol.constellation
-    turn = random_placement(3, angle_deg=12.0).turn
+    # Turned so far in all planes that all slices get a second look.
+    turn = Rotation.from_euler("xyz", [18.0, 18.0, 18.0], degrees=True).as_matrix()
     points = constellation.reference_mm @ turn.T - turn @ [0.0, -18.0, 5.0]
     offsets = [-36.0, -18.0, 0.0, 18.0, 36.0]
     stacks = [

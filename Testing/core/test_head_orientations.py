@@ -62,7 +62,7 @@ def test_a_head_that_is_seen_clearly_is_not_looked_at_from_all_sides(scouts, mod
     from AutoVolumeCalibrationLib.core.workflow import localization
 
     monkeypatch.setattr(
-        localization._StudyLocalizer, "search_orientations", lambda self: pytest.fail("looked from all sides")
+        localization.StudyLocalizer, "search_orientations", lambda self: pytest.fail("looked from all sides")
     )
     calibrate(scouts, PROTOCOL, model)
 
@@ -72,7 +72,7 @@ def test_a_head_seen_clearly_the_wrong_way_round_is_found_out(scouts, model, upr
     """Prone heads show peaks nearly as high as usual: no doubt arises from their height alone."""
     from AutoVolumeCalibrationLib.core.workflow import localization
 
-    monkeypatch.setattr(localization._StudyLocalizer, "has_low_peaks", lambda self, located: False)
+    monkeypatch.setattr(localization.StudyLocalizer, "has_low_peaks", lambda self, located: False)
     rotation = Rotation.from_euler(axis, 180, degrees=True).as_matrix()
     found = calibrate(turned_by(scouts, rotation), PROTOCOL, model)
     apart = Rotation.from_matrix(found.frame.axes @ rotation @ upright.frame.axes.T).magnitude()
@@ -89,7 +89,7 @@ def test_a_few_given_points_tell_how_the_head_lies(scouts, model, upright, monke
     """Even where looking from all sides does not help: here it is switched off."""
     from AutoVolumeCalibrationLib.core.workflow import localization
 
-    monkeypatch.setattr(localization._StudyLocalizer, "search_orientations", lambda self: None)
+    monkeypatch.setattr(localization.StudyLocalizer, "search_orientations", lambda self: None)
     rotation = np.asarray(TURNS["on its side"], dtype=float)
     stacks = turned_by(scouts, rotation)
     wrong = calibrate(stacks, PROTOCOL, model)

@@ -24,7 +24,7 @@ OFFSETS = [-36.0, -18.0, 0.0, 18.0, 36.0]
 def seen_from_one_end():
     """The fake networks answer slice after slice: they are not asked how the head looks the other way round."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(localization._StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
+        patch.setattr(localization.StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
         yield
 
 
@@ -168,7 +168,7 @@ def test_landmarks_on_one_line_are_refused_for_that_reason(protocol):
 
 def test_what_is_hardly_seen_is_planned_with_an_error(protocol, monkeypatch):
     # The fake answers for two passes: no looking round for a direction from which more is seen.
-    monkeypatch.setattr(localization._StudyLocalizer, "has_low_peaks", lambda self, located: False)
+    monkeypatch.setattr(localization.StudyLocalizer, "has_low_peaks", lambda self, located: False)
     stacks = blank_stacks(OFFSETS)
     result = calibrate(stacks, protocol, knowing_model(protocol, stacks, posed(), height=0.35))
     assert result.has_errors and result.checks[0].level == ERROR

@@ -29,7 +29,7 @@ OFFSETS = [-36.0, -18.0, 0.0, 18.0, 36.0]
 def seen_from_one_end():
     """The fake networks answer slice after slice: they are not asked how the head looks the other way round."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(localization._StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
+        patch.setattr(localization.StudyLocalizer, "resolve_half_turn", lambda self, located, frame: None)
         yield
 
 

@@ -1,4 +1,4 @@
-"""cli, widgets -> mrml -> core; training -> planning and its shared widgets; nothing points back."""
+"""cli -> service; cli, service, widgets -> mrml -> core; training -> planning and its shared widgets; never back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ LAYERS = {
     "core": {"core"},
     "mrml": {"core", "mrml"},
     "widgets": {"core", "mrml", "widgets"},
-    "cli": {"core", "mrml", "cli"},
+    "service": {"core", "mrml", "service"},
+    "cli": {"core", "mrml", "service", "cli"},
 }
 APPLICATION = {"qt", "ctk", "qSlicerModules", "slicer.app", "slicer.util.mainWindow"}
 SCENE = {"slicer", "vtk", "vtkmodules"}
@@ -28,11 +29,26 @@ FORBIDDEN = {
     "": SCENE | APPLICATION,
     "core": SCENE | APPLICATION,
     "mrml": APPLICATION,
+    "service": {"qt", "ctk"},
     "cli": {"qt", "ctk"},
     "widgets": set(),
 }
 
-HEAVY = {"torch", "monai", "onnx", "onnxruntime", "SimpleITK", "pydicom", "matplotlib", "ignite", "tensorboard"}
+HEAVY = {
+    "distributed",
+    "dask",
+    "pynetdicom",
+    "torch",
+    "monai",
+    "onnx",
+    "onnxruntime",
+    "SimpleITK",
+    "pydicom",
+    "matplotlib",
+    "ignite",
+    "tensorboard",
+}
+HEAVY |= {"highdicom", "pypulseq", "pyigtl", "ismrmrd"}
 #: Code that is only loaded to train, and network classes, which are only loaded to build a network.
 MAY_IMPORT_TORCH = (f"{TRAINING}.core", f"{PLANNING}.core.networks.architectures")
 TORCH = {"torch", "monai", "ignite"}
@@ -167,6 +183,9 @@ def test_a_module_file_imports_only_slicer_at_file_scope(module):
         ("AutoVolumeCalibrationLib.core.networks.architectures.scn", "import torch", True),
         ("AutoVolumeCalibrationLib.core.planning.frame", "from ...mrml import nodes", False),
         ("AutoVolumeCalibrationLib.core.planning.frame", "from ... import cli", False),
+        ("AutoVolumeCalibrationLib.service.engine.running", "from ...core.errors import InputError", True),
+        ("AutoVolumeCalibrationLib.service.engine.running", "import distributed", False),
+        ("AutoVolumeCalibrationLib.service.planning", "from ..cli import console", False),
         ("AutoVolumeCalibrationLib.mrml.nodes", "import slicer", True),
         ("AutoVolumeCalibrationLib.mrml.nodes", "def f():\n    import qt", False),
         ("AutoVolumeCalibrationLib.mrml.nodes", "from slicer.app import layoutManager", False),

@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "AutoVolumeCalibration" / "AutoVolumeCalibrationLib"
-HEAVY = ("torch", "monai", "onnxruntime", "SimpleITK", "pydicom", "matplotlib", "jsonschema", "slicer", "vtk", "qt")
+HEAVY = (
+    *("torch", "monai", "onnxruntime", "SimpleITK", "pydicom", "matplotlib", "jsonschema", "slicer", "vtk", "qt"),
+    *("highdicom", "pypulseq", "pyigtl", "ismrmrd"),
+)
 
 SCRIPT = """
 import importlib, sys

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from AutoVolumeCalibrationLib.cli.main import main
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
@@ -16,13 +17,12 @@ from AutoVolumeCalibrationLib.core.scouts.volume import Volume
 from LandmarkTrainingLib.core.reference_heads.constellation import (
     EXTREME_SD_MM,
     LOG_SIZE_SD,
-    MeasuredShape,
-    measure_shape,
     read_heads,
     update_anatomy,
     widened,
 )
 from LandmarkTrainingLib.core.reference_heads.label_landmarks import hippocampus_ends, read_label_map
+from LandmarkTrainingLib.core.reference_heads.mean_shape import MeasuredShape, measure_shape
 from LandmarkTrainingLib.core.reference_heads.point_files import read_points, read_uncertainties
 
 NAMES = ("AC", "PC", "TOP", "FRONT", "SIDE_L", "SIDE_R", "REYE", "LEYE")
@@ -188,14 +188,17 @@ def test_a_label_map_is_read_in_ras(tmp_path):
         read_label_map(tmp_path / "absent.nii.gz")
 
 
-def test_the_shipped_brain_is_what_the_label_maps_give(shared_data, tmp_path):
+def test_the_shipped_brain_is_what_the_label_maps_and_the_raters_points_give(shared_data, tmp_path):
     copy = tmp_path / "brain.json"
     shutil.copy(resource_path("Anatomies", "brain.json"), copy)
     update_anatomy(copy, shared_data / "labels")
+    people = [str(path) for kind in ("hcp", "oasis") for path in shared_data.glob(f"human_landmarks/{kind}_*.csv")]
+    assert main(["anatomy", "--points", *people, "--update", str(copy), "--keep-variation"]) == 0
     measured, shipped = (json.loads(p.read_text("utf-8")) for p in (copy, resource_path("Anatomies", "brain.json")))
     for a, b in zip(measured["landmarks"], shipped["landmarks"], strict=True):
         assert a["reference_mm"] == pytest.approx(b["reference_mm"], abs=0.02)
         assert a["sd_mm"] == pytest.approx(b["sd_mm"], abs=0.02)
+    assert measured["lines"][0]["pitch_sd_deg"] == pytest.approx(shipped["lines"][0]["pitch_sd_deg"], abs=0.03)
     assert np.abs(measured["modes_mm"]) == pytest.approx(np.abs(shipped["modes_mm"]), abs=0.05)
 
 

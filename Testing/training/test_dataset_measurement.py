@@ -17,7 +17,7 @@ from data_sets import PROTOCOL, brain_study, with_points, write_set
 from LandmarkTrainingLib.core.datasets.frozen_set import dataset_fingerprint
 from LandmarkTrainingLib.core.evaluation.dataset_measurement import measure_on_dataset, true_plan_of_study
 from LandmarkTrainingLib.core.evaluation.methods import Plan, SliceDetections
-from LandmarkTrainingLib.core.experiments.comparison_run import Contestants, compare_on_dataset
+from LandmarkTrainingLib.core.experiments.comparison_run import Contestants, compare_on_dataset, known_landmarks
 from LandmarkTrainingLib.core.experiments.model_comparison import ComparedModel
 from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
 
@@ -135,9 +135,33 @@ def test_models_are_compared_on_all_studies_of_a_set(dataset, tmp_path):
     old, new = comparison.results
     assert (old.cases, old.refused, new.cases, new.refused) == (3, 1, 3, 0)
     assert new.differences["in_plane_mm"].subjects == 2
-    assert not new.verdict.better and "Too few: 2 people" in new.verdict.reasons[0]
+    assert not new.verdict.better and new.verdict.reasons[0].startswith("Not enough people to say: 2")
     assert comparison.data.fingerprint == dataset_fingerprint(dataset)
     assert comparison.data.subjects == {"one": "one", "two": "two", "three": "two"}
+
+
+def test_the_box_that_is_compared_is_one_of_the_protocol_s(dataset, tmp_path):
+    comparison = compare_on_dataset(contestants(), PROTOCOL, dataset, tmp_path)
+    assert (comparison.protocol, comparison.box) == (PROTOCOL.name, PROTOCOL.boxes[0].name)
+    other = replace(PROTOCOL, boxes=(replace(PROTOCOL.boxes[0], name="other"), *PROTOCOL.boxes))
+    assert true_plan_of_study(STUDIES[0], other).box.name == "other"
+    assert true_plan_of_study(STUDIES[0], other, PROTOCOL.boxes[0].name).box.name == PROTOCOL.boxes[0].name
+    with pytest.raises(InputError, match="other conditions"):
+        compare_on_dataset(contestants(), other, dataset, tmp_path, box=PROTOCOL.boxes[0].name)
+
+
+def test_a_model_that_knows_other_landmarks_is_compared_where_both_can_plan(dataset, tmp_path):
+    class Knows:
+        names = ("AC", "PC", "KNEECAP")
+
+    known = known_landmarks(Knows, PROTOCOL)
+    assert known == ("AC", "PC")
+    pair = contestants()
+    models = (replace(pair.models[0], landmarks=PROTOCOL.constellation.names), replace(pair.models[1], landmarks=known))
+    comparison = compare_on_dataset(replace(pair, models=models), PROTOCOL, dataset, tmp_path)
+    assert "GENU" in comparison.not_compared and "AC" not in comparison.not_compared
+    assert set(comparison.cases[0].landmarks_mm) == {"AC", "PC"}
+    assert comparison.results[1].differences["rotation_deg"].cases == 3
 
 
 def test_studies_of_subjects_that_a_model_learnt_from_are_left_out(dataset, tmp_path):

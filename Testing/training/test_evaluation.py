@@ -17,7 +17,7 @@ from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 from head_phantom import phantom_head
-from LandmarkTrainingLib.core.evaluation.case_log import CaseResult, read_case_log
+from LandmarkTrainingLib.core.evaluation.case_log import CaseResult, has_corrected_truth, read_case_log
 from LandmarkTrainingLib.core.evaluation.evaluation import Conditions, add_noise, case_pose, evaluate, true_plan
 from LandmarkTrainingLib.core.evaluation.evaluation_report import is_wrong, report
 from LandmarkTrainingLib.core.evaluation.methods import (
@@ -27,6 +27,7 @@ from LandmarkTrainingLib.core.evaluation.methods import (
     model_method,
 )
 from LandmarkTrainingLib.core.evaluation.metrics import BoxErrors
+from LandmarkTrainingLib.core.reference_heads.heads import with_corrected_points
 from LandmarkTrainingLib.core.reference_heads.poses import head_to_scanner, move_named
 
 GEOMETRIES = {"P1": ScoutGeometry(1, 0.0, 6.0, 4.0, 64), "P3": ScoutGeometry(3, 15.0, 6.0, 4.0, 64)}
@@ -182,6 +183,20 @@ def test_results_of_other_conditions_do_not_mix(head, protocol, tmp_path):
     run(methods, protocol, [head], log=log)
     with pytest.raises(InputError, match="other conditions"):
         run(methods, protocol, [head], log=log, conditions=Conditions(seed=4))
+
+
+def test_results_against_another_truth_do_not_mix(head, protocol, tmp_path):
+    log, methods = tmp_path / "log.jsonl", {"mean": constellation_method(protocol)}
+    run(methods, protocol, [head], log=log)
+    assert not has_corrected_truth(log)
+    corrected = with_corrected_points(head)
+    with pytest.raises(InputError, match="other conditions"):
+        run(methods, protocol, [corrected], log=log)
+    grown = replace(protocol.constellation, modes_mm=2 * protocol.constellation.modes_mm)
+    with pytest.raises(InputError, match="other conditions"):
+        run(methods, replace(protocol, constellation=grown), [head], log=log)
+    run(methods, protocol, [corrected], log=tmp_path / "corrected.jsonl")
+    assert has_corrected_truth(tmp_path / "corrected.jsonl")
 
 
 @pytest.mark.parametrize("text", ["nonsense\n", json.dumps({"format": "something else"}) + "\n", "[1, 2]\n"])

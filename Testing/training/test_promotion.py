@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import InputError, ModelError, UsageError
-from AutoVolumeCalibrationLib.core.models.bundle import load_model
+from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
 from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, default_model_name, shipped_models
 from compared_bundles import bundle, comparison, sha_of
 from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
@@ -36,16 +37,74 @@ def test_a_better_bundle_becomes_the_default(models, trained, tmp_path):
     assert (model.name, model.sha256) == ("knee-model-1", sha_of(trained))
     (step,) = history()
     assert (step.model, step.before, step.sha256) == ("knee-model-1", DEFAULT_MODEL, sha_of(trained))
-    assert step.reason["data"]["fingerprint"] == "c" * 64 and step.reason["in_plane_mm"]["high"] < 0
+    assert step.reason["data"]["fingerprint"] == "c" * 64
+    assert (step.reason["outcome"], step.reason["anyway"]) == ("better", False)
+    assert step.reason["boxes"]["people"] == 8 and step.reason["boxes"]["measures"]["rotation_deg"]["high"] < 0
+    assert read_metadata(folder)["promotion"] == {
+        **step.reason,
+        "promoted_at": step.promoted_at,
+        "replaced": DEFAULT_MODEL,
+    }
     assert step.promoted_at.endswith("+00:00")
     assert (trained / "docs").exists() == (folder / "docs").exists()
 
 
 def test_one_that_is_not_better_is_refused_with_the_numbers(models, trained, tmp_path):
-    path = comparison(tmp_path, trained, error=2.5)
-    with pytest.raises(UsageError, match=r"comparison\.json: does not show new to be better\. .*0\.3.*interval"):
+    path = comparison(tmp_path, trained, turn_deg=2.185)
+    with pytest.raises(UsageError) as refused:
+        promote(trained, path)
+    said = str(refused.value)
+    assert "comparison.json: does not show new to be better. As good, not better" in said
+    assert "Rotation of the box: 2.36 deg, current model 2.35 deg; +0.01 (90 % interval" in said
+    assert "8 studies of 8 people" in said and "--anyway" in said and "nothing else shows it" in said
+    assert not models.exists()
+
+
+def test_a_worse_one_is_refused_whatever_the_user_says(models, trained, tmp_path):
+    path = comparison(tmp_path, trained, turn_deg=4.0)
+    for anyway in (False, True):
+        with pytest.raises(UsageError, match="shows new to be worse. Worse in rotation of the box"):
+            promote(trained, path, anyway=anyway)
+    assert not models.exists()
+
+
+@pytest.mark.parametrize("people", [1, 2, 5])
+def test_with_few_people_the_user_decides_and_that_is_recorded(models, trained, tmp_path, people):
+    path = comparison(tmp_path, trained, people=people)
+    with pytest.raises(UsageError, match=f"Not enough people to say: {people}, at least 6 are needed.*--anyway"):
         promote(trained, path)
     assert not models.exists()
+    folder = promote(trained, path, anyway=True)
+    assert default_model_name() == folder.name == "knee-model-1"
+    kept = read_metadata(folder)["promotion"]
+    assert (kept["outcome"], kept["anyway"], kept["replaced"]) == ("not enough people", True, DEFAULT_MODEL)
+    assert kept["boxes"]["people"] == people and kept["reasons"][0].startswith("Not enough people")
+    assert history()[-1].reason["anyway"] is True
+    assert "promotion" not in read_metadata(trained)
+    assert load_model(device="cpu").sha256 == sha_of(trained)
+    assert roll_back() == DEFAULT_MODEL
+
+
+def test_without_a_true_box_the_user_decides(models, trained, tmp_path):
+    path = comparison(tmp_path, trained, box=False)
+    with pytest.raises(UsageError, match="Not enough people to say: 0"):
+        promote(trained, path)
+    assert promote(trained, path, anyway=True).name == "knee-model-1"
+
+
+def test_a_better_one_needs_no_override(models, trained, tmp_path):
+    promote(trained, comparison(tmp_path, trained), anyway=True)
+    assert history()[-1].reason["anyway"] is False
+
+
+def test_a_comparison_of_an_earlier_version_is_made_again(models, trained, tmp_path):
+    path = comparison(tmp_path, trained)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["models"][1]["verdict"] = {"better": True, "reasons": ["Lower."]}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    for anyway in (False, True):
+        with pytest.raises(UsageError, match="has no verdict on the boxes.*Compare the bundle"):
+            promote(trained, path, anyway=anyway)
 
 
 def test_a_comparison_of_other_weights_is_refused(models, trained, tmp_path):

@@ -424,10 +424,12 @@ def test_a_better_model_is_used_and_taken_back(window):
     bundle = window.run.folder / "bundle"
     assert window.engine.commands[-1][:3] == ["compare", "current", str(bundle)]
     assert window.ui.resultTable.item(0, 2).text().startswith("1.40")
-    assert "1.40 mm instead of 2.10" in window.ui.verdictLabel.text
+    said = window.ui.verdictLabel.text.splitlines()
+    assert said[0] == "Better in rotation of the box (8 people)." and "90 % interval" in said[1]
+    assert "9 studies of 8 people" in said[-1]
     window.click(window.ui.promoteButton)
     window.wait(lambda: window.panel.result.used)
-    assert window.engine.names == ["brain-scout", "tuned-1"]
+    assert window.engine.names == ["brain-scout", "tuned-1"] and window.engine.decisions == [False]
     assert not window.ui.promoteButton.enabled
     assert "current (tuned-1)" in [window.ui.baseComboBox.itemText(0)]
     assert "in use" in window.next
@@ -436,15 +438,52 @@ def test_a_better_model_is_used_and_taken_back(window):
     assert not window.ui.rollBackButton.enabled
 
 
-def test_a_model_that_is_not_better_is_never_used(window):
+def test_with_few_people_the_user_decides_after_reading_the_evidence(window):
+    import qt
+
+    window.add_dataset()
+    window.set_validation()
+    window.engine.people = 2
+    window.train()
+    window.compare()
+    assert window.ui.verdictLabel.text.startswith("Not enough people to say: 2, at least 6 are needed.\nRotation")
+    assert "unless you decide otherwise" in window.next
+    assert "not shown to be better" in window.ui.promoteButton.toolTip
+    window.app.dialogs.answer("QMessageBox", qt.QMessageBox.Cancel)
+    window.click(window.ui.promoteButton)
+    assert window.engine.decisions == [] and window.engine.names == ["brain-scout"]
+    window.app.dialogs.answer("QMessageBox", qt.QMessageBox.Ok)
+    window.click(window.ui.promoteButton)
+    window.wait(lambda: window.panel.result.used)
+    assert window.engine.decisions == [True] and window.engine.names == ["brain-scout", "tuned-1"]
+    asked = window.app.dialogs.shown[-1].text
+    assert "Not enough people to say: 2" in asked and "90 % interval -0.90 to -0.50" in asked
+    assert "Every plan is made with it. The decision is recorded" in asked
+    window.click(window.ui.rollBackButton)
+    assert window.engine.names == ["brain-scout"]
+
+
+def test_a_protocol_is_named_to_the_comparison_only_where_the_user_names_one(window):
+    """Else the box is the one that the studies were planned with."""
+    window.add_dataset()
+    window.set_validation()
+    window.train()
+    window.compare()
+    assert "--protocol" not in window.engine.commands[-1]
+    window.ui.extraText.plainText = "protocol=BrainHippocampus"
+    window.compare()
+    assert window.engine.commands[-1][-4:-2] == ["--protocol", "BrainHippocampus"]
+
+
+def test_a_model_that_is_worse_is_never_used(window):
     window.add_dataset()
     window.set_validation()
     window.engine.better = False
     window.train()
     window.compare()
     assert not window.ui.promoteButton.enabled
-    assert "2.30 mm" in window.ui.promoteButton.toolTip
-    assert "current model stays" in window.next
+    assert "Worse in rotation of the box: 2.30 deg" in window.ui.promoteButton.toolTip
+    assert "current model stays: the new one is worse" in window.next
 
 
 def test_without_a_validation_set_models_are_not_compared(window):

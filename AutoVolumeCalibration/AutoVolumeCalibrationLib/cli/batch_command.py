@@ -3,50 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import os
-import signal
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .console import say
-from .exit_codes import error_exit_code, exit_code
-from .planning_commands import (
-    add_planning_flags,
-    choose_drawings,
-    choose_protocol,
-    claimed_folder,
-    plan_scouts,
-    read_scout_study,
-    write_plan,
-)
+from ..service.planning import PlanRequest, claimed_folder
+from .console import ProgressLine, print_notes, say
+from .planning_commands import add_planning_flags, choose_protocol
 
 if TYPE_CHECKING:
-    from ..core.planning.checks import Check
     from ..core.storage.results import SavedCalibration
+    from ..service.batch.manifest import Study
+    from ..service.batch.resume import Request
+    from ..service.engine.attempt import Job
+    from ..service.engine.outcome import Outcome
+    from ..service.engine.records import Records
+    from ..service.engine.workers import Workers
 
-SUMMARY = "batch.csv"
+#: Inside the output folder: what several processes and later ones need to know.
+RECORDS_FOLDER = ".batch"
 
-
-@dataclass(frozen=True)
-class Study:
-    """A study's name, which becomes its folder, and its scouts."""
-
-    name: str
-    scouts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The outcome of a study: the exit code that ``calibrate`` would have, and why."""
-
-    study: str
-    exit_code: int
-    message: str
+#: A line on stdout at least so often while earlier results are compared.
+_REPORT_S = 10.0
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -62,8 +43,25 @@ def register(commands: argparse._SubParsersAction) -> None:
         "--output", required=True, type=Path, metavar="DIR", help="output root, one sub-folder per study"
     )
     add_planning_flags(batch)
-    batch.add_argument("--workers", type=_positive_count, default=1, metavar="N", help="processes (default: 1)")
+    batch.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="processes (default: 1; 0 plans in this process, without limits)",
+    )
+    batch.add_argument("--scheduler", metavar="ADDRESS", help="workers of a running dask scheduler, tcp://HOST:8786")
+    batch.add_argument(
+        "--shard", type=_shard, metavar="I/N", help="the I-th of N parts of the studies; the parts share DIR"
+    )
+    batch.add_argument(
+        "--time-limit", type=_positive, default=600.0, metavar="S", help="seconds for a study (default: 600)"
+    )
+    batch.add_argument(
+        "--memory-limit", type=_positive, metavar="GB", help="memory of a worker (default: its share of this machine)"
+    )
     batch.add_argument("--resume", action="store_true", help="skip studies that already have these results")
+    batch.add_argument("--retry-killed", action="store_true", help="try studies again that ended their worker before")
     batch.add_argument("--overwrite", action="store_true", help="replace results in DIR")
     batch.set_defaults(run=run_batch)
 
@@ -71,190 +69,227 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run_batch(arguments: argparse.Namespace) -> int:
     """``autovolume batch``; 0 where every study was planned, else the lowest code of a study that was not."""
     from ..core.errors import Cancelled
-    from ..core.files.atomic_write import write_text
+    from ..service.batch.manifest import SUMMARY, list_studies
+    from ..service.batch.resume import resolved
+    from ..service.batch.table import OutcomeTable, write_table
+    from ..service.engine.records import Records
 
-    choose_protocol(arguments)
-    studies = list_studies(arguments.studies, arguments.output)
-    outcomes = _earlier_outcomes(studies, arguments)
-    todo = [study for study in studies if study.name not in outcomes]
+    request = resolved(plan_request(arguments))
+    all_studies = list_studies(arguments.studies, arguments.output)
+    studies = _part(all_studies, arguments.shard)
+    records = Records(arguments.output.absolute() / RECORDS_FOLDER)
+    outcomes = _earlier_outcomes(studies, arguments, request, records)
+    jobs = _jobs([study for study in studies if study.name not in outcomes], arguments, request, records)
+    table_path = arguments.output / _table_name(arguments.shard)
     with claimed_folder(arguments.output, overwrite=True):
         try:
-            for number, outcome in enumerate(_outcomes(todo, arguments), start=1):
-                outcomes[outcome.study] = outcome
-                say(f"{number}/{len(todo)}  {outcome.study}: {outcome.message}")
+            table = OutcomeTable(table_path, outcomes.values())
+            with closing(_planned(jobs, arguments)) as planned:
+                for outcome in planned:
+                    outcomes[outcome.study] = outcome
+                    table.append(outcome)
         except KeyboardInterrupt as stop:
             raise Cancelled(
                 f"cancelled with {len(outcomes)} of {len(studies)} studies done. --resume goes on"
             ) from stop
         finally:
             if outcomes:
-                ordered = [outcomes[study.name] for study in studies if study.name in outcomes]
-                write_text(arguments.output / SUMMARY, _table(ordered))
+                write_table(table_path, _in_order(studies, outcomes))
+            else:
+                table_path.unlink(missing_ok=True)
+        if arguments.shard:
+            _write_whole_table(arguments.output / SUMMARY, all_studies, outcomes, records)
     return min((outcome.exit_code for outcome in outcomes.values() if outcome.exit_code), default=0)
 
 
-def list_studies(source: Path, output: Path) -> list[Study]:
-    """The studies of a manifest, whose paths (several: separated by ``;``) are relative to it, or of a folder.
+def plan_request(arguments: argparse.Namespace) -> PlanRequest:
+    """How the flags say to plan; the errors of the protocol come before the work."""
+    from ..core.storage.results import protocol_reference
 
-    Hidden folders, and ``output`` where it lies inside the folder, are not studies.
-
-    Raises:
-        InputError: there are none, the manifest cannot be read, or two studies share a name.
-    """
-    from ..core.errors import InputError
-
-    if source.is_dir():
-        folders = [path for path in sorted(source.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-        studies = [Study(path.name, (str(path),)) for path in folders if path.resolve() != output.resolve()]
-        if not studies:
-            raise InputError("holds no study folders", source=str(source), remedy="Give one folder per study.")
-        return studies
-    try:
-        with open(source, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"cannot be read as a manifest ({reason})", source=str(source), remedy="Give a table in CSV, UTF-8."
-        ) from error
-    if not rows or any(not row.get("study") or not _scouts(row.get("scouts") or "", source.parent) for row in rows):
-        raise InputError("needs the columns study and scouts in every row", source=str(source), remedy="Complete it.")
-    names = [row["study"] for row in rows]
-    if len(set(names)) < len(names) or not all(_is_plain(name) for name in names):
-        raise InputError(
-            "study names must be unique and valid as folder names", source=str(source), remedy="Rename the studies."
-        )
-    return [Study(row["study"], _scouts(row["scouts"], source.parent)) for row in rows]
+    protocol = choose_protocol(arguments)
+    model = arguments.model
+    return PlanRequest(
+        protocol_reference(protocol),
+        arguments.box,
+        os.path.abspath(model) if model and os.path.isdir(model) else model,
+        arguments.device,
+        arguments.backend,
+        tuple(arguments.series or ()),
+        arguments.force,
+    )
 
 
-def _is_plain(name: str) -> bool:
-    """Can a folder of this name be made in the output folder, and nowhere else?"""
-    return not name.startswith(".") and not set(name) & set("/\\:\0") and name != SUMMARY
-
-
-def _scouts(entry: str, folder: Path) -> tuple[str, ...]:
-    return tuple(str(folder / part.strip()) for part in entry.split(";") if part.strip())
-
-
-def _earlier_outcomes(studies: Iterable[Study], arguments: argparse.Namespace) -> dict[str, Outcome]:
+def _earlier_outcomes(
+    studies: Sequence[Study], arguments: argparse.Namespace, request: Request, records: Records
+) -> dict[str, Outcome]:
     """Study name -> earlier outcome, with ``--resume``.
 
     Raises:
         UsageError: there are results, and neither --resume nor --overwrite is given.
     """
-    from ..core.errors import InputError, UsageError
-    from ..core.storage.results import CALIBRATION_FILE, read_results
+    from ..core.errors import UsageError
+    from ..core.storage.results import CALIBRATION_FILE
+    from ..service.batch.resume import EarlierResults
 
-    done = [study.name for study in studies if (arguments.output / study.name / CALIBRATION_FILE).exists()]
-    if done and not (arguments.resume or arguments.overwrite):
-        raise UsageError(
-            f"already holds results of {len(done)} of these studies",
-            source=str(arguments.output),
-            remedy="Give another folder, --resume or --overwrite.",
-        )
-    outcomes = {}
-    for study in (one for one in studies if one.name in done) if arguments.resume else ():
-        with suppress(InputError):  # damaged results do not count: the study is planned again
-            saved = read_results(arguments.output / study.name)
-            if _is_of(saved, study, arguments):
-                outcomes[study.name] = _outcome(study.name, saved.checks)
-    return outcomes
-
-
-def _is_of(saved: SavedCalibration, study: Study, arguments: argparse.Namespace) -> bool:
-    """Whether earlier results are those that the flags would give: same protocol, box, model and scouts."""
-    from ..core.anatomy.protocol import box_rule
-    from ..core.models.bundle import read_metadata
-    from ..core.models.store import model_folder
-    from ..core.scouts.identity import difference
-    from ..core.scouts.reader import read_scouts
-    from ..core.storage.results import protocol_digest, protocol_reference
-
-    protocol = choose_protocol(arguments)
-    digest = read_metadata(model_folder(arguments.model))["weights"]["sha256"]
-    same_request = (
-        saved.protocol == protocol_reference(protocol)
-        and saved.protocol_sha256 in (None, protocol_digest(protocol))
-        and saved.box.name == box_rule(protocol, arguments.box).name
-        and (saved.model is not None and saved.model.sha256 == digest)
-        and list(saved.sources) == [str(Path(path).absolute()) for path in study.scouts]
-    )
-    if not same_request or not saved.scouts:
-        return same_request
-    return difference(saved.scouts, read_scouts(study.scouts, force=True, series=arguments.series)) is None
+    if arguments.resume:
+        earlier = EarlierResults(request, arguments.output, records, _outcome_of_saved)
+        found = {study.name: earlier.find(study) for study in _shown(studies)}
+        return {name: outcome for name, outcome in found.items() if outcome is not None}
+    if not arguments.overwrite:
+        done = [study for study in studies if (arguments.output / study.name / CALIBRATION_FILE).exists()]
+        if done:
+            raise UsageError(
+                f"already holds results of {len(done)} of these studies",
+                source=str(arguments.output),
+                remedy="Give another folder, --resume or --overwrite.",
+            )
+    return {}
 
 
-def _outcomes(studies: Sequence[Study], arguments: argparse.Namespace) -> Iterator[Outcome]:
-    """The outcome of each study, in their order."""
-    if arguments.workers > 1 and len(studies) > 1:
-        yield from _outcomes_of_workers(studies, arguments)
-    else:
-        for study in studies:
-            yield _calibrate(study, arguments)
+def _shown(studies: Sequence[Study]) -> Iterator[Study]:
+    """The studies, while their earlier results are compared: how many there were is shown."""
+    shown_at = time.monotonic()
+    with ProgressLine() as progress:
+        for done, study in enumerate(studies):
+            text = f"comparing earlier results {done}/{len(studies)}"
+            progress(text)
+            if time.monotonic() - shown_at > _REPORT_S:
+                shown_at = time.monotonic()
+                say(text)
+            yield study
 
 
-def _outcomes_of_workers(studies: Sequence[Study], arguments: argparse.Namespace) -> Iterator[Outcome]:
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
+def _outcome_of_saved(study: str, saved: SavedCalibration) -> Outcome:
+    from .batch_study import planned_outcome
 
-    from ..core.errors import AutoVolumeError
-
-    workers = min(arguments.workers, len(studies))
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    # Spawned, not forked: a process in which torch has run cannot be forked safely.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (threads,))
-    try:
-        yield from pool.map(_calibrate, studies, [arguments] * len(studies))
-    except BrokenProcessPool as error:
-        raise AutoVolumeError(
-            "a worker process died, perhaps out of memory", remedy="Go on with --resume and fewer --workers."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return planned_outcome(study, saved, float(saved.timings_s.get("total", 0.0)), "")
 
 
-def _start_worker(threads: int) -> None:
-    """Share the cores, and leave Ctrl-C, which reaches all processes of a terminal, to the parent."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _jobs(studies: Sequence[Study], arguments: argparse.Namespace, request: Request, records: Records) -> list[Job]:
+    from ..service.engine.attempt import Job
+    from ..service.engine.limits import Limits
+    from .batch_study import BatchWork
+
+    limits = Limits() if _in_this_process(arguments) else Limits(arguments.time_limit, _memory_gb(arguments))
+    output = arguments.output.absolute()
+    jobs = []
+    for study in studies:
+        if arguments.overwrite or arguments.retry_killed:
+            records.forget(study.name)
+        scouts = tuple(os.path.abspath(path) for path in study.scouts)
+        work = BatchWork(study.name, scouts, output, request.request, request.key)
+        jobs.append(Job(work, records.folder, limits, records.read(study.name).stamp))
+    return jobs
 
 
-def _calibrate(study: Study, arguments: argparse.Namespace) -> Outcome:
-    """One study; a failure is its outcome and does not end the batch."""
-    from ..core.errors import AutoVolumeError
+def _planned(jobs: Sequence[Job], arguments: argparse.Namespace) -> Generator[Outcome]:
+    """The outcomes as they come, each shown on a line with the time that the rest will take."""
+    from ..service.engine.running import run
 
-    folder = arguments.output / study.name
-    flags = argparse.Namespace(**{**vars(arguments), "scouts": study.scouts})
-    try:
-        with claimed_folder(folder, overwrite=True):
-            drawings = choose_drawings(folder)
-            protocol = choose_protocol(flags)
-            calibration = plan_scouts(flags, *read_scout_study(flags), protocol)
-            write_plan(calibration, folder, study.scouts, drawings)
-    except AutoVolumeError as error:
-        return Outcome(study.name, error_exit_code(error), str(error))
-    return _outcome(study.name, calibration.checks)
+    if not jobs:
+        return
+    started = time.monotonic()
+    with _workers(arguments, len(jobs)) as workers, closing(run(jobs, workers)) as outcomes:
+        for number, outcome in enumerate(outcomes, start=1):
+            left_s = (time.monotonic() - started) / number * (len(jobs) - number)
+            rest = f"; {duration_text(left_s)} left" if number < len(jobs) else ""
+            say(f"{number}/{len(jobs)}  {outcome.study}: {outcome.message} [{outcome.seconds:.1f} s{rest}]")
+            yield outcome
 
 
-def _outcome(study: str, checks: Sequence[Check]) -> Outcome:
-    worst = checks[0]
-    return Outcome(study, exit_code(checks), f"{worst.level}: {worst.message}")
+def _workers(arguments: argparse.Namespace, jobs: int) -> AbstractContextManager[Workers]:
+    from ..service.engine import workers
+
+    if arguments.scheduler:
+        return workers.remote_cluster(arguments.scheduler)
+    if _in_this_process(arguments):
+        if arguments.workers:
+            print_notes(["dask.distributed is not installed: studies have no limits of time and memory."])
+        return workers.in_this_process()
+    return workers.local_cluster(min(arguments.workers, jobs))
 
 
-def _table(outcomes: Iterable[Outcome]) -> str:
-    from ..core.errors import printable
+def _in_this_process(arguments: argparse.Namespace) -> bool:
+    """Whether no worker process is wanted, or none can be had.
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["study", "exit_code", "message"])
-    # The name of a folder need not be text.
-    writer.writerows([printable(o.study), o.exit_code, printable(o.message)] for o in outcomes)
-    return text.getvalue()
+    Raises:
+        UsageError: what would run them is not installed, and is asked for.
+    """
+    from ..core.errors import UsageError
+    from ..service.engine.workers import cluster_is_installed
+
+    if not arguments.scheduler and arguments.workers == 0:
+        return True
+    if cluster_is_installed():
+        return False
+    if arguments.scheduler or arguments.workers > 1:
+        raise UsageError("several workers need dask.distributed", remedy="Install autovolume[cluster].")
+    return True
 
 
-def _positive_count(word: str) -> int:
+def _memory_gb(arguments: argparse.Namespace) -> float | None:
+    """The limit of a worker; workers of another cluster have limits of their own unless one is given."""
+    if arguments.memory_limit or arguments.scheduler:
+        return arguments.memory_limit
+    import psutil
+
+    return psutil.virtual_memory().total / 2**30 / arguments.workers
+
+
+def _part(studies: Sequence[Study], shard: tuple[int, int] | None) -> Sequence[Study]:
+    """Every N-th study: neighbours in a list are often alike, and take alike long."""
+    return studies if shard is None else studies[shard[0] - 1 :: shard[1]]
+
+
+def _table_name(shard: tuple[int, int] | None) -> str:
+    from ..service.batch.manifest import SUMMARY
+
+    return SUMMARY if shard is None else f"batch-{shard[0]}of{shard[1]}.csv"
+
+
+def _write_whole_table(path: Path, studies: Sequence[Study], own: Mapping[str, Outcome], records: Records) -> None:
+    """The table of all parts, by the part that ends last."""
+    from ..service.batch.table import write_table
+
+    known = {study.name: own.get(study.name) or records.read(study.name).outcome for study in studies}
+    outcomes = {name: outcome for name, outcome in known.items() if outcome is not None}
+    if len(outcomes) == len(studies):
+        write_table(path, _in_order(studies, outcomes))
+
+
+def _in_order(studies: Sequence[Study], outcomes: Mapping[str, Outcome]) -> list[Outcome]:
+    return [outcomes[study.name] for study in studies if study.name in outcomes]
+
+
+def duration_text(seconds: float) -> str:
+    """``45 s``, ``12 min`` or ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _count(word: str) -> int:
     """An argparse type."""
-    if not (word.isdecimal() and int(word) > 0):
-        raise argparse.ArgumentTypeError(f"{word!r} is not a positive integer")
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of processes")
     return int(word)
+
+
+def _positive(word: str) -> float:
+    """An argparse type."""
+    try:
+        number = float(word)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a positive number")
+    return number
+
+
+def _shard(word: str) -> tuple[int, int]:
+    """An argparse type."""
+    part, _, parts = word.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a part such as 2/8")
+    return int(part), int(parts)

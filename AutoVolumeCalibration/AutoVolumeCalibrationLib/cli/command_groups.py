@@ -8,7 +8,7 @@ from collections.abc import Mapping
 #: Title of a group -> names of its commands, in reading order. A new command needs its place here.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Plan": ("calibrate", "check", "refit", "protocols"),
-    "Department": ("batch",),
+    "Department": ("batch", "serve", "watch", "export", "import-sr"),
     "Data": ("dataset", "render", "anatomy", "knees"),
     "Train": ("train", "finetune", "find-rate", "search", "ablation", "xray"),
     "Measure": ("evaluate", "compare", "crossvalidate", "coverage", "inspect"),

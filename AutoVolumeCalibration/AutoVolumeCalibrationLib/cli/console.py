@@ -119,12 +119,22 @@ def plan_text(calibration: Calibration) -> str:
     return f"{calibration.prescription.to_text()}\n\n{cards_text(calibration, manufacturer(calibration.stacks))}"
 
 
+def _print_risk(calibration: Calibration) -> None:
+    """Print the risk of the plan where no check states it already."""
+    from AutoVolumeCalibrationLib.core.planning.risk.finding import risk_in_words
+
+    words = risk_in_words(calibration.risk.probability) if calibration.risk else ""
+    if words and not any(words in check.message for check in calibration.checks):
+        say(f"      risk: {words}")
+
+
 def print_plan(calibration: Calibration, folder: Path | None) -> int:
     """Print prescription, checks and times; returns the exit code. ``folder`` is None where nothing was written."""
     if folder is not None:
         say(f"{plan_text(calibration)}\n")
     for check in calibration.checks:
         say(f"{_LEVEL_WORDS[check.level]:>4}  {check.name}: {check.message}")
+    _print_risk(calibration)
     times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in calibration.timings_s.items())
     say(f"      {times}")
     if folder is not None:

@@ -25,6 +25,9 @@ _DISTRIBUTIONS = {
     "vtk": "slicer-core",
     "vtkmodules": "slicer-core",
     "ignite": "pytorch-ignite",
+    "pynetdicom": "autovolume[service]",
+    "distributed": "autovolume[cluster]",
+    "psutil": "autovolume[cluster]",
 }
 
 
@@ -150,7 +153,14 @@ def _missing_package(error: ModuleNotFoundError) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     from AutoVolumeCalibrationLib import __version__
-    from AutoVolumeCalibrationLib.cli import batch_command, listing_commands, planning_commands, refit_command
+    from AutoVolumeCalibrationLib.cli import (
+        batch_command,
+        export_commands,
+        listing_commands,
+        planning_commands,
+        refit_command,
+        service_commands,
+    )
     from AutoVolumeCalibrationLib.cli.command_groups import grouped_commands
 
     parser = _Parser(
@@ -164,6 +174,8 @@ def _parser() -> argparse.ArgumentParser:
     planning_commands.register(commands)
     refit_command.register(commands)
     batch_command.register(commands)
+    export_commands.register(commands)
+    service_commands.register(commands)
     listing_commands.register(commands)
     _register_training(commands)
     parser.epilog = grouped_commands(commands.choices)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..service.planning import (
+    choose_drawings,
+    claimed_folder,
+    device_failures,
+    named,
+    naming,
+    require_text,
+    with_total,
+    write_plan,
+)
 from .console import ProgressLine, print_notes, print_plan, print_series
 from .corrections import Corrections, placed_points
 
@@ -30,9 +37,6 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 BACKENDS = ("auto", "torch", "onnx")
 
 BACKEND_HELP = "what runs the network (default: torch on a graphics card, else ONNX Runtime)"
-
-#: File name -> what writes it, given the calibration and a path.
-Drawings = Mapping[str, Callable[["Calibration", Path], None]]
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -166,7 +170,7 @@ def read_scout_study(
     from ..core.scouts.reader import read_study
 
     with naming(named(arguments.scouts)):
-        _require_text(arguments.scouts)
+        require_text(arguments.scouts)
         started = time.perf_counter()
         progress("reading scouts")
         study = read_study(arguments.scouts, force=arguments.force, series=arguments.series)
@@ -201,11 +205,6 @@ def plan_scouts(
     return with_total(replace(result, timings_s=timings), started - read_s)
 
 
-def named(paths: Sequence[str | Path]) -> str:
-    """Some paths in a message: the first, and how many more."""
-    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-
-
 def add_report_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the commands that write a plan for one study."""
     parser.add_argument("--report", action="store_true", help="write report.html too, the plan on one page to print")
@@ -219,73 +218,6 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
 def report_title(arguments: argparse.Namespace) -> str | None:
     """The title of the report that the flags ask for, empty for none; None where no report was asked for."""
     return arguments.report_title or ("" if arguments.report else None)
-
-
-def choose_drawings(folder: Path, scene: bool = False, report: str | None = None) -> Drawings:
-    """What to write into ``folder``: the picture; scene and report if asked for, or present (they show an old plan).
-
-    Args:
-        report: its title, None where it was not asked for.
-    """
-    from ..core.report.overview import draw_overview
-    from ..core.report.page import write_page
-    from ..core.storage.results import OVERVIEW_FILE, REPORT_FILE, SCENE_FILE
-
-    drawings: dict[str, Callable[[Calibration, Path], None]] = {OVERVIEW_FILE: draw_overview}
-    if report is not None or (folder / REPORT_FILE).exists():
-        drawings[REPORT_FILE] = partial(write_page, title=report or "")
-    if scene or (folder / SCENE_FILE).exists():
-        from ..mrml.scene_file import save_scene
-
-        drawings[SCENE_FILE] = save_scene
-    return drawings
-
-
-def write_plan(
-    calibration: Calibration, folder: Path, sources: Sequence[Path | str], drawings: Drawings, study: str = ""
-) -> None:
-    """The files of a plan, all or none; they replace those in ``folder``."""
-    from ..core.storage.results import write_results
-
-    write_results(calibration, folder, overwrite=True, sources=sources, study=study, drawings=drawings)
-
-
-@contextmanager
-def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
-    """Check and make the output folder before the work; remove it again where the work fails and it was made here.
-
-    An earlier plan in it is moved aside where the work fails: it would look like the one that was wanted. It goes once
-    a new plan is there, and stays where the user cancels.
-
-    Raises:
-        UsageError: it cannot be made or written, or holds results and ``overwrite`` is False.
-    """
-    from ..core.files.output_folder import require_place
-    from ..core.storage.results import PLAN_FILES, earlier_plan_aside
-
-    made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
-    try:
-        require_place(folder, overwrite, PLAN_FILES)
-        with earlier_plan_aside(folder):
-            yield
-    except BaseException:
-        for path in made:
-            with suppress(OSError):  # never made, or not empty any more: not ours to remove
-                path.rmdir()
-        raise
-
-
-def _require_text(paths: Sequence[str]) -> None:
-    """Raise InputError for a path whose bytes are not valid text, as on old file systems: JSON cannot name it."""
-    from ..core.errors import InputError
-
-    for path in paths:
-        try:
-            path.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise InputError(
-                "the path is not in UTF-8", source=ascii(path), remedy="Rename it or go through a link."
-            ) from error
 
 
 def _find_and_plan(
@@ -305,36 +237,3 @@ def _find_and_plan(
 def detection_progress(progress: Callable[[str], None]) -> Callable[[float], None]:
     """A callback for the fraction done, 0..1, that writes it into the line of ``progress``."""
     return lambda part: progress(f"finding landmarks {part:.0%}")
-
-
-@contextmanager
-def device_failures(model: LandmarkModel) -> Iterator[None]:
-    """Turn torch's own errors into ModelError: out of memory, or an operation that the device lacks."""
-    from ..core.errors import ModelError
-
-    try:
-        yield
-    except RuntimeError as error:
-        reason = str(error).partition("\n")[0][:200]
-        remedy = "Free memory or choose another model." if model.device == "cpu" else "Choose --device cpu."
-        raise ModelError(f"failed on device {model.device} ({reason})", source=model.name, remedy=remedy) from error
-
-
-@contextmanager
-def naming(source: str) -> Iterator[None]:
-    """Name ``source`` in errors about the input that do not say where it came from."""
-    from ..core.errors import InputError
-
-    try:
-        yield
-    except InputError as error:
-        if error.source:
-            raise
-        raise InputError(error.what, source=source, remedy=error.remedy) from error
-    except MemoryError as error:
-        raise InputError("not enough memory for it", source=source, remedy="Give fewer or smaller images.") from error
-
-
-def with_total(calibration: Calibration, started: float) -> Calibration:
-    """The same with the time since ``started`` (``time.perf_counter``) as total."""
-    return replace(calibration, timings_s={**calibration.timings_s, "total": time.perf_counter() - started})

@@ -9,21 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..service.planning import choose_drawings, device_failures, named, naming, with_total, write_plan
 from .console import ProgressLine, print_notes, print_plan
 from .corrections import changed_points
-from .planning_commands import (
-    BACKENDS,
-    DEVICES,
-    add_report_flags,
-    choose_drawings,
-    detection_progress,
-    device_failures,
-    named,
-    naming,
-    report_title,
-    with_total,
-    write_plan,
-)
+from .planning_commands import BACKENDS, DEVICES, add_report_flags, detection_progress, report_title
 
 if TYPE_CHECKING:
     from ..core.anatomy.landmark import Landmark
@@ -80,6 +69,8 @@ def run_refit(arguments: argparse.Namespace) -> int:
             box=saved.box.name,
             timings_s=timings,
             disagreeing=saved.disagreeing,
+            motion=saved.motion,
+            birge_ratios=saved.birge_ratios,
         )
     if arguments.repredict:
         calibration = _repredicted(calibration, changed.landmarks, arguments)

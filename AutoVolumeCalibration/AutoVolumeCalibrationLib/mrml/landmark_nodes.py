@@ -23,7 +23,6 @@ import vtk
 from ..core.anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..core.errors import InputError
 from ..core.geometry.coordinates import swap_ras_lps
-from ..core.planning.checks import CLEAR_CONFIDENCE
 from ..core.planning.scanner_conventions import side_text
 from ..core.report.style import confidence_colour
 from ..core.storage.markups import landmark_description
@@ -34,9 +33,6 @@ RECORD_ATTRIBUTE = "AutoVolume.Landmarks"
 
 #: A point that lies no further than this from where it was written was not moved by the user.
 MOVED_MM = 0.01
-
-#: Below this confidence a point has the colour of uncertain ones (the checks ask for a review too).
-DOUBTFUL_CONFIDENCE = CLEAR_CONFIDENCE / 2
 
 SURE_COLOR, DOUBTFUL_COLOR = confidence_colour(1.0), confidence_colour(0.0)
 
@@ -252,7 +248,7 @@ def _descriptions(calibration: Calibration) -> dict[str, str]:
 
 def is_uncertain(landmark: Landmark, calibration: Calibration) -> bool:
     """Whether the point needs a review: low confidence, or in contradiction to the others. It decides the colour."""
-    return landmark.name in calibration.frame.outliers or landmark.confidence < DOUBTFUL_CONFIDENCE
+    return landmark.name in calibration.frame.outliers or landmark.confidence < calibration.limits.doubtful_peak
 
 
 def _as_placed(

@@ -79,6 +79,8 @@ def recall(study: Study, stacks: Sequence[ScoutStack]) -> Calibration:
         model=saved.model,
         box=saved.box.name,
         disagreeing=saved.disagreeing,
+        motion=saved.motion,
+        birge_ratios=saved.birge_ratios,
     )
     # Only the frame is missing in the file. The box may be one that the user drew, and some checks need pixels
     # and detections that are not saved.

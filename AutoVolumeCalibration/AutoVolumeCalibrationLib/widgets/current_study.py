@@ -195,6 +195,8 @@ class CurrentStudy:
             box=box,
             timings_s=now.timings_s,
             disagreeing=now.disagreeing,
+            motion=now.motion,
+            birge_ratios=now.birge_ratios,
         )
 
     def _write(self, calibration: Calibration) -> None:

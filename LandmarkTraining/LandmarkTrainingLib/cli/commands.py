@@ -1,4 +1,4 @@
-"""The commands of LandmarkTraining: ``render``, ``evaluate``, ``anatomy``, and those of the files beside this one.
+"""The commands of LandmarkTraining: ``render``, ``evaluate``, and those of the files beside this one.
 
 A command imports its implementation when it runs, so that registering it costs nothing.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import (
+    anatomy_command,
     compare_commands,
     coverage_commands,
     crossvalidate_commands,
@@ -40,21 +41,8 @@ def register(commands: argparse._SubParsersAction) -> None:
     rate_commands.register(commands)
     inspect_commands.register(commands)
     xray_commands.register(commands)
+    anatomy_command.register(commands)
     knee_commands.register(commands)
-    anatomy = commands.add_parser(
-        "anatomy", description="Measure where the landmarks of an anatomy lie, from label maps"
-    )
-    anatomy.add_argument(
-        "--labels",
-        required=True,
-        type=Path,
-        metavar="DIR",
-        help="folder with head_NN.nii.gz and .csv, or with *_NNv.nii.gz of knees",
-    )
-    anatomy.add_argument(
-        "--update", required=True, type=Path, metavar="FILE", help="anatomy JSON whose numbers to replace"
-    )
-    anatomy.set_defaults(run=run_anatomy)
 
 
 def _register_render(commands: argparse._SubParsersAction) -> None:
@@ -81,6 +69,9 @@ def _register_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--poses", type=at_least(1), default=5, help="random poses per head (default: 5)")
     evaluate.add_argument("--slices", type=int, nargs="+", default=[5, 1], choices=(1, 3, 5), help="per plane")
     evaluate.add_argument("--heads", nargs="+", metavar="ID", help="only these heads")
+    evaluate.add_argument(
+        "--corrected", action="store_true", help="PC, LVAC and LVPC of the truth where human raters place them"
+    )
     evaluate.add_argument("--template", metavar="ID", help="head of split train for the registration baseline")
     evaluate.add_argument("--rotation", type=float, default=20.0, metavar="DEG")
     evaluate.add_argument("--shift", type=float, default=25.0, metavar="MM")
@@ -90,17 +81,6 @@ def _register_evaluate(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument("--record", type=Path, metavar="BUNDLE", help="write the errors into this bundle's metadata")
     evaluate.set_defaults(run=run_evaluate)
-
-
-def run_anatomy(arguments: argparse.Namespace) -> int:
-    """``autovolume anatomy``."""
-    from ..core.reference_heads.constellation import update_anatomy
-    from ..core.reference_knees.constellation import describes_knee, update_knee
-
-    update = update_knee if describes_knee(arguments.update) else update_anatomy
-    update(arguments.update, arguments.labels)
-    print(f"measured {arguments.update}")
-    return 0
 
 
 def run_render(arguments: argparse.Namespace) -> int:
@@ -135,13 +115,15 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
     from ..core.evaluation import evaluation, methods
     from ..core.evaluation.evaluation_report import measured_errors, report
-    from ..core.reference_heads.heads import list_heads
+    from ..core.reference_heads.heads import list_heads, with_corrected_points
     from ..core.training.bundle_export import record_measurement
 
     protocol = load_protocol(arguments.protocol)
     model = load_model(arguments.model, arguments.device)
     template = _template(arguments) if arguments.template else None
     chosen = [h for h in list_heads(arguments.data, arguments.split) if h.id in (arguments.heads or [h.id])]
+    if arguments.corrected:
+        chosen = [with_corrected_points(head) for head in chosen]
     require_place(arguments.output, overwrite=True)
     results = evaluation.evaluate(
         methods.standard_methods(model, protocol, template),
@@ -155,6 +137,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     if arguments.record:
         record_measurement(arguments.record, measured_errors(results, methods.model_name(model)))
     text = report(results)
+    if arguments.corrected:
+        text += "\nTruth: PC, LVAC and LVPC moved to where human raters place them.\n"
     write_text(arguments.output / "report.md", text)
     print(text)
     return 0

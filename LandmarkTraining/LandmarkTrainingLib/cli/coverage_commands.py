@@ -1,15 +1,21 @@
-"""``autovolume coverage``: measure how often a model's stated uncertainty holds."""
+"""``autovolume coverage`` and ``autovolume risk``: measure what a model says of its own plans."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .run_arguments import at_least
 
+if TYPE_CHECKING:
+    from ..core.coverage.risk.cases import RiskCase
+
 
 def register(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
+    """Add the commands."""
+    _register_risk(commands)
     coverage = commands.add_parser("coverage", description="Measure how well the stated uncertainty matches the errors")
     coverage.add_argument("--cases", required=True, type=Path, metavar="FILE", help="cases.jsonl of an evaluation")
     coverage.add_argument(
@@ -18,6 +24,9 @@ def register(commands: argparse._SubParsersAction) -> None:
     coverage.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to simulate heads from")
     coverage.add_argument(
         "--heads", type=int, nargs="+", default=[19, 20], metavar="NN", help="numbers of held-out label maps"
+    )
+    coverage.add_argument(
+        "--corrected", action="store_true", help="PC, LVAC and LVPC of the truth where human raters place them"
     )
     coverage.add_argument("--studies", type=at_least(1), default=240, help="simulated studies (default: 240)")
     coverage.add_argument("--split", default="validation", choices=("train", "validation"))
@@ -29,10 +38,52 @@ def register(commands: argparse._SubParsersAction) -> None:
     coverage.set_defaults(run=run_coverage)
 
 
+def _register_risk(commands: argparse._SubParsersAction) -> None:
+    risk = commands.add_parser("risk", description="Measure how probable it is that a plan of a model is wrong")
+    risk.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to simulate heads from")
+    risk.add_argument("--volumes", type=Path, metavar="DIR", help="heads.csv and heads/: those of split train are cut")
+    risk.add_argument("--studies", type=at_least(1), default=800, help="simulated and cut (default: 800)")
+    risk.add_argument("--model", metavar="NAME|DIR", help="default: the current one")
+    risk.add_argument("--backend", default="auto", choices=("auto", "torch", "onnx"), help="default: auto")
+    risk.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE")
+    risk.add_argument("--box", metavar="NAME", help="one of the protocol's boxes, default: its first")
+    risk.add_argument("--output", required=True, type=Path, metavar="DIR", help="plans.jsonl (resumed) and risk.md")
+    risk.add_argument("--record", type=Path, metavar="BUNDLE", help="write the risk into this bundle's metadata")
+    risk.set_defaults(run=run_risk)
+
+
+def run_risk(arguments: argparse.Namespace) -> int:
+    """``autovolume risk``."""
+    from AutoVolumeCalibrationLib.core.anatomy.protocol import box_rule
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.files.output_folder import require_place
+    from AutoVolumeCalibrationLib.core.models.bundle import load_model
+
+    from ..core.coverage.risk import measurement
+    from ..core.training.bundle_export import record_risk
+
+    protocol, model = load_protocol(arguments.protocol), load_model(arguments.model, backend=arguments.backend)
+    source = measurement.study_source(arguments.labels, arguments.volumes, protocol, box_rule(protocol, arguments.box))
+    require_place(arguments.output, overwrite=True)
+    fitted, text = measurement.measure_risk(model, source, arguments.output, arguments.studies, _say)
+    if arguments.record:
+        record_risk(arguments.record, fitted.model, fitted.limits, model.sha256)
+    print(text)
+    return 0
+
+
+def _say(case: RiskCase) -> None:
+    """One line on stderr for each study planned."""
+    error = "" if case.rotation_deg is None else f"{case.rotation_deg:.1f} deg, {case.center_mm:.1f} mm"
+    outcome = "refused" if not case.planned else ("wrong " if case.wrong else "") + error
+    print(f"{case.number}: {case.kind}, {case.person}, {case.slices} per plane: {outcome}", file=sys.stderr, flush=True)
+
+
 def run_coverage(arguments: argparse.Namespace) -> int:
     """``autovolume coverage``."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol import box_rule
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.errors import UsageError
     from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
     from AutoVolumeCalibrationLib.core.files.output_folder import require_place
     from AutoVolumeCalibrationLib.core.models.bundle import load_model
@@ -41,7 +92,7 @@ def run_coverage(arguments: argparse.Namespace) -> int:
     from ..core.coverage import calibration as coverage_calibration
     from ..core.coverage import report as coverage_report
     from ..core.coverage.studies import simulated_cases
-    from ..core.evaluation.case_log import read_case_log
+    from ..core.evaluation.case_log import has_corrected_truth, read_case_log
     from ..core.evaluation.methods import model_name
     from ..core.reference_heads.heads import list_heads
     from ..core.simulator.label_heads import load_label_heads
@@ -49,10 +100,17 @@ def run_coverage(arguments: argparse.Namespace) -> int:
 
     protocol, model = load_protocol(arguments.protocol), load_model(arguments.model)
     rule = box_rule(protocol, arguments.box)
+    if has_corrected_truth(arguments.cases) != arguments.corrected:
+        raise UsageError(
+            f"{arguments.cases} was measured {'without' if arguments.corrected else 'with'} corrected points",
+            remedy="Evaluate and measure the coverage against the same truth.",
+        )
     subjects = {head.id: head.subject for head in list_heads(arguments.data, arguments.split)}
     cases = [case for case in read_case_log(arguments.cases) if case.method == model_name(model)]
     real = coverage_calibration.scores_of(cases, subjects)
-    label_heads = load_label_heads(arguments.labels, arguments.heads, protocol.constellation.names)
+    label_heads = load_label_heads(
+        arguments.labels, arguments.heads, protocol.constellation.names, corrected=arguments.corrected
+    )
     studies = list(simulated_cases(model, label_heads, protocol, rule, studies=arguments.studies))
     simulated = [coverage_calibration.scores_of(studies, {case.head: case.head for case in studies})]
     measured = coverage_calibration.measure_coverage([real, *simulated], rule)

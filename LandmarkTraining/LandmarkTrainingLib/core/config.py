@@ -34,6 +34,7 @@ _RANGES: Mapping[str, _Range] = {
     "picture_steps": _NOT_NEGATIVE,
     "workers": _NOT_NEGATIVE,
     "seed": _NOT_NEGATIVE,
+    "risk_studies": _NOT_NEGATIVE,
     "folds": _NOT_NEGATIVE,
     "fold": _NOT_NEGATIVE,
     "batch_size": _AT_LEAST_ONE,
@@ -107,6 +108,8 @@ class TrainingConfig:
         bf16: bfloat16 arithmetic where the processor has it.
         threads, workers: processor threads of the network, processes that make batches.
         seed: of all random numbers.
+        risk_studies: simulated studies of the held-out label maps on which the exported model's risk of a wrong plan is
+            fitted; 0: none, ``autovolume risk`` measures it later.
         training_data: what the network learnt from and under which licence, in words, for the bundle's metadata.
 
     Raises:
@@ -164,6 +167,7 @@ class TrainingConfig:
     workers: int = 1
     device: str = "auto"
     seed: int = 0
+    risk_studies: int = 0
     training_data: str = ""
 
     def __post_init__(self) -> None:

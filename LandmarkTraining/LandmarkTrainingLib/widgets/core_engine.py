@@ -19,12 +19,12 @@ from .engine import Comparison, DatasetSize
 
 #: Measures of a comparison by short names; ``core.evaluation.case_measures`` says what they are.
 _TITLES = {
-    "in_plane_mm": "In-plane error, mm",
-    "landmark_3d_mm": "3D error, mm",
     "rotation_deg": "Rotation of the box, deg",
     "center_mm": "Centre of the box, mm",
     "face_mm": "Worst face, mm",
     "iou": "Overlap of the boxes",
+    "in_plane_mm": "In-plane error, mm",
+    "landmark_3d_mm": "3D error, mm",
 }
 
 
@@ -70,11 +70,16 @@ class CoreEngine:
 
         return comparison_of(read_comparison(folder / JSON_FILE))
 
-    def promote(self, bundle: Path, comparison_folder: Path) -> str:
+    def consequence(self) -> str:
+        from ..core.experiments.promotion import CONSEQUENCE
+
+        return CONSEQUENCE
+
+    def promote(self, bundle: Path, comparison_folder: Path, *, anyway: bool) -> str:
         from ..core.experiments.comparison_report import JSON_FILE
         from ..core.experiments.promotion import promote
 
-        return promote(bundle, comparison_folder / JSON_FILE).name
+        return promote(bundle, comparison_folder / JSON_FILE, anyway=anyway).name
 
     def previous_model(self) -> str:
         try:
@@ -91,14 +96,19 @@ class CoreEngine:
 
 def comparison_of(data: Mapping[str, Any]) -> Comparison:
     """The content of a ``comparison.json`` as the window shows it: the first model is the current one."""
+    from ..core.experiments.promotion import may_override
+
     models = data["models"][:2]
     rows = [
         (_(title), *(_measured(model["measures"].get(name)) for model in models)) for name, title in _TITLES.items()
     ]
     rows.append((_("Cases"), *(str(model["cases"]) for model in models)))
-    rows.append((_("Failed"), *(str(model["failures"]) for model in models)))
-    verdict = models[-1]["verdict"] or {"better": False, "reasons": []}
-    return Comparison(tuple(rows), verdict["better"], " ".join(verdict["reasons"]))
+    rows.append((_("Failed plans"), *(str(model.get("failed_plans", "-")) for model in models)))
+    verdict = models[-1]["verdict"] or {}
+    if "outcome" not in verdict:
+        return Comparison(tuple(rows), False, _("Compare the models again: the verdict on the boxes is missing."))
+    title, *evidence = verdict["reasons"]
+    return Comparison(tuple(rows), verdict["better"], title, tuple(evidence), may_override(verdict["outcome"]))
 
 
 def _measured(measured: Mapping[str, float | None] | None) -> str:

@@ -25,13 +25,17 @@ class Comparison:
 
     Attributes:
         rows: (measure, current model, new model), in words, best known first.
-        better: the new model is better, and the difference is significant.
-        verdict: the reason, in a sentence.
+        better: the new model is better, beyond noise.
+        verdict: in a sentence.
+        evidence: the numbers that the verdict rests on, with intervals and numbers of people and studies, in sentences.
+        may_override: the user may use the new model although it was not shown to be better.
     """
 
     rows: tuple[tuple[str, str, str], ...]
     better: bool
     verdict: str
+    evidence: tuple[str, ...] = ()
+    may_override: bool = False
 
 
 class TrainingEngine(Protocol):
@@ -55,8 +59,15 @@ class TrainingEngine(Protocol):
     def comparison(self, folder: Path) -> Comparison:
         """What ``autovolume compare CURRENT NEW`` left in ``folder``. InputError where it is damaged."""
 
-    def promote(self, bundle: Path, comparison_folder: Path) -> str:
-        """Make the bundle the current model; gives its name. An AutoVolumeError where it is not better."""
+    def consequence(self) -> str:
+        """What the user accepts who uses a model that was not shown to be better."""
+
+    def promote(self, bundle: Path, comparison_folder: Path, *, anyway: bool) -> str:
+        """Make the bundle the current model; gives its name. An AutoVolumeError where it is not better.
+
+        Args:
+            anyway: also where that is left open.
+        """
 
     def previous_model(self) -> str:
         """Name of the model that ``roll_back`` returns to, "" where there is none."""

@@ -118,7 +118,9 @@ class Panel:
             return self.result.why_not_compare() or _("Next: compare the new model with the current one.")
         if self.result.comparison.better:
             return _("The new model is better. Next: use it.")
-        return _("The current model stays: the new one was not shown to be better. More corrected cases help most.")
+        if self.result.comparison.may_override:
+            return _("The current model stays, unless you decide otherwise: the new one was not shown to be better.")
+        return _("The current model stays: the new one is worse. More corrected cases help most.")
 
     def _recall(self) -> None:
         """Take over what the scene's parameter node holds, and the run it names."""

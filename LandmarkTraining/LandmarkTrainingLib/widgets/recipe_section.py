@@ -70,10 +70,14 @@ class RecipeSection:
 
     def protocol(self) -> str:
         """Name of the protocol whose landmarks the model learns."""
+        return self.named_protocol() or TrainingConfig().protocol
+
+    def named_protocol(self) -> str | None:
+        """The protocol that the user named in the settings, None where there is none."""
         try:
-            return self.settings().get("protocol", TrainingConfig().protocol)
+            return self.settings().get("protocol")
         except UsageError:
-            return TrainingConfig().protocol
+            return None
 
     def fill(self) -> None:
         """List the installed models; the selection stays."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.widgets.shared.background_job import BackgroundJob
@@ -89,8 +90,7 @@ class ResultSection:
         tip = _("Measure both models on the validation set, in a separate process")
         allow(ui.compareButton, tip, self.why_not_compare())
         ui.stopCompareButton.toolTip = _("Stop the comparison")
-        tip = _("Make it the default model of Auto Volume Calibration")
-        allow(ui.promoteButton, tip, self._why_not_promote())
+        allow(ui.promoteButton, self._what_promoting_does(), self._why_not_promote())
         previous = self._engine.previous_model()
         none = "" if previous else _("No model was replaced yet.")
         allow(ui.rollBackButton, _("Use {name} again").format(name=previous), none)
@@ -120,11 +120,14 @@ class ResultSection:
             return _("It is the current model.")
         if self.comparison is None:
             return _("Compare it with the current model first.")
-        return (
-            ""
-            if self.comparison.better
-            else _("It was not shown to be better: {verdict}").format(verdict=self.comparison.verdict)
-        )
+        if self.comparison.better or self.comparison.may_override:
+            return ""
+        return _("It cannot replace the current model. {verdict}").format(verdict=self.comparison.verdict)
+
+    def _what_promoting_does(self) -> str:
+        if self.comparison is None or self.comparison.better:
+            return _("Make it the default model of Auto Volume Calibration")
+        return _("Make it the default model although it was not shown to be better: asks first")
 
     def _verdict(self) -> str:
         if self._comparing.running:
@@ -133,8 +136,7 @@ class ResultSection:
             return _("The new model is in use.")
         if self.comparison is None:
             return ""
-        answer = _("The new model is better. {why}") if self.comparison.better else _("Not shown to be better. {why}")
-        return answer.format(why=self.comparison.verdict)
+        return "\n".join((self.comparison.verdict, *self.comparison.evidence))
 
     def _follow_run(self) -> None:
         """Read the comparison again where another run is shown, or where it has ended."""
@@ -175,7 +177,7 @@ class ResultSection:
                 bundle,
                 Path(self._choices.now.validation),
                 folder,
-                protocol=self._recipe.protocol(),
+                protocol=self._recipe.named_protocol(),
                 device=self._choices.now.device,
             )
             self._comparing.start(folder, self._engine.command(arguments))
@@ -186,12 +188,24 @@ class ResultSection:
     def _on_promote(self) -> None:
         promote, bundle = self._engine.promote, self._require_bundle()
         comparison = bundle.parent / COMPARISON_FOLDER
+        anyway = self.comparison is not None and not self.comparison.better
+        if anyway and not self._confirmed():
+            return
         self._job = BackgroundJob(
-            lambda _progress, _cancelled: promote(bundle, comparison),
+            lambda _progress, _cancelled: promote(bundle, comparison, anyway=anyway),
             on_done=self._on_promoted,
             on_failed=self._on_promotion_failed,
         )
         self.update()
+
+    def _confirmed(self) -> bool:
+        """Whether the user, having read the evidence, wants a model that was not shown to be better."""
+        question = _(
+            "The new model was not shown to be better.\n\n{evidence}\n\n{consequence} The decision is recorded in the "
+            "model. 'Back to the previous model' takes it back.\n\nUse it anyway?"
+        )
+        text = question.format(evidence=self._verdict(), consequence=self._engine.consequence())
+        return slicer.util.confirmOkCancelDisplay(text)
 
     def _on_promoted(self, _name: str) -> None:
         self._job, self._used = None, True

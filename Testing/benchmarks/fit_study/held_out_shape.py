@@ -17,7 +17,8 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from LandmarkTrainingLib.core.evaluation.metrics import markdown_table
 from LandmarkTrainingLib.core.reference_heads.brain_extremes import EXTREMES, NORMAL_AXIS
-from LandmarkTrainingLib.core.reference_heads.constellation import MeasuredShape, measure_shape, read_heads
+from LandmarkTrainingLib.core.reference_heads.constellation import read_heads
+from LandmarkTrainingLib.core.reference_heads.mean_shape import MeasuredShape, measure_shape
 
 from .shapes import Shape, with_shape
 

@@ -15,8 +15,8 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol import BoxRule, Protocol, bo
 from AutoVolumeCalibrationLib.core.detection import fusion
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
-from AutoVolumeCalibrationLib.core.planning import frame as frame_module
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.planning.fit import robust_fit
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame, fit_frame
 from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
 
@@ -40,7 +40,7 @@ class Variant:
             errors: on the landmarks' deviations.
         shape: how much heads are said to differ.
         fit: as ``fit_frame``.
-        patches: attribute of ``fusion`` or ``frame`` -> value.
+        patches: attribute of ``fusion`` or ``robust_fit`` -> value.
     """
 
     name: str
@@ -74,7 +74,7 @@ def plan(variant: Variant, case: Case, protocol: Protocol, model: LandmarkModel)
     pose = model.uncertainty.pose_covariance
     with ExitStack() as stack:
         for name, value in variant.patches.items():
-            stack.enter_context(patch.object(fusion if hasattr(fusion, name) else frame_module, name, value))
+            stack.enter_context(patch.object(fusion if hasattr(fusion, name) else robust_fit, name, value))
         found = fusion.fuse(
             detections,
             model.names,

@@ -40,6 +40,21 @@ class LandmarkDefinition:
     mirror: str | None = None
 
 
+@dataclass(frozen=True)
+class LineVariation:
+    """How the individual's own line through landmarks is pitched against the typical head fitted to all landmarks.
+
+    Attributes:
+        line: (from, to) landmark names, see ``protocol.Line``.
+        pitch_sd_deg: standard deviation of that pitch among heads.
+        heads: how many were measured.
+    """
+
+    line: tuple[tuple[str, ...], tuple[str, ...]]
+    pitch_sd_deg: float
+    heads: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Constellation:
     """The landmarks of an anatomy with the way in which they vary together.
@@ -48,10 +63,16 @@ class Constellation:
         landmarks: n definitions.
         modes_mm: (m, 3n) strongest directions of the variation among heads, each scaled to one
             standard deviation; landmark-major (x, y, z of the first landmark, then of the second, ...).
+        lines: of which the variation was measured.
     """
 
     landmarks: tuple[LandmarkDefinition, ...]
     modes_mm: np.ndarray
+    lines: tuple[LineVariation, ...] = ()
+
+    def line_pitch_sd_rad(self, line: tuple[tuple[str, ...], tuple[str, ...]]) -> float:
+        """Standard deviation of the pitch between an individual's line and the fitted typical head; 0: not stated."""
+        return next((float(np.deg2rad(each.pitch_sd_deg)) for each in self.lines if each.line == line), 0.0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,10 +109,11 @@ def covariance_of_modes(modes_mm: np.ndarray, variance_mm2: np.ndarray) -> np.nd
 
 
 def constellation_from_dict(data: Mapping[str, Any], source: Path | str) -> Constellation:
-    """The constellation of ``landmarks`` and ``modes_mm`` (m, n, 3), which fit the anatomy schema.
+    """The constellation of ``landmarks``, ``modes_mm`` (m, n, 3) and ``lines``, which fit the anatomy schema.
 
     Raises:
-        ProtocolError: names repeat, partners do not match, or the modes have another number of landmarks.
+        ProtocolError: names repeat, partners do not match, the modes have another number of landmarks, or a line runs
+            through an unknown one.
     """
     landmarks = tuple(_definition(entry) for entry in data["landmarks"])
     _require_consistent(landmarks, source)
@@ -102,7 +124,20 @@ def constellation_from_dict(data: Mapping[str, Any], source: Path | str) -> Cons
             source=str(source),
             remedy="Measure the modes again or remove them.",
         )
-    return Constellation(landmarks, np.array(modes, dtype=float).reshape(len(modes), 3 * len(landmarks)))
+    lines = tuple(_line(entry, landmarks, source) for entry in data.get("lines", ()))
+    return Constellation(landmarks, np.array(modes, dtype=float).reshape(len(modes), 3 * len(landmarks)), lines)
+
+
+def _line(entry: Mapping[str, Any], landmarks: Sequence[LandmarkDefinition], source: Path | str) -> LineVariation:
+    start, end = (tuple([names] if isinstance(names, str) else names) for names in (entry["from"], entry["to"]))
+    unknown = {*start, *end} - {landmark.name for landmark in landmarks}
+    if unknown:
+        raise ProtocolError(
+            f"lines: {', '.join(sorted(unknown))} not defined in this anatomy",
+            source=str(source),
+            remedy="Name landmarks of the file.",
+        )
+    return LineVariation((start, end), float(entry["pitch_sd_deg"]), int(entry.get("heads", 0)))
 
 
 def _definition(entry: Mapping[str, Any]) -> LandmarkDefinition:

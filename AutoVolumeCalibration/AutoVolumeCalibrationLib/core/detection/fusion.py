@@ -8,8 +8,8 @@ appears as its middle, which ties both points together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,14 +26,6 @@ LARGEST_SD_MM = 25.0
 #: Planes disagree on a landmark when their positions differ by more than this many standard deviations (Birge ratio:
 #: root of chi-square per degree of freedom). Any ratio above 1 scales the covariance by its square.
 DISAGREEMENT = 3.0
-
-#: The head moved between two planes when at least FEWEST_COMMON midline landmarks with high peaks differ by more than
-#: MOVED_MM in the median. Chosen on four heads of split train: at rest up to 2.5 mm, moved by 5 mm and 5 deg 2.7 to
-#: 5.6 mm. What it detects: ``Testing/benchmarks/limits.py``, "moved before axial".
-FEWEST_COMMON, MOVED_MM = 5, 3.0
-
-#: Smallest peak value that counts as high, and smallest sine of the angle between two planes that cross.
-HIGH_PEAK, CROSSING = 0.5, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +46,17 @@ class StackView:
 
 @dataclass(frozen=True)
 class Fusion:
-    """Landmarks in the model's order, and the names on which the planes disagree: worst first, then those that are
-    shifted alike between two planes."""
+    """Landmarks in the model's order, and how well the planes agree on them.
+
+    Attributes:
+        landmarks: in the model's order.
+        disagreeing: names on which the planes disagree, worst first.
+        birge_ratios: name -> root of chi-square per degree of freedom, of the landmarks that several planes show.
+    """
 
     landmarks: tuple[Landmark, ...]
     disagreeing: tuple[str, ...]
+    birge_ratios: Mapping[str, float] = field(default_factory=dict)
 
 
 def fuse(
@@ -88,38 +86,8 @@ def fuse(
             for name, (landmark, chi) in zip(pair, _fuse_pair(pair, (views[k], views[partner])), strict=True):
                 landmarks[name], reduced_chi[name] = landmark, chi
     worst = sorted((n for n in names if reduced_chi[n] > DISAGREEMENT), key=lambda n: -reduced_chi[n])
-    moved = [names[k] for k in landmarks_with_interplane_shift(detections, mirror)]
-    return Fusion(tuple(landmarks[name] for name in names), tuple(dict.fromkeys([*worst, *moved])))
-
-
-def landmarks_with_interplane_shift(detections: Sequence[StackDetections], mirror: np.ndarray) -> list[int]:
-    """Indices of landmarks that are shifted alike between two planes: the patient moved between the scans.
-
-    Two planes share one direction. Midline landmarks with high peaks in both are compared along it: single landmarks
-    differ by some millimetres, but their median hardly does unless the head moved.
-    """
-    shifted: list[int] = []
-    for number, first in enumerate(detections):
-        for second in detections[number + 1 :]:
-            shared = np.cross(first.axes[2], second.axes[2])
-            length = np.linalg.norm(shared)
-            if length < CROSSING:
-                continue
-            midline = np.flatnonzero(mirror == np.arange(len(mirror)))
-            common = [int(k) for k in midline if _both_show(first, second, int(k))]
-            differences = [(_best_point(first, k) - _best_point(second, k)) @ shared / length for k in common]
-            if len(common) >= FEWEST_COMMON and abs(np.median(differences)) > MOVED_MM:
-                shifted += [k for k in common if k not in shifted]
-    return shifted
-
-
-def _both_show(first: StackDetections, second: StackDetections, k: int) -> bool:
-    return bool(min(first.peak_values[:, k].max(), second.peak_values[:, k].max()) >= HIGH_PEAK)
-
-
-def _best_point(stack: StackDetections, k: int) -> np.ndarray:
-    """(3,) in-plane position of landmark k on the slice with its highest peak; without the part along the normal."""
-    return stack.points_mm[int(np.argmax(stack.peak_values[:, k])), k] @ stack.axes[:2]
+    several = {name: reduced_chi[name] for name in names if len(landmarks[name].planes) > 1}
+    return Fusion(tuple(landmarks[name] for name in names), tuple(worst), several)
 
 
 def _view(stack: StackDetections, k: int, threshold: float, tau_mm: float, through_plane_mm: float) -> StackView | None:

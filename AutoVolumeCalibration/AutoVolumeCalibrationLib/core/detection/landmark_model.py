@@ -9,12 +9,14 @@ import numpy as np
 
 from ..errors import UsageError
 from .backends.onnx_network import OnnxNetwork
+from .model_limits import ModelLimits
 from .peak_uncertainty import PeakUncertainty
 
 if TYPE_CHECKING:
     import torch
 
     from ..planning.face_uncertainty import Coverage
+    from ..planning.risk.model import RiskModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,8 @@ class LandmarkModel:
         guided: the network takes known landmarks as input: ``network(image, known)``, with heatmaps (n, k, h, w) of
             those and zeros for the others.
         coverage: measured coverage of the stated uncertainty, of some boxes.
+        limits: of what the model shows, beyond which a plan or an orientation is in doubt.
+        risk: how probable it is that a plan is wrong, None where it was not measured.
     """
 
     name: str
@@ -53,6 +57,8 @@ class LandmarkModel:
     uncertainty: PeakUncertainty
     guided: bool = False
     coverage: tuple[Coverage, ...] = ()
+    limits: ModelLimits = ModelLimits()
+    risk: RiskModel | None = None
 
     @property
     def sigma_pixels(self) -> float:

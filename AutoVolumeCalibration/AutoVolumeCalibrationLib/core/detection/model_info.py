@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .model_limits import ModelLimits
+
 if TYPE_CHECKING:
     from ..planning.face_uncertainty import Coverage
+    from ..planning.risk.model import RiskModel
 
 
 #: Backend -> its name for users.
@@ -23,7 +26,8 @@ class ModelInfo:
     the user's choice of the peak value below which a landmark counts as not found, None for the model's own.
     ``guidance`` names the user's landmarks that guided the detection. ``coverage`` is the measured coverage of the
     stated uncertainty, of some boxes. ``backend`` is what ran the network, "torch" or "onnx"; empty where an earlier
-    version did not record it.
+    version did not record it. ``limits`` are those of what it shows, and ``risk`` says how probable it is that a plan
+    is wrong; None where that was not measured.
     """
 
     name: str
@@ -34,3 +38,5 @@ class ModelInfo:
     guidance: tuple[str, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     backend: str = ""
+    limits: ModelLimits = ModelLimits()
+    risk: RiskModel | None = None

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..anatomy.landmark import Landmark
 from ..scouts.stack import ScoutSlice, ScoutStack, plane_of
+from .derotation import in_plane_angle, standard_orientation
 
 if TYPE_CHECKING:
     from .detector import StackDetections
@@ -30,6 +31,19 @@ def in_head_space(stacks: Iterable[ScoutStack], axes: np.ndarray) -> list[ScoutS
         slices = tuple(_slice_in_head_space(scout_slice, axes) for scout_slice in stack.slices)
         result.append(replace(stack, plane=plane_of(slices[0].normal), slices=slices))
     return result
+
+
+def is_turned(stack: ScoutStack, axes: np.ndarray, largest_deg: float) -> bool:
+    """Whether a head is turned in the slices of a stack by more than ``largest_deg``, or seen in another plane.
+
+    Args:
+        axes: (3, 3), rows are the head's right, anterior and superior directions in RAS.
+    """
+    (in_head,) = in_head_space([stack], axes)
+    if in_head.plane != stack.plane:
+        return True
+    first = standard_orientation(stack.slices[0], stack.plane)
+    return abs(in_plane_angle(first, stack.plane, axes)) > np.deg2rad(largest_deg)
 
 
 def _slice_in_head_space(scout_slice: ScoutSlice, axes: np.ndarray) -> ScoutSlice:

@@ -69,7 +69,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 def temporary_beside(path: Path) -> Path:
     """A new hidden name in the folder of ``path`` that names this process, so that ``remove_stale`` spares it."""
-    owner = f"{_place()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    owner = f"{place()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
     return path.with_name(f".{path.stem[:40]}.{owner}.partial{path.suffix}")
 
 
@@ -91,12 +91,12 @@ def _is_stale(entry: os.DirEntry[str]) -> bool:
     named = _TEMPORARY.fullmatch(entry.name)
     if named is None:
         return False
-    if named[1] == _place() and os.name != "nt":  # there os.kill would end the process
-        return not _is_running(int(named[2]))
+    if named[1] == place() and os.name != "nt":  # there os.kill would end the process
+        return not is_running(int(named[2]))
     return time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_S
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -107,7 +107,7 @@ def _is_running(process: int) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _place() -> str:
+def place() -> str:
     """Eight digits for where a process number counts: the machine, and on Linux the container."""
     try:
         namespace = os.readlink("/proc/self/ns/pid")

@@ -46,3 +46,13 @@ def outward_axis(axes: np.ndarray, face: str) -> np.ndarray:
     """(3,) unit vector out of a box with ``axes`` (3, 3), in rows, through ``face``."""
     number = FACES.index(face)
     return axes[number // 2] * (1 if number % 2 else -1)
+
+
+def face_corners_mm(box: OrientedBox, face: str) -> np.ndarray:
+    """(4, 3) RAS corners of a face, in order around it."""
+    axis = FACES.index(face) // 2
+    first, second = (edge * box.axes[i] for i, edge in enumerate(box.size_mm / 2) if i != axis)
+    center = face_center_mm(box, face)
+    return np.array(
+        [center - first - second, center + first - second, center + first + second, center - first + second]
+    )

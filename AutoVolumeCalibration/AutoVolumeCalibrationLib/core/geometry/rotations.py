@@ -5,6 +5,7 @@ A matrix ``R`` rotates column vectors: ``R @ v``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,10 +16,11 @@ _TINY = 1e-9
 
 def rotation_about(vector: np.ndarray) -> np.ndarray:
     """The rotation by the length of ``vector`` (3,), rad, about its direction, right-handed (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
+    angle = math.hypot(*vector)
     cross = _cross_matrix(vector)
-    # sin(t) / t and (1 - cos(t)) / t^2, whose limits np.sinc knows.
-    first, second = np.sinc(angle / np.pi), np.sinc(angle / (2 * np.pi)) ** 2 / 2
+    # sin(t) / t and (1 - cos(t)) / t^2, at 0 their limits.
+    first = math.sin(angle) / angle if angle else 1.0
+    second = (math.sin(angle / 2) / (angle / 2)) ** 2 / 2 if angle else 0.5
     return np.eye(3) + first * cross + second * cross @ cross
 
 

@@ -22,13 +22,16 @@ import numpy as np
 from ..detection.backends.onnx_network import OnnxNetwork
 from ..detection.backends.torch_network import prepare_for_inference
 from ..detection.landmark_model import LandmarkModel
+from ..detection.model_limits import limits_from_dict
 from ..detection.network_input import IN_CHANNELS
 from ..detection.peak_uncertainty import uncertainty_from_dict
 from ..errors import ModelError
 from ..files.json_files import read_json, require_schema
 from ..files.regular_file import require_regular
 from ..networks.registry import build_network, find_architecture
-from ..planning.face_uncertainty import Coverage, coverages_from_list
+from ..planning.face_uncertainty import coverages_from_list
+from ..planning.risk.features import FEATURES
+from ..planning.risk.model import risk_from_dict
 from .backend import choose_backend
 from .onnx_file import read_graph
 from .store import model_folder, model_folders
@@ -116,7 +119,7 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto", b
         threshold=float(metadata["threshold"]),
         uncertainty=uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder)),
         guided=architecture.guided,
-        coverage=_coverage(metadata, folder),
+        **_measured(metadata, folder),
     )
 
 
@@ -141,9 +144,15 @@ def _naming(folder: Path) -> Iterator[None]:
         raise ModelError(error.what, source=error.source or str(folder), remedy=error.remedy) from error
 
 
-def _coverage(metadata: Mapping[str, Any], folder: Path) -> tuple[Coverage, ...]:
+def _measured(metadata: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What was measured on the model's plans; a bundle of an earlier version states no limits and no risk."""
+    risk = metadata.get("risk")
     try:
-        return coverages_from_list(metadata.get("coverage", ()))
+        return {
+            "coverage": coverages_from_list(metadata.get("coverage", ())),
+            "limits": limits_from_dict(metadata.get("limits", {})),
+            "risk": None if risk is None else risk_from_dict(risk, FEATURES),
+        }
     except ValueError as error:
         raise ModelError(str(error), source=str(folder), remedy=_REMEDY) from error
 

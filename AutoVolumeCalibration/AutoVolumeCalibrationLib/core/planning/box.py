@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,7 +33,8 @@ def plan_box(
             every face has exactly the rule's margin.
     """
     margins = {face: rule.faces[face].margin_mm for face in FACES}
-    box = _box(frame, protocol, rule, margins)
+    anatomy = _anatomy(frame, protocol, rule)
+    box = _box(frame, rule, anatomy, margins)
     if coverage is None or not any(rule.faces[face].cover for face in FACES):
         return box
     for _ in range(_ROUNDS):
@@ -42,20 +44,46 @@ def plan_box(
             face: max(rule.faces[face].margin_mm, safe_mm[face]) if rule.faces[face].cover else margins[face]
             for face in FACES
         }
-        box = _box(frame, protocol, rule, margins)
+        box = _box(frame, rule, anatomy, margins)
     return box
 
 
-def _box(frame: AnatomicalFrame, protocol: Protocol, rule: BoxRule, margins_mm: Mapping[str, float]) -> OrientedBox:
-    """The box with these margins (face -> mm)."""
+@dataclass(frozen=True, eq=False)
+class _Anatomy:
+    """What a box rests on, whatever its margins; faces in the order of FACES.
+
+    Attributes:
+        axes: (3, 3) of the box.
+        outward: (6, 3) normals of the faces.
+        decisive: (6,) the outermost landmark of each face, its index among the n expected points; points_mm: (6, 3).
+        turn: (3, n, 3) rotation vector, RAS, of the box per mm of each expected point.
+    """
+
+    axes: np.ndarray
+    outward: np.ndarray
+    decisive: np.ndarray
+    points_mm: np.ndarray
+    turn: np.ndarray
+
+
+def _anatomy(frame: AnatomicalFrame, protocol: Protocol, rule: BoxRule) -> _Anatomy:
     axes = tilted_axes(line_axes(frame.axes, rule.line, frame.expected_mm), rule.tilt_deg)
-    decisive = [_decisive_landmark(frame, rule.faces[face].landmarks, outward_axis(axes, face)) for face in FACES]
-    reach = np.array(
-        [
-            frame.expected_mm[name] @ outward_axis(axes, face) + margins_mm[face]
-            for face, name in zip(FACES, decisive, strict=True)
-        ]
-    )
+    outward = np.array([outward_axis(axes, face) for face in FACES])
+    decisive = [
+        _decisive_landmark(frame, rule.faces[face].landmarks, normal)
+        for face, normal in zip(FACES, outward, strict=True)
+    ]
+    names = list(frame.expected_mm)
+    response = rotation_response(protocol, rule.line or frame.line) / frame.scale
+    turn = (frame.axes.T @ response.reshape(3, -1)).reshape(3, len(names), 3) @ frame.axes
+    points = np.array([frame.expected_mm[name] for name in decisive])
+    return _Anatomy(axes, outward, np.array([names.index(name) for name in decisive]), points, turn)
+
+
+def _box(frame: AnatomicalFrame, rule: BoxRule, anatomy: _Anatomy, margins_mm: Mapping[str, float]) -> OrientedBox:
+    """The box with these margins (face -> mm)."""
+    axes = anatomy.axes
+    reach = (anatomy.points_mm * anatomy.outward).sum(axis=1) + [margins_mm[face] for face in FACES]
     low, high = -reach[0::2], reach[1::2]
     fixed = rule.fixed_size_mm()
     size = high - low if fixed is None else fixed
@@ -64,31 +92,27 @@ def _box(frame: AnatomicalFrame, protocol: Protocol, rule: BoxRule, margins_mm: 
         along = BOX_AXES.index(rule.slice_axis)
         size[along] = rule.slab_mm(rule.slice_count(size[along]))
     box = OrientedBox(rule.name, center, axes, size)
-    sd = {face: _face_sd(frame, protocol, rule, box, face, name) for face, name in zip(FACES, decisive, strict=True)}
-    return OrientedBox(rule.name, center, axes, size, sd)
+    sd_mm = _face_sd_mm(frame, anatomy, box)
+    return OrientedBox(rule.name, center, axes, size, dict(zip(FACES, map(float, sd_mm), strict=True)))
 
 
 def _decisive_landmark(frame: AnatomicalFrame, names: Sequence[str], outward: np.ndarray) -> str:
     return max(names, key=lambda name: float(frame.expected_mm[name] @ outward))
 
 
-def _face_sd(
-    frame: AnatomicalFrame, protocol: Protocol, rule: BoxRule, box: OrientedBox, face: str, landmark: str
-) -> float:
-    """Standard deviation of the face's position along its normal, at its middle, in mm.
+def _face_sd_mm(frame: AnatomicalFrame, anatomy: _Anatomy, box: OrientedBox) -> np.ndarray:
+    """(6,) standard deviation of each face's position along its normal, at its middle.
 
     Two things move a face: its landmark, and the rotation of the box about that landmark. Both are linear in the
     expected points, whose joint covariance the frame carries.
     """
-    names = list(frame.expected_mm)
-    outward = outward_axis(box.axes, face)
+    middles = np.array([face_center_mm(box, face) for face in FACES])
     # A rotation vector w moves the normal n by w x n, hence the face's middle, which lies at -v from the
     # landmark, by w . (n x v) along n.
-    lever = np.cross(outward, frame.expected_mm[landmark] - face_center_mm(box, face))
-    response = rotation_response(protocol, rule.line or frame.line) / frame.scale
-    weights = np.zeros((len(names), 3))
-    turn = (frame.axes.T @ response.reshape(3, -1)).reshape(3, len(names), 3) @ frame.axes
-    weights += np.einsum("i,inj->nj", lever, turn)
-    weights[names.index(landmark)] += outward
-    row = weights.ravel()
-    return float(np.sqrt(max(0.0, row @ frame.expected_covariance_mm2 @ row)))
+    lever = np.cross(anatomy.outward, anatomy.points_mm - middles)
+    weights = np.einsum("fi,inj->fnj", lever, anatomy.turn)
+    weights[np.arange(len(FACES)), anatomy.decisive] += anatomy.outward
+    rows = weights.reshape(len(FACES), -1)
+    variances = ((rows @ frame.expected_covariance_mm2) * rows).sum(axis=1)
+    sd_mm: np.ndarray = np.sqrt(np.maximum(variances, 0.0))
+    return sd_mm

@@ -1,6 +1,8 @@
 """Checks of the scouts and the plan: may the plan be trusted, and if not, what should the user do.
 
 Each check is a small function that returns at most one finding; without any there is a single ``OK``.
+Limits of what the model shows are the model's own (``detection.model_limits``); those here are of the geometry of
+scouts and heads, and of how well a plan must be known.
 Levels: a warning asks the user to review something, an error says that the plan must not be used unchanged.
 """
 
@@ -13,24 +15,17 @@ import numpy as np
 
 from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol
+from ..detection.model_limits import ModelLimits
 from ..errors import shortened
 from ..geometry.coordinates import PLANES
 from ..geometry.oriented_box import FACES, OrientedBox, outward_axis
+from ..motion.motion import Motion, motion_message
 from ..scouts.stack import ScoutStack
 from .box import TRUSTED_SD_MM
 from .face_uncertainty import Coverage, coverage_of
 from .frame import AnatomicalFrame
 from .margins import faces_at_risk
-
-#: Mean of the ten highest peaks: heads exceed the first, most other objects stay below the second (heads of split
-#: train reach 0.87-0.99; drawn shapes 0.31-0.65, phantoms 0.44 and 0.73, a neck 0.78: SHAPE_MM detects the objects
-#: with high peaks; `Testing/benchmarks/clarity.py`).
-CLEAR_CONFIDENCE, NO_HEAD_CONFIDENCE = 0.70, 0.60
-
-#: Median distance of the found points from where the others expect them, mm: heads of split train 1.3-1.7 with five
-#: slices per plane, 1.8-5.4 with one (one of nine is called an error); phantoms, drawn shapes and necks 5.7-17 (the
-#: same benchmark).
-SHAPE_MM = (4.0, 5.2)
+from .risk.finding import PlanRisk, risk_in_words, where_to_look
 
 #: Head size over the reference's: outside the first range unusual, outside the second not a head.
 USUAL_SCALE, POSSIBLE_SCALE = (0.82, 1.18), (0.65, 1.35)
@@ -42,15 +37,6 @@ FACE_SD_MM = (TRUSTED_SD_MM, 10.0)
 #: A standard deviation above these says only that the value is not determined; the number would mean nothing.
 UNDETERMINED_DEG, UNDETERMINED_MM = 45.0, 100.0
 
-#: A slice more oblique to the planes of the head than this is unlike the training images of the shipped network, deg.
-MAX_OBLIQUITY_DEG = 30.0
-
-#: Share of the found landmarks that contradict the others.
-OUTLIER_FRACTION = (0.12, 0.34)
-
-#: Share of the protocol's landmarks that are found.
-FOUND_FRACTION = (0.5, 0.2)
-
 #: A stack shows a direction in its plane when the component of its normal along it is smaller than this.
 ACROSS = 0.7
 
@@ -61,6 +47,9 @@ EMPTY_BLOCK, EMPTY_RATIO = 4, 0.5
 #: Every second pixel suffices for that, and a refit while the user drags a point must be fast.
 EMPTY_STEP = 2
 
+#: Checks whose warnings the stated risk replaces: it weighs what they look at, together. Their errors stay: what is
+#: beyond those limits is no plan of this anatomy.
+COVERED_BY_RISK = ("anatomy", "shape", "tilt")
 
 #: A placed point counts as far off beyond this many mm plus this many standard deviations of its position in heads.
 PLACED_SLACK_MM, PLACED_SPREADS = 2.0, 3.0
@@ -68,7 +57,10 @@ PLACED_SLACK_MM, PLACED_SPREADS = 2.0, 3.0
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The input of the checks; ``coverage`` None: the textbook factors of a normal distribution."""
+    """The input of the checks.
+
+    ``coverage`` None: the textbook factors of a normal distribution. ``risk`` None: the model states none.
+    """
 
     stacks: Sequence[ScoutStack]
     landmarks: Sequence[Landmark]
@@ -78,6 +70,9 @@ class Evidence:
     protocol: Protocol
     rule: BoxRule
     coverage: Coverage | None = None
+    motion: Motion | None = None
+    limits: ModelLimits = ModelLimits()
+    risk: PlanRisk | None = None
 
     @property
     def stated_coverage(self) -> Coverage:
@@ -89,22 +84,33 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     """All findings, worst first; a single "ok" when there is none."""
     # The faces at risk come first among the warnings: they are what the user can mend at once.
     at_risk = _coverage(evidence)
-    findings = [*([at_risk] if at_risk else []), *scout_checks(evidence.stacks)]
-    of_landmarks = (_head, _shape, _found, _confidence, _outliers, _placed, _planes_agree)
+    findings = [*([at_risk] if at_risk else []), *scout_checks(evidence.stacks, states_risk=evidence.risk is not None)]
+    of_landmarks = (_risk, _head, _shape, _found, _confidence, _outliers, _placed, _moved, _planes_agree)
     for check in (*of_landmarks, _size, _tilt, _obliquity, _faces, _cut_off):
         finding = check(evidence)
-        if finding:
+        if finding and not (evidence.risk and is_covered_by_risk(finding)):
             findings.append(finding)
     if not findings:
         count = sum(landmark.status != MISSING for landmark in evidence.landmarks)
         level = "95 %" if evidence.stated_coverage.measured else "about 95 %"
         text = f"{count} landmarks agree and every face is covered ({level}); the plan is ready for review."
+        if evidence.risk:
+            text = f"{text} {risk_in_words(evidence.risk.probability)}."
         findings = [Check("ready", OK, text)]
     return tuple(sorted(findings, key=lambda finding: (ERROR, WARNING, OK).index(finding.level)))
 
 
-def scout_checks(stacks: Sequence[ScoutStack]) -> list[Check]:
-    """Findings about the images alone: planes missing, planes without signal, too few slices."""
+def is_covered_by_risk(finding: Check) -> bool:
+    """Whether the stated risk makes the finding superfluous."""
+    return finding.level == WARNING and finding.name in COVERED_BY_RISK
+
+
+def scout_checks(stacks: Sequence[ScoutStack], *, states_risk: bool = False) -> list[Check]:
+    """Findings about the images alone: planes missing, planes without signal, too few slices.
+
+    A model of an earlier version does not state the risk of a plan (``states_risk``): there a single slice in a plane
+    is a warning by itself, whatever the slice shows.
+    """
     findings = []
     present = {stack.plane for stack in stacks}
     absent = [plane for plane in PLANES if plane not in present]
@@ -116,7 +122,7 @@ def scout_checks(stacks: Sequence[ScoutStack]) -> list[Check]:
             Check("empty plane", ERROR, f"The {', '.join(empty)} scout shows no anatomy: acquire it again.")
         )
     single = [plane for plane in PLANES if sum(len(s.slices) for s in stacks if s.plane == plane) == 1]
-    if single:
+    if single and not states_risk:
         where = f"Only one slice in the {', '.join(single)} plane"
         findings.append(Check("slices", WARNING, f"{where}: check the tilt, or acquire three or more per plane."))
     return findings
@@ -135,19 +141,29 @@ def _is_empty(pixels: np.ndarray) -> bool:
     return float(blocks.mean(axis=(1, 3)).std()) < EMPTY_RATIO * spread
 
 
+def _risk(e: Evidence) -> Check | None:
+    """Is the plan likely enough to be right?"""
+    if e.risk is None:
+        return None
+    level = _above(e.risk.probability, (e.risk.warning, e.risk.error))
+    if level is None:
+        return None
+    return Check("risk", level, f"{risk_in_words(e.risk.probability)}: {where_to_look(e.frame, e.protocol)}.")
+
+
 def _head(e: Evidence) -> Check | None:
     """Is this a head at all?"""
     if any(landmark.status == CORRECTED for landmark in e.landmarks):
         return None
     best = sorted((landmark.confidence for landmark in e.landmarks if landmark.status == PREDICTED), reverse=True)[:10]
     mean = sum(best) / min(10, len(e.landmarks))
-    if mean < NO_HEAD_CONFIDENCE:
+    if mean < e.limits.anatomy_peak:
         return Check(
             "anatomy",
             ERROR,
             f"No {e.protocol.anatomy or 'anatomy'} recognised (mean peak {mean:.2f}): wrong region or empty scouts?",
         )
-    if mean < CLEAR_CONFIDENCE:
+    if mean < e.limits.clear_peak:
         return Check("anatomy", WARNING, f"The anatomy is hard to recognise (mean peak {mean:.2f}): check every point.")
     return None
 
@@ -157,7 +173,7 @@ def _shape(e: Evidence) -> Check | None:
     if any(landmark.status == CORRECTED for landmark in e.landmarks) or not e.frame.residuals_mm:
         return None
     typical = float(np.median(list(e.frame.residuals_mm.values())))
-    level = _above(typical, SHAPE_MM)
+    level = _above(typical, e.limits.shape_mm)
     if level:
         anatomy = e.protocol.anatomy or "anatomy"
         return Check(
@@ -169,7 +185,7 @@ def _shape(e: Evidence) -> Check | None:
 def _found(e: Evidence) -> Check | None:
     missing = [landmark.name for landmark in e.landmarks if landmark.status == MISSING]
     fraction = 1 - len(missing) / max(1, len(e.landmarks))
-    level = _below(fraction, FOUND_FRACTION)
+    level = _below(fraction, e.limits.found_share)
     if level:
         return Check(
             "landmarks", level, f"Only {fraction:.0%} of the landmarks were found; missing: {shortened(missing)}."
@@ -183,7 +199,9 @@ def _confidence(e: Evidence) -> Check | None:
     if e.rule.line:
         named |= {*e.rule.line[0], *e.rule.line[1]}
     doubtful = [
-        m.name for m in e.landmarks if m.name in named and m.status == PREDICTED and m.confidence < CLEAR_CONFIDENCE / 2
+        m.name
+        for m in e.landmarks
+        if m.name in named and m.status == PREDICTED and m.confidence < e.limits.doubtful_peak
     ]
     absent = [m.name for m in e.landmarks if m.name in named and m.status == MISSING]
     if doubtful or absent:
@@ -195,7 +213,7 @@ def _confidence(e: Evidence) -> Check | None:
 
 def _outliers(e: Evidence) -> Check | None:
     found = sum(landmark.status != MISSING for landmark in e.landmarks)
-    level = _above(len(e.frame.outliers) / max(1, found), OUTLIER_FRACTION)
+    level = _above(len(e.frame.outliers) / max(1, found), e.limits.outlier_share)
     if level:
         return Check(
             "outliers",
@@ -219,12 +237,18 @@ def _placed(e: Evidence) -> Check | None:
     return None
 
 
+def _moved(e: Evidence) -> Check | None:
+    """Did the head move between the scouts?"""
+    message = motion_message(e.motion) if e.motion else None
+    return Check("motion", WARNING, message) if message else None
+
+
 def _planes_agree(e: Evidence) -> Check | None:
     found = sum(landmark.status != MISSING for landmark in e.landmarks)
-    level = _above(len(e.disagreeing) / max(1, found), OUTLIER_FRACTION)
+    level = _above(len(e.disagreeing) / max(1, found), e.limits.outlier_share)
     if level:
         return Check(
-            "planes disagree", level, f"The planes place {shortened(e.disagreeing)} differently: did the patient move?"
+            "planes disagree", level, f"The planes place {shortened(e.disagreeing)} differently: check these points."
         )
     return None
 
@@ -254,7 +278,7 @@ def _obliquity(e: Evidence) -> Check | None:
     """Slices unlike the training images: derotation makes the image upright, the slice itself stays oblique."""
     nearest = [np.abs(e.frame.axes @ stack.normal).max() for stack in e.stacks]
     angle = float(np.rad2deg(np.arccos(min(1.0, min(nearest)))))
-    if angle > MAX_OBLIQUITY_DEG:
+    if angle > e.limits.oblique_deg:
         remedy = "check the tilt, or repeat the scouts along the planes of the head"
         return Check("oblique", WARNING, f"A scout plane is {angle:.0f} deg oblique to the head: {remedy}.")
     return None

@@ -73,13 +73,18 @@ class Coverage:
             return float(excess_mm > 0)
         return math.erfc(-excess_mm / spread_mm / math.sqrt(2)) / 2
 
-    def angles_deg(self, frame_covariance: np.ndarray) -> np.ndarray:
+    def angles_deg(self, frame_covariance: np.ndarray, line_pitch_sd_rad: float = 0.0) -> np.ndarray:
         """(3,) deg: pitch, roll and yaw are off by more in no more than 1 - LEVEL of heads each.
 
+        The factors were measured against the axes of the fitted typical head, so what the individual's own line adds
+        to the pitch is not among them.
+
         Args:
-            frame_covariance: (6, 6) of ``calibration.AnatomicalFrame``.
+            frame_covariance, line_pitch_sd_rad: (6, 6) and scalar of ``frame.AnatomicalFrame``.
         """
-        return np.rad2deg(np.sqrt(np.diagonal(frame_covariance)[:3])) * self.angle_factors
+        most = np.sqrt(np.diagonal(frame_covariance)[:3]) * self.angle_factors
+        most[0] = np.hypot(most[0], TWO_SIDED * line_pitch_sd_rad)
+        return np.rad2deg(most)
 
     def to_dict(self) -> dict[str, Any]:
         """The entry in a bundle's metadata and in calibration.json."""

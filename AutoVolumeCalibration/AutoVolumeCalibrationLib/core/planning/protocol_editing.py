@@ -71,7 +71,7 @@ def save_by_example(
 
 
 def constellation_to_dict(constellation: Constellation) -> dict[str, Any]:
-    """``landmarks`` and ``modes_mm`` as in protocol and anatomy files."""
+    """``landmarks``, ``modes_mm`` and ``lines`` as in protocol and anatomy files."""
     return {
         "landmarks": [
             {
@@ -86,6 +86,10 @@ def constellation_to_dict(constellation: Constellation) -> dict[str, Any]:
             for landmark in constellation.landmarks
         ],
         "modes_mm": [mode.reshape(-1, 3).tolist() for mode in constellation.modes_mm],
+        "lines": [
+            {**_line_to_dict(each.line), "pitch_sd_deg": each.pitch_sd_deg, "heads": each.heads}
+            for each in constellation.lines
+        ],
     }
 
 

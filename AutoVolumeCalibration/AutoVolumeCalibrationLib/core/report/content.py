@@ -13,7 +13,7 @@ from ..anatomy.protocol import box_rule
 from ..detection.model_info import BACKEND_TITLES
 from ..geometry.coordinates import rotation_angles_deg
 from ..geometry.oriented_box import FACES
-from ..planning.checks import CLEAR_CONFIDENCE, ERROR, OK, WARNING, Check
+from ..planning.checks import ERROR, OK, WARNING, Check
 from ..planning.console.card import ConsoleCard
 from ..planning.console.cards import console_cards
 from ..planning.margins import COVERED_MM, margins_mm, plan_coverage, proposed_margins_mm
@@ -100,7 +100,8 @@ def face_rows(calibration: Calibration) -> list[FaceRow]:
 def angles_text(calibration: Calibration) -> str:
     """Pitch, roll and yaw against the scanner's axes with their uncertainty."""
     frame, coverage = calibration.frame, plan_coverage(calibration)
-    angles, most = rotation_angles_deg(np.eye(3), frame.axes), coverage.angles_deg(frame.covariance)
+    angles = rotation_angles_deg(np.eye(3), frame.axes)
+    most = coverage.angles_deg(frame.covariance, frame.line_pitch_sd_rad)
     names = ("pitch", "roll", "yaw")
     text = ", ".join(f"{name} {a:+.1f} ± {m:.1f}°" for name, a, m in zip(names, angles, most, strict=True))
     return f"{text} ({coverage_level(calibration)})"
@@ -178,7 +179,7 @@ def points_to_check(calibration: Calibration) -> list[PointsToCheck]:
 
 def _doubts(calibration: Calibration) -> Iterator[tuple[str, str]]:
     """(landmark, reason) of every doubt, the worst first; a landmark may come more than once."""
-    landmarks = {landmark.name: landmark for landmark in calibration.landmarks}
+    landmarks, doubtful_peak = {mark.name: mark for mark in calibration.landmarks}, calibration.limits.doubtful_peak
     rule = box_rule(calibration.protocol, calibration.box.name)
     for name in calibration.frame.outliers:
         yield name, "contradicts the others"
@@ -191,7 +192,7 @@ def _doubts(calibration: Calibration) -> Iterator[tuple[str, str]]:
         landmark = landmarks.get(name)
         if landmark is not None and landmark.status == MISSING:
             yield name, "missing: its expected position was used"
-        elif landmark is not None and landmark.status == PREDICTED and landmark.confidence < CLEAR_CONFIDENCE / 2:
+        elif landmark is not None and landmark.status == PREDICTED and landmark.confidence < doubtful_peak:
             yield name, "not clearly visible"
     for row in face_rows(calibration):
         if not row.covered and row.beyond_mm is not None:

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ..anatomy.landmark import MISSING
+from ..planning.risk.finding import risk_in_words
 
 if TYPE_CHECKING:
     from ..workflow.calibration import Calibration
@@ -19,16 +20,22 @@ def one_line(calibration: Calibration) -> str:
     found = sum(landmark.status != MISSING for landmark in landmarks)
     return (
         f"<Calibration {calibration.protocol.name}, box {box.name}: centre ({center}) mm RAS, size {size} mm, "
-        f"{found} of {len(landmarks)} landmarks, {calibration.level}>"
+        f"{found} of {len(landmarks)} landmarks{_risk(calibration)}, {calibration.level}>"
     )
 
 
 def html_table(calibration: Calibration) -> str:
     """The prescription and the checks as an HTML table; all texts are escaped."""
     rows = [("Prescription", f"<pre>{escape(calibration.prescription.to_text())}</pre>")]
+    if calibration.risk:
+        rows.append(("Risk", escape(risk_in_words(calibration.risk.probability))))
     rows += [(f"Check: {escape(check.level)}", escape(check.message)) for check in calibration.checks]
     body = "".join(
         f'<tr><th style="text-align:left">{head}</th><td style="text-align:left">{content}</td></tr>'
         for head, content in rows
     )
     return f"<table><caption>{escape(calibration.protocol.title)}</caption>{body}</table>"
+
+
+def _risk(calibration: Calibration) -> str:
+    return f", risk {calibration.risk.probability:.1%}" if calibration.risk else ""

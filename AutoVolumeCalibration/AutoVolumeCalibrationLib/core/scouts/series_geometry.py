@@ -106,11 +106,16 @@ def _field_of_view(scout_slice: ScoutSlice) -> tuple[float, float]:
     return (rows_mm * share, columns_mm) if direction == "ROW" else (rows_mm, columns_mm)
 
 
+def dicom_file(source: str) -> Path | None:
+    """The DICOM file behind the ``source`` of a slice; None where it came from something else or is gone."""
+    path = Path(source if Path(source).is_file() else source.rpartition(" frame ")[0])
+    return path if path.is_file() and is_dicom(path) else None
+
+
 def _header(scout_slice: ScoutSlice, *keywords: str) -> dict[str, str]:
     """Elements of the DICOM file that the slice came from, as text; those that are missing are left out."""
-    source = scout_slice.source
-    path = Path(source if Path(source).is_file() else source.rpartition(" frame ")[0])
-    if not path.is_file() or not is_dicom(path):
+    path = dicom_file(scout_slice.source)
+    if path is None:
         return {}
     try:
         with quiet_libraries():

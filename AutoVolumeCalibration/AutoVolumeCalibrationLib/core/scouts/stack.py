@@ -46,9 +46,9 @@ class ScoutSlice:
     thickness_mm: float | None = None
     source: str = ""
 
-    @property
+    @cached_property
     def normal(self) -> np.ndarray:
-        """(3,) unit normal, pointing right, anterior or superior, whichever it is nearest to."""
+        """(3,) unit normal, pointing right, anterior or superior, whichever it is nearest to; kept like the digest."""
         normal = np.cross(self.column_axis, self.row_axis)
         return unit(normal * np.sign(normal[np.argmax(np.abs(normal))]))
 
@@ -96,6 +96,8 @@ class ScoutStack:
         frame_of_reference: DICOM FrameOfReferenceUID, None for plain images.
         name: short name for tables and messages (no patient data).
         series: DICOM SeriesInstanceUID, None for plain images.
+        volume: what names the image that the stack was cut from, the same for all stacks of one volume: the head cannot
+            have moved between them. Empty for slices as they were acquired.
         remark: what the user should know about how the stack came about, a sentence; it becomes a warning of the plan.
     """
 
@@ -105,6 +107,7 @@ class ScoutStack:
     name: str = ""
     series: str | None = None
     remark: str = ""
+    volume: str = ""
 
     @property
     def normal(self) -> np.ndarray:

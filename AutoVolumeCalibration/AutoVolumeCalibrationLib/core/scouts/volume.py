@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -137,8 +138,16 @@ def is_volume(shape: Sequence[int], spacing_mm: Sequence[float]) -> bool:
 
 
 def cut_volume(volume: Volume) -> list[ScoutStack]:
-    """Three stacks of scouts through the middle of the head in ``volume``."""
-    return cut_three_planes(volume, VOLUME_SCOUTS, scout_center_mm(volume))
+    """Three stacks of scouts through the middle of the head in ``volume``, which they name."""
+    stacks = cut_three_planes(volume, VOLUME_SCOUTS, scout_center_mm(volume))
+    return [replace(stack, volume=_fingerprint(volume)) for stack in stacks]
+
+
+def _fingerprint(volume: Volume) -> str:
+    """Differs between volumes, even of one name: sizes, position and a sample of the values."""
+    sample = np.ascontiguousarray(volume.array[::8, ::8, ::8], dtype="<f4")
+    digest = hashlib.sha256(f"{volume.array.shape} {np.round(volume.affine, 3).tolist()}".encode() + sample.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def scout_center_mm(volume: Volume) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,14 @@ import numpy as np
 from ... import __version__
 from ..anatomy.landmark import Landmark
 from ..detection.model_info import ModelInfo
+from ..detection.model_limits import limits_from_dict
 from ..errors import Cancelled, InputError
 from ..files.atomic_write import atomic_path
 from ..files.json_files import json_text, read_json, require_schema
 from ..files.output_folder import require_place
 from ..files.resources import resource_path
 from ..geometry.oriented_box import FACES, OrientedBox
+from ..motion.motion import Motion, motion_from_dict, motion_to_dict
 from ..planning.checks import Check
 from ..planning.console.card import card_to_dict
 from ..planning.console.cards import console_cards
@@ -27,6 +29,8 @@ from ..planning.face_uncertainty import LEVEL, coverages_from_list
 from ..planning.frame import AnatomicalFrame
 from ..planning.margins import plan_coverage
 from ..planning.prescription import Prescription, prescription_from_dict
+from ..planning.risk.features import FEATURES
+from ..planning.risk.model import risk_from_dict
 from ..scouts.identity import StackIdentity, identity_from_dict, identity_of
 from .markups import landmarks_to_markups, scan_box_to_markups
 
@@ -63,6 +67,8 @@ class SavedCalibration:
         study: name of the study, empty where none was given.
         timings_s: of the last fit.
         disagreeing: names of predicted landmarks on which the planes disagreed.
+        motion: of the head between the stacks, None in results of earlier versions.
+        birge_ratios: name -> by how much they do, see ``detection.fusion.Fusion``.
         scouts: which scouts they were, none in results of versions before 0.2.
         protocol_sha256: of the protocol's file, None where that was not kept.
     """
@@ -78,8 +84,10 @@ class SavedCalibration:
     study: str
     timings_s: Mapping[str, float]
     disagreeing: tuple[str, ...] = ()
+    birge_ratios: Mapping[str, float] = field(default_factory=dict)
     scouts: tuple[StackIdentity, ...] = ()
     protocol_sha256: str | None = None
+    motion: Motion | None = None
 
 
 def write_results(
@@ -171,11 +179,14 @@ def calibration_to_dict(
         "frame": _frame_to_dict(calibration.frame),
         "box": box_to_dict(calibration.box),
         "coverage": _coverage_to_dict(calibration),
+        "risk": calibration.risk.to_dict() if calibration.risk else None,
         "prescription": calibration.prescription.to_dict(),
         "console": [card_to_dict(card) for card in console_cards(calibration)],
         "checks": [{"name": c.name, "level": c.level, "message": c.message} for c in calibration.checks],
         "timings_s": {name: float(seconds) for name, seconds in calibration.timings_s.items()},
         "disagreeing": list(calibration.disagreeing),
+        "motion": motion_to_dict(calibration.motion) if calibration.motion else None,
+        "birge_ratios": {name: float(ratio) for name, ratio in calibration.birge_ratios.items()},
     }
 
 
@@ -204,8 +215,10 @@ def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibra
         study=data["study"],
         timings_s=data["timings_s"],
         disagreeing=tuple(data.get("disagreeing", ())),
+        birge_ratios=data.get("birge_ratios", {}),
         scouts=tuple(identity_from_dict(entry) for entry in data.get("scouts", ())),
         protocol_sha256=data.get("protocol_sha256"),
+        motion=motion_from_dict(data["motion"]) if data.get("motion") else None,
     )
 
 
@@ -237,6 +250,8 @@ def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
         "threshold": model.threshold,
         "given": list(model.guidance),
         "coverage": [coverage.to_dict() for coverage in model.coverage],
+        "limits": model.limits.to_dict(),
+        "risk": model.risk.to_dict() if model.risk else None,
     }
 
 
@@ -244,24 +259,36 @@ def _model(entry: Mapping[str, Any], source: Path | str) -> ModelInfo:
     shared = entry.get("pose_covariance")
     covariance = None if shared is None else np.array(shared, dtype=float)
     given = tuple(entry.get("given", ()))
+    stated_risk = entry.get("risk")
     try:
         coverage = coverages_from_list(entry.get("coverage", ()))
+        limits = limits_from_dict(entry.get("limits", {}))
+        risk = None if stated_risk is None else risk_from_dict(stated_risk, FEATURES)
     except ValueError as error:
         raise InputError(str(error), source=str(source), remedy=_REMEDY) from error
-    threshold = entry.get("threshold")
-    backend = entry.get("backend") or ""
-    return ModelInfo(entry["name"], entry["sha256"], entry["device"], covariance, threshold, given, coverage, backend)
+    return ModelInfo(
+        entry["name"],
+        entry["sha256"],
+        entry["device"],
+        covariance,
+        entry.get("threshold"),
+        given,
+        coverage,
+        entry.get("backend") or "",
+        limits,
+        risk,
+    )
 
 
 def _coverage_to_dict(calibration: Calibration) -> dict[str, Any]:
     """The coverage of the stated uncertainty for this plan, see ``face_uncertainty.Coverage``."""
-    coverage, sd_mm = plan_coverage(calibration), calibration.box.face_sd_mm
+    coverage, sd_mm, frame = plan_coverage(calibration), calibration.box.face_sd_mm, calibration.frame
     return {
         "level": LEVEL,
         "measured": coverage.measured,
         "reach_mm": coverage.reach_mm(sd_mm),
         "safe_margins_mm": coverage.safe_margins_mm(sd_mm),
-        "angles_deg": _list(coverage.angles_deg(calibration.frame.covariance)),
+        "angles_deg": _list(coverage.angles_deg(frame.covariance, frame.line_pitch_sd_rad)),
     }
 
 
@@ -293,6 +320,7 @@ def _frame_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
         "origin_mm": _list(frame.origin_mm),
         "axes": _list(frame.axes),
         "scale": float(frame.scale),
+        "line_pitch_sd_deg": float(np.rad2deg(frame.line_pitch_sd_rad)),
         "covariance": _list(frame.covariance),
     }
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from ..anatomy.landmark import Landmark
 from ..detection.model_info import ModelInfo
+from ..detection.model_limits import ModelLimits
 from ..geometry.oriented_box import OrientedBox
+from ..motion.motion import Motion
 from ..planning.checks import ERROR, Check
 from ..planning.frame import AnatomicalFrame
+from ..planning.risk.finding import PlanRisk
 from ..report.overview import draw_overview
 from ..report.page import write_page
 from ..report.summary import html_table, one_line
@@ -28,8 +31,10 @@ if TYPE_CHECKING:
 class Calibration:
     """The result of one calibration, and the scouts, protocol and model that it was made with.
 
-    ``predicted`` keeps the network's own landmarks, so that a correction can be reset, and ``disagreeing`` the names
-    of those on which the planes disagreed.
+    ``predicted`` keeps the network's own landmarks, so that a correction can be reset, ``disagreeing`` the names
+    of those on which the planes disagreed, and ``birge_ratios`` by how much (``detection.fusion.Fusion``). ``motion``
+    says whether the head moved between the stacks, None where nobody looked. ``risk`` is that of the plan as it is,
+    None where the model states none.
     """
 
     stacks: tuple[ScoutStack, ...]
@@ -43,6 +48,14 @@ class Calibration:
     model: ModelInfo | None
     timings_s: Mapping[str, float] = field(default_factory=dict)
     disagreeing: tuple[str, ...] = ()
+    motion: Motion | None = None
+    birge_ratios: Mapping[str, float] = field(default_factory=dict)
+    risk: PlanRisk | None = None
+
+    @property
+    def limits(self) -> ModelLimits:
+        """Limits of what the model shows; the defaults where no model ran."""
+        return self.model.limits if self.model else ModelLimits()
 
     @property
     def has_errors(self) -> bool:

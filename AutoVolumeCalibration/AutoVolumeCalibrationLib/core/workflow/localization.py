@@ -1,14 +1,15 @@
-"""Find the landmarks of a study: detect them on the slices as acquired, then once more with the head upright in them.
+"""Find the landmarks of a study: detect them on the slices as acquired, then upright in the stacks that show it turned.
 
 A head in an orientation that the network was not trained on, on its side or upside down, gives low and contradictory
 peaks at first. All orientations are then tried on the middle slices, and the one with the best detection is taken.
-Even where the peaks are high, half turns of the head are tried: prone and supine heads resemble each other.
+Prone and supine heads resemble each other in coronal and axial slices, but not in sagittal ones: where the peaks are
+high, but those of the sagittal slices are not, half turns of the head are tried.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..anatomy.landmark import MISSING, Landmark
 from ..anatomy.protocol import Protocol
 from ..detection.detector import StackDetections, detect
 from ..detection.fusion import fuse
-from ..detection.reorientation import back_from_head_space, in_head_space, points_in_head_space
+from ..detection.reorientation import back_from_head_space, in_head_space, is_turned, points_in_head_space
 from ..errors import InputError
 from ..planning.frame import AnatomicalFrame, fit_frame
 from ..scouts.stack import ScoutStack
@@ -25,17 +26,8 @@ from ..scouts.stack import ScoutStack
 if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel
 
-#: Mean peak value of the landmarks found below which the orientation may be wrong: with at least ``DENSE_SLICES``
-#: slices in every stack, and with fewer, where many landmarks lie far from the slices. Measured with the shipped model
-#: on four heads: upright 0.80-0.85 with five slices, 0.75-0.80 with one; rotated by 45 to 180 degrees 0.49-0.78 and
-#: 0.41-0.60. A search over all orientations that was not needed costs a second.
-MIN_MEAN_PEAK_DENSE, DENSE_SLICES, MIN_MEAN_PEAK_SPARSE = 0.79, 4, 0.72
-
-#: ``_detection_score`` of an orientation worth taking: heads in the right orientation 0.51-0.86, a phantom 0.19.
-MIN_SCORE = 0.45
-
-#: How much better the score of another orientation must be.
-MIN_SCORE_GAIN = 0.05
+#: With at least so many slices in every stack, few landmarks lie far from all slices.
+DENSE_SLICES = 4
 
 #: Half turns about the head's right, anterior and superior axis.
 HALF_TURNS = tuple(np.diag(signs).astype(float) for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1)))
@@ -46,11 +38,12 @@ REFINED_CANDIDATES, REFINEMENTS = 3, 2
 
 @dataclass(frozen=True, eq=False)
 class LocalizationResult:
-    """Landmarks in the model's order, the names on which the planes disagree, and the detections of every stack."""
+    """Landmarks in the model's order, how well the planes agree (``Fusion``), and the detections of every stack."""
 
     landmarks: tuple[Landmark, ...]
     disagreeing: tuple[str, ...]
     detections: tuple[StackDetections, ...]
+    birge_ratios: Mapping[str, float] = field(default_factory=dict)
 
 
 def locate(
@@ -62,7 +55,7 @@ def locate(
     *,
     guidance: Sequence[Landmark] = (),
 ) -> LocalizationResult:
-    """Landmarks of a study in two passes: the first finds the head's orientation, the second runs on upright slices.
+    """Landmarks of a study: a first pass finds the head's orientation, a second runs on the stacks that show it turned.
 
     Where the first pass finds too little to determine the orientation, its landmarks are the result.
 
@@ -72,11 +65,11 @@ def locate(
         progress: called with the fraction done, 0..1.
         cancelled: asked between batches of slices; True raises Cancelled.
     """
-    localizer = _StudyLocalizer(stacks, protocol, model, cancelled, guidance)
+    localizer = StudyLocalizer(stacks, protocol, model, cancelled, guidance)
     first = localizer.detect(None, _part(progress, 0.0))
     frame = localizer.frame_of(first)
     if frame is not None and not localizer.has_low_peaks(first):
-        second = localizer.detect(frame.axes, _part(progress, 0.5))
+        second = localizer.upright_where_turned(first, frame, _part(progress, 0.5))
         return localizer.resolve_half_turn(second, frame) or localizer.refined_if_low(second)
     other = localizer.search_orientations()
     start = other or frame
@@ -94,7 +87,7 @@ class _OrientationCandidate:
     frame: AnatomicalFrame | None
 
 
-class _StudyLocalizer:
+class StudyLocalizer:
     """One study and one model: detection with the head in any orientation."""
 
     def __init__(
@@ -102,8 +95,8 @@ class _StudyLocalizer:
         stacks: Sequence[ScoutStack],
         protocol: Protocol,
         model: LandmarkModel,
-        cancelled: Callable[[], bool] | None,
-        guidance: Sequence[Landmark],
+        cancelled: Callable[[], bool] | None = None,
+        guidance: Sequence[Landmark] = (),
     ) -> None:
         self._stacks, self._protocol, self._model = stacks, protocol, model
         self._cancelled, self._guidance = cancelled, guidance
@@ -119,6 +112,24 @@ class _StudyLocalizer:
         """
         return self._detect_in(self._stacks, head_axes, progress)
 
+    def upright_where_turned(
+        self,
+        first: LocalizationResult,
+        frame: AnatomicalFrame,
+        progress: Callable[[float], None] | None = None,
+    ) -> LocalizationResult:
+        """``first`` with a second look at the stacks in which the head of ``frame`` is turned."""
+        turned = [
+            i for i, stack in enumerate(self._stacks) if is_turned(stack, frame.axes, self._model.limits.turned_deg)
+        ]
+        if not turned:
+            if progress:
+                progress(1.0)
+            return first
+        second = self._detections([self._stacks[i] for i in turned], frame.axes, progress)
+        again = dict(zip(turned, second, strict=True))
+        return self.fused([again.get(i, detection) for i, detection in enumerate(first.detections)])
+
     def search_orientations(self) -> AnatomicalFrame | None:
         """The frame found in the orientation with the best detection score on the middle slices.
 
@@ -133,7 +144,11 @@ class _StudyLocalizer:
             best = sorted(candidates, key=lambda candidate: -candidate.score)[:REFINED_CANDIDATES]
             candidates += [self._candidate(candidate.frame.axes) for candidate in best if candidate.frame is not None]
         best_of_all = max(candidates, key=lambda candidate: candidate.score)
-        return best_of_all.frame if best_of_all.score > max(MIN_SCORE, own.score + MIN_SCORE_GAIN) else None
+        return (
+            best_of_all.frame
+            if best_of_all.score > self._least_score(own, self._model.limits.orientation_gain)
+            else None
+        )
 
     def refined(self, located: LocalizationResult) -> LocalizationResult:
         """One more pass, in the frame that was found.
@@ -151,15 +166,22 @@ class _StudyLocalizer:
         """The result with the head rotated by 180 degrees, if that scores better than ``located``, else None.
 
         A head resembles itself back to front and upside down: prone heads gave peaks nearly as high as usual, and were
-        planned back to front. The middle slices raise the suspicion, all slices decide.
+        planned back to front. Low sagittal peaks raise the suspicion, the middle slices strengthen it, all slices
+        decide.
         """
+        if sagittal_peak(located.detections) >= self._model.limits.profile_peak:
+            return None
         own = self._candidate(frame.axes)
         best = max((self._candidate(turn @ frame.axes) for turn in HALF_TURNS), key=lambda candidate: candidate.score)
-        if best.frame is None or best.score <= max(MIN_SCORE, own.score):
+        if best.frame is None or best.score <= self._least_score(own):
             return None
         other = self.refined(self.detect(best.frame.axes))
         score, other_score = (_detection_score(result, self.frame_of(result)) for result in (located, other))
         return other if other_score > score else None
+
+    def _least_score(self, own: _OrientationCandidate, gain: float = 0.0) -> float:
+        """The score that another orientation must exceed."""
+        return max(self._model.limits.orientation_score, own.score + gain)
 
     def _candidate(self, head_axes: np.ndarray) -> _OrientationCandidate:
         middle = [replace(stack, slices=stack.slices[len(stack.slices) // 2 :][:1]) for stack in self._stacks]
@@ -171,7 +193,7 @@ class _StudyLocalizer:
         """Whether the mean peak value is so low that the orientation may be wrong."""
         dense = min(len(stack.slices) for stack in self._stacks) >= DENSE_SLICES
         peak_values = [landmark.confidence for landmark in located.landmarks if landmark.status != MISSING]
-        minimum = MIN_MEAN_PEAK_DENSE if dense else MIN_MEAN_PEAK_SPARSE
+        minimum = self._model.limits.dense_peak if dense else self._model.limits.sparse_peak
         return not peak_values or float(np.mean(peak_values)) < minimum
 
     def frame_of(self, located: LocalizationResult) -> AnatomicalFrame | None:
@@ -190,16 +212,32 @@ class _StudyLocalizer:
         head_axes: np.ndarray | None,
         progress: Callable[[float], None] | None = None,
     ) -> LocalizationResult:
+        return self.fused(self._detections(stacks, head_axes, progress))
+
+    def _detections(
+        self,
+        stacks: Sequence[ScoutStack],
+        head_axes: np.ndarray | None,
+        progress: Callable[[float], None] | None,
+    ) -> list[StackDetections]:
         model, cancelled = self._model, self._cancelled
         if head_axes is None:
-            detections = detect(stacks, model, progress, cancelled, guidance=self._guidance)
-        else:
-            in_head, points = in_head_space(stacks, head_axes), points_in_head_space(self._guidance, head_axes)
-            found = detect(in_head, model, progress, cancelled, head_axes=np.eye(3), guidance=points)
-            detections = back_from_head_space(found, head_axes)
-        through_plane_mm = model.uncertainty.through_plane_mm
+            return detect(stacks, model, progress, cancelled, guidance=self._guidance)
+        in_head, points = in_head_space(stacks, head_axes), points_in_head_space(self._guidance, head_axes)
+        found = detect(in_head, model, progress, cancelled, head_axes=np.eye(3), guidance=points)
+        return back_from_head_space(found, head_axes)
+
+    def fused(self, detections: Sequence[StackDetections]) -> LocalizationResult:
+        """The landmarks of all stacks' detections together."""
+        model, through_plane_mm = self._model, self._model.uncertainty.through_plane_mm
         fusion = fuse(detections, model.names, model.mirror, model.threshold, model.tau_mm, through_plane_mm)
-        return LocalizationResult(fusion.landmarks, fusion.disagreeing, tuple(detections))
+        return LocalizationResult(fusion.landmarks, fusion.disagreeing, tuple(detections), fusion.birge_ratios)
+
+
+def sagittal_peak(detections: Sequence[StackDetections]) -> float:
+    """Mean of the landmarks' highest peak values in the sagittal slices; 0 where there are none."""
+    peak_values = [detection.peak_values for detection in detections if detection.sagittal]
+    return float(np.concatenate(peak_values).max(axis=0).mean()) if peak_values else 0.0
 
 
 def _detection_score(located: LocalizationResult, frame: AnatomicalFrame | None) -> float:

@@ -11,14 +11,19 @@ from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol, box_rule
 from ..detection.model_info import ModelInfo
 from ..errors import InputError, UsageError
+from ..motion.motion import FOUND, Motion
+from ..motion.search import find_motion
 from ..planning.box import plan_box
 from ..planning.checks import ERROR, OK, WARNING, Check, Evidence, run_checks, scout_checks
 from ..planning.face_uncertainty import Coverage, coverage_of
 from ..planning.frame import FEWEST_LANDMARKS, fit_frame
 from ..planning.prescription import prescribe
+from ..planning.risk.features import plan_features
+from ..planning.risk.finding import PlanRisk
 from ..scouts.stack import ScoutStack, require_usable
 from .calibration import Calibration
 from .localization import locate
+from .located_after_motion import located_after_motion
 
 if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel
@@ -61,10 +66,14 @@ def calibrate(
     not_predicted = guidance_names if model.guided else ()
     started = time.perf_counter()
     located = locate(stacks, protocol, model, progress, cancelled, guidance=guidance)
+    motion = find_motion(stacks)
+    if motion.state == FOUND:
+        located = located_after_motion(located, motion, model)
     detected = time.perf_counter()
     found = (landmark for landmark in located.landmarks if landmark.name not in not_predicted)
     predicted = in_protocol_order(found, protocol)
     disagreeing = [name for name in located.disagreeing if name not in not_predicted]
+    ratios = {name: ratio for name, ratio in located.birge_ratios.items() if name not in not_predicted}
     shared = model.uncertainty.pose_covariance
     info = ModelInfo(
         model.name,
@@ -75,9 +84,11 @@ def calibrate(
         guidance_names,
         model.coverage,
         model.backend,
+        model.limits,
+        model.risk,
     )
     try:
-        result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, info)
+        result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, ratios, info, motion)
     except InputError as error:
         raise _not_planned(stacks, protocol, predicted, error) from error
     finished = time.perf_counter()
@@ -99,6 +110,8 @@ def refit(calibration: Calibration, corrections: Iterable[Landmark], *, box: str
         box=box or calibration.box.name,
         timings_s=calibration.timings_s,
         disagreeing=calibration.disagreeing,
+        motion=calibration.motion,
+        birge_ratios=calibration.birge_ratios,
     )
 
 
@@ -151,6 +164,8 @@ def plan_from_landmarks(
     box: str | None = None,
     timings_s: Mapping[str, float] | None = None,
     disagreeing: Sequence[str] = (),
+    motion: Motion | None = None,
+    birge_ratios: Mapping[str, float] | None = None,
 ) -> Calibration:
     """Plan from existing landmarks, without a network; needs no torch.
 
@@ -158,12 +173,14 @@ def plan_from_landmarks(
         corrections: placed by the user, or set to missing; they replace predicted ones.
         predicted: landmarks that ``model`` found earlier.
         timings_s: of the earlier steps.
-        disagreeing: names of predicted landmarks on which the planes disagreed.
+        disagreeing: names of predicted landmarks on which the planes disagreed; ``birge_ratios``: by how much.
+        motion: of the head between the stacks, as it was found with ``predicted``.
     """
     require_usable(stacks)
     started = time.perf_counter()
     ordered = in_protocol_order(predicted, protocol)
-    result = _plan(stacks, protocol, box_rule(protocol, box), ordered, corrections, disagreeing, model)
+    rule, ratios = box_rule(protocol, box), birge_ratios or {}
+    result = _plan(stacks, protocol, rule, ordered, corrections, disagreeing, ratios, model, motion)
     elapsed = time.perf_counter() - started
     return replace(result, timings_s={**(timings_s or {}), "fit": elapsed, "total": elapsed})
 
@@ -217,7 +234,9 @@ def _plan(
     predicted: tuple[Landmark, ...],
     corrections: Iterable[Landmark],
     disagreeing: Sequence[str],
+    birge_ratios: Mapping[str, float],
     model: ModelInfo | None,
+    motion: Motion | None,
 ) -> Calibration:
     landmarks = with_corrections(predicted, corrections)
     frame = fit_frame(landmarks, protocol, model.pose_covariance if model else None)
@@ -234,6 +253,8 @@ def _plan(
             checks=(),
             model=model,
             disagreeing=tuple(disagreeing),
+            motion=motion,
+            birge_ratios=dict(birge_ratios),
         )
     )
 
@@ -244,9 +265,21 @@ def _checked(calibration: Calibration) -> Calibration:
     rule = box_rule(c.protocol, c.box.name)
     still_predicted = {landmark.name for landmark in c.landmarks if landmark.status == PREDICTED}
     in_doubt = [name for name in c.disagreeing if name in still_predicted]
-    coverage = _coverage(rule, c.model)
-    evidence = Evidence(c.stacks, c.landmarks, in_doubt, c.frame, c.box, c.protocol, rule, coverage)
-    return replace(c, checks=_with_remarks(run_checks(evidence), c.stacks))
+    coverage, risk = _coverage(rule, c.model), plan_risk(c)
+    evidence = Evidence(
+        c.stacks, c.landmarks, in_doubt, c.frame, c.box, c.protocol, rule, coverage, c.motion, c.limits, risk
+    )
+    return replace(c, risk=risk, checks=_with_remarks(run_checks(evidence), c.stacks))
+
+
+def plan_risk(calibration: Calibration) -> PlanRisk | None:
+    """The risk of the plan with the landmarks that hold now; None where the model states none."""
+    c, model = calibration, calibration.model.risk if calibration.model else None
+    if model is None:
+        return None
+    covariance = c.model.pose_covariance if c.model else None
+    features = plan_features(c.landmarks, c.frame, c.stacks, c.birge_ratios, c.protocol, covariance)
+    return PlanRisk(model.probability(features), model.warning, model.error)
 
 
 def _coverage(rule: BoxRule, model: ModelInfo | None) -> Coverage:

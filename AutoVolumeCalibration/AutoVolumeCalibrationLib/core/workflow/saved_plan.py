@@ -36,6 +36,8 @@ def reopen(folder: Path | str, *, scouts: Sequence[Path | str] = ()) -> Calibrat
         box=saved.box.name,
         timings_s=saved.timings_s,
         disagreeing=saved.disagreeing,
+        motion=saved.motion,
+        birge_ratios=saved.birge_ratios,
     )
 
 

@@ -97,6 +97,11 @@ def append_case(path: Path, case: CaseResult) -> None:
         file.write(json.dumps(asdict(case)) + "\n")
 
 
+def has_corrected_truth(path: Path) -> bool:
+    """Whether a log's errors are against heads with corrected points; InputError where it is another file."""
+    return bool(_read(path)[0].get("corrected", False))
+
+
 def read_case_log(path: Path) -> list[CaseResult]:
     """All cases of a log, for a report.
 

@@ -41,6 +41,7 @@ def measure_on_dataset(
     folder: Path,
     names: Sequence[str],
     *,
+    box: str | None = None,
     log: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[CaseResult]:
@@ -48,20 +49,24 @@ def measure_on_dataset(
 
     Args:
         methods: name -> method; the names identify results in the log.
+        box: name of the protocol's box that the methods plan, its first when None.
         log: JSON-lines file, one line a case; the cases in it are not computed again.
         progress: called with (studies done, studies).
 
     Raises:
-        InputError: a study is damaged, or the log was written with another data set or protocol.
+        InputError: a study is damaged, or the log was written with another data set, protocol or box.
     """
     header = {"protocol": protocol.name, "dataset": dataset_fingerprint(folder)}
+    if box is not None and box != protocol.boxes[0].name:  # logs of earlier versions name no box: the first one
+        header["box"] = box
     known = open_case_log(log, header) if log else {}
     results = []
     for number, name in enumerate(names):
         keys = {method: (name, 0, GEOMETRY, method) for method in methods}
         todo = {method: keys[method] for method in methods if keys[method] not in known}
         if todo:
-            for result in _measure_study(read_study(folder, name), {todo[m]: methods[m] for m in todo}, protocol):
+            by_key = {todo[method]: methods[method] for method in todo}
+            for result in _measure_study(read_study(folder, name), by_key, protocol, box):
                 known[result.key] = result
                 if log:
                     append_case(log, result)
@@ -71,7 +76,7 @@ def measure_on_dataset(
     return results
 
 
-def true_plan_of_study(study: LabelledStudy, protocol: Protocol) -> Truth:
+def true_plan_of_study(study: LabelledStudy, protocol: Protocol, box: str | None = None) -> Truth:
     """Truth from the study's landmarks; without frame and box if they are too few to determine the head's pose."""
     known = set(protocol.constellation.names)
     points = {name: position for name, position in points_in(study.landmarks).items() if name in known}
@@ -83,11 +88,13 @@ def true_plan_of_study(study: LabelledStudy, protocol: Protocol) -> Truth:
         return Truth(points, None, None, None, absent)
     if np.rad2deg(np.sqrt(np.diagonal(frame.covariance)[:3].max())) > TRUE_FRAME_SD_DEG:
         return Truth(points, None, None, None, absent)
-    return Truth(points, None, frame, plan_box(frame, protocol, box_rule(protocol, None)), absent)
+    return Truth(points, None, frame, plan_box(frame, protocol, box_rule(protocol, box)), absent)
 
 
-def _measure_study(study: LabelledStudy, methods: Mapping[CaseKey, Method], protocol: Protocol) -> Iterator[CaseResult]:
-    truth = true_plan_of_study(study, protocol)
+def _measure_study(
+    study: LabelledStudy, methods: Mapping[CaseKey, Method], protocol: Protocol, box: str | None
+) -> Iterator[CaseResult]:
+    truth = true_plan_of_study(study, protocol, box)
     for key, method in methods.items():
         try:
             plan = method(study.stacks)

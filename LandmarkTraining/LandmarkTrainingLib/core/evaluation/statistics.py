@@ -92,9 +92,7 @@ def compare_paired(
     finite = np.isfinite(first) & np.isfinite(second)
     largest = max(np.abs(first[finite]).max(), np.abs(second[finite]).max())
     means[np.abs(means) <= _ROUNDING * largest] = 0.0
-    difference = _interval(
-        [means[i : i + 1] for i in range(len(means))], lambda drawn: float(np.mean(drawn)), confidence, resamples, seed
-    )
+    difference = _interval_of_mean(means, confidence, resamples, seed)
     return PairedComparison(difference, _signed_rank_p(means), len(means), cases)
 
 
@@ -128,10 +126,25 @@ def _interval(
 ) -> Interval:
     if len(groups) < 2:
         return Interval(estimate(groups), float("nan"), float("nan"))
-    draws = np.random.default_rng(seed).integers(len(groups), size=(resamples, len(groups)))
-    drawn = [estimate([groups[i] for i in draw]) for draw in draws]
+    drawn = [estimate([groups[i] for i in draw]) for draw in _draws(len(groups), resamples, seed)]
+    return _between(estimate(groups), drawn, confidence)
+
+
+def _interval_of_mean(values: np.ndarray, confidence: float, resamples: int, seed: int) -> Interval:
+    """As ``_interval`` for the mean of groups of one value each (n,), in one step."""
+    if len(values) < 2:
+        return Interval(float(values.mean()), float("nan"), float("nan"))
+    drawn = values[_draws(len(values), resamples, seed)].mean(axis=1)
+    return _between(float(values.mean()), drawn, confidence)
+
+
+def _draws(groups: int, resamples: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(groups, size=(resamples, groups))
+
+
+def _between(estimate: float, drawn: Sequence[float] | np.ndarray, confidence: float) -> Interval:
     low, high = np.percentile(drawn, [50 * (1 - confidence), 50 * (1 + confidence)])
-    return Interval(estimate(groups), float(low), float(high))
+    return Interval(estimate, float(low), float(high))
 
 
 def _signed_rank_p(differences: np.ndarray) -> float:

@@ -2,24 +2,34 @@
 
 ``comparison.json`` holds (unknown numbers are null)::
 
-    format, protocol, confidence: of all intervals, 0.9
+    format, protocol, box: name of the box that was planned, confidence: of all intervals, 0.9
+    not_compared: [landmarks that some of the models know and others do not; left out of all landmark measures]
     data: {kind: "dataset" | "heads", folder, fingerprint, cases, subjects, left_out: [studies learnt from]}
     models: the current one first, each
-        {name, source: name or folder, sha256, cases, refused, failures, seconds: median of a study,
+        {name, source: name or folder, sha256, cases, refused, failed_plans: refused or the box too far off,
+         failures: refused or half of the landmarks not found, seconds: median of a study,
          measures: {measure: {median, low, high, cases, without_truth}},
          success: {"2": share within 2 mm, "2.5", "3", "4"},
          similarity, mean_average_precision, presence: {precision, recall, f1},
          differences: {measure: {mean, low, high, p, p_corrected, own_median, first_median, worst, subjects, cases}},
-         verdict: {better, reasons: [sentences]}, null for the current one}
+         verdict: null for the current one,
+             {better, outcome: "better" | "as good" | "worse" | "undecided" | "not enough people",
+              reasons: [sentences, the verdict first],
+              boxes: {people, people_needed, studies: with a true box and a plan of both models,
+                      measured_people, measured_studies: all, failed, current_failed: numbers of failed plans,
+                      measures: {rotation_deg, center_mm, face_mm, failed (a share):
+                          {own, current: means over people, difference, low, high, margin,
+                           gain_high: must be below 0 for a gain, people, studies, finding: as outcome}}}}}
     cases: [{case, subject, model, failure: null or why, and a number for each measure}]
 
-Measures are those of ``case_measures.MEASURES``.
+Measures are those of ``case_measures.MEASURES``. Files of earlier versions have no box, not_compared, failed_plans,
+outcome and boxes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +43,9 @@ from ..evaluation.dataset_measurement import GEOMETRY
 from ..evaluation.keypoint_metrics import PresenceScores
 from ..evaluation.metrics import finite_or_none, markdown_table
 from ..evaluation.statistics import Interval
-from .model_comparison import CONFIDENCE, Comparison, Difference, Measured, ModelResult, Verdict
+from .box_verdict import CONFIDENCE
+from .model_comparison import Comparison, Difference, Measured, ModelResult, Verdict
+from .verdict_report import box_table, verdict_as_dict, verdict_section
 
 FORMAT = "AutoVolumeCalibration/comparison/1"
 JSON_FILE, MARKDOWN_FILE = "comparison.json", "comparison.md"
@@ -60,6 +72,8 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "protocol": comparison.protocol,
+        "box": comparison.box,
+        "not_compared": list(comparison.not_compared),
         "confidence": CONFIDENCE,
         "data": {
             "kind": data.kind,
@@ -81,25 +95,43 @@ def markdown(comparison: Comparison) -> str:
     intro += f"(SHA-256 {data.fingerprint[:12]})."
     if data.left_out:
         intro += f" {len(data.left_out)} more were left out, because a model learnt from their subjects."
+    intro += f" The box is that of {comparison.protocol}{', ' if comparison.box else ''}{comparison.box}."
+    if comparison.not_compared:
+        intro += f" Not compared, because not every model knows them: {', '.join(comparison.not_compared)}."
     interval = f"{CONFIDENCE:.0%} interval by subject"
-    sections = [
+    models = [result.model for result in comparison.results]
+    sections = [("Boxes: median (95th percentile)", box_table(models, comparison.cases))]
+    if len(comparison.results) > 1:
+        sections.insert(0, ("Better than the current model?", verdict_section(comparison.results)))
+    sections += [
         ("Models", _model_table(comparison.results)),
         (f"Median errors ({interval}; number of cases with a truth)", _measure_table(comparison.results)),
     ]
     if len(comparison.results) > 1:
         title = f"Mean difference to {first.model.name} ({interval}; p, corrected p)"
         sections.append((title, _difference_table(comparison.results)))
-        sections.append(("Better than the current model?", "\n".join(_verdicts(comparison.results))))
     tables = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections)
     return f"# Comparison of models\n\n{intro}\n\n{tables}\n"
 
 
 def _model_table(results: Sequence[ModelResult]) -> str:
     radii = [f"within {radius:g} mm" for radius in results[0].success]
-    header = ["model", "cases", "refused", "failures", *radii, "OKS", "mAP", "presence F1", "s per study"]
+    header = [
+        "model",
+        "cases",
+        "refused",
+        "failed plans",
+        "half not found",
+        *radii,
+        "OKS",
+        "mAP",
+        "presence F1",
+        "s per study",
+    ]
     rows = [
         [
-            *(result.model.name, result.cases, result.refused, result.failures),
+            *(result.model.name, result.cases, result.refused, result.failed_plans),
+            result.failures - result.refused,
             *(_percent(share) for share in result.success.values()),
             *map(_number, (result.similarity, result.mean_average_precision, result.presence.f1, result.seconds)),
         ]
@@ -130,13 +162,6 @@ def _difference(difference: Difference) -> str:
     return f"{_with_interval(difference.mean, '+')}; {p_values}"
 
 
-def _verdicts(results: Sequence[ModelResult]) -> Iterator[str]:
-    for result in results[1:]:
-        if result.verdict is not None:
-            answer = "yes" if result.verdict.better else "no"
-            yield f"- {result.model.name}: {answer}. {' '.join(result.verdict.reasons)}"
-
-
 def _with_interval(interval: Interval, sign: str = "") -> str:
     text = f"{interval.estimate:{sign}.2f}"
     return text if math.isnan(interval.low) else f"{text} ({interval.low:{sign}.2f} to {interval.high:{sign}.2f})"
@@ -162,6 +187,7 @@ def _model(result: ModelResult) -> dict[str, Any]:
         "cases": result.cases,
         "refused": result.refused,
         "failures": result.failures,
+        "failed_plans": result.failed_plans,
         "seconds": finite_or_none(result.seconds),
         "measures": {name: _measured_as_dict(measured) for name, measured in result.measures.items()},
         "success": {f"{radius:g}": finite_or_none(share) for radius, share in result.success.items()},
@@ -200,7 +226,14 @@ def _presence(scores: PresenceScores) -> dict[str, float | None]:
 
 
 def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
-    return None if verdict is None else {"better": verdict.better, "reasons": list(verdict.reasons)}
+    if verdict is None:
+        return None
+    return {
+        "better": verdict.better,
+        "outcome": verdict.boxes.outcome,
+        "reasons": list(verdict.reasons),
+        "boxes": verdict_as_dict(verdict.boxes),
+    }
 
 
 def _case(case: CaseResult, subject: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, box_rule
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.files.output_folder import require_place
@@ -40,11 +40,34 @@ class Contestants:
     learnt_subjects: frozenset[str]
 
 
-def load_contestants(names: Sequence[str], protocol: Protocol, device: str = "auto") -> Contestants:
+def planned_in(folder: Path) -> tuple[str | None, str | None]:
+    """Names of the protocol and of its box that the studies of a data set were planned with; None where none says.
+
+    Raises:
+        InputError: the data set is damaged.
+        UsageError: its studies were planned with several protocols or boxes.
+    """
+    provenances = [read_provenance(study_folder(folder, name)) for name in study_names(folder)]
+    protocols = {str(each["protocol"]) for each in provenances if each.get("protocol")}
+    boxes = {str(each["box"]["name"]) for each in provenances if isinstance(each.get("box"), dict)}
+    for found, flag in ((protocols, "--protocol"), (boxes, "--box")):
+        if len(found) > 1:
+            raise UsageError(
+                f"its studies were planned with {', '.join(sorted(found))}",
+                source=str(folder),
+                remedy=f"Name one of them with {flag}.",
+            )
+    return next(iter(protocols), None), next(iter(boxes), None)
+
+
+def load_contestants(
+    names: Sequence[str], protocol: Protocol, device: str = "auto", box: str | None = None
+) -> Contestants:
     """Load the bundles to compare.
 
     Args:
         names: model names or folders, the current one first; CURRENT stands for the default model.
+        box: name of one of the protocol's boxes, its first when None.
 
     Raises:
         ModelError: a bundle does not exist, or is damaged.
@@ -52,12 +75,20 @@ def load_contestants(names: Sequence[str], protocol: Protocol, device: str = "au
     """
     folders = {name: model_folder(None if name == CURRENT else name) for name in names}
     loaded: dict[str, LandmarkModel] = {name: load_model(folder, device) for name, folder in folders.items()}
-    models = tuple(ComparedModel(model_name(model), name, model.sha256) for name, model in loaded.items())
+    models = tuple(
+        ComparedModel(model_name(model), name, model.sha256, known_landmarks(model, protocol))
+        for name, model in loaded.items()
+    )
     if len({model.sha256 for model in models}) < len(names):
         raise UsageError("two of the models are the same", remedy="Name each model once.")
-    methods = {model_name(model): model_method(model, protocol) for model in loaded.values()}
+    methods = {model_name(model): model_method(model, protocol, box) for model in loaded.values()}
     learnt = frozenset().union(*map(learnt_subjects, folders.values()))
     return Contestants(models, methods, learnt)
+
+
+def known_landmarks(model: LandmarkModel, protocol: Protocol) -> tuple[str, ...]:
+    """Names of the protocol's landmarks that a model finds, in the protocol's order."""
+    return tuple(name for name in protocol.constellation.names if name in model.names)
 
 
 def compare_on_dataset(
@@ -66,12 +97,14 @@ def compare_on_dataset(
     folder: Path,
     output: Path,
     *,
+    box: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Compare models on the studies of a data set whose subjects none of them learnt from.
 
     Args:
         output: keeps the cases, so that an interrupted comparison can be resumed there.
+        box: the one that the contestants plan.
         progress: called with (studies done, studies).
 
     Raises:
@@ -86,10 +119,11 @@ def compare_on_dataset(
             "the models learnt from every subject in it", source=str(folder), remedy="Compare on other cases."
         )
     require_place(output, overwrite=True)
-    cases = measure_on_dataset(contestants.methods, protocol, folder, chosen, log=output / LOG_FILE, progress=progress)
+    log = output / LOG_FILE
+    cases = measure_on_dataset(contestants.methods, protocol, folder, chosen, box=box, log=log, progress=progress)
     left_out = tuple(name for name in subjects if name not in chosen)
     data = ComparisonData("dataset", str(folder.resolve()), fingerprint, subjects, left_out)
-    return compare_models(contestants.models, cases, data, protocol.name)
+    return compare_models(contestants.models, cases, data, protocol.name, box_rule(protocol, box).name)
 
 
 def compare_on_heads(
@@ -120,7 +154,7 @@ def compare_on_heads(
     )
     subjects = {head.id: head.subject for head in heads}
     described = ComparisonData("heads", str(data.resolve()), heads_fingerprint(data, heads), subjects)
-    return compare_models(contestants.models, cases, described, protocol.name)
+    return compare_models(contestants.models, cases, described, protocol.name, box_rule(protocol, conditions.box).name)
 
 
 def _subject(folder: Path, name: str) -> str:

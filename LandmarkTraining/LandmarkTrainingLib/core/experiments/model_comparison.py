@@ -4,14 +4,12 @@ The first model is the current one. A case's numbers are those of ``core.evaluat
 from a bootstrap over subjects; tests are signed-rank tests on the subjects' mean differences, corrected for all tests
 of the comparison (Holm 1979).
 
-A model is **better** than the current one if
+Which model is better is decided by the boxes alone (``box_verdict``): an error of a landmark matters as far as it moves
+the box. What else got worse is named beside the verdict. Landmarks that not every model knows are left out of all
+landmark measures.
 
-- it fails on no more cases,
-- the cases are of FEWEST_SUBJECTS people or more: with fewer an equally good model often looks better,
-- the mean difference of the in-plane error is below 0 with its whole interval, and
-- no other measure got worse beyond noise: for none does the whole interval lie on the worse side of 0.
-
-A case that a model refuses, or on which it does not find half of the landmarks, is a failure.
+A case that a model refuses, or on which it does not find half of the landmarks, is a failure (``failures``); those that
+decide are the failed plans.
 """
 
 from __future__ import annotations
@@ -26,7 +24,6 @@ from ..evaluation.case_measures import (
     HIGHER_IS_BETTER,
     MEASURES,
     NAMES,
-    PRIMARY,
     UNITS,
     case_measures,
     in_plane_errors,
@@ -37,21 +34,33 @@ from ..evaluation.case_measures import (
 from ..evaluation.keypoint_metrics import PresenceScores, mean_average_precision
 from ..evaluation.metrics import success_rates, summarize
 from ..evaluation.statistics import Interval, bootstrap_interval, compare_paired, holm
-
-CONFIDENCE = 0.90
-FEWEST_SUBJECTS = 6
-
-#: Differences are shown with two decimals: a smaller one would read as 0.00.
-SHOWN = 0.005
+from .box_verdict import (
+    BETTER,
+    CONFIDENCE,
+    FEW_PEOPLE,
+    MARGINS,
+    SHOWN,
+    BoxVerdict,
+    evidence,
+    failed_plan,
+    headline,
+    judge_boxes,
+)
 
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """A compared model: its name in the results, the name or folder it was loaded from, hash of its weights."""
+    """A compared model.
+
+    Attributes:
+        name: in the results; source: the name or folder it was loaded from; sha256: of its weights.
+        landmarks: names of those of the protocol that it finds; None: all of them.
+    """
 
     name: str
     source: str
     sha256: str
+    landmarks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,10 +114,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a model is better than the first one, and why, in sentences."""
+    """Whether a model is better than the first one, why, in sentences, and what the boxes say."""
 
     better: bool
     reasons: tuple[str, ...]
+    boxes: BoxVerdict
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,7 @@ class ModelResult:
     Attributes:
         model: the model.
         cases, refused, failures: how many; refusals are among the failures.
+        failed_plans: number of cases without a plan, or with a box that is too far off (``box_verdict``).
         measures: by the names in MEASURES.
         success: radius in mm -> share of the landmarks on near slices found within it.
         similarity, mean_average_precision: of the landmarks in space (COCO; all detections equally confident).
@@ -130,6 +141,7 @@ class ModelResult:
     cases: int
     refused: int
     failures: int
+    failed_plans: int
     measures: Mapping[str, Measured]
     success: Mapping[float, float]
     similarity: float
@@ -142,53 +154,72 @@ class ModelResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All models' results, the current model's first, and the cases they come from."""
+    """All models' results, the current model's first, and the cases they come from.
+
+    Attributes:
+        protocol, box: names of the protocol and of its box that was planned.
+        not_compared: landmarks that some of the models know and others do not.
+    """
 
     protocol: str
     data: ComparisonData
     results: tuple[ModelResult, ...]
     cases: tuple[CaseResult, ...]
+    box: str = ""
+    not_compared: tuple[str, ...] = ()
 
 
 def compare_models(
-    models: Sequence[ComparedModel], cases: Sequence[CaseResult], data: ComparisonData, protocol: str
+    models: Sequence[ComparedModel], cases: Sequence[CaseResult], data: ComparisonData, protocol: str, box: str = ""
 ) -> Comparison:
     """Compare models by their results on the same cases.
 
     Args:
         models: the current one first; their names are the methods in ``cases``.
-        protocol: name of the protocol the cases were planned by.
+        protocol, box: names of the protocol and of the box that the cases were planned by.
     """
+    not_compared = _not_shared(models)
+    cases = [_without(case, not_compared) for case in cases] if not_compared else cases
     of_model = {model.name: [case for case in cases if case.method == model.name] for model in models}
     first, *others = (_result(model, of_model[model.name], data.subjects) for model in models)
-    compared = [_with_differences(result, of_model, first.model.name, data.subjects) for result in others]
-    compared = [replace(result, verdict=judge(result, first)) for result in _corrected(compared)]
-    return Comparison(protocol, data, (first, *compared), tuple(cases))
+    compared = _corrected([_with_differences(other, of_model, first.model.name, data.subjects) for other in others])
+    judged = []
+    for other in compared:
+        boxes = judge_boxes(of_model[other.model.name], of_model[first.model.name], data.subjects)
+        judged.append(replace(other, verdict=judge(other, boxes)))
+    return Comparison(protocol, data, (first, *judged), tuple(cases), box, tuple(sorted(not_compared)))
 
 
-def judge(result: ModelResult, current: ModelResult) -> Verdict:
-    """Whether a model is better than the current one, by the rule above."""
-    reasons = []
-    if result.failures > current.failures:
-        reasons.append(f"It fails on {result.failures} cases, the current model on {current.failures}.")
-    primary = result.differences[PRIMARY]
-    if not primary.cases:
-        return Verdict(False, (*reasons, "On no case do both models find their landmarks."))
-    people = f"{primary.subjects} {'person' if primary.subjects == 1 else 'people'}"
-    enough = primary.subjects >= FEWEST_SUBJECTS
-    if not enough:
-        reasons.append(
-            f"Too few: {people}, but at least {FEWEST_SUBJECTS} are needed to distinguish a gain from noise."
-        )
-    elif not primary.mean.high < 0:
-        reasons.append(f"The in-plane error did not get lower beyond noise: {_stated(primary, PRIMARY, enough)}.")
-    differences = result.differences.items()
-    worse = [f"{NAMES[name]} {_stated(d, name, enough)}" for name, d in differences if _got_worse(name, d, enough)]
+def judge(result: ModelResult, boxes: BoxVerdict) -> Verdict:
+    """The verdict on a model: what the boxes say, and which other measures got worse."""
+    enough = boxes.outcome != FEW_PEOPLE
+    others = {name: difference for name, difference in result.differences.items() if name not in MARGINS}
+    worse = [f"{NAMES[name]} {_stated(d, name, enough)}" for name, d in others.items() if _got_worse(name, d, enough)]
+    reasons = [headline(boxes), *evidence(boxes)]
     if worse:
-        reasons.append(f"Got worse {'beyond noise' if enough else 'on these'}: {'; '.join(worse)}.")
-    passed = f"No measure of the box got worse beyond noise, and the number of people suffices ({people}). "
-    passed += f"In-plane error {_stated(primary, PRIMARY, enough)}; no more failures."
-    return Verdict(not reasons, tuple(reasons) or (passed,))
+        reasons.append(f"Does not decide, but got worse{' beyond noise' if enough else ''}: {'; '.join(worse)}.")
+    return Verdict(boxes.outcome == BETTER, tuple(reasons), boxes)
+
+
+def _not_shared(models: Sequence[ComparedModel]) -> frozenset[str]:
+    """Names of the landmarks that some models know and others do not."""
+    known = [frozenset(model.landmarks) for model in models if model.landmarks is not None]
+    return frozenset().union(*known) - frozenset.intersection(*known) if known else frozenset()
+
+
+def _without(case: CaseResult, names: frozenset[str]) -> CaseResult:
+    """The case without the errors of these landmarks."""
+    return replace(
+        case,
+        in_plane_mm={
+            plane: {name: errors for name, errors in by_name.items() if name not in names}
+            for plane, by_name in case.in_plane_mm.items()
+        },
+        landmarks_mm={name: error for name, error in case.landmarks_mm.items() if name not in names},
+        expected_mm={name: error for name, error in case.expected_mm.items() if name not in names},
+        missing=[name for name in case.missing if name not in names],
+        invented=[name for name in case.invented if name not in names],
+    )
 
 
 def _got_worse(measure: str, difference: Difference, beyond_noise: bool) -> bool:
@@ -223,6 +254,7 @@ def _result(model: ComparedModel, cases: Sequence[CaseResult], subjects: Mapping
         cases=len(cases),
         refused=len(cases) - len(planned),
         failures=sum(map(is_failure, cases)),
+        failed_plans=sum(map(failed_plan, cases)),
         measures={name: _measured([value[name] for value in values], whose) for name in MEASURES},
         success=success_rates([e for e in in_plane if e is not None], len(in_plane)),
         similarity=summarize(similarity).mean,

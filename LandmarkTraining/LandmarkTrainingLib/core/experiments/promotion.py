@@ -1,4 +1,7 @@
-"""Promote a trained bundle to the default model: only if a comparison shows that it is better, and reversibly.
+"""Promote a trained bundle to the default model: if a comparison shows that it is better, and reversibly.
+
+Where the comparison leaves that open (too few people, no gain beyond noise), the user may decide to promote it anyway:
+the decision and the evidence are kept with the model. A model that was shown to be worse is not promoted.
 
 The bundle is copied into the user's models (``core.models.store``) under a new name, ``<name>-<number>``.
 """
@@ -25,16 +28,27 @@ from AutoVolumeCalibrationLib.core.models.store import (
 )
 
 from ..evaluation.case_measures import PRIMARY
+from .box_verdict import AS_GOOD, BETTER, FEW_PEOPLE, UNDECIDED
 from .comparison_report import read_comparison
+
+#: Key of a bundle's metadata: what its promotion rests on.
+PROMOTION = "promotion"
+
+#: What the user accepts who promotes a model that was not shown to be better.
+CONSEQUENCE = (
+    "Every plan that names no other model is made with it. If it is worse, boxes are turned or shifted more than "
+    "before, and nothing else shows it."
+)
 
 _COMPARE_AGAIN = "Compare the bundle with the current model again."
 
 
-def promote(bundle_folder: Path, comparison: Path) -> Path:
+def promote(bundle_folder: Path, comparison: Path, *, anyway: bool = False) -> Path:
     """Make a bundle the default model; returns the folder of its copy.
 
     Args:
         comparison: the ``comparison.json`` of exactly these weights with the model that is the default now.
+        anyway: also where the comparison leaves open whether it is better; recorded in the copy's metadata.
 
     Raises:
         UsageError: the comparison does not show it to be better, is of other weights or another current model, or the
@@ -44,11 +58,11 @@ def promote(bundle_folder: Path, comparison: Path) -> Path:
     """
     model = load_model(bundle_folder, "cpu")  # runs all checks that a model must pass before use
     before = read_current()
-    reason = _reason(read_comparison(comparison), comparison, model.sha256)
+    reason = _reason(read_comparison(comparison), comparison, model.sha256, anyway)
     folder = user_models_folder()
     name = _free_name(model.name)
-    _copy(bundle_folder, folder / name)
     promoted_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    _copy(bundle_folder, folder / name, {"promoted_at": promoted_at, "replaced": before.name, **reason})
     step = Promotion(name, model.sha256, before.name, promoted_at, reason)
     try:
         write_current(CurrentModel(name, (*before.history, step)))
@@ -98,8 +112,13 @@ def _before(current: CurrentModel) -> str | None:
     return steps[-1].before if steps else None
 
 
-def _reason(comparison: dict[str, Any], path: Path, sha256: str) -> dict[str, Any]:
-    """The comparison's result for the weights; UsageError unless they are better than the current model."""
+def may_override(outcome: str | None) -> bool:
+    """Whether the user may promote a model with this outcome of its comparison, better or not; None: unknown."""
+    return outcome in (BETTER, AS_GOOD, UNDECIDED, FEW_PEOPLE)
+
+
+def _reason(comparison: dict[str, Any], path: Path, sha256: str, anyway: bool) -> dict[str, Any]:
+    """The comparison's result for the weights; UsageError unless they may replace the current model."""
     first, *others = comparison["models"]
     if first["sha256"] != _current_sha256():
         raise UsageError(
@@ -111,19 +130,31 @@ def _reason(comparison: dict[str, Any], path: Path, sha256: str) -> dict[str, An
             f"does not compare the weights {sha256[:8]} of this bundle", source=str(path), remedy=_COMPARE_AGAIN
         )
     verdict = found[0]["verdict"]
-    if verdict is None or not verdict["better"]:
-        why = " ".join(verdict["reasons"]) if verdict else "It has no verdict."
-        raise UsageError(
-            f"does not show {found[0]['name']} to be better. {why.rstrip('.')}",
-            source=str(path),
-            remedy="Train on more cases, or keep the current model.",
-        )
+    if not verdict or "outcome" not in verdict:
+        raise UsageError("has no verdict on the boxes", source=str(path), remedy=_COMPARE_AGAIN)
+    _require_permission(found[0]["name"], verdict, path, anyway)
     return {
         "data": {key: comparison["data"][key] for key in ("kind", "fingerprint", "cases", "subjects")},
         "compared_with": {"name": first["name"], "sha256": first["sha256"]},
+        "protocol": comparison["protocol"],
+        "outcome": verdict["outcome"],
+        "anyway": verdict["outcome"] != BETTER,
+        "boxes": verdict["boxes"],
         PRIMARY: found[0]["differences"][PRIMARY],
         "reasons": verdict["reasons"],
     }
+
+
+def _require_permission(name: str, verdict: dict[str, Any], path: Path, anyway: bool) -> None:
+    """UsageError unless the model is better, or the user may promote it anyway and does."""
+    outcome, why = verdict["outcome"], " ".join(verdict["reasons"]).rstrip(".")
+    if outcome == BETTER or (anyway and may_override(outcome)):
+        return
+    if not may_override(outcome):
+        remedy = "Keep the current model, and use this one by its folder where it fits better."
+        raise UsageError(f"shows {name} to be worse. {why}", source=str(path), remedy=remedy)
+    remedy = f"Compare on more people, keep the current model, or promote it with --anyway. {CONSEQUENCE}"
+    raise UsageError(f"does not show {name} to be better. {why}", source=str(path), remedy=remedy)
 
 
 def _current_sha256() -> str:
@@ -141,14 +172,14 @@ def _free_name(name: str) -> str:
     return f"{stem}-{number}"
 
 
-def _copy(bundle: Path, target: Path) -> None:
-    """Copy a bundle under its new name atomically: built beside its path and renamed."""
+def _copy(bundle: Path, target: Path, promotion: dict[str, Any]) -> None:
+    """Copy a bundle under its new name, with what its promotion rests on, atomically: built beside and renamed."""
     remove_stale(target.parent)
     temporary = temporary_beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        metadata = {**read_metadata(temporary), "name": target.name}
+        metadata = {**read_metadata(temporary), "name": target.name, PROMOTION: promotion}
         write_text(temporary / "configs" / "metadata.json", metadata_json(metadata))
         temporary.rename(target)
     except OSError as error:

@@ -41,6 +41,7 @@ class Head:
         points: landmark name -> (3,) RAS mm.
         covariances_mm2: landmark name -> (3, 3) RAS covariance of its position.
         brain_points: (n, 3) RAS points on the surface of the brain, or None.
+        corrected: PC, LVAC and LVPC lie where human raters place them (``with_corrected_points``).
     """
 
     id: str
@@ -51,6 +52,7 @@ class Head:
     points: Mapping[str, np.ndarray]
     covariances_mm2: Mapping[str, np.ndarray]
     brain_points: np.ndarray | None = None
+    corrected: bool = False
 
     @property
     def origin_mm(self) -> np.ndarray:
@@ -106,7 +108,8 @@ def list_heads(data_folder: Path | str, split: str, *, corrected: bool = False) 
 
 def with_corrected_points(head: Head) -> Head:
     """The head with PC, LVAC and LVPC moved as ``corrected_targets`` says; the rest stays."""
-    return replace(head, points=correct_volume_points(head.points, head.origin_mm, head.axes))
+    points = correct_volume_points(head.points, head.origin_mm, head.axes)
+    return replace(head, points=points, corrected=True)
 
 
 def _read_head(folder: Path, row: Mapping[str, str]) -> Head:

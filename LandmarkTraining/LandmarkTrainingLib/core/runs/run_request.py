@@ -77,10 +77,15 @@ def resume_arguments(run: Path) -> list[str]:
     return ["train", "--output", str(run), "--resume"]
 
 
-def compare_arguments(bundle: Path, dataset: Path, output: Path, *, protocol: str, device: str) -> list[str]:
-    """Measure the model in use and another one on the same studies."""
+def compare_arguments(bundle: Path, dataset: Path, output: Path, *, protocol: str | None, device: str) -> list[str]:
+    """Measure the model in use and another one on the same studies.
+
+    Args:
+        protocol: None: the one that the studies were planned with.
+    """
     paths = ["--dataset", str(dataset), "--output", str(output)]
-    return ["compare", "current", str(bundle), *paths, "--protocol", protocol, "--device", device]
+    named = [] if protocol is None else ["--protocol", protocol]
+    return ["compare", "current", str(bundle), *paths, *named, "--device", device]
 
 
 def settings_from_text(text: str) -> dict[str, Any]:

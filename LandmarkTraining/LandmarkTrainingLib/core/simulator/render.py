@@ -20,7 +20,7 @@ from .effects.single_shot import blur_by_decay, single_shot_contrast
 from .label_heads import LabelHeads
 from .pose import HeadPose, random_poses
 from .slice_planes import SlicePlanes, SliceSettings, random_planes, study_planes
-from .study_variety import MotionLimits, random_motion
+from .study_variety import MotionLimits, StudyMotion, random_motion
 from .tissues import Contrast, random_contrast
 
 
@@ -90,14 +90,14 @@ def simulate_study(
     geometry: ScoutGeometry | Sequence[ScoutGeometry],
     seed: tuple[int, ...],
     settings: SliceSettings,
-    motion: MotionLimits | None = None,
+    motion: MotionLimits | StudyMotion | None = None,
 ) -> SimulatedStudy:
     """A whole study of one random head, pose and contrast; matrix and pixel size come from the settings.
 
     Args:
         geometry: of all planes, or one for each.
-        motion: how the head moves while it is acquired; None: it lies still. The study's planes are as the scanner
-            states them, its landmarks where they lie during the first stack.
+        motion: how the head moves while it is acquired, at random within limits or as given; None: it lies still. The
+            study's planes are as the scanner states them, its landmarks where the head is stated to lie.
     """
     device = heads.tissues.device
     rng = np.random.default_rng(seed)
@@ -107,9 +107,11 @@ def simulate_study(
     pose = random_poses(rng, 1, settings.limits, device, heads.center_mm)
     contrasts = [_contrast(rng, heads)] * count
     moved = planes
-    if motion is not None:
+    if isinstance(motion, MotionLimits):
         counts = np.bincount(planes.planes, minlength=len(PLANES))
-        moved = random_motion(rng.spawn(1)[0], counts, motion).as_seen(planes)
+        motion = random_motion(rng.spawn(1)[0], counts, motion)
+    if motion is not None:
+        moved = motion.as_seen(planes)
     images, _, points = _acquire(heads, mirror, chosen, pose.repeated(count), moved, contrasts, rng, settings)
     return SimulatedStudy(images, planes, points[0], int(chosen[0]), pose)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .label_heads import LabelHeads
     from .render import SimulatedStudy
     from .slice_planes import SliceSettings
-    from .study_variety import MotionLimits
+    from .study_variety import MotionLimits, StudyMotion
 
 
 def studies_of_labels(
@@ -41,7 +41,7 @@ def simulated_study(
     geometry: ScoutGeometry | Sequence[ScoutGeometry],
     seed: tuple[int, ...],
     settings: SliceSettings,
-    motion: MotionLimits | None = None,
+    motion: MotionLimits | StudyMotion | None = None,
 ) -> LabelledStudy:
     """One simulated study as scouts with exact landmarks; ``geometry`` and ``motion`` as in ``simulate_study``."""
     from .render import simulate_study

@@ -12,6 +12,7 @@ import torch
 
 from AutoVolumeCalibrationLib import __version__
 from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation
+from AutoVolumeCalibrationLib.core.detection.model_limits import ModelLimits
 from AutoVolumeCalibrationLib.core.detection.network_input import IN_CHANNELS, LARGEST_SIZE
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncertainty
 from AutoVolumeCalibrationLib.core.errors import UsageError
@@ -19,6 +20,7 @@ from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 from AutoVolumeCalibrationLib.core.files.json_files import json_text
 from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, sha256_of
 from AutoVolumeCalibrationLib.core.planning.face_uncertainty import Coverage
+from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel
 
 from ..config import TrainingConfig
 from ..runs.checkpoints import save_checkpoint
@@ -87,6 +89,24 @@ def record_coverage(folder: Path, measured: Coverage) -> None:
     write_text(folder / "configs" / "metadata.json", json_text(metadata))
 
 
+def record_risk(folder: Path, measured: RiskModel, limits: ModelLimits, weights_sha256: str) -> None:
+    """Put the measured risk and limits into the metadata of the bundle with those weights, in place of earlier ones.
+
+    Raises:
+        ModelError: the folder holds no bundle.
+        UsageError: the risk is that of other weights.
+    """
+    metadata = read_metadata(folder)
+    if metadata["weights"]["sha256"] != weights_sha256:
+        raise UsageError(
+            "holds other weights than those that the risk was measured with",
+            source=str(folder),
+            remedy="Name the same bundle as model and as the one to record it in.",
+        )
+    metadata = {**metadata, "limits": limits.to_dict(), "risk": measured.to_dict()}
+    write_text(folder / "configs" / "metadata.json", json_text(metadata))
+
+
 def _metadata(
     config: TrainingConfig,
     constellation: Constellation,
@@ -125,6 +145,7 @@ def _metadata(
         },
         "targets": {"sigma_mm": config.sigma_mm, "tau_mm": config.tau_mm},
         "threshold": DEFAULT_THRESHOLD,
+        "limits": ModelLimits().to_dict(),
         "uncertainty": uncertainty.to_dict(),
         "weights": {"file": "models/model.pt", "sha256": sha256},
         "network_data_format": _data_format(slices, len(landmarks), options.get("stem", 1)),

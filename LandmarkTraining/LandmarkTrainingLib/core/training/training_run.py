@@ -16,13 +16,15 @@ from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import (
     default_uncertainty,
     uncertainty_from_dict,
 )
-from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
 from AutoVolumeCalibrationLib.core.models.store import model_folder
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR
 
 from ..config import TrainingConfig
+from ..coverage.risk.measurement import measure_risk
+from ..coverage.risk.studies import StudySource, label_names
 from ..datasets.check import check_dataset
 from ..evaluation.study_calibration import calibrate_on_studies
 from ..evaluation.uncertainty_calibration import calibrate_uncertainty
@@ -30,10 +32,11 @@ from ..export.onnx_graph import add_graph, missing_packages
 from ..runs import distributed
 from ..runs.run_folder import RunFolder
 from ..runs.run_request import settings_from_text
+from ..simulator.label_heads import LabelHeads
 from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import TrainingData
 from ..slices.targets import target_settings
-from .bundle_export import export_bundle
+from .bundle_export import export_bundle, record_risk
 from .starting_point import finetuning_config, starting_network
 from .trainer import Progress, best_network, choose_training_device, train
 from .training_data import NAME_DATA, DataFolders, load_training_data
@@ -108,7 +111,23 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
     network.cpu()
     export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol))
     _add_graph(folder.bundle)
+    if config.risk_studies:
+        _add_risk(folder, config, data.check_heads, protocol)
     return folder.bundle
+
+
+def _add_risk(folder: RunFolder, config: TrainingConfig, heads: LabelHeads, protocol: Protocol) -> None:
+    """Add how probable it is that a plan is wrong, or log why it is not known: the bundle is complete without it."""
+    model = load_model(folder.bundle, config.device)
+    source = StudySource(heads, label_names(config.check_heads), [], protocol, protocol.boxes[0])
+    plans = folder.path / f"risk_{model.sha256[:8]}"
+    plans.mkdir(exist_ok=True)
+    try:
+        fitted, _ = measure_risk(model, source, plans, config.risk_studies)
+    except InputError as error:
+        logger.warning("%s states no risk of its plans: %s", folder.bundle, error)
+    else:
+        record_risk(folder.bundle, fitted.model, fitted.limits, model.sha256)
 
 
 def _add_graph(bundle: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .image_file import silent_stderr
+from ..image_file import silent_stderr
 
 if TYPE_CHECKING:
     from pydicom import Dataset

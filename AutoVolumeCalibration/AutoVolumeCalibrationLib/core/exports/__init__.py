@@ -1,0 +1,1 @@
+"""Finished plans in the forms that archives, scanners and other programs take."""

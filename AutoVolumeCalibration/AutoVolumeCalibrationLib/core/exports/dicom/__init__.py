@@ -1,0 +1,1 @@
+"""DICOM objects of a plan, in the study of its scouts."""

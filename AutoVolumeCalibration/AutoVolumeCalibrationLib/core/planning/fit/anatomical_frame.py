@@ -1,0 +1,53 @@
+"""The result of the fit: position, orientation and size of the anatomy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class AnatomicalFrame:
+    """Position, orientation and size of the anatomy.
+
+    Attributes:
+        origin_mm: (3,) RAS.
+        axes: (3, 3), rows are the right, anterior, superior unit vectors in RAS; det +1.
+        scale: size of the head over the reference constellation's.
+        covariance: (6, 6) of (rotation about right, anterior, superior in rad; translation along them in mm).
+        expected_mm: where every landmark of the protocol lies according to the fit, name -> (3,) RAS,
+            also for missing ones.
+        expected_covariance_mm2: (3n, 3n) joint covariance of ``expected_mm`` in its order, RAS.
+        residuals_mm: name -> distance between the observed position and the one predicted from the other landmarks
+            (observed landmarks only).
+        outliers: names of the landmarks that contradict the others, the worst first.
+        condition_number: of the pose's normal matrix; large means that a direction is hardly determined.
+        line: (from, to) landmark names through which the axes are drawn; None: they are the fitted constellation's.
+        line_pitch_sd_rad: standard deviation of the pitch of the individual's own line against the axes, beyond what
+            ``covariance`` states: heads differ there from the constellation. 0 where the axes are drawn through the
+            line, and where the anatomy does not state it.
+    """
+
+    origin_mm: np.ndarray
+    axes: np.ndarray
+    scale: float
+    covariance: np.ndarray
+    expected_mm: Mapping[str, np.ndarray] = field(default_factory=dict)
+    expected_covariance_mm2: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    residuals_mm: Mapping[str, float] = field(default_factory=dict)
+    outliers: tuple[str, ...] = ()
+    condition_number: float = 1.0
+    line: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    line_pitch_sd_rad: float = 0.0
+
+    @property
+    def line_covariance(self) -> np.ndarray:
+        """(6, 6) ``covariance`` of the axes seen as those of the individual's own line.
+
+        No further slice and no further landmark makes ``line_pitch_sd_rad`` smaller, only placing the line's ends.
+        """
+        claimed = self.covariance.copy()
+        claimed[0, 0] += self.line_pitch_sd_rad**2
+        return claimed

@@ -1,0 +1,223 @@
+"""Where studies are planned: in this process, in processes of a local cluster, or on a cluster that is there already.
+
+All three take jobs by ``submit``, as executors do. The clusters are those of dask.distributed: its nannies start a
+worker that died again, and its workers end when the process that started them does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import AutoVolumeError, UsageError
+
+if TYPE_CHECKING:
+    import distributed
+    from distributed import Client, LocalCluster
+
+#: How long a scheduler or its first worker may take to answer.
+_PATIENCE_S = 30
+
+#: How long there may be no worker at all: those of a local cluster take seconds to start again.
+_ALONE_S = 300
+
+#: How long killed processes may take to end.
+_END_S = 10
+
+#: The engine counts attempts itself; dask must not give up earlier because of studies that only waited for a worker.
+_ALLOWED_FAILURES = 100
+
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": _ALLOWED_FAILURES,
+    # A worker that is being started again is not lost, nor is one whose study keeps the interpreter to itself.
+    "distributed.scheduler.worker-ttl": None,
+    "distributed.deploy.lost-worker-timeout": "1 day",
+    "distributed.worker.preload": ["AutoVolumeCalibrationLib.service.engine.worker_setup"],
+    "distributed.worker.daemon": True,
+    # What dask measures of itself for pages that are not shown here: it would take a part of every second.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+    # Every scheduler and worker has a web server; it then has no pages.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+
+
+class LostError(Exception):
+    """A task went with its worker, or its result did."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Something that plans studies.
+
+    Attributes:
+        submit: as that of executors. Its futures may raise LostError.
+        at_once: how many jobs to submit at a time: those being planned and one more for each, so that none waits.
+        limits_hold: whether a study that exceeds its limits can be ended without the batch.
+        check: raises AutoVolumeError where no result can be expected any more.
+        kill: ends what is running, at once.
+    """
+
+    submit: Callable[..., Future]
+    at_once: int
+    limits_hold: bool
+    check: Callable[[], None] = lambda: None
+    kill: Callable[[], None] = lambda: None
+
+
+def cluster_is_installed() -> bool:
+    """Whether dask.distributed is there (the extra ``cluster``)."""
+    return find_spec("distributed") is not None
+
+
+@contextmanager
+def in_this_process() -> Iterator[Workers]:
+    """One study after the other, each while it is submitted."""
+    yield Workers(_run_now, 1, limits_hold=False)
+
+
+@contextmanager
+def local_cluster(count: int) -> Iterator[Workers]:
+    """``count`` worker processes on this machine, which nobody else can send work to."""
+    import dask
+    from distributed import Client, LocalCluster
+    from distributed.security import Security
+
+    be_quiet()
+    threads = max(1, (os.cpu_count() or 1) // count)
+    security = Security.temporary()
+    with dask.config.set(_SETTINGS):
+        cluster = LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,  # the engine's own limit says which study exceeded it
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+            protocol="tls://",
+            security=security,
+            env={"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))},
+        )
+        try:
+            with Client(cluster, security=security, set_as_default=False) as client:
+                yield _workers_of(client, count, lambda: _kill(cluster))
+        finally:
+            with _undisturbed(), suppress(TimeoutError):  # a worker that is starting: it ends with this process
+                _kill(cluster)
+                cluster.close(timeout=_END_S)
+
+
+@contextmanager
+def remote_cluster(address: str) -> Iterator[Workers]:
+    """The workers of a scheduler that is running, such as ``tcp://host:8786``. They see the same folders.
+
+    Raises:
+        UsageError: no scheduler or no worker answers there.
+    """
+    from distributed import Client
+
+    be_quiet()
+    try:
+        client = Client(address, timeout=_PATIENCE_S, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UsageError(
+            f"no dask scheduler answers ({error})", source=address, remedy="Start one, or check the address."
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE_S)
+        except TimeoutError as error:
+            raise UsageError("the scheduler has no workers", source=address, remedy="Start some.") from error
+        threads = sum(client.nthreads().values())
+        yield _workers_of(client, threads, lambda: None)
+
+
+def be_quiet() -> None:
+    """Leave what dask logs about its connections out of the command's output: what matters reaches the engine."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _workers_of(client: Client, count: int, kill: Callable[[], None]) -> Workers:
+    seen_at = time.monotonic()
+
+    def check() -> None:
+        nonlocal seen_at
+        with suppress(OSError, TimeoutError):
+            if client.scheduler_info(n_workers=1)["workers"]:
+                seen_at = time.monotonic()
+        if client.status != "running" or time.monotonic() - seen_at > _ALONE_S:
+            raise AutoVolumeError("the cluster has gone", remedy="Go on with --resume.")
+
+    def submit(function: Callable[..., Any], /, *arguments: Any) -> Future:
+        done: Future = Future()
+        client.submit(function, *arguments, pure=False).add_done_callback(partial(_pass_on, done))
+        return done
+
+    return Workers(submit, 2 * count, True, check, kill)
+
+
+def _pass_on(done: Future, remote: distributed.Future) -> None:
+    """Give what became of a task to whom waits for it.
+
+    A result lies on its worker until it is asked for. Where that worker dies first, dask computes it anew, which may
+    never end; the engine submits the study again and finds the outcome in the record.
+    """
+    if remote.status == "error":
+        done.set_exception(remote.exception(timeout=_PATIENCE_S))
+        return
+    try:
+        done.set_result(remote.result(timeout=_PATIENCE_S))
+    except (OSError, TimeoutError, CancelledError) as error:
+        done.set_exception(LostError(str(error)))
+
+
+def _kill(cluster: LocalCluster) -> None:
+    """End the worker processes at once, and for good: a nanny starts no worker again that it was to kill."""
+    import psutil
+
+    processes = []
+    for nanny in list(cluster.workers.values()):
+        nanny.close_gracefully()  # else it starts the worker again
+        started = getattr(nanny.process, "process", None)
+        if started is not None and started.pid is not None:
+            with suppress(psutil.NoSuchProcess):
+                processes.append(psutil.Process(started.pid))
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=_END_S)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C must not keep the first from ending the workers."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread: it gets no signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run_now(function: Callable[..., Any], /, *arguments: Any) -> Future:
+    """As ``submit``, done before it returns. What the function raises, a Ctrl-C included, is raised here."""
+    done: Future = Future()
+    done.set_result(function(*arguments))
+    return done

@@ -1,0 +1,123 @@
+"""What a service is configured with: a TOML file, checked against ``Resources/Schemas/service.schema.json``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import InputError, UsageError
+from ...core.files.json_files import require_schema
+from ...core.files.regular_file import require_regular
+from ..engine.limits import Limits
+from ..planning import PlanRequest
+
+_REMEDY = "See docs/service.md for an example."
+_MOST_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who may send: an AE title, from an IP address or from any where it is empty."""
+
+    title: str
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where results go: to a node, or into a folder where one is given.
+
+    Attributes:
+        name: of its folder in the spool, and in messages.
+    """
+
+    name: str
+    title: str = ""
+    host: str = ""
+    port: int = 0
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files of the certificate, its key, and the certificates of those who may connect (None: anybody)."""
+
+    certificate: Path
+    key: Path
+    authority: Path | None = None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The content of the file, with the defaults of the schema; see its descriptions. Paths are absolute."""
+
+    spool: Path
+    title: str = "AUTOVOLUME"
+    host: str = "127.0.0.1"
+    port: int = 11112
+    quiet_s: float = 10.0
+    max_associations: int = 10
+    max_instance_mb: float = 256.0
+    minimum_free_gb: float = 1.0
+    keep_days: float = 30.0
+    health_port: int = 0
+    peers: tuple[Peer, ...] = ()
+    tls: Tls | None = None
+    request: PlanRequest = PlanRequest("BrainAcPc")
+    limits: Limits = Limits(600.0, 4.0)
+    destinations: tuple[Destination, ...] = ()
+
+
+def read_configuration(path: Path) -> Configuration:
+    """The configuration in a file; paths in it are relative to its folder.
+
+    Raises:
+        UsageError: it cannot be read, is not TOML, or an entry is not as it should be: the entry is named.
+    """
+    require_regular(path, UsageError, _REMEDY, most_bytes=_MOST_BYTES)
+    toml = _toml()
+    try:
+        content = toml.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise UsageError(f"cannot be read as TOML ({error})", source=str(path), remedy=_REMEDY) from error
+    require_schema(content, "service", path, UsageError, _REMEDY)
+    return _configuration(content, path.absolute().parent, str(path))
+
+
+def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Configuration:
+    node, tls, plan = dict(content["node"]), content.get("tls"), dict(content.get("plan", {}))
+    limits = Limits(plan.pop("time_limit_s", 600.0), plan.pop("memory_limit_gb", 4.0))
+    destinations = tuple(_destination(entry, folder) for entry in content.get("destination", ()))
+    names = [one.name for one in destinations]
+    if len(set(names)) < len(names):
+        raise UsageError("two destinations have the same name", source=source, remedy="Rename one.")
+    peers = tuple(Peer(**entry) for entry in content.get("peer", ()))
+    host = node.get("host", Configuration.host)
+    if not peers and host not in ("127.0.0.1", "::1", "localhost"):
+        what = f"listens on {host}, and anybody there may send"
+        raise UsageError(what, source=source, remedy="Add a [[peer]] for each node that may.")
+    return Configuration(
+        **{**node, "spool": folder / node["spool"]},
+        peers=peers,
+        tls=Tls(**{name: folder / file for name, file in tls.items()}) if tls else None,
+        request=PlanRequest(**{"protocol": "BrainAcPc", **plan}),
+        limits=limits,
+        destinations=destinations,
+    )
+
+
+def _destination(entry: Mapping[str, Any], folder: Path) -> Destination:
+    place = entry.get("folder")
+    return Destination(**{**entry, "folder": folder / place if place else None})
+
+
+def _toml() -> Any:
+    for name in ("tomllib", "tomli"):  # Python 3.10 does not have its own
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise InputError("TOML cannot be read with this Python", remedy="Install tomli.")

@@ -1,0 +1,188 @@
+"""The loops of ``serve`` and ``watch``: until they are interrupted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from ...core.errors import AutoVolumeError, UsageError
+from ..batch.resume import resolved
+from ..batch.table import write_table
+from ..engine.limits import Limits
+from ..engine.outcome import Outcome
+from ..engine.records import Records
+from ..engine.workers import Workers, cluster_is_installed, in_this_process, local_cluster
+from ..planning import PlanRequest
+from .configuration import Configuration
+from .health import reporting
+from .outbox import Outbox
+from .planner import PLANNED, Planner
+from .receiver import receiving
+from .spool import OUTBOX, PLANS, ReceivedStudy, Spool, studies_in
+
+_logger = logging.getLogger(__name__)
+
+#: All studies with their outcomes, in the spool: what could not be planned stands there with the reason.
+STUDIES_TABLE = "studies.csv"
+
+_POLL_S, _SEND_S, _SWEEP_S = 0.5, 0.5, 3600.0
+
+
+def check(configuration: Configuration) -> None:
+    """Find out what would keep a service from running, without running it.
+
+    Raises:
+        AutoVolumeError: the protocol or model does not do, the spool cannot be made, or is in use.
+    """
+    resolved(configuration.request)
+    with _only_one(configuration.spool):
+        pass
+
+
+def serve(configuration: Configuration) -> None:
+    """Receive, plan and send until KeyboardInterrupt.
+
+    Raises:
+        AutoVolumeError: it cannot begin, or the workers are gone.
+    """
+    with _only_one(configuration.spool):
+        spool = Spool(configuration.spool)
+        spool.recover()
+        planner = Planner(
+            resolved(configuration.request),
+            configuration.limits,
+            configuration.spool / PLANS,
+            Records(configuration.spool / "records"),
+            configuration.quiet_s,
+            configuration.spool.absolute(),
+            configuration.destinations,
+            configuration.title,
+        )
+        outcomes = {study.name: planner.records.read(study.name).outcome for study in spool.studies()}
+        facts = partial(_facts, configuration, spool, outcomes)
+        with (
+            _workers() as workers,
+            reporting(configuration.health_port, facts),
+            receiving(configuration, spool),
+            _sending(configuration),
+        ):
+            _logger.info("%s listens on %s:%d", configuration.title, configuration.host, configuration.port)
+            _plan_for_ever(_held(planner, workers), spool, outcomes, configuration, workers)
+
+
+def watch(folder: Path, output: Path, request: PlanRequest, limits: Limits, quiet_s: float) -> Generator[Outcome]:
+    """Plan the sub-folders of ``folder`` as they become complete, for ever; the outcomes as they come."""
+    planner = Planner(resolved(request), limits, output, Records(output.absolute() / ".batch"), quiet_s)
+    settled: dict[str, float] = {}
+
+    def note(study: ReceivedStudy) -> None:
+        settled[study.name] = study.latest
+
+    with _workers() as workers:
+        planner = _held(planner, workers)
+        while True:
+            studies = [one for one in studies_in(folder) if settled.get(one.name) != one.latest]
+            yield from planner.plan((one for one in studies if one.folder.resolve() != output.resolve()), note, workers)
+            time.sleep(_POLL_S)
+
+
+def _facts(configuration: Configuration, spool: Spool, outcomes: dict[str, Outcome | None]) -> dict[str, float]:
+    """What ``/health`` shows."""
+    known = [one for one in outcomes.copy().values() if one is not None]
+    waiting = [configuration.spool / OUTBOX / one.name for one in configuration.destinations]
+    return {
+        "studies_planned": sum(one.exit_code == PLANNED for one in known),
+        "studies_not_planned": sum(one.exit_code != PLANNED for one in known),
+        "studies_open": sum(1 for _ in spool.changed()),
+        "results_to_send": sum(len(list(folder.glob("*.dcm"))) for folder in waiting),
+        "disk_free_gb": round(spool.free_gb(), 3),
+    }
+
+
+def _plan_for_ever(
+    planner: Planner,
+    spool: Spool,
+    outcomes: dict[str, Outcome | None],
+    configuration: Configuration,
+    workers: Workers,
+) -> None:
+    swept_at = -_SWEEP_S
+    while True:
+        for outcome in planner.plan(spool.changed(), spool.settle, workers):
+            _logger.info("study %s: exit code %d in %.1f s", outcome.study, outcome.exit_code, outcome.seconds)
+            outcomes[outcome.study] = outcome
+            _write_studies(configuration.spool / STUDIES_TABLE, outcomes)
+        if time.monotonic() - swept_at > _SWEEP_S:
+            swept_at = time.monotonic()
+            for name in spool.remove_older(configuration.keep_days):
+                planner.records.forget(name)
+                outcomes.pop(name, None)
+        time.sleep(_POLL_S)
+
+
+def _held(planner: Planner, workers: Workers) -> Planner:
+    """The planner with limits only where a study that exceeds them does not end this process."""
+    return planner if workers.limits_hold else replace(planner, limits=Limits())
+
+
+def _write_studies(path: Path, outcomes: dict[str, Outcome | None]) -> None:
+    try:
+        write_table(path, [one for _, one in sorted(outcomes.items()) if one is not None])
+    except AutoVolumeError as error:
+        _logger.warning("%s", error)
+
+
+@contextmanager
+def _sending(configuration: Configuration) -> Iterator[None]:
+    """Send what waits, in another thread: a node that does not answer keeps nothing else waiting."""
+    (configuration.spool / OUTBOX).mkdir(exist_ok=True)
+    stop = threading.Event()
+    outboxes = [Outbox(configuration.spool, one, configuration.title) for one in configuration.destinations]
+
+    def send(outbox: Outbox) -> None:
+        while not stop.wait(_SEND_S):
+            try:
+                outbox.send()
+            except (OSError, AutoVolumeError) as error:
+                _logger.warning("sending failed: %s", error)
+
+    threads = [threading.Thread(target=send, args=(outbox,), daemon=True) for outbox in outboxes]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+
+
+@contextmanager
+def _workers() -> Iterator[Workers]:
+    with local_cluster(1) if cluster_is_installed() else in_this_process() as workers:
+        yield workers
+
+
+@contextmanager
+def _only_one(spool: Path) -> Iterator[None]:
+    """Keep other services from the same spool."""
+    from filelock import FileLock, Timeout
+
+    try:
+        spool.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(spool / "service.lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise UsageError("another service uses this spool", source=str(spool), remedy="Stop it first.") from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot be used as a spool ({error.strerror or error})", source=str(spool), remedy="Choose another folder."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

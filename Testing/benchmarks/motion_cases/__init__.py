@@ -1,0 +1,1 @@
+"""Parts of the benchmark of motion between stacks (``Testing/benchmarks/motion.py``)."""

@@ -1,0 +1,169 @@
+"""``batch`` as real processes: interrupted, killed, in parts, on a cluster over TCP."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from AutoVolumeCalibrationLib.core.storage.results import read_results
+from child_processes import started
+from command_line import MAIN_FILE, MIDDLE_SLICES, PLANNED_CODES, ROOT
+
+pytest.importorskip("distributed", reason="needs dask.distributed (the extra cluster)")
+psutil = pytest.importorskip("psutil")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(os.name == "nt", reason="signals of POSIX"),
+]
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    """A folder of six studies that can be planned."""
+    for name in "abcdef":
+        (tmp_path / "studies" / name).mkdir(parents=True)
+        for path in MIDDLE_SLICES:
+            shutil.copy(path, tmp_path / "studies" / name)
+    return tmp_path / "studies"
+
+
+@contextmanager
+def batch(studies: Path, output: Path, *flags: str) -> Iterator[subprocess.Popen]:
+    command = [sys.executable, str(MAIN_FILE), "batch", str(studies), "--output", str(output), *flags]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": _hear_ctrl_c}
+    with started(command, **options) as process:
+        yield process
+
+
+def _hear_ctrl_c() -> None:
+    """Where the tests run in the background, children inherit that they ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def finished(process: subprocess.Popen) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def rows(output: Path, name: str = "batch.csv") -> dict[str, dict[str, str]]:
+    with suppress(FileNotFoundError), open(output / name, newline="", encoding="utf-8") as file:
+        return {row["study"]: row for row in csv.DictReader(file)}
+    return {}
+
+
+def wait_until(true: Callable[[], object], seconds: float = 120.0) -> None:
+    limit = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.05)
+
+
+def alive_in_session(leader: int) -> list[str]:
+    """The command lines of the session that ``leader`` began, itself included."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+def plan_of(folder: Path) -> dict[str, object]:
+    content = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+    return {key: content[key] for key in ("landmarks", "box", "prescription", "checks", "model")}
+
+
+def test_ctrl_c_ends_all_processes_and_counts_what_was_done(studies, tmp_path):
+    output = tmp_path / "out"
+    with batch(studies, output, "--workers", "2") as process:
+        wait_until(lambda: rows(output))
+        os.killpg(process.pid, signal.SIGINT)
+        code, _, err = finished(process)
+        assert alive_in_session(process.pid) == []
+    assert code == 130
+    done = rows(output)
+    assert err == f"autovolume: cancelled with {len(done)} of 6 studies done. --resume goes on\n"
+    assert 1 <= len(done) < 6
+    assert list((output / ".batch").rglob("*.claim")) == []
+    assert {path.name for path in output.iterdir() if path.is_dir()} - {".batch"} >= set(done)
+    for path in (output / ".batch").rglob("*.json"):
+        assert json.loads(path.read_text(encoding="utf-8"))["attempts"] == 0
+
+
+def test_a_batch_that_is_killed_leaves_nothing_running_and_is_resumed(studies, tmp_path):
+    output = tmp_path / "out"
+    with batch(studies, output, "--workers", "1") as process:
+        wait_until(lambda: rows(output))
+        assert len(alive_in_session(process.pid)) > 1
+        process.kill()
+        process.wait(timeout=10)
+        wait_until(lambda: not alive_in_session(process.pid), 30)
+    done = rows(output)
+    assert 1 <= len(done) < 6
+    before = {name: (output / name / "calibration.json").read_bytes() for name in done}
+    with batch(studies, output, "--workers", "0", "--resume") as process:
+        code, out, err = finished(process)
+    assert (code in PLANNED_CODES, err) == (True, "")
+    assert set(rows(output)) == set("abcdef")
+    assert len(out.splitlines()) <= 6 - len(done)
+    assert {name: (output / name / "calibration.json").read_bytes() for name in done} == before
+    for name in "abcdef":
+        read_results(output / name)
+    assert [path for path in output.rglob("*") if ".partial" in path.name] == []
+
+
+def test_parts_of_a_batch_share_a_folder(studies, tmp_path):
+    output = tmp_path / "out"
+    flags = ["--workers", "0", "--shard"]
+    with batch(studies, output, *flags, "1/2") as one, batch(studies, output, *flags, "2/2") as two:
+        codes = [finished(two)[0], finished(one)[0]]
+    assert set(codes) <= PLANNED_CODES
+    assert list(rows(output, "batch-1of2.csv")) == ["a", "c", "e"]
+    assert list(rows(output, "batch-2of2.csv")) == ["b", "d", "f"]
+    assert list(rows(output)) == list("abcdef")
+
+
+def test_a_cluster_over_tcp_gives_the_same_plans(studies, tmp_path):
+    for name in "cdef":
+        shutil.rmtree(studies / name)
+    dask = [sys.executable, "-m", "dask"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "AutoVolumeCalibration"), "OMP_NUM_THREADS": "1"}
+    options = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "env": environment, "cwd": tmp_path}
+    file = tmp_path / "scheduler.json"
+    scheduler = [
+        *dask,
+        "scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--no-dashboard",
+        "--scheduler-file",
+        str(file),
+    ]
+    worker = [*dask, "worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard"]
+    with started(scheduler, **options):
+        wait_until(lambda: file.exists() and file.stat().st_size)
+        address = re.search(r"tcp://[\d.:]+", file.read_text(encoding="utf-8"))[0]
+        with started(worker, **options), started(worker, **options):
+            with batch(studies, tmp_path / "there", "--scheduler", address) as process:
+                code, _, err = finished(process)
+            assert (code in PLANNED_CODES, err) == (True, "")
+    with batch(studies, tmp_path / "here", "--workers", "0") as process:
+        assert finished(process)[0] == code
+    for name in "ab":
+        assert plan_of(tmp_path / "there" / name) == plan_of(tmp_path / "here" / name)

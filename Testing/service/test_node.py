@@ -1,0 +1,243 @@
+"""The parts of the node: configuration, spool, outbox, and receiving from dcmtk's ``storescu``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from AutoVolumeCalibrationLib.cli.main import main
+from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.service.node import outbox as outboxes
+from AutoVolumeCalibrationLib.service.node.configuration import (
+    Configuration,
+    Destination,
+    Peer,
+    read_configuration,
+)
+from AutoVolumeCalibrationLib.service.node.health import reporting
+from AutoVolumeCalibrationLib.service.node.outbox import Outbox
+from AutoVolumeCalibrationLib.service.node.receiver import receiving
+from AutoVolumeCalibrationLib.service.node.spool import IMAGES, UNREADABLE, Spool
+from command_line import MIDDLE_SLICES, Ran, assert_refused
+
+STORESCU, ECHOSCU = shutil.which("storescu"), shutil.which("echoscu")
+
+needs_peers = pytest.mark.skipif(not (STORESCU and ECHOSCU), reason="needs storescu and echoscu (the package dcmtk)")
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def test_a_configuration_is_read_with_its_defaults(tmp_path):
+    text = """
+    [node]
+    spool = "spool"
+    port = 104
+    [[peer]]
+    title = "SCANNER"
+    [plan]
+    model = "brain-scout"
+    time_limit_s = 30
+    [[destination]]
+    name = "pacs"
+    title = "PACS"
+    host = "10.0.0.1"
+    port = 11112
+    [[destination]]
+    name = "share"
+    folder = "results"
+    """
+    found = read_configuration(written(tmp_path, text))
+    assert (found.spool, found.port, found.title, found.quiet_s) == (tmp_path / "spool", 104, "AUTOVOLUME", 10.0)
+    assert found.peers == (Peer("SCANNER"),)
+    assert (found.request.model, found.request.protocol) == ("brain-scout", "BrainAcPc")
+    assert (found.limits.seconds, found.limits.memory_gb) == (30, 4.0)
+    assert found.destinations == (
+        Destination("pacs", "PACS", "10.0.0.1", 11112),
+        Destination("share", folder=tmp_path / "results"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[node", "cannot be read as TOML"),
+        ("[node]\nport = 1", "'spool' is a required property"),
+        ('[node]\nspool = "s"\nport = "x"', "node.port: 'x' is not of type 'integer'"),
+        ('[node]\nspool = "s"\nprot = 1', "'prot' was unexpected"),
+        ('[node]\nspool = "s"\nhost = "0.0.0.0"', "anybody there may send"),
+        ('[node]\nspool = "s"\n[[destination]]\nname = "a"', "destination[0]"),
+        ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nport = 1', "destination[0]"),
+        (
+            '[node]\nspool = "s"\n' + '[[destination]]\nname = "a"\nfolder = "f"\n' * 2,
+            "two destinations have the same name",
+        ),
+    ],
+    ids=range(8),
+)
+def test_a_mistake_in_the_configuration_is_named(tmp_path, text, said):
+    with pytest.raises(UsageError) as refused:
+        read_configuration(written(tmp_path, text))
+    assert said in str(refused.value)
+
+
+def test_check_config_runs_nothing(capsys, tmp_path):
+    pytest.importorskip("pynetdicom", reason="needs pynetdicom (the extra service)")
+    assert main(["serve", str(written(tmp_path, '[node]\nspool = "s"')), "--check-config"]) == 0
+    assert capsys.readouterr().out == "AUTOVOLUME would listen on 127.0.0.1:11112\n"
+    bad = written(tmp_path, '[node]\nspool = "s"\n[plan]\nmodel = "none"')
+    code = main(["serve", str(bad), "--check-config"])
+    assert_refused(Ran(code, *capsys.readouterr()), 4, "none")
+
+
+def test_an_instance_is_kept_once_and_without_names(tmp_path):
+    spool, data = Spool(tmp_path), MIDDLE_SLICES[0].read_bytes()
+    path = spool.keep(data)
+    before = path.stat().st_mtime_ns
+    assert spool.keep(data) == path
+    assert path.stat().st_mtime_ns == before
+    assert path.read_bytes() == data
+    assert [len(part) for part in path.relative_to(tmp_path / IMAGES).with_suffix("").parts] == [16, 16, 16]
+
+
+@pytest.mark.parametrize("data", [b"", b"no DICOM", b"\0" * 128 + b"DICM"], ids=range(3))
+def test_what_cannot_be_read_is_kept_too(tmp_path, data):
+    path = Spool(tmp_path).keep(data)
+    assert path.parent == tmp_path / UNREADABLE
+    assert path.read_bytes() == data
+
+
+def test_a_study_is_open_until_it_is_settled_and_after_a_restart(tmp_path):
+    spool = Spool(tmp_path)
+    path = spool.keep(MIDDLE_SLICES[0].read_bytes())
+    (study,) = spool.changed()
+    os.utime(path, (study.latest + 5, study.latest + 5))  # another image came while it was planned
+    spool.settle(study)
+    (study,) = spool.changed()
+    spool.settle(study)
+    assert list(spool.changed()) == []
+    again = Spool(tmp_path)
+    again.recover()
+    assert [one.name for one in again.changed()] == [study.name]
+
+
+def test_old_studies_go(tmp_path):
+    spool = Spool(tmp_path)
+    path = spool.keep(MIDDLE_SLICES[0].read_bytes())
+    assert spool.remove_older(1) == []
+    os.utime(path, (1e9, 1e9))
+    assert len(spool.remove_older(1)) == 1
+    assert list(spool.studies()) == []
+
+
+def test_an_object_goes_into_a_folder_once(tmp_path):
+    destination = Destination("share", folder=tmp_path / "share")
+    box = Outbox(tmp_path / "spool", destination, "ME")
+    source = tmp_path / "1.2.3.dcm"
+    source.write_bytes(b"object")
+    for _ in range(2):
+        box.put(source)
+    assert len(box.waiting()) == 1
+    assert box.send() == 1
+    assert (tmp_path / "share" / "1.2.3.dcm").read_bytes() == b"object"
+    Outbox(tmp_path / "spool", destination, "ME").put(source)
+    assert box.waiting() == []
+
+
+def test_a_destination_that_fails_is_tried_again_later_and_later(tmp_path, monkeypatch):
+    (tmp_path / "share").write_text("a file, not a folder")
+    box = Outbox(tmp_path / "spool", Destination("share", folder=tmp_path / "share"), "ME")
+    source = tmp_path / "1.2.3.dcm"
+    source.write_bytes(b"object")
+    box.put(source)
+    now = [1000.0]
+    monkeypatch.setattr(outboxes.time, "monotonic", lambda: now[0])
+    waits = []
+    for _ in range(9):
+        assert box.send() == 0
+        waits.append(box._next_try - now[0])
+        now[0] = box._next_try
+    assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600]
+    (tmp_path / "share").unlink()
+    assert box.send() == 1
+
+
+def sent(configuration: Configuration, *files: Path, title: str = "SCANNER") -> int:
+    command = [STORESCU, "-aet", title, "-aec", configuration.title, "127.0.0.1", str(configuration.port)]
+    return subprocess.run([*command, *map(str, files)], timeout=60, capture_output=True).returncode
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Configuration:
+    pytest.importorskip("pynetdicom", reason="needs pynetdicom (the extra service)")
+    return Configuration(tmp_path / "spool", port=free_port(), peers=(Peer("SCANNER", "127.0.0.1"),), minimum_free_gb=0)
+
+
+@needs_peers
+def test_images_of_a_peer_are_on_the_disk_once_it_has_its_answer(configuration):
+    spool = Spool(configuration.spool)
+    configuration.spool.mkdir()
+    with receiving(configuration, spool):
+        echo = [ECHOSCU, "-aet", "SCANNER", "-aec", "AUTOVOLUME", "127.0.0.1", str(configuration.port)]
+        assert subprocess.run(echo, timeout=60, capture_output=True).returncode == 0
+        for _ in range(2):
+            assert sent(configuration, *MIDDLE_SLICES) == 0
+        assert len(list((configuration.spool / IMAGES).rglob("*.dcm"))) == len(MIDDLE_SLICES)
+    (study,) = spool.changed()
+    assert study.latest <= time.time()
+
+
+@needs_peers
+def test_others_are_refused_and_a_full_disk_too(configuration):
+    configuration.spool.mkdir()
+    spool = Spool(configuration.spool)
+    with receiving(configuration, spool):
+        assert sent(configuration, MIDDLE_SLICES[0], title="OTHER") != 0
+    elsewhere = replace(configuration, port=free_port(), peers=(Peer("SCANNER", "10.1.2.3"),))
+    with receiving(elsewhere, spool):
+        assert sent(elsewhere, MIDDLE_SLICES[0]) != 0
+    full = replace(configuration, port=free_port(), minimum_free_gb=1e6)
+    with receiving(full, spool):
+        assert sent(full, MIDDLE_SLICES[0]) != 0
+    assert list(configuration.spool.rglob("*.dcm")) == []
+
+
+@needs_peers
+def test_an_address_in_use_is_named(configuration):
+    spool, refused = Spool(configuration.spool), pytest.raises(UsageError, match="cannot listen")
+    with receiving(configuration, spool), refused, receiving(configuration, spool):
+        pass
+
+
+def test_health_is_reported_in_numbers():
+    port, facts = free_port(), {"studies_planned": 3, "disk_free_gb": 1.5}
+    with reporting(port, lambda: facts):
+        with urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+            assert json.load(answer) == {"status": "ok", **facts}
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            assert answer.read() == b"autovolume_studies_planned 3\nautovolume_disk_free_gb 1.5\n"
+        with pytest.raises(HTTPError):
+            urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+        with pytest.raises(UsageError, match="health_port"), reporting(port, lambda: facts):
+            pass
+    with reporting(0, lambda: facts):
+        pass

@@ -1,0 +1,164 @@
+"""``serve`` and ``watch`` as real processes, with dcmtk's ``storescu`` and ``storescp`` as peers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from child_processes import started
+from command_line import MAIN_FILE, MIDDLE_SLICES, RESULT_FILES
+
+pytest.importorskip("pynetdicom", reason="needs pynetdicom (the extra service)")
+psutil = pytest.importorskip("psutil")
+
+STORESCU, STORESCP = shutil.which("storescu"), shutil.which("storescp")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(not (STORESCU and STORESCP), reason="needs storescu and storescp (the package dcmtk)"),
+    pytest.mark.skipif(os.name == "nt", reason="signals of POSIX"),
+]
+
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def wait_until(true: Callable[[], object], seconds: float = 120.0) -> None:
+    limit = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.1)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def send(port: int, *files: Path) -> None:
+    command = [STORESCU, "-aet", "SCANNER", "-aec", "AUTOVOLUME", "127.0.0.1", str(port), *map(str, files)]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+
+
+@contextmanager
+def archive(folder: Path, port: int) -> Iterator[None]:
+    """A peer that receives: each object that comes is a new file, also where it is one that came before."""
+    folder.mkdir(exist_ok=True)
+    with started([STORESCP, "--unique-filenames", "-od", str(folder), str(port)], **QUIET):
+        wait_until(lambda: listens(port), 20)
+        yield
+
+
+@contextmanager
+def service(configuration: Path, port: int) -> Iterator[subprocess.Popen]:
+    with started([sys.executable, str(MAIN_FILE), "serve", str(configuration)], **QUIET) as process:
+        wait_until(lambda: listens(port))
+        yield process
+
+
+def outcomes(spool: Path) -> list[dict[str, str]]:
+    with suppress(FileNotFoundError), open(spool / "studies.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+    return []
+
+
+def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
+    port, archive_port, spool = free_port(), free_port(), tmp_path / "spool"
+    configuration = tmp_path / "config.toml"
+    configuration.write_text(
+        f"""
+        [node]
+        port = {port}
+        spool = "spool"
+        quiet_s = 2
+        [[peer]]
+        title = "SCANNER"
+        [plan]
+        device = "cpu"
+        [[destination]]
+        name = "archive"
+        title = "ARCHIVE"
+        host = "127.0.0.1"
+        port = {archive_port}
+        """,
+        encoding="utf-8",
+    )
+    with service(configuration, port) as process:
+        send(port, *MIDDLE_SLICES)
+        process.send_signal(signal.SIGKILL)  # acknowledged, not planned
+        process.wait(timeout=10)
+        wait_until(lambda: not listens(port), 30)
+    with service(configuration, port) as process:
+        wait_until(lambda: list((spool / "outbox" / "archive").glob("*.dcm")))  # planned; nobody takes it yet
+        wait_until(lambda: outcomes(spool))
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=10)
+        wait_until(lambda: not listens(port), 30)
+    (row,) = outcomes(spool)
+    assert row["exit_code"] == "0"
+    assert not {"Colin", "colin"} & set(row["study"].split())
+    with archive(tmp_path / "archive", archive_port):
+        with service(configuration, port) as process:
+            wait_until(lambda: list((spool / "sent" / "archive").iterdir()) if (spool / "sent").exists() else [])
+            send(port, *MIDDLE_SLICES)  # once more, as some scanners do
+            time.sleep(6)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+        (received,) = (tmp_path / "archive").iterdir()
+    assert received.stat().st_size > 100_000
+    (plan,) = (spool / "plans").iterdir()
+    assert {path.name for path in plan.iterdir()} == RESULT_FILES | {"dicom"}
+
+
+def test_what_cannot_be_planned_is_kept_and_listed(tmp_path):
+    port, spool = free_port(), tmp_path / "spool"
+    configuration = tmp_path / "config.toml"
+    configuration.write_text(f'[node]\nport = {port}\nspool = "spool"\nquiet_s = 1\n', encoding="utf-8")
+    health_port = free_port()
+    configuration.write_text(configuration.read_text() + f"health_port = {health_port}\n", encoding="utf-8")
+    with service(configuration, port) as process:
+        send(port, MIDDLE_SLICES[0])
+        wait_until(lambda: outcomes(spool))
+        with urlopen(f"http://127.0.0.1:{health_port}/health", timeout=10) as answer:
+            facts = json.load(answer)
+        assert (facts["studies_planned"], facts["studies_not_planned"]) == (0, 1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    (row,) = outcomes(spool)
+    assert row["exit_code"] == "3"
+    assert "plane" in row["message"]
+    assert len(list((spool / "images").rglob("*.dcm"))) == 1
+
+
+def test_folders_that_appear_are_planned(tmp_path):
+    watched, output = tmp_path / "watched", tmp_path / "out"
+    watched.mkdir()
+    command = [sys.executable, str(MAIN_FILE), "watch", str(watched), "--output", str(output), "--quiet", "1"]
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        (watched / "a").mkdir()
+        for path in MIDDLE_SLICES:
+            shutil.copy(path, watched / "a")
+        line = process.stdout.readline()
+        assert line.startswith("a: ")
+        assert {path.name for path in (output / "a").iterdir()} == RESULT_FILES
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
