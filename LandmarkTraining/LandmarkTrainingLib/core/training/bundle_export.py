@@ -122,7 +122,7 @@ def _metadata(
     return {
         "format": "AutoVolumeCalibration/model/1",
         "name": config.name,
-        "title": f"Brain landmarks on scout slices ({config.architecture})",
+        "title": f"Landmarks on scout slices ({config.architecture})",
         "version": __version__,
         "changelog": {__version__: "first release"},
         "monai_version": monai.__version__,
