@@ -11,7 +11,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Department": ("batch", "serve", "watch", "export", "import-sr"),
     "Data": ("dataset", "render", "anatomy", "knees"),
     "Train": ("train", "finetune", "find-rate", "search", "ablation", "xray"),
-    "Measure": ("evaluate", "compare", "crossvalidate", "coverage", "inspect"),
+    "Measure": ("evaluate", "compare", "crossvalidate", "coverage", "risk", "inspect"),
     "Models": ("models", "export-onnx", "promote", "roll-back"),
 }
 
