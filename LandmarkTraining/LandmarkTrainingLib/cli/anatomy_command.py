@@ -20,7 +20,7 @@ _REMEDY = "Correct the anatomy file."
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     anatomy = commands.add_parser(
-        "anatomy", description="Measure where the landmarks of an anatomy lie, from label maps or from points of people"
+        "anatomy", description="Measure where landmarks lie, from label maps or points of people"
     )
     source = anatomy.add_mutually_exclusive_group(required=True)
     source.add_argument(
