@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...core.files.atomic_write import atomic_path
+from ...core.files.dicom_parsing import parse_dicom
 from .configuration import Destination
 from .spool import OUTBOX, SENT
 
@@ -82,7 +83,6 @@ class Outbox:
         return len(waiting)
 
     def _to_node(self, waiting: Sequence[Path]) -> int:
-        from pydicom import dcmread
         from pynetdicom import AE
 
         entity = AE(self._title)
@@ -97,7 +97,7 @@ class Outbox:
         sent = 0
         try:
             for path in waiting:
-                status = association.send_c_store(dcmread(path))
+                status = association.send_c_store(parse_dicom(path))
                 if not status or status.Status not in (0x0000, 0xB000, 0xB006, 0xB007):  # success, or with a remark
                     _logger.warning("%s refused an object", target.name)
                     break
@@ -115,6 +115,4 @@ class Outbox:
 
 
 def _sop_class(path: Path) -> str:
-    from pydicom import dcmread
-
-    return str(dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True).SOPClassUID)
+    return str(parse_dicom(path, stop_before_pixels=True).SOPClassUID)

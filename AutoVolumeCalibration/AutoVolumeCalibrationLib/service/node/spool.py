@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import time
@@ -15,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...core.errors import InputError
 from ...core.files.atomic_write import remove_stale, temporary_beside
-from ...core.files.dicom_parsing import quiet_libraries
+from ...core.files.dicom_parsing import parse_dicom_bytes, quiet_libraries
 from ...core.scouts.series import uid_digest
 
 IMAGES, PLANS, UNREADABLE, OUTBOX, SENT = "images", "plans", "unreadable", "outbox", "sent"
@@ -125,16 +125,13 @@ def studies_in(folder: Path) -> Iterator[ReceivedStudy]:
 
 def _read_uids(data: bytes) -> list[str]:
     """Study, series and instance UID; empty where they are not there."""
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-
     from ...core.scouts.dicom import PARSE_ERRORS
 
     with quiet_libraries():
         try:
-            header = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(_UIDS))
+            header = parse_dicom_bytes(data, "an object received", stop_before_pixels=True)
             return [str(header.get(name, "") or "") for name in _UIDS]
-        except (InvalidDicomError, *PARSE_ERRORS):
+        except (InputError, *PARSE_ERRORS):
             return [""]
 
 
