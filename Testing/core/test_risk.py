@@ -19,7 +19,7 @@ from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, plan_features
-from AutoVolumeCalibrationLib.core.planning.risk.finding import PlanRisk, risk_in_words
+from AutoVolumeCalibrationLib.core.planning.risk.finding import PlanRisk, risk_in_words, where_to_look
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel, risk_from_dict
 from AutoVolumeCalibrationLib.core.report.summary import html_table, one_line
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
@@ -162,6 +162,12 @@ def test_a_plan_of_high_risk_is_flagged_and_says_where_to_look(intercept, level)
     found = {check.name: check for check in plan.checks}
     assert set(found) == {"risk"} and found["risk"].level == level
     assert re.search(r"(in 10|1 in \d+) plans like this one .* check AC, PC, and the \w+ in the", found["risk"].message)
+
+
+def test_only_a_plane_that_was_scanned_is_named():
+    plan = planned(risk=risk_model(intercept=-20.0))
+    assert "scout" in where_to_look(plan.frame, plan.protocol, {"sagittal", "coronal", "axial"})
+    assert "scout" not in where_to_look(plan.frame, plan.protocol, set())
 
 
 def test_a_model_without_a_risk_keeps_the_rule_for_single_slices():

@@ -148,7 +148,8 @@ def _risk(e: Evidence) -> Check | None:
     level = _above(e.risk.probability, (e.risk.warning, e.risk.error))
     if level is None:
         return None
-    return Check("risk", level, f"{risk_in_words(e.risk.probability)}: {where_to_look(e.frame, e.protocol)}.")
+    where = where_to_look(e.frame, e.protocol, {stack.plane for stack in e.stacks})
+    return Check("risk", level, f"{risk_in_words(e.risk.probability)}: {where}.")
 
 
 def _head(e: Evidence) -> Check | None:
