@@ -154,7 +154,7 @@ def _hinge(bone: str, knees: ArticulatedShapes, names: Sequence[str]) -> dict[st
     return {
         "part": bone,
         "on": BASE,
-        "axis": [1.0, 0.0, 0.0],
+        "axis": [-1.0, 0.0, 0.0],  # a positive angle bends the knee: the shin points backwards
         "center_mm": _rounded(rear + [0, AXIS_IN_FRONT_MM, 0]),
         "follows": 1.0 if bone == "tibia" else PATELLA_FOLLOWS,
         "flexion_sd_deg": FLEXION_SD_DEG,
