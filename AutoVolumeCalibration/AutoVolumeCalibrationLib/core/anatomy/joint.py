@@ -37,7 +37,7 @@ class Hinge:
         part, on: the moving part, and the one that carries it.
         axis: (3,) unit vector; center_mm: (3,), both in the neutral pose.
         angle: name of the angle that it turns by, ``follows`` times; positive is right-handed about ``axis``.
-        angle_sd_rad: prior standard deviation of that angle among patients in the scanner.
+        angle_sd_rad: standard deviation of that angle that the fit assumes beforehand.
         loose_sd_rad, loose_sd_mm: (3,) standard deviation of what the hinge leaves open: rotations of the part about
             right, anterior and superior, and shifts of its landmarks' centre.
     """
@@ -196,9 +196,9 @@ def _hinge(entry: Mapping[str, Any], path: str, source: Path | str) -> Hinge:
         np.array(entry["center_mm"], dtype=float),
         entry.get("angle", FLEXION),
         float(entry.get("follows", 1.0)),
-        float(np.deg2rad(entry["flexion_sd_deg"])),
-        np.deg2rad(np.array(entry.get("measured_sd_deg", [0, 0, 0]), dtype=float)),
-        np.array(entry.get("measured_sd_mm", [0, 0, 0]), dtype=float),
+        float(np.deg2rad(entry.get("fit_sd_deg", entry["flexion_sd_deg"]))),
+        np.deg2rad(np.array(entry.get("loose_sd_deg", entry.get("measured_sd_deg", [0, 0, 0])), dtype=float)),
+        np.array(entry.get("loose_sd_mm", entry.get("measured_sd_mm", [0, 0, 0])), dtype=float),
     )
 
 
