@@ -10,9 +10,7 @@ from AutoVolumeCalibrationLib.core.planning.fit.body import joint_posture
 from posed_landmarks import STRAIGHT, Placement, landmarks_at
 
 
-def joint_points(
-    protocol: Protocol, side: str, angle_deg: float, rng: np.random.Generator | None = None
-) -> np.ndarray:
+def joint_points(protocol: Protocol, side: str, angle_deg: float, rng: np.random.Generator | None = None) -> np.ndarray:
     """(n, 3) points of a joint, in the frame of its first part, turned by ``angle_deg`` about its hinges.
 
     Args:
