@@ -236,7 +236,7 @@ def test_where_the_shape_leaves_the_side_open_the_place_in_the_scanner_decides(k
 
 def test_a_protocol_for_one_side_fits_that_side_only(knee):
     frame = fit_frame(joint_landmarks(knee, LEFT), replace(knee, side=RIGHT))
-    assert frame.side == RIGHT and frame.side_probability == 1
+    assert frame.side == RIGHT and frame.side_probability < 0.01
 
 
 def test_one_part_without_a_hinge_is_the_rigid_anatomy():

@@ -42,7 +42,7 @@ from .fit.determined import FEWEST_LANDMARKS, require_determined
 from .fit.prediction import condition_number, left_out_residuals, predict
 from .fit.response import pose_difference, rotation_response
 from .fit.robust_fit import Fit, robust_fit
-from .fit.side import likelier_side
+from .fit.side import side_of
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -89,15 +89,14 @@ def fit_frame(
     predicted = np.array([_predicted_part(landmark) for landmark in observed])
     if pose_covariance is not None and not is_covariance(pose_covariance, semidefinite=True):
         raise InputError("the covariance of the pose is not valid", remedy="Run calibrate again.")
-    sides = [protocol.side] if protocol.side else list(constellation.joints)
-    bodies = {side: body_of(constellation, side) for side in sides or [""]}
+    bodies = {side: body_of(constellation, side) for side in constellation.joints or [""]}
     # These matrices are small: on a busy machine the threads of BLAS wait for each other far longer than they work.
     with _blas().limit(limits=1, user_api="blas"):
         fits = {
             side: robust_fit(points, errors, predicted, body.subset(chosen), pose_covariance)
             for side, body in bodies.items()
         }
-        side, probability = likelier_side(fits)
+        side, probability = side_of(fits, protocol.side)
         fit, body = fits[side], bodies[side]
         expected, covariance = predict(fit, chosen, body)
         placement = _Placement(fit, expected, covariance, observed)

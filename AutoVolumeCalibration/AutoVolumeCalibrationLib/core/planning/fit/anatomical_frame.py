@@ -37,7 +37,8 @@ class AnatomicalFrame:
             ``covariance`` states: heads differ there from the constellation. 0 where the axes are drawn through the
             line, and where the anatomy does not state it.
         side: side of the body that the limb is on, "right" or "left"; empty where the anatomy has no sides.
-        side_probability: how sure that is, 0.5..1; 1 where the protocol states the side.
+        side_probability: how probable that is, given the points and where the limb lies in the scanner; small where
+            the protocol states the other side.
         angles: name -> how far the parts of a joint are turned against their neutral pose; empty for one rigid part.
         part_axes: part -> (3, 3) its axes, rows in RAS: the same for all parts in the neutral pose.
         response: (3, n, 3) rotation vector, RAS rad, of ``axes`` per mm of each expected point; None: that of one

@@ -16,8 +16,8 @@ USUAL_MM, USUAL_SD_MM = 80.0, 60.0
 ONE_IN = 20.0
 
 
-def likelier_side(fits: Mapping[str, Fit]) -> tuple[str, float]:
-    """The side of the likelier fit, and its probability; of a single fit that one, with 1.
+def side_of(fits: Mapping[str, Fit], stated: str = "") -> tuple[str, float]:
+    """The stated side, or that of the likelier fit; and how probable it is. Of a single fit that one, with 1.
 
     Args:
         fits: side -> fit of the same points.
@@ -28,8 +28,9 @@ def likelier_side(fits: Mapping[str, Fit]) -> tuple[str, float]:
     # The posterior densities, and the patient's right side is at positive x in RAS.
     middle_mm = float(right.pose.translation[0] + left.pose.translation[0]) / 2
     log_odds = (left.cost - right.cost) / 2 + place_log_odds(middle_mm)
-    probability = 1 / (1 + math.exp(-min(abs(log_odds), 50.0)))
-    return (RIGHT if log_odds >= 0 else LEFT), probability
+    side = stated or (RIGHT if log_odds >= 0 else LEFT)
+    in_favour = log_odds if side == RIGHT else -log_odds
+    return side, 1 / (1 + math.exp(-max(-50.0, min(50.0, in_favour))))
 
 
 def place_log_odds(right_mm: float) -> float:
