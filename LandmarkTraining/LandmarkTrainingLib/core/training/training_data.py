@@ -93,7 +93,7 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
     parts: list[tuple[float, SliceSource]] = []
     check_heads = None
     if studies:
-        augmentation = Augmentation.from_dict(config.augmentation)
+        augmentation = Augmentation.suited_to(config.augmentation, mirror)
         parts.append((config.study_fraction, StudySource(studies, names, mirror, slices, augmentation)))
     volumes = _volumes(folders, names, corrected)
     if volumes:

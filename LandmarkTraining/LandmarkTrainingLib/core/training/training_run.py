@@ -34,6 +34,7 @@ from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import TrainingData
 from ..slices.targets import target_settings
 from .bundle_export import export_bundle
+from .bundle_facts import ASSUMED, EVIDENCE, anatomy_facts, default_bundle_name, measured_on
 from .starting_point import finetuning_config, starting_network
 from .trainer import Progress, best_network, choose_training_device, train
 from .training_data import NAME_DATA, DataFolders, load_training_data
@@ -92,21 +93,23 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
     base, or a conservative default.
     """
     network, targets = best_network(config, folder), target_settings(config, SliceSettings())
-    facts = {"training": _facts(folder, config, data)}
+    facts = {**anatomy_facts(protocol, config.architecture), "training": _facts(folder, config, data)}
     public = _without_paths(config)
 
-    def export(uncertainty: PeakUncertainty) -> None:
-        export_bundle(folder.bundle, network, public, protocol.constellation, uncertainty, facts, overwrite=True)
+    def export(uncertainty: PeakUncertainty, evidence: str) -> None:
+        stated = {**facts, EVIDENCE: {"uncertainty": evidence}}
+        export_bundle(folder.bundle, network, public, protocol.constellation, uncertainty, stated, overwrite=True)
 
     if data.check_heads is None:
-        export(_stated_uncertainty(config, data.names))
+        export(*_stated_uncertainty(config, data.names))
         _add_graph(folder.bundle)
         return folder.bundle
     device = choose_training_device(config.device)
-    export(calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device))
+    evidence = measured_on(len(data.check_heads.tissues), "label maps")
+    export(calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device), evidence)
     # Whole studies are measured with the bundle as users will run it.
     network.cpu()
-    export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol))
+    export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol), evidence)
     _add_graph(folder.bundle)
     return folder.bundle
 
@@ -138,13 +141,16 @@ def _without_paths(config: TrainingConfig) -> TrainingConfig:
     return replace(config, base=base["name"] if base else "", encoder_weights=weights, protocol=protocol)
 
 
-def _stated_uncertainty(config: TrainingConfig, names: Sequence[str]) -> PeakUncertainty:
+def _stated_uncertainty(config: TrainingConfig, names: Sequence[str]) -> tuple[PeakUncertainty, str]:
+    """The uncertainty of a model that was not measured, and where it comes from."""
     if config.base:
         folder = model_folder(config.base)
         metadata = read_metadata(folder)
         if [entry["name"] for entry in metadata["landmarks"]] == list(names):
-            return uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder))
-    return default_uncertainty(len(names))
+            return uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder)), (
+                f"{ASSUMED}: that of {metadata['name']}"
+            )
+    return default_uncertainty(len(names)), ASSUMED
 
 
 def _facts(folder: RunFolder, config: TrainingConfig, data: TrainingData) -> dict[str, Any]:
@@ -179,7 +185,8 @@ def _configuration(
         config = TrainingConfig()
     if config_file:
         config = TrainingConfig.from_json(config_file, config)
-    return config.replaced(settings_from_text("\n".join(settings)), source="settings")
+    config = config.replaced(settings_from_text("\n".join(settings)), source="settings")
+    return config if config.name else replace(config, name=default_bundle_name(load_protocol(config.protocol)))
 
 
 def _data_folders(folder: RunFolder, folders: DataFolders | None, resume: bool) -> DataFolders:
