@@ -169,7 +169,7 @@ def _require_apart(studies: Sequence[LabelledStudy], held_out: Sequence[Labelled
         raise InputError(
             f"subject {min(shared)} is in the training data too",
             source=str(folder),
-            remedy="Take it out of one of the sets.",
+            remedy="Take it out of one set. Are they other people? Build one set with other names (prefix).",
         )
 
 

@@ -23,6 +23,7 @@ from AutoVolumeCalibrationLib.core.models.store import model_folder
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR
 
 from ..config import TrainingConfig
+from ..datasets.anatomy_fit import require_fit
 from ..datasets.check import check_dataset
 from ..evaluation.study_calibration import calibrate_on_studies
 from ..evaluation.uncertainty_calibration import calibrate_uncertainty
@@ -68,6 +69,8 @@ def run_training(
     config = _configuration(folder, base, config_file, settings, resume)
     folders = _data_folders(folder, folders, resume)
     protocol = load_protocol(config.protocol)
+    for data_set in (*folders.datasets, *([folders.validation] if folders.validation else [])):
+        require_fit(data_set, protocol)
     data = load_training_data(folders, config, protocol.constellation)
     network = report = None  # a resumed run loads its weights from the checkpoint
     if not folder.checkpoint.exists():
@@ -177,16 +180,23 @@ def _configuration(
     folder: RunFolder, base: str | None, config_file: Path | None, settings: Sequence[str], resume: bool
 ) -> TrainingConfig:
     """The run's own configuration on resume, the base's when fine-tuning, else the defaults; then file and settings."""
+    chosen = settings_from_text("\n".join(settings))
     if resume and folder.config.exists():
         config = TrainingConfig.from_json(folder.config)
     elif base:
-        config = finetuning_config(base)
+        config = finetuning_config(base, _landmarks_of(config_file, chosen))
     else:
         config = TrainingConfig()
     if config_file:
         config = TrainingConfig.from_json(config_file, config)
-    config = config.replaced(settings_from_text("\n".join(settings)), source="settings")
+    config = config.replaced(chosen, source="settings")
     return config if config.name else replace(config, name=default_bundle_name(load_protocol(config.protocol)))
+
+
+def _landmarks_of(config_file: Path | None, chosen: Mapping[str, Any]) -> tuple[str, ...]:
+    """The landmarks that a fine-tuning is to learn, by the protocol that file or settings name."""
+    config = TrainingConfig.from_json(config_file) if config_file else TrainingConfig()
+    return load_protocol(config.replaced(dict(chosen), source="settings").protocol).constellation.names
 
 
 def _data_folders(folder: RunFolder, folders: DataFolders | None, resume: bool) -> DataFolders:
