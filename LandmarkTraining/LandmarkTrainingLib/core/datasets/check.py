@@ -110,6 +110,7 @@ def _check_study(study_path: Path, protocol: Protocol, checked: _Checked) -> Ite
             remedy = f"To train on it: {remedy} The site's box rule is learnt from it as it is."
         yield Finding(WARNING, name, "has no point that the user placed, so no network learns from it", remedy)
     if wrong := misfit(name, study.landmarks, study.provenance, protocol):
+        checked.known[name] = frozenset()
         yield wrong  # every other finding about its points follows from this one
         return
     yield from check_names(name, study.landmarks, protocol)
