@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import (
@@ -108,8 +110,10 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
         _add_graph(folder.bundle)
         return folder.bundle
     device = choose_training_device(config.device)
-    evidence = measured_on(len(data.check_heads.tissues), "label maps")
-    export(calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device), evidence)
+    measured = calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device)
+    is_default = np.array_equal(measured.base_mm, default_uncertainty(len(data.names)).base_mm)
+    evidence = ASSUMED if is_default else measured_on(len(data.check_heads.tissues), "label maps")
+    export(measured, evidence)
     # Whole studies are measured with the bundle as users will run it.
     network.cpu()
     export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol), evidence)
