@@ -12,7 +12,7 @@ from AutoVolumeCalibrationLib.core.files.resources import resource_path
 
 from .draft import Draft, draft_from_dict, is_draft
 
-_REMEDY = "Correct the anatomy file, or write it again with anatomy new."
+_REMEDY = "Correct the anatomy file, or write its draft again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ def read_measured_anatomy(name_or_file: str | Path) -> Anatomy:
         raise ProtocolError(
             "is a draft: where its landmarks lie is not measured yet",
             source=str(name_or_file),
-            remedy=f"Measure it first: autovolume anatomy --points FOLDER --update {Path(name_or_file).name}.",
+            remedy="Measure it from the points of people first.",
         )
     return anatomy
 

@@ -103,7 +103,7 @@ def draft_from_dict(data: Mapping[str, Any], source: Path | str) -> Draft:
         draft = Draft(str(data["name"]), str(data.get("title") or data["name"]), landmarks)
     except (KeyError, TypeError, AttributeError) as error:
         raise ProtocolError(
-            f"is not a draft of an anatomy ({error})", source=str(source), remedy="Write it again with anatomy new."
+            f"is not a draft of an anatomy ({error})", source=str(source), remedy="Write the draft again."
         ) from error
     require_consistent(draft, source)
     return draft
