@@ -69,7 +69,11 @@ def add_planning_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of every command that plans from scouts."""
     parser.add_argument("--protocol", default=DEFAULT_PROTOCOL, metavar="NAME|FILE", help="default: %(default)s")
     parser.add_argument("--box", metavar="NAME", help="one of the protocol's boxes (default: its first)")
-    parser.add_argument("--model", metavar="NAME|DIR", help="model bundle (default: the current one, see models)")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|DIR",
+        help="bundle (default: the current one of the anatomy, see models)",
+    )
     parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help=BACKEND_HELP)
     parser.add_argument(
@@ -193,12 +197,14 @@ def plan_scouts(
     Raises:
         AutoVolumeError: naming the scouts or the model.
     """
+    from ..core.models.anatomy_models import model_for
     from ..core.models.bundle import load_model
 
     with naming(named(arguments.scouts)):
         started = time.perf_counter()
         progress("loading model")
-        model = load_model(arguments.model, arguments.device, arguments.backend)
+        chosen = model_for(arguments.model, protocol)
+        model = load_model(chosen, arguments.device, arguments.backend)
         loaded = time.perf_counter()
         result = _find_and_plan(study.stacks, protocol, model, arguments.box, placed, progress)
     timings = {"read": read_s, "load": loaded - started, **result.timings_s}

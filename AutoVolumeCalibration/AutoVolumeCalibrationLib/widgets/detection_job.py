@@ -44,10 +44,11 @@ def find_landmarks(
         AutoVolumeError: one line for the user.
         Cancelled: ``cancelled()`` was True.
     """
+    from ..core.models.anatomy_models import model_for
     from ..core.models.bundle import load_model
     from ..core.workflow.pipeline import calibrate
 
-    model = load_model(settings.model, settings.device)
+    model = load_model(model_for(settings.model, protocol), settings.device)
     with _device_failures(model):
         return calibrate(
             stacks,
@@ -73,10 +74,11 @@ def repredict_landmarks(
         AutoVolumeError: one line for the user.
         Cancelled: ``cancelled()`` was True.
     """
+    from ..core.models.anatomy_models import model_for
     from ..core.models.bundle import load_model
     from ..core.workflow.pipeline import repredict
 
-    model = load_model(settings.model, settings.device)
+    model = load_model(model_for(settings.model, calibration.protocol), settings.device)
     with _device_failures(model):
         return repredict(calibration, corrections, model, progress=progress, cancelled=cancelled)
 

@@ -228,5 +228,7 @@ def _case_errors(cases: Sequence[CaseResult]) -> dict[str, Any]:
     }
 
 
-def _rounded(values: Summary) -> dict[str, float]:
-    return {"median": round(values.median, 2), "p95": round(values.p95, 2), "mean": round(values.mean, 2)}
+def _rounded(values: Summary) -> dict[str, float | None]:
+    """None where every case was refused."""
+    stated = {"median": values.median, "p95": values.p95, "mean": values.mean}
+    return {name: round(value, 2) if values.count else None for name, value in stated.items()}
