@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from AutoVolumeCalibrationLib.core.models.anatomy_models import default_models
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL
 from command_line import ROOT, assert_refused, content_of
 from LandmarkTrainingLib.core.new_anatomy.anatomy_file import read_any_anatomy
 from made_up_anatomy import PLACES, TABLE, write_box, write_cases, write_label_maps, write_table
@@ -44,6 +46,7 @@ def shortened(command: list[str]) -> list[str]:
 def paws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the reader of the page brings along, in the working directory."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTOVOLUME_MODELS", str(tmp_path / "models"))
     names, tissues = tables_of(PAGE)
     (tmp_path / "landmarks.csv").write_text(names, encoding="utf-8")
     (tmp_path / "tissues.csv").write_text(tissues, encoding="utf-8")
@@ -73,7 +76,9 @@ def test_every_command_of_the_page_works(autovolume, paws, no_picture):
         assert load_model(paws / run / "bundle", "cpu").mirror.tolist() == [0, 1, 3, 2, 4, 5]
     assert "study" in read_metadata(paws / "run" / "bundle")["measured"]
     assert "brain" not in (paws / "evaluation" / "report.md").read_text(encoding="utf-8").lower()
-    assert content_of(paws / "plan")["protocol"]["name"] == "PawBox"
+    planned = content_of(paws / "plan")
+    assert planned["protocol"]["name"] == "PawBox" and planned["model"]["name"] == "paw-scout-1"
+    assert default_models() == {"brain": DEFAULT_MODEL, "paw": "paw-scout-1"}
 
 
 def test_the_table_of_the_test_is_that_of_the_page():
