@@ -77,7 +77,7 @@ def test_every_command_of_the_page_works(autovolume, paws, no_picture):
     assert "study" in read_metadata(paws / "run" / "bundle")["measured"]
     assert "brain" not in (paws / "evaluation" / "report.md").read_text(encoding="utf-8").lower()
     planned = content_of(paws / "plan")
-    assert planned["protocol"]["name"] == "PawBox" and planned["model"]["name"] == "paw-scout-1"
+    assert planned["protocol"] == "PawBox" and planned["model"]["name"] == "paw-scout-1"
     assert default_models() == {"brain": DEFAULT_MODEL, "paw": "paw-scout-1"}
 
 

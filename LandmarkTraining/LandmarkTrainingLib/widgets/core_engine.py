@@ -10,7 +10,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, ModelError
+from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, ModelError, ProtocolError
 from AutoVolumeCalibrationLib.core.models.store import default_model_name, model_folders
 
 from ..core.datasets.findings import Finding
@@ -82,12 +82,13 @@ class CoreEngine:
         return promote(bundle, comparison_folder / JSON_FILE, anyway=anyway).name
 
     def previous_model(self, protocol: str | None = None) -> str:
-        from ..core.experiments.promotion import previous_model
+        from AutoVolumeCalibrationLib.core.models.anatomy_models import current_model_of
 
         try:
-            return previous_model(_anatomy_of(protocol)) or ""
+            current = current_model_of(_anatomy_of(protocol))
         except (ModelError, ProtocolError):
             return ""
+        return next((step.before for step in reversed(current.history) if step.model == current.name), "")
 
     def roll_back(self, protocol: str | None = None) -> str:
         from ..core.experiments.promotion import roll_back
