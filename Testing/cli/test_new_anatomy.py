@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.models.anatomy_models import default_models
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
 from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL
@@ -73,6 +74,7 @@ def test_every_command_of_the_page_works(autovolume, paws, no_picture):
         metadata = read_metadata(paws / run / "bundle")
         assert (metadata["name"], metadata["anatomy"], metadata["protocols"]) == ("paw-scout", "paw", ["PawBox"])
         assert metadata["title"].startswith("Paw landmarks") and metadata["evidence"]["coverage"] == "assumed"
+        assert load_protocol(paws / run / "bundle" / "protocols" / "PawBox.json").boxes[0].name == "PawBox"
         assert load_model(paws / run / "bundle", "cpu").mirror.tolist() == [0, 1, 3, 2, 4, 5]
     assert "study" in read_metadata(paws / "run" / "bundle")["measured"]
     assert "brain" not in (paws / "evaluation" / "report.md").read_text(encoding="utf-8").lower()

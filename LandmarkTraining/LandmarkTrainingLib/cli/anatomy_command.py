@@ -22,9 +22,7 @@ _REMEDY = "Correct the anatomy file."
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    anatomy = commands.add_parser(
-        "anatomy", description="Measure where the landmarks of an anatomy lie, from label maps or from points of people"
-    )
+    anatomy = commands.add_parser("anatomy", description="Name the landmarks of an anatomy, measure where they lie")
     register_anatomy(anatomy.add_subparsers(metavar="COMMAND", help="before people's points are there"))
     source = anatomy.add_mutually_exclusive_group()
     source.add_argument(

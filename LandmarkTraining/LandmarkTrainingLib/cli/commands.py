@@ -65,9 +65,7 @@ def _register_render(commands: argparse._SubParsersAction) -> None:
 
 
 def _register_evaluate(commands: argparse._SubParsersAction) -> None:
-    evaluate = commands.add_parser(
-        "evaluate", description="Measure the errors of a model on a data set, or on real heads in random poses"
-    )
+    evaluate = commands.add_parser("evaluate", description="Measure the errors of a model on a data set or real heads")
     data = evaluate.add_mutually_exclusive_group(required=True)
     data.add_argument(
         "--dataset", type=Path, metavar="DIR", help="data set of any anatomy that the model did not learn"

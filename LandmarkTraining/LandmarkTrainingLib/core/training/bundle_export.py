@@ -23,9 +23,9 @@ from AutoVolumeCalibrationLib.core.planning.face_uncertainty import Coverage
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel
 
 from ..config import TrainingConfig
+from ..export.bundle_facts import EVIDENCE, UNMEASURED, measured_on
 from ..runs.checkpoints import save_checkpoint
 from ..simulator.slice_planes import SliceSettings
-from .bundle_facts import EVIDENCE, UNMEASURED, measured_on
 from .learner import network_options
 
 #: A lower peak means that the landmark is absent. Of the bundled network's peaks on simulated slices of unseen
@@ -48,8 +48,8 @@ def export_bundle(
     Model card (docs/README.md), docs/data_license.txt and LICENSE are texts for users; existing ones are kept.
 
     Args:
-        facts: more metadata, kept as it is (what the network was trained on, ``bundle_facts.anatomy_facts``). Of
-            ``bundle_facts.EVIDENCE`` what was measured, the rest is stated as assumed.
+        facts: more metadata, kept as it is (what the network was trained on, ``export.bundle_facts.anatomy_facts``). Of
+            ``export.bundle_facts.EVIDENCE`` what was measured, the rest is stated as assumed.
 
     Raises:
         UsageError: the folder holds a bundle and ``overwrite`` is False.

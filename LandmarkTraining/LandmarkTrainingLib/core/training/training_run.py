@@ -29,6 +29,7 @@ from ..datasets.anatomy_fit import require_fit
 from ..datasets.check import check_dataset
 from ..evaluation.study_calibration import calibrate_on_studies
 from ..evaluation.uncertainty_calibration import calibrate_uncertainty
+from ..export.bundle_facts import ASSUMED, EVIDENCE, anatomy_facts, carry_protocol, default_bundle_name, measured_on
 from ..export.onnx_graph import add_graph, missing_packages
 from ..runs import distributed
 from ..runs.run_folder import RunFolder
@@ -37,7 +38,6 @@ from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import TrainingData
 from ..slices.targets import target_settings
 from .bundle_export import export_bundle
-from .bundle_facts import ASSUMED, EVIDENCE, anatomy_facts, default_bundle_name, measured_on
 from .starting_point import finetuning_config, starting_network
 from .trainer import Progress, best_network, choose_training_device, train
 from .training_data import NAME_DATA, DataFolders, load_training_data
@@ -104,6 +104,7 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
     def export(uncertainty: PeakUncertainty, evidence: str) -> None:
         stated = {**facts, EVIDENCE: {"uncertainty": evidence}}
         export_bundle(folder.bundle, network, public, protocol.constellation, uncertainty, stated, overwrite=True)
+        carry_protocol(folder.bundle, protocol)
 
     if data.check_heads is None:
         export(*_stated_uncertainty(config, data.names))

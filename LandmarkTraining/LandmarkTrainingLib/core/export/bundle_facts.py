@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
-from AutoVolumeCalibrationLib.core.anatomy.protocol_file import list_protocols
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import list_protocols, shipped_anatomy
+from AutoVolumeCalibrationLib.core.errors import ProtocolError
+from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+from AutoVolumeCalibrationLib.core.files.json_files import json_text, read_json
+from AutoVolumeCalibrationLib.core.planning.protocol_editing import constellation_to_dict
+
+#: Folder of a bundle with the protocols that are not shipped.
+PROTOCOLS = "protocols"
 
 #: A number that nobody measured for this model.
 ASSUMED = "assumed"
@@ -35,6 +43,21 @@ def anatomy_facts(protocol: Protocol, architecture: str) -> dict[str, Any]:
         "anatomy": protocol.anatomy or protocol.name,
         "protocols": list(dict.fromkeys([protocol.name, *others])),
     }
+
+
+def carry_protocol(bundle: Path, protocol: Protocol) -> None:
+    """Write the protocol into ``bundle/protocols``, complete in itself, unless it is a shipped one.
+
+    A bundle that is handed on can then be used without the folder that it was trained in.
+    """
+    if protocol.name in {shipped.name for shipped in list_protocols()}:
+        return
+    data = read_json(protocol.source, ProtocolError, "Put the protocol file back.")
+    if protocol.constellation is not shipped_anatomy(protocol.anatomy):
+        data = {**data, **constellation_to_dict(protocol.constellation)}
+    folder = bundle / PROTOCOLS
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / f"{protocol.name}.json", json_text(data))
 
 
 def anatomy_title(protocol: Protocol) -> str:
