@@ -56,6 +56,7 @@ def _register_render(commands: argparse._SubParsersAction) -> None:
     source = render.add_mutually_exclusive_group(required=True)
     source.add_argument("--labels", type=Path, metavar="DIR", help="label maps: random contrast, pose and shape")
     source.add_argument("--volumes", type=Path, metavar="DIR", help="real volumes (heads.csv): random poses")
+    render.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE", help="whose landmarks, of label maps")
     render.add_argument("--split", default="train", choices=("train", "validation"), help="of the volumes")
     render.add_argument("--output", required=True, type=Path, metavar="DIR")
     render.add_argument("--count", type=at_least(1), default=10, help="studies (default: 10)")
@@ -100,7 +101,7 @@ def run_render(arguments: argparse.Namespace) -> int:
 
     from ..core.simulator import study_rendering as rendering
 
-    constellation = load_protocol("BrainAcPc").constellation
+    constellation = load_protocol(arguments.protocol).constellation
     geometry = ScoutGeometry(slices=arguments.slices)
     if arguments.labels:
         studies = rendering.studies_of_labels(
