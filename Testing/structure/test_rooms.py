@@ -30,6 +30,7 @@ ROOMS = {
         "reference_knees",
         "runs",
         "datasets",
+        "new_anatomy",
         "simulator",
         "slices",
         "evaluation",

@@ -58,7 +58,7 @@ def plan_study(request: PlanRequest, scouts: Sequence[str], folder: Path) -> Cal
         drawings = choose_drawings(folder)
         protocol = load_protocol(request.protocol)
         started = time.perf_counter()
-        name = request.model or model_for(protocol)
+        name = model_for(request.model, protocol)
         model = warm_model(name, request.device, request.backend, request.weights)
         loaded = time.perf_counter()
         with naming(named(scouts)):

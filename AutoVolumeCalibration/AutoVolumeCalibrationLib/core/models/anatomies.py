@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..anatomy.protocol import Protocol
 from ..anatomy.protocol_file import list_protocols
@@ -18,6 +18,9 @@ from .bundle import load_model, read_metadata
 from .store import DEFAULT_ANATOMY, bundle_anatomy, default_models, model_folder
 
 _logger = logging.getLogger(__name__)
+
+#: A model's name, or the folder of its bundle.
+Name = TypeVar("Name", bound=str | Path)
 
 #: ``bundle.load_model``, or what stands for it.
 Loader = Callable[[str, str, str], LandmarkModel]
@@ -109,9 +112,25 @@ def with_anatomy_checked(
     return check_anatomy(calibration, model, installed_anatomies(load=load, without=[anatomy], **choices))
 
 
-def model_for(protocol: Protocol) -> str | None:
-    """Name of the default model of a protocol's anatomy; None: the one that is used where none is named."""
-    return None if protocol.anatomy == DEFAULT_ANATOMY else default_models().get(protocol.anatomy)
+def model_for(name_or_folder: Name | None, protocol: Protocol) -> Name | str | None:
+    """The model that the user names, else the default one of the protocol's anatomy; None: that of DEFAULT_ANATOMY.
+
+    A user's own anatomy without a model, with landmarks of the default model's, is planned with that one.
+
+    Raises:
+        ModelError: no model is named, and none finds a landmark of the protocol.
+    """
+    if name_or_folder is not None or protocol.anatomy in ("", DEFAULT_ANATOMY):
+        return name_or_folder
+    name = default_models().get(protocol.anatomy)
+    if name:
+        return name
+    known = {entry["name"] for entry in read_metadata(model_folder())["landmarks"]}
+    if known & set(protocol.constellation.names):
+        return None
+    raise ModelError(
+        f"there is no model for the anatomy {protocol.anatomy}", remedy="Name a bundle of it, or train and promote one."
+    )
 
 
 def _is_one_of_several(anatomy: str) -> bool:
