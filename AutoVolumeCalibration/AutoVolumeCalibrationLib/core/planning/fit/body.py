@@ -107,18 +107,14 @@ def in_world_mm2(covariance: np.ndarray, turns: np.ndarray) -> np.ndarray:
 
 def joint_posture(joint: Joint, angles: np.ndarray, chosen: np.ndarray, neutral: np.ndarray) -> Posture:
     """The posture of the ``chosen`` points (n,), which lie at ``neutral`` (n, 3) in the neutral pose."""
-    motions = _part_motions(joint, angles)
-    part_of = np.empty(len(joint.reference_mm), object)
-    for part, own in joint.parts.items():
-        part_of[own] = part
-    rotations = np.array([motions[part_of[i]].rotation for i in chosen])
-    shifts = np.array([motions[part_of[i]].shift for i in chosen])
+    rotations, shifts = np.empty((len(chosen), 3, 3)), np.empty((len(chosen), 3))
     columns = np.zeros((len(chosen), 3, len(joint.angles)))
-    for index, i in enumerate(chosen):
-        motion = motions[part_of[i]]
-        bent = motion.rotation @ neutral[index] + motion.shift
+    for part, motion in _part_motions(joint, angles).items():
+        own = np.isin(chosen, joint.parts[part])
+        rotations[own], shifts[own] = motion.rotation, motion.shift
+        bent = neutral[own] @ motion.rotation.T + motion.shift
         for k, axis, center in motion.hinges:
-            columns[index, :, k] += motion.rotation.T @ np.cross(axis, bent - center)
+            columns[own, :, k] += np.cross(axis, bent - center) @ motion.rotation
     return Posture(rotations, shifts, columns.reshape(3 * len(chosen), -1))
 
 
