@@ -78,9 +78,9 @@ def load_contestants(
         ModelError: a bundle does not exist, or is damaged.
         UsageError: two of them have the same weights.
     """
-    chosen = {name: _folder_of(name, protocol) for name in names}
-    without = [name for name, folder in chosen.items() if folder is None]
-    folders = {name: folder for name, folder in chosen.items() if folder is not None}
+    named = {name: _folder_of(name, protocol) for name in names}
+    without = [name for name, folder in named.items() if folder is None]
+    folders = {name: folder for name, folder in named.items() if folder is not None}
     loaded: dict[str, LandmarkModel] = {name: load_model(folder, device) for name, folder in folders.items()}
     found = {
         name: ComparedModel(model_name(model), name, model.sha256, known_landmarks(model, protocol))
