@@ -16,12 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
+import pydicom
 import pytest
 
 from child_processes import started
 from command_line import MAIN_FILE, MIDDLE_SLICES, RESULT_FILES
 
 pytest.importorskip("pynetdicom", reason="needs pynetdicom (the extra service)")
+pytest.importorskip("highdicom", reason="needs highdicom (the extra dicom)")
 psutil = pytest.importorskip("psutil")
 
 STORESCU, STORESCP = shutil.which("storescu"), shutil.which("storescp")
@@ -99,6 +101,7 @@ def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
         title = "ARCHIVE"
         host = "127.0.0.1"
         port = {archive_port}
+        forms = ["dicom-sc", "dicom-sr"]
         """,
         encoding="utf-8",
     )
@@ -118,13 +121,16 @@ def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
     assert not {"Colin", "colin"} & set(row["study"].split())
     with archive(tmp_path / "archive", archive_port):
         with service(configuration, port) as process:
-            wait_until(lambda: list((spool / "sent" / "archive").iterdir()) if (spool / "sent").exists() else [])
+            wait_until(lambda: len(list((spool / "sent").rglob("*.dcm"))) == 2)
             send(port, *MIDDLE_SLICES)  # once more, as some scanners do
             time.sleep(6)
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=60) == 0
-        (received,) = (tmp_path / "archive").iterdir()
-    assert received.stat().st_size > 100_000
+        received = [pydicom.dcmread(path) for path in (tmp_path / "archive").iterdir()]
+    assert sorted(one.SOPClassUID.name for one in received) == [
+        "Comprehensive 3D SR Storage",
+        "Secondary Capture Image Storage",
+    ]
     (plan,) = (spool / "plans").iterdir()
     assert {path.name for path in plan.iterdir()} == RESULT_FILES | {"dicom"}
 

@@ -32,6 +32,7 @@ class Destination:
 
     Attributes:
         name: of its folder in the spool, and in messages.
+        forms: what it gets of each plan: dicom-sr, dicom-sc or gsps.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Destination:
     host: str = ""
     port: int = 0
     folder: Path | None = None
+    forms: tuple[str, ...] = ("dicom-sc",)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Configuration:
     port: int = 11112
     quiet_s: float = 10.0
     max_associations: int = 10
+    max_images_per_s: float = 100.0
     max_instance_mb: float = 256.0
     minimum_free_gb: float = 1.0
     keep_days: float = 30.0
@@ -110,8 +113,8 @@ def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Con
 
 
 def _destination(entry: Mapping[str, Any], folder: Path) -> Destination:
-    place = entry.get("folder")
-    return Destination(**{**entry, "folder": folder / place if place else None})
+    place, forms = entry.get("folder"), tuple(entry.get("forms", Destination.forms))
+    return Destination(**{**entry, "folder": folder / place if place else None, "forms": forms})
 
 
 def _toml() -> Any:

@@ -24,6 +24,7 @@ from .health import reporting
 from .outbox import Outbox
 from .planner import PLANNED, Planner
 from .receiver import receiving
+from .results import require_packages
 from .spool import OUTBOX, PLANS, ReceivedStudy, Spool, studies_in
 
 _logger = logging.getLogger(__name__)
@@ -38,8 +39,9 @@ def check(configuration: Configuration) -> None:
     """Find out what would keep a service from running, without running it.
 
     Raises:
-        AutoVolumeError: the protocol or model does not do, the spool cannot be made, or is in use.
+        AutoVolumeError: the protocol or model does not do, a package is missing, the spool is in use or not possible.
     """
+    require_packages(form for destination in configuration.destinations for form in destination.forms)
     resolved(configuration.request)
     with _only_one(configuration.spool):
         pass
@@ -51,6 +53,7 @@ def serve(configuration: Configuration) -> None:
     Raises:
         AutoVolumeError: it cannot begin, or the workers are gone.
     """
+    require_packages(form for destination in configuration.destinations for form in destination.forms)
     with _only_one(configuration.spool):
         spool = Spool(configuration.spool)
         spool.recover()
