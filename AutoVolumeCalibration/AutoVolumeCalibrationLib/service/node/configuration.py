@@ -12,6 +12,7 @@ from ...core.errors import InputError, UsageError
 from ...core.files.json_files import require_schema
 from ...core.files.regular_file import require_regular
 from ..engine.limits import Limits
+from ..page.settings import PageSettings
 from ..planning import PlanRequest
 
 _REMEDY = "See docs/service.md for an example."
@@ -72,6 +73,7 @@ class Configuration:
     request: PlanRequest = PlanRequest("BrainAcPc")
     limits: Limits = Limits(600.0, 4.0)
     destinations: tuple[Destination, ...] = ()
+    page: PageSettings = PageSettings()
 
 
 def read_configuration(path: Path) -> Configuration:
@@ -102,6 +104,10 @@ def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Con
     if not peers and host not in ("127.0.0.1", "::1", "localhost"):
         what = f"listens on {host}, and anybody there may send"
         raise UsageError(what, source=source, remedy="Add a [[peer]] for each node that may.")
+    page = PageSettings(**content.get("page", {}))
+    if page.port and not page.is_on_this_machine and not page.token:
+        what = f"the page listens on {page.host}, and anybody there may open it"
+        raise UsageError(what, source=source, remedy="Add a token to [page].")
     return Configuration(
         **{**node, "spool": folder / node["spool"]},
         peers=peers,
@@ -109,6 +115,7 @@ def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Con
         request=PlanRequest(**{"protocol": "BrainAcPc", **plan}),
         limits=limits,
         destinations=destinations,
+        page=page,
     )
 
 
