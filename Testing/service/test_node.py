@@ -29,6 +29,7 @@ from AutoVolumeCalibrationLib.service.node.outbox import Outbox
 from AutoVolumeCalibrationLib.service.node.rate import RateLimit
 from AutoVolumeCalibrationLib.service.node.receiver import receiving
 from AutoVolumeCalibrationLib.service.node.spool import IMAGES, UNREADABLE, Spool
+from AutoVolumeCalibrationLib.service.page.settings import PageSettings
 from command_line import MIDDLE_SLICES, Ran, assert_refused
 
 STORESCU, ECHOSCU = shutil.which("storescu"), shutil.which("echoscu")
@@ -67,12 +68,19 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
     name = "share"
     folder = "results"
     forms = ["dicom-sr", "gsps"]
+    [page]
+    host = "::"
+    port = 8043
+    token = "sixteen letters."
+    names = true
     """
     found = read_configuration(written(tmp_path, text))
     assert (found.spool, found.port, found.title, found.quiet_s) == (tmp_path / "spool", 104, "AUTOVOLUME", 10.0)
     assert found.peers == (Peer("SCANNER"),)
     assert (found.request.model, found.request.protocol) == ("brain-scout", "BrainAcPc")
     assert (found.limits.seconds, found.limits.memory_gb) == (30, 4.0)
+    assert found.page == PageSettings(8043, "::", "sixteen letters.", names=True)
+    assert found.page.address == "http://[::]:8043/"
     assert found.destinations == (
         Destination("pacs", "PACS", "10.0.0.1", 11112),
         Destination("share", folder=tmp_path / "results", forms=("dicom-sr", "gsps")),
@@ -94,8 +102,10 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
             "two destinations have the same name",
         ),
         ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nforms = ["nifti"]', "'nifti' is not one of"),
+        ('[node]\nspool = "s"\n[page]\nport = 1\nhost = "0.0.0.0"', "anybody there may open it"),
+        ('[node]\nspool = "s"\n[page]\nport = 1\ntoken = "short"', "page.token: 'short' is too short"),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_a_mistake_in_the_configuration_is_named(tmp_path, text, said):
     with pytest.raises(UsageError) as refused:
