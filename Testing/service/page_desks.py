@@ -43,11 +43,10 @@ class FakeDesk:
 
 def fake_desk(folder: Path, plan: Calibration | None = None) -> FakeDesk:
     """Three studies below ``folder``; ``plan`` is that of PLANNED."""
-    plan = plan or replace(calibration(), risk=PlanRisk(0.0471, 0.1, 0.3))
-    plan = replace(plan, checks=plan.checks[::-1])  # the worst one comes first
+    plan = plan or by_hand()
     plan.save(folder / "plans" / PLANNED)
     outcomes = {
-        PLANNED: Outcome(PLANNED, 0, "warning: GENU is 5 mm off", numbers(plan), 1.5),
+        PLANNED: Outcome(PLANNED, 0, f"{plan.level}: {plan.checks[0].message}", numbers(plan), 1.5),
         REFUSED: Outcome(REFUSED, 3, "no scout shows <b>a plane</b>"),
         QUEUED: None,
     }
@@ -58,6 +57,12 @@ def fake_desk(folder: Path, plan: Calibration | None = None) -> FakeDesk:
         stage = RECEIVING if name == QUEUED else DONE
         states[name] = StudyState(name, time.time(), stage, outcome, images, folder / "plans" / name)
     return FakeDesk(states, {"pacs": 2})
+
+
+def by_hand() -> Calibration:
+    """A plan with a warning and a risk; the worst check comes first."""
+    plan = calibration()
+    return replace(plan, checks=plan.checks[::-1], risk=PlanRisk(0.0471, 0.1, 0.3))
 
 
 def write_image(path: Path) -> None:
