@@ -8,8 +8,11 @@ import shutil
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, Check
@@ -237,7 +240,7 @@ def test_a_session_of_another_service_does_not_count(desk):
     assert other.get("/").status_code == 303
 
 
-def test_browsers_are_told_to_run_and_keep_nothing(desk):
+def test_browsers_run_no_scripts_and_keep_nothing(desk):
     client = client_of(desk)
     for address in ("/", f"/studies/{PLANNED}", f"/studies/{PLANNED}/overview.png", "/style.css", "/none"):
         headers = client.get(address).headers
@@ -258,6 +261,29 @@ def test_too_large_a_form_is_refused(desk):
 def test_only_the_three_verdicts_are_kept(desk, verdict):
     assert decide(client_of(desk), verdict).status_code == 400
     assert read_assessments(desk.states[PLANNED].plan) == ()
+
+
+def test_no_text_in_a_request_makes_the_service_fail(desk):
+    client = client_of(desk)
+    page = client.get(f"/studies/{PLANNED}").text
+    known = {"csrf": hidden(page, "csrf"), "plan": hidden(page, "plan"), "verdict": "rejected"}
+
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(st.text(st.characters(exclude_categories=["Cs"])), st.binary(max_size=200))
+    def feed(text: str, data: bytes) -> None:
+        for answer in (
+            client.get("/", query_string={"day": text}),
+            client.get(f"/studies/{quote(text, safe='')}"),
+            client.post(f"/studies/{PLANNED}/assessment", data={**known, "by": text, "comment": text}),
+            client.post(f"/studies/{PLANNED}/assessment", data={**known, "plan": text, "verdict": text}),
+            client.post("/logout", data=data, content_type="application/x-www-form-urlencoded"),
+            client.post("/login", data=data, content_type="multipart/form-data; boundary=x"),
+        ):
+            assert answer.status_code < 500
+
+    feed()
+    assert client.get(f"/studies/{PLANNED}").status_code == 200
+    assert {one.verdict for one in read_assessments(desk.states[PLANNED].plan)} == {"rejected"}
 
 
 def test_damaged_files_are_named_and_stay(desk):
