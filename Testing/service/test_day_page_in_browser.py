@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -22,6 +23,15 @@ pytest.importorskip("waitress", reason="needs waitress (the extra service)")
 needs_browser = pytest.mark.skipif(CHROMIUM is None or os.name == "nt", reason="needs Chromium")
 
 TOKEN = "a token of 24 characters"
+
+
+def is_ours(host: str) -> bool:
+    """Whether this machine has the address; not every container has IPv6."""
+    try:
+        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_port() -> int:
@@ -76,8 +86,13 @@ def test_a_page_of_another_site_changes_nothing(tmp_path):
     assert desk.again == []
 
 
-def test_the_server_answers_on_its_address_only_while_the_service_runs(tmp_path):
-    desk, settings = fake_desk(tmp_path), PageSettings(free_port())
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_the_server_answers_on_its_address_only_while_the_service_runs(tmp_path, host, caplog):
+    if not is_ours(host):
+        pytest.skip(f"{host} is not an address of this machine")
+    desk, settings = fake_desk(tmp_path), PageSettings(free_port(), host)
+    threads = set(threading.enumerate())
     with showing(settings, desk):
         with urlopen(settings.address, timeout=10) as answer:
             assert PLANNED in answer.read().decode()
@@ -93,3 +108,5 @@ def test_the_server_answers_on_its_address_only_while_the_service_runs(tmp_path)
             pass
     with pytest.raises(OSError):
         urlopen(settings.address, timeout=10)
+    assert set(threading.enumerate()) <= threads
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
