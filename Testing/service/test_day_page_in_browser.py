@@ -86,13 +86,13 @@ def test_a_page_of_another_site_changes_nothing(tmp_path):
     assert desk.again == []
 
 
-@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_the_server_answers_on_its_address_only_while_the_service_runs(tmp_path, host, caplog):
+def test_the_server_answers_on_its_address_only_while_the_service_runs(tmp_path, host, caplog, monkeypatch):
     if not is_ours(host):
         pytest.skip(f"{host} is not an address of this machine")
     desk, settings = fake_desk(tmp_path), PageSettings(free_port(), host)
-    threads = set(threading.enumerate())
+    threads, failures = set(threading.enumerate()), []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
     with showing(settings, desk):
         with urlopen(settings.address, timeout=10) as answer:
             assert PLANNED in answer.read().decode()
@@ -109,4 +109,5 @@ def test_the_server_answers_on_its_address_only_while_the_service_runs(tmp_path,
     with pytest.raises(OSError):
         urlopen(settings.address, timeout=10)
     assert set(threading.enumerate()) <= threads
+    assert failures == []
     assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
