@@ -12,6 +12,7 @@ from AutoVolumeCalibrationLib.core.errors import ModelError, ProtocolError
 from AutoVolumeCalibrationLib.core.models import anatomies
 from AutoVolumeCalibrationLib.core.models.store import (
     DEFAULT_MODEL,
+    PROTOCOLS,
     CurrentModel,
     Promotion,
     bundle_anatomy,
@@ -22,6 +23,7 @@ from AutoVolumeCalibrationLib.core.models.store import (
     write_current,
 )
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR
+from AutoVolumeCalibrationLib.core.planning.protocol_editing import constellation_to_dict
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from AutoVolumeCalibrationLib.core.workflow.recognition import OTHER_ANATOMY
 from fake_models import blank_stacks, fake_model
@@ -101,6 +103,17 @@ def test_the_protocol_is_the_first_of_the_model_else_the_first_of_the_anatomy(kn
     assert anatomies.default_protocol("brain", DEFAULT_MODEL).name == "BrainAcPc"
     with pytest.raises(ProtocolError, match="no protocol for the anatomy spine"):
         anatomies.default_protocol("spine", DEFAULT_MODEL)
+
+
+def test_a_protocol_that_the_bundle_carries_takes_part(folder):
+    paw = promoted(folder, "paw-1", anatomy="paw", protocols=["PawBox"])
+    data = json.loads(load_protocol("BrainAcPc").source.read_text(encoding="utf-8"))
+    data |= constellation_to_dict(load_protocol("BrainAcPc").constellation) | {"name": "PawBox", "anatomy": "paw"}
+    (paw / PROTOCOLS).mkdir()
+    (paw / PROTOCOLS / "PawBox.json").write_text(json.dumps(data), encoding="utf-8")
+    assert anatomies.known_protocol("paw-1").name == "PawBox"
+    found = anatomies.installed_anatomies("cpu", "torch", lambda name, *_: fake_model(None, name=name))
+    assert [each.anatomy for each in found] == ["brain", "paw"]
 
 
 def test_with_two_anatomies_the_scouts_decide_unless_a_model_is_named(knee):

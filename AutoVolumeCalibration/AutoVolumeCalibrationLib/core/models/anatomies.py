@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..anatomy.protocol import Protocol
-from ..anatomy.protocol_file import list_protocols
+from ..anatomy.protocol_file import list_protocols, load_protocol
 from ..detection.landmark_model import LandmarkModel
 from ..errors import ModelError, ProtocolError
 from ..scouts.stack import ScoutStack
 from ..workflow.calibration import Calibration
 from ..workflow.recognition import AnatomyCandidate, check_anatomy, recognise
 from .bundle import load_model, read_metadata
-from .store import DEFAULT_ANATOMY, bundle_anatomy, default_models, model_folder
+from .store import DEFAULT_ANATOMY, PROTOCOLS, bundle_anatomy, default_models, model_folder
 
 _logger = logging.getLogger(__name__)
 
@@ -29,19 +29,23 @@ Loader = Callable[[str, str, str], LandmarkModel]
 def default_protocol(anatomy: str, model: str | Path) -> Protocol:
     """The protocol of an anatomy that is used where none is named: the first of its model, else the first shipped one.
 
+    Those of the model are shipped ones, or lie in its bundle.
+
     Raises:
-        ProtocolError: there is none.
+        ProtocolError: there is none, or the bundle's is damaged.
         ModelError: the model is not installed.
     """
-    shipped = [protocol for protocol in list_protocols() if protocol.anatomy == anatomy]
-    stated = read_metadata(model_folder(model)).get("protocols", ())
-    known = {protocol.name: protocol for protocol in shipped}
-    for name in stated:
-        if name in known:
-            return known[name]
+    shipped = {protocol.name: protocol for protocol in list_protocols() if protocol.anatomy == anatomy}
+    folder = model_folder(model)
+    carried = {path.stem: path for path in (folder / PROTOCOLS).glob("*.json")}
+    for name in read_metadata(folder).get("protocols", ()):
+        if name in shipped:
+            return shipped[name]
+        if name in carried:
+            return load_protocol(carried[name])
     if not shipped:
         raise ProtocolError(f"no protocol for the anatomy {anatomy} is installed", remedy="Name the protocol file.")
-    return shipped[0]
+    return next(iter(shipped.values()))
 
 
 def known_protocol(model: str | Path | None = None) -> Protocol | None:

@@ -35,6 +35,9 @@ NO_MODEL = ""
 #: Names the folder of the user's models, instead of the platform's folder for data.
 FOLDER_VARIABLE = "AUTOVOLUME_MODELS"
 
+#: Folder in a bundle with its protocols that are not shipped.
+PROTOCOLS = "protocols"
+
 CURRENT_FILE = "current.json"
 CURRENT_FORMAT = "AutoVolumeCalibration/user-models/1"
 

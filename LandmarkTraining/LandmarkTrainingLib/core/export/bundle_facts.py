@@ -10,10 +10,8 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol_file import list_protocols, 
 from AutoVolumeCalibrationLib.core.errors import ProtocolError
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 from AutoVolumeCalibrationLib.core.files.json_files import json_text, read_json
+from AutoVolumeCalibrationLib.core.models.store import PROTOCOLS
 from AutoVolumeCalibrationLib.core.planning.protocol_editing import constellation_to_dict
-
-#: Folder of a bundle with the protocols that are not shipped.
-PROTOCOLS = "protocols"
 
 #: A number that nobody measured for this model.
 ASSUMED = "assumed"
