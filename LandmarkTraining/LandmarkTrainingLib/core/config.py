@@ -67,7 +67,7 @@ class TrainingConfig:
     """Everything a run depends on besides its data.
 
     Attributes:
-        name: name of the exported bundle.
+        name: name of the exported bundle; "": that of the anatomy, such as ``brain-scout``.
         protocol: protocol whose landmarks are learnt, in its order.
         architecture, options: network of ``core.networks.registry`` (channel counts and target width are filled in).
         base: bundle (name or folder) whose weights the network starts from, "" for random ones.
@@ -116,7 +116,7 @@ class TrainingConfig:
         UsageError: a number is out of its range, or a list has members of another type.
     """
 
-    name: str = "brain-scout"
+    name: str = ""
     protocol: str = "BrainAcPc"
     architecture: str = "unet_plus_plus"
     options: dict[str, Any] = field(
@@ -222,7 +222,7 @@ def _require_valid(name: str, value: Any, source: str) -> None:
             source=source,
             remedy=f"Give a list of {kind.__name__}.",
         )
-    if name == "name" and not value.strip():
+    if name == "name" and value and not value.strip():
         raise UsageError("the name is blank", source=source, remedy="Give the name of the bundle to export.")
 
 

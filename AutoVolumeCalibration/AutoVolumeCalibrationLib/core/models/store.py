@@ -1,7 +1,8 @@
-"""The installed models: the shipped ones, and the user's own, one of which may replace the shipped default.
+"""The installed models: the shipped ones, and the user's own, which may replace the shipped default of an anatomy.
 
-The user's models lie in one folder, a bundle each. ``current.json`` beside them names the default model, and the
-previous one for each change. The folder is created with the first promotion.
+The user's models lie in one folder, a bundle each. ``current.json`` beside them names the default model of each
+anatomy, and the previous one for each change: another anatomy's model never takes the place of the brain's, or the
+reverse. The folder is created with the first promotion.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..anatomy.protocol_file import shipped_anatomy
 from ..errors import ModelError
 from ..files.atomic_write import write_text
 from ..files.json_files import json_text, read_json
@@ -23,8 +26,17 @@ _logger = logging.getLogger(__name__)
 #: Name of the shipped bundle that is used until another one is promoted.
 DEFAULT_MODEL = "brain-scout"
 
+#: Its anatomy, also of bundles that state none and whose landmarks are not known.
+DEFAULT_ANATOMY = "brain"
+
+#: Stands for a model where the anatomy has none.
+NO_MODEL = ""
+
 #: Names the folder of the user's models, instead of the platform's folder for data.
 FOLDER_VARIABLE = "AUTOVOLUME_MODELS"
+
+#: Folder in a bundle with its protocols that are not shipped.
+PROTOCOLS = "protocols"
 
 CURRENT_FILE = "current.json"
 CURRENT_FORMAT = "AutoVolumeCalibration/user-models/1"
@@ -32,13 +44,14 @@ CURRENT_FORMAT = "AutoVolumeCalibration/user-models/1"
 
 @dataclass(frozen=True)
 class Promotion:
-    """One change of the default model.
+    """One change of the default model of an anatomy.
 
     Attributes:
         model: name of the model that was promoted; sha256: of its weights.
-        before: name of the previous default, which a roll-back restores.
+        before: name of the previous default, which a roll-back restores; NO_MODEL for the first one of an anatomy.
         promoted_at: date and time, ISO 8601 in UTC.
         reason: the comparison that the promotion rests on, plain JSON values.
+        anatomy: whose default model it became.
     """
 
     model: str
@@ -46,14 +59,35 @@ class Promotion:
     before: str
     promoted_at: str
     reason: dict[str, Any] = field(default_factory=dict)
+    anatomy: str = DEFAULT_ANATOMY
 
 
 @dataclass(frozen=True)
 class CurrentModel:
-    """The default model, and all promotions, oldest first."""
+    """The default models, and all promotions, oldest first.
+
+    ``name`` is the one for DEFAULT_ANATOMY, which is also used where no anatomy is named; ``others`` those that were
+    promoted for other anatomies, anatomy -> name.
+    """
 
     name: str = DEFAULT_MODEL
     history: tuple[Promotion, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, anatomy: str) -> str | None:
+        """The promoted default model of an anatomy; None where none was promoted, except for DEFAULT_ANATOMY."""
+        return self.name if anatomy == DEFAULT_ANATOMY else self.others.get(anatomy)
+
+    def history_of(self, anatomy: str) -> tuple[Promotion, ...]:
+        """The promotions of one anatomy, oldest first."""
+        return tuple(step for step in self.history if step.anatomy == anatomy)
+
+    def with_model(self, anatomy: str, name: str) -> CurrentModel:
+        """The same with another default model of one anatomy; NO_MODEL takes the anatomy's away."""
+        if anatomy == DEFAULT_ANATOMY:
+            return replace(self, name=name)
+        rest = {other: its for other, its in self.others.items() if other != anatomy}
+        return replace(self, others={**rest, anatomy: name} if name else rest)
 
 
 def user_models_folder() -> Path:
@@ -101,6 +135,32 @@ def _bundles_in(folder: Path) -> dict[str, Path]:
     return {path.name: path for path in found if not path.name.startswith(".")}
 
 
+def bundle_anatomy(folder: Path) -> str:
+    """The anatomy whose landmarks a bundle finds: the stated one, else the shipped one with most of its landmarks.
+
+    Raises:
+        ModelError: its metadata cannot be read.
+    """
+    metadata = read_json(folder / "configs" / "metadata.json", ModelError, "Get the bundle again.")
+    if not isinstance(metadata, dict):
+        return DEFAULT_ANATOMY
+    stated = metadata.get("anatomy")
+    return stated if isinstance(stated, str) and stated else _anatomy_with_most_of(metadata.get("landmarks"))
+
+
+def _anatomy_with_most_of(landmarks: Any) -> str:
+    """The shipped anatomy with most of these landmarks, entries of a bundle's metadata that was not checked."""
+    entries = landmarks if isinstance(landmarks, list) else []
+    names = {str(entry.get("name")) for entry in entries if isinstance(entry, dict)}
+    best, most = DEFAULT_ANATOMY, 0
+    for path in sorted(resource_path("Anatomies").glob("*.json")):
+        constellation = shipped_anatomy(path.stem)
+        found = len(names & set(constellation.names)) if constellation else 0
+        if found > most:
+            best, most = path.stem, found
+    return best
+
+
 def model_folder(name_or_folder: str | Path | None = None) -> Path:
     """The folder of a bundle: a folder as it is, a model by its name, the default one when None.
 
@@ -122,17 +182,54 @@ def model_folder(name_or_folder: str | Path | None = None) -> Path:
     return known[str(name_or_folder)]
 
 
-def default_model_name() -> str:
-    """Name of the model that is used where none is named: the promoted one, else the shipped default.
+def default_folder(anatomy: str) -> Path | None:
+    """The bundle of an anatomy's default model, None where it has none; that of DEFAULT_ANATOMY for "".
 
     Raises:
-        ModelError: ``current.json`` is damaged. The user's choice is never silently replaced by another model.
+        ModelError: the bundle is missing, or ``current.json`` is damaged.
     """
-    return read_current().name
+    if anatomy in ("", DEFAULT_ANATOMY):
+        return model_folder()
+    name = default_models().get(anatomy)
+    return model_folder(name) if name else None
+
+
+def default_model_name(anatomy: str | None = None) -> str:
+    """Name of the model that is used where none is named: the promoted one, else the shipped default.
+
+    Args:
+        anatomy: whose default model; that of DEFAULT_ANATOMY when None.
+
+    Raises:
+        ModelError: ``current.json`` is damaged: the user's choice is never silently replaced by another model. Or there
+            is no model of the anatomy.
+    """
+    if anatomy is None or anatomy == DEFAULT_ANATOMY:
+        return read_current().name
+    known = default_models()
+    if anatomy not in known:
+        remedy = f"Install or promote one; there are models for: {', '.join(known)}."
+        raise ModelError(f"no model for the anatomy {anatomy} is installed", remedy=remedy)
+    return known[anatomy]
+
+
+def default_models() -> dict[str, str]:
+    """Anatomy -> name of its default model: the promoted one, else a shipped one; DEFAULT_ANATOMY comes first.
+
+    Of several shipped ones the first by name, of those that need no guidance where there are any.
+
+    Raises:
+        ModelError: ``current.json`` is damaged.
+    """
+    current = read_current()
+    names = {DEFAULT_ANATOMY: current.name}
+    for name, folder in sorted(shipped_models().items(), key=lambda item: (item[0].endswith("guided"), item[0])):
+        names.setdefault(bundle_anatomy(folder), name)
+    return {**names, **current.others}
 
 
 def read_current() -> CurrentModel:
-    """The default model and the history of promotions; the shipped default where nothing was promoted.
+    """The default models and the history of promotions; the shipped default where nothing was promoted.
 
     Also where the user's models cannot be read, which is logged: they are optional.
 
@@ -148,18 +245,35 @@ def read_current() -> CurrentModel:
         if data["format"] != CURRENT_FORMAT:
             raise ValueError(f"format {data['format']!r}")
         history = tuple(Promotion(**entry) for entry in data["history"])
-        names = [data["current"], *(name for entry in history for name in (entry.model, entry.before))]
+        others = dict(data.get("others", {}))
+        names = [data["current"], *others, *others.values(), *(name for each in history for name in _names_in(each))]
         if not all(isinstance(name, str) and name for name in names):
             raise ValueError("a model's name must be a non-empty string")
     except (ValueError, TypeError, LookupError) as error:
         raise ModelError(f"does not name the current model ({error})", source=str(path), remedy=remedy) from error
-    return CurrentModel(data["current"], history)
+    return CurrentModel(data["current"], history, others)
 
 
 def write_current(current: CurrentModel) -> None:
     """Replace ``current.json`` as a whole; UsageError where it cannot be written."""
-    data = {"format": CURRENT_FORMAT, "current": current.name, "history": [asdict(one) for one in current.history]}
+    data: dict[str, Any] = {"format": CURRENT_FORMAT, "current": current.name}
+    if current.others:
+        data["others"] = dict(current.others)
+    data["history"] = [_entry(step) for step in current.history]
     write_text(_current_file(), json_text(data))
+
+
+def _entry(step: Promotion) -> dict[str, Any]:
+    """A promotion as JSON. The anatomy is left out where versions that know only one can read the file."""
+    entry = asdict(step)
+    if step.anatomy == DEFAULT_ANATOMY:
+        del entry["anatomy"]
+    return entry
+
+
+def _names_in(step: Promotion) -> tuple[str, ...]:
+    """The names that a promotion must have; the first model of an anatomy replaces none."""
+    return (step.model, step.anatomy, *([] if step.before == NO_MODEL else [step.before]))
 
 
 def _readable_user_folder() -> Path | None:

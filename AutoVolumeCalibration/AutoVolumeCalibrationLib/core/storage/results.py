@@ -30,6 +30,7 @@ from ..planning.frame import AnatomicalFrame
 from ..planning.margins import plan_coverage
 from ..planning.prescription import Prescription, prescription_from_dict
 from ..planning.risk.features import FEATURES
+from ..planning.risk.finding import PlanRisk
 from ..planning.risk.model import risk_from_dict
 from ..scouts.identity import StackIdentity, identity_from_dict, identity_of
 from .markups import landmarks_to_markups, scan_box_to_markups
@@ -71,6 +72,7 @@ class SavedCalibration:
         birge_ratios: name -> by how much they do, see ``detection.fusion.Fusion``.
         scouts: which scouts they were, none in results of versions before 0.2.
         protocol_sha256: of the protocol's file, None where that was not kept.
+        risk: of the plan, None where the model states none or an earlier version planned.
     """
 
     landmarks: tuple[Landmark, ...]
@@ -88,6 +90,7 @@ class SavedCalibration:
     scouts: tuple[StackIdentity, ...] = ()
     protocol_sha256: str | None = None
     motion: Motion | None = None
+    risk: PlanRisk | None = None
 
 
 def write_results(
@@ -219,6 +222,7 @@ def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibra
         scouts=tuple(identity_from_dict(entry) for entry in data.get("scouts", ())),
         protocol_sha256=data.get("protocol_sha256"),
         motion=motion_from_dict(data["motion"]) if data.get("motion") else None,
+        risk=PlanRisk(**data["risk"]) if data.get("risk") else None,
     )
 
 
@@ -322,7 +326,20 @@ def _frame_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
         "scale": float(frame.scale),
         "line_pitch_sd_deg": float(np.rad2deg(frame.line_pitch_sd_rad)),
         "covariance": _list(frame.covariance),
+        **_joint_to_dict(frame),
     }
+
+
+def _joint_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
+    """The side of a limb and how far its joint is bent; nothing for one rigid anatomy."""
+    stated: dict[str, Any] = {}
+    if frame.side:
+        stated |= {"side": frame.side, "side_probability": float(frame.side_probability)}
+    if frame.angles:
+        stated["angles_deg"] = {
+            name: {"value": float(angle.deg), "sd": float(angle.sd_deg)} for name, angle in frame.angles.items()
+        }
+    return stated
 
 
 def box_to_dict(box: OrientedBox) -> dict[str, Any]:

@@ -43,12 +43,13 @@ class Outbox:
         self._destination, self._title = destination, title
         self._wait_s, self._next_try = 0.0, 0.0
 
-    def put(self, path: Path) -> None:
-        """Add an object, unless it was sent before; OSError or UsageError where it cannot be written."""
-        if (self._sent / path.name).exists():
+    def put(self, path: Path, uid: str) -> None:
+        """Add the object ``uid`` in a file, unless it was sent before; OSError or UsageError where that fails."""
+        name = f"{uid}.dcm"
+        if (self._sent / name).exists():
             return
         self._waiting.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self._waiting / path.name) as temporary:
+        with atomic_path(self._waiting / name) as temporary:
             shutil.copyfile(path, temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())

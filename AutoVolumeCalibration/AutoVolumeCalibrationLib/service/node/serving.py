@@ -18,13 +18,16 @@ from ..engine.limits import Limits
 from ..engine.outcome import Outcome
 from ..engine.records import Records
 from ..engine.workers import Workers, cluster_is_installed, in_this_process, local_cluster
+from ..page import server as page
 from ..planning import PlanRequest
+from . import results
 from .configuration import Configuration
 from .health import reporting
 from .outbox import Outbox
 from .planner import PLANNED, Planner
 from .receiver import receiving
 from .spool import OUTBOX, PLANS, ReceivedStudy, Spool, studies_in
+from .spool_desk import SpoolDesk
 
 _logger = logging.getLogger(__name__)
 
@@ -38,8 +41,9 @@ def check(configuration: Configuration) -> None:
     """Find out what would keep a service from running, without running it.
 
     Raises:
-        AutoVolumeError: the protocol or model does not do, the spool cannot be made, or is in use.
+        AutoVolumeError: the protocol or model does not do, a package is missing, the spool is in use or not possible.
     """
+    _require_packages(configuration)
     resolved(configuration.request)
     with _only_one(configuration.spool):
         pass
@@ -51,6 +55,7 @@ def serve(configuration: Configuration) -> None:
     Raises:
         AutoVolumeError: it cannot begin, or the workers are gone.
     """
+    _require_packages(configuration)
     with _only_one(configuration.spool):
         spool = Spool(configuration.spool)
         spool.recover()
@@ -66,9 +71,11 @@ def serve(configuration: Configuration) -> None:
         )
         outcomes = {study.name: planner.records.read(study.name).outcome for study in spool.studies()}
         facts = partial(_facts, configuration, spool, outcomes)
+        desk = SpoolDesk(configuration, spool, planner.records, outcomes)
         with (
             _workers() as workers,
             reporting(configuration.health_port, facts),
+            page.showing(configuration.page, desk),
             receiving(configuration, spool),
             _sending(configuration),
         ):
@@ -90,6 +97,11 @@ def watch(folder: Path, output: Path, request: PlanRequest, limits: Limits, quie
             studies = [one for one in studies_in(folder) if settled.get(one.name) != one.latest]
             yield from planner.plan((one for one in studies if one.folder.resolve() != output.resolve()), note, workers)
             time.sleep(_POLL_S)
+
+
+def _require_packages(configuration: Configuration) -> None:
+    results.require_packages(form for destination in configuration.destinations for form in destination.forms)
+    page.require_packages(configuration.page)
 
 
 def _facts(configuration: Configuration, spool: Spool, outcomes: dict[str, Outcome | None]) -> dict[str, float]:

@@ -78,13 +78,20 @@ class Spool:
     def changed(self) -> Iterator[ReceivedStudy]:
         """Those that received something since ``settle``."""
         for name in sorted(self._changed.copy()):
-            folder = self.folder / IMAGES / name
-            yield ReceivedStudy(name, folder, max(_times(folder), default=0.0))
+            yield ReceivedStudy(name, self.folder / IMAGES / name, self.latest(name))
+
+    def latest(self, name: str) -> float:
+        """When the last file of a study came, seconds since the epoch; 0 without files."""
+        return max(_times(self.folder / IMAGES / name), default=0.0)
+
+    def reopen(self, name: str) -> None:
+        """The study is to be worked on once more."""
+        self._changed.add(name)
 
     def settle(self, study: ReceivedStudy) -> None:
         """The study needs no more work, unless something came meanwhile."""
         self._changed.discard(study.name)
-        if max(_times(study.folder), default=0.0) > study.latest:
+        if self.latest(study.name) > study.latest:
             self._changed.add(study.name)
 
     def recover(self) -> None:
