@@ -1,6 +1,6 @@
 """What given landmarks are worth where part of the image is missing: a model that takes known landmarks, on real heads.
 
-Run: ``python Testing/benchmarks/hidden_landmarks.py DATA [--model NAME|DIR] [--per-head N]`` with DATA holding
+Run: ``python Testing/benchmarks/hidden_landmarks.py DATA --model NAME|DIR [--per-head N]`` with DATA holding
 ``heads.csv``. Slices of the validation heads are cut in random poses, and a square of 30 % of their pixels is blanked.
 Each row gives 0, 1, 2 and 4 true landmarks of the slice and measures the in-plane error of the same other ones.
 """
@@ -38,7 +38,7 @@ BLANKED = 0.3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model", default="brain-scout-guided", metavar="NAME|DIR")
+    parser.add_argument("--model", required=True, metavar="NAME|DIR", help="guided bundle")
     parser.add_argument("--per-head", type=int, default=24, help="slices of each head (default: 24)")
     arguments = parser.parse_args()
     model = load_model(arguments.model, "cpu", "torch")

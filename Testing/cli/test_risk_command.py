@@ -75,6 +75,10 @@ def test_too_few_studies_are_refused(autovolume, asked):
     assert (ran.code, ran.out) == (3, "") and "Plan more studies" in ran.err
 
 
-def test_it_does_not_go_into_a_bundle_of_other_weights(autovolume, asked):
-    ran = autovolume(*asked, "--studies", 40, "--record", resource_path("Models", "brain-scout-guided"))
+def test_it_does_not_go_into_a_bundle_of_other_weights(autovolume, asked, bundle, tmp_path):
+    other = shutil.copytree(bundle, tmp_path / "other")
+    metadata = json.loads((other / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    metadata["weights"]["sha256"] = "0" * 64
+    (other / "configs" / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    ran = autovolume(*asked, "--studies", 40, "--record", other)
     assert ran.code == 2 and "other weights" in ran.err

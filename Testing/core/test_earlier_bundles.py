@@ -15,7 +15,7 @@ from AutoVolumeCalibrationLib.core.models.bundle import load_model
 BUILDER = "AutoVolumeCalibrationLib.core.networks.build_network"
 
 
-@pytest.fixture(params=["brain-scout", "brain-scout-guided"])
+@pytest.fixture(params=["brain-scout"])
 def earlier_bundle(request, tmp_path):
     """A bundle outside the repository, as an earlier version exported it."""
     return shutil.copytree(resource_path("Models", request.param), tmp_path / request.param)

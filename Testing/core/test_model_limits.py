@@ -38,9 +38,8 @@ def test_limits_survive_being_written_and_read():
     assert limits_from_dict(own.to_dict()) == own
 
 
-@pytest.mark.parametrize("name", ["brain-scout", "brain-scout-guided"])
-def test_shipped_bundles_state_all_limits(name):
-    path = resource_path("Models", name) / "configs" / "metadata.json"
+def test_the_shipped_bundle_states_all_limits():
+    path = resource_path("Models", "brain-scout") / "configs" / "metadata.json"
     assert set(json.loads(path.read_text(encoding="utf-8"))["limits"]) == set(ModelLimits().to_dict())
 
 

@@ -13,7 +13,7 @@ from AutoVolumeCalibrationLib.core.models.store import CurrentModel, write_curre
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
-SHIPPED = ["brain-scout", "brain-scout-guided"]
+SHIPPED = ["brain-scout"]
 
 
 def threshold_used(panel) -> float | None:

@@ -43,6 +43,7 @@ class Coverage:
         joint_factor: the one that covers all faces at once.
         angle_factors: those of pitch, roll and yaw, two-sided.
         heads, cases: how many were measured; none of them: assumed.
+        simulated: how many of the heads are simulated ones.
     """
 
     rule: Mapping[str, Any]
@@ -52,6 +53,7 @@ class Coverage:
     angle_factors: tuple[float, float, float]
     heads: int = 0
     cases: int = 0
+    simulated: int = 0
 
     @property
     def measured(self) -> bool:
@@ -59,8 +61,14 @@ class Coverage:
 
     @property
     def level(self) -> str:
-        """How sure a stated reach is, in words: a share of people only where it was measured on some."""
-        return f"{LEVEL:.0%}".replace("%", " %") + f", measured on {self.heads} people" if self.measured else ASSUMED
+        """How sure a stated reach is, in words: a share only where it was measured on some."""
+        return f"{LEVEL:.0%}".replace("%", " %") + f", measured on {self.measured_on}" if self.measured else ASSUMED
+
+    @property
+    def measured_on(self) -> str:
+        """Whom it was measured on, in words."""
+        people = f"{self.heads - self.simulated} people"
+        return f"{people} and {self.simulated} simulated ones" if self.simulated else people
 
     def reach_mm(self, face_sd_mm: Mapping[str, float]) -> dict[str, float]:
         """Face -> mm beyond its outermost landmark that the anatomy exceeds in no more than 1 - LEVEL of heads."""
@@ -104,6 +112,7 @@ class Coverage:
             "angle_factors": [round(factor, 3) for factor in self.angle_factors],
             "heads": self.heads,
             "cases": self.cases,
+            "simulated": self.simulated,
         }
 
 
@@ -155,4 +164,5 @@ def _from_dict(entry: Mapping[str, Any]) -> Coverage:
         angle_factors,
         int(entry["heads"]),
         int(entry["cases"]),
+        int(entry.get("simulated", 0)),
     )

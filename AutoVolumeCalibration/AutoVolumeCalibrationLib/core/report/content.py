@@ -125,7 +125,7 @@ def margins_text(calibration: Calibration) -> str:
     margins = proposed_margins_mm(calibration)
     listed = ", ".join(f"{face} {margins[face]:g}" for face in FACES if face in margins)
     coverage = plan_coverage(calibration)
-    share = f"95 % of people (measured on {coverage.heads})" if coverage.measured else "most people (assumed)"
+    share = f"95 % of people (measured on {coverage.measured_on})" if coverage.measured else "most people (assumed)"
     return f"margins for {share} fully inside, mm: {listed}" if listed else ""
 
 

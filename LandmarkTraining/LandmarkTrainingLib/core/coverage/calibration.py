@@ -79,8 +79,9 @@ def person_of(subject: str) -> str:
 def measure_coverage(groups: Sequence[Scores], rule: BoxRule, level: float = LEVEL) -> Coverage:
     """Factors that cover a share ``level`` of the heads in every one of the groups (real heads, simulated ones).
 
-    Groups without cases are ignored; at least one must have some.
+    Groups without cases are ignored; at least one must have some. The first group is that of the real heads.
     """
+    simulated = sum(len(set(group.persons.tolist())) for group in groups[1:])
     groups = [group for group in groups if len(group.persons)]
     offsets = np.mean([_person_mean(group.needed_mm, group.persons) for group in groups], axis=0)
     measured = [_factors(group, offsets, level) for group in groups]
@@ -95,6 +96,7 @@ def measure_coverage(groups: Sequence[Scores], rule: BoxRule, level: float = LEV
         tuple(angles.tolist()),
         heads=sum(len(set(group.persons.tolist())) for group in groups),
         cases=sum(len(group.persons) for group in groups),
+        simulated=simulated,
     )
 
 
