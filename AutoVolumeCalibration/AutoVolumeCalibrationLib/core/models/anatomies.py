@@ -97,14 +97,14 @@ def with_anatomy_checked(
 ) -> Calibration:
     """The plan, with an error where another installed anatomy is recognised more surely; see ``check_anatomy``.
 
-    With models of one anatomy installed, or where the plan has errors already, nothing is loaded. An anatomy without
+    With models of one anatomy installed nothing is loaded. An anatomy without
     an installed model is not compared: it may be a part of one that has a model.
 
     Args:
         choices: ``device`` and ``backend`` of the other models.
     """
     anatomy = calibration.protocol.anatomy
-    if calibration.has_errors or not _is_one_of_several(anatomy):
+    if not _is_one_of_several(anatomy):
         return calibration
     return check_anatomy(calibration, model, installed_anatomies(load=load, without=[anatomy], **choices))
 
