@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 #: Exit code of unreadable or unsuitable input.
 UNREADABLE = 3
 
-#: Values that stand in the headers of the bad files and must never reach a message.
-SECRET_NAME, SECRET_ID = "Doe^Jane", "4711-0815"
+#: Values that stand in the headers of the bad files and must never reach a message: long enough that the pixels of a
+#: picture do not hold them by chance.
+SECRET_NAME, SECRET_ID = "Quillfeather^Josephine", "4711-0815"
 
 BadInput = Callable[[Path], tuple[list[Path], int]]
 

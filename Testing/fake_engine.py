@@ -104,8 +104,8 @@ class FakeEngine:
         self.names.append(f"tuned-{len(self.names)}")
         return self.names[-1]
 
-    def previous_model(self) -> str:
+    def previous_model(self, protocol: str | None = None) -> str:
         return self.names[-2] if len(self.names) > 1 else ""
 
-    def roll_back(self) -> str:
+    def roll_back(self, protocol: str | None = None) -> str:
         return self.names.pop()

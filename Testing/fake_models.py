@@ -11,11 +11,11 @@ import torch
 from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, rotated_in_plane, standard_orientation
 from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets, to_heatmap_pixels
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+from AutoVolumeCalibrationLib.core.detection.model_limits import DEFAULT_LIMITS
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import default_uncertainty
 from AutoVolumeCalibrationLib.core.detection.reorientation import is_turned
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANE_NORMAL_AXIS, PLANES
 from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES, ScoutSlice, ScoutStack
-from AutoVolumeCalibrationLib.core.workflow.localization import TURNED_DEG
 
 SIGMA_MM, TAU_MM, PIXEL_MM, STEM = 6.0, 12.0, 2.0, 2
 
@@ -51,7 +51,7 @@ class KnowingNetwork(torch.nn.Module):
     ) -> None:
         super().__init__()
         seen = [(stack.plane, standard_orientation(s, stack.plane)) for stack in stacks for s in stack.slices]
-        turned = [] if head_axes is None else [s for s in stacks if is_turned(s, head_axes, TURNED_DEG)]
+        turned = [] if head_axes is None else [s for s in stacks if is_turned(s, head_axes, DEFAULT_LIMITS.turned_deg)]
         upright = []
         for stack in turned:
             for s in (standard_orientation(s, stack.plane) for s in stack.slices):

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 SAMPLE = Path(__file__).resolve().parents[2] / "Resources" / "SampleData" / "ColinScouts" / "dicom"
 
-#: Thresholds of ``core.workflow.localization`` by which every stack gets a second look, and half turns are tried.
-ALWAYS = {"TURNED_DEG": -1.0, "MIN_SAGITTAL_PEAK": 2.0}
+#: Limits of a model by which every stack gets a second look, and half turns are tried.
+ALWAYS = {"turned_deg": 0.0, "profile_peak": 1.0}
 
 
 @dataclass(frozen=True)
@@ -104,28 +104,17 @@ def _warm_calls(runs: int, threads: int, slices: int) -> dict[str, list[dict[str
 
     torch.set_num_threads(threads)
     protocol = load_protocol("BrainAcPc")
-    models = {backend: load_model(device="cpu", backend=backend) for backend in {way.backend for way in WAYS}}
+    loaded = {way: load_model(device="cpu", backend=way.backend) for way in WAYS}
+    models = {way.name: _looking_always(model) if way.always else model for way, model in loaded.items()}
     results: dict[str, list[dict[str, tuple[float, float]]]] = {way.name: [] for way in WAYS}
     for _ in range(runs + 1):
         for way in WAYS:
-            with _looks(way):
-                results[way.name].append(_steps(protocol, models[way.backend], slices))
+            results[way.name].append(_steps(protocol, models[way.name], slices))
     return {name: found[1:] for name, found in results.items()}
 
 
-@contextmanager
-def _looks(way: Way) -> Iterator[None]:
-    """Set how often the slices are looked at."""
-    from AutoVolumeCalibrationLib.core.workflow import localization
-
-    usual = {name: getattr(localization, name) for name in ALWAYS}
-    try:
-        for name, value in ALWAYS.items() if way.always else ():
-            setattr(localization, name, value)
-        yield
-    finally:
-        for name, value in usual.items():
-            setattr(localization, name, value)
+def _looking_always(model: LandmarkModel) -> LandmarkModel:
+    return replace(model, limits=replace(model.limits, **ALWAYS))
 
 
 class Clock:
@@ -189,18 +178,27 @@ def _cold_commands(runs: int) -> dict[tuple[str, str], list[tuple[float, float]]
 
 
 def _cold_command(command: str, way: Way) -> tuple[float, float]:
-    program = ["-m", "AutoVolumeCalibrationLib.cli.main"]
-    if way.always:
-        changes = "; ".join(f"localization.{name} = {value}" for name, value in ALWAYS.items())
-        imports = "import sys; from AutoVolumeCalibrationLib.core.workflow import localization"
-        program = ["-c", f"{imports}; {changes}; from AutoVolumeCalibrationLib.cli.main import main; sys.exit(main())"]
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, *program, command, str(SAMPLE), "--backend", way.backend, "--device", "cpu"]
-        words += ["--output", folder] if command == "calibrate" else []
+        words = [sys.executable, "-m", "AutoVolumeCalibrationLib.cli.main", command, str(SAMPLE)]
+        words += ["--backend", way.backend, "--device", "cpu"]
+        words += ["--model", str(_bundle_looking_always(Path(folder)))] if way.always else []
+        words += ["--output", str(Path(folder) / "plan")] if command == "calibrate" else []
         before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         subprocess.run(words, check=False, stdout=subprocess.DEVNULL, timeout=300)
         wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def _bundle_looking_always(folder: Path) -> Path:
+    """A copy of the default model's bundle that states the limits ALWAYS."""
+    from AutoVolumeCalibrationLib.core.models.bundle import metadata_json, read_metadata
+    from AutoVolumeCalibrationLib.core.models.store import model_folder
+
+    bundle = Path(shutil.copytree(model_folder(None), folder / "bundle"))
+    metadata = read_metadata(bundle)
+    metadata["limits"] = {**metadata["limits"], **ALWAYS}
+    (bundle / "configs" / "metadata.json").write_text(metadata_json(metadata), encoding="utf-8")
+    return bundle
 
 
 def _spread(values: Sequence[float]) -> str:

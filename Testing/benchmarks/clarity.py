@@ -1,4 +1,4 @@
-"""How clearly a model recognises heads and other objects: the basis of the thresholds of ``core.planning.checks``.
+"""How clearly a model recognises heads and other objects: what ``limits`` of its bundle must separate.
 
 Usage: ``.venv/bin/python Testing/benchmarks/clarity.py --data DATA [--model NAME|DIR]`` with DATA holding ``heads.csv``
 (heads of split train) and ``localizers/`` with scans of phantoms.

@@ -2,8 +2,8 @@
 
 Usage: ``.venv/bin/python Testing/benchmarks/second_look.py DATA [--model NAME|DIR] [--angles 0 5 10 ...]`` with DATA
 holding ``heads.csv`` and ``labels/``. The heads are those of split train and painted label maps, never those of
-validation; each is turned about a random axis. It is the basis of ``TURNED_DEG`` and ``MIN_SAGITTAL_PEAK`` of
-``core.workflow.localization``; measure anew with every model.
+validation; each is turned about a random axis. It is the basis of the limits ``turned_deg`` and ``profile_peak`` of
+``core.detection.model_limits``; measure anew with every model.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from AutoVolumeCalibrationLib.core.scouts.volume import cut_three_planes
 from AutoVolumeCalibrationLib.core.workflow.localization import (
     HALF_TURNS,
-    MIN_SAGITTAL_PEAK,
-    TURNED_DEG,
     LocalizationResult,
     StudyLocalizer,
     sagittal_peak,
@@ -91,8 +89,9 @@ def main() -> None:
         chosen = [case for case in cases if case.geometry == geometry]
         if chosen:
             print(f"\n{geometry}: {len(chosen)} studies\n\n{_by_angle(chosen)}\n\n{_by_limit(chosen)}")
-    print(f"\n{_of_peaks(peaks)}")
-    print(f"\n{model.name} {model.sha256[:8]}, now: {TURNED_DEG:g} deg, sagittal peaks {MIN_SAGITTAL_PEAK:g}")
+    limits = model.limits
+    print(f"\n{_of_peaks(peaks, limits.profile_peak)}")
+    print(f"\n{model.name} {model.sha256[:8]}: {limits.turned_deg:g} deg, sagittal peaks {limits.profile_peak:g}")
 
 
 def _heads(data: Path, protocol: Protocol) -> list[Head]:
@@ -172,13 +171,13 @@ def _by_limit(cases: Sequence[Case]) -> str:
     return markdown_table(columns, rows)
 
 
-def _of_peaks(peaks: dict[tuple[str, str], list[float]]) -> str:
-    """Mean highest peaks in the sagittal slices; studies with low peaks are searched anyway."""
+def _of_peaks(peaks: dict[tuple[str, str], list[float]], limit: float) -> str:
+    """Mean highest peaks in the sagittal slices, how many below ``limit``; those with low peaks are searched anyway."""
     rows = []
     for (geometry, turned), values in peaks.items():
         high = np.array([value for value in values if np.isfinite(value)])
         spread = f"{high.min():.2f} / {np.median(high):.2f} / {high.max():.2f}" if len(high) else "-"
-        suspected = f"{(high < MIN_SAGITTAL_PEAK).sum()} of {len(high)}"
+        suspected = f"{(high < limit).sum()} of {len(high)}"
         rows.append([geometry, turned, str(len(values) - len(high)), suspected, spread])
     return markdown_table(
         ["scouts", "half turn", "low peaks", "suspected", "sagittal peak: least / median / most"], rows

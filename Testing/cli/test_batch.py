@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from AutoVolumeCalibrationLib.cli import batch_study
+from AutoVolumeCalibrationLib.cli import batch_command, batch_study
+from AutoVolumeCalibrationLib.core.storage import results
 from AutoVolumeCalibrationLib.core.workflow import pipeline
+from AutoVolumeCalibrationLib.service.engine import workers
+from AutoVolumeCalibrationLib.service.engine.records import MOST_ATTEMPTS, Record, Records
 from command_line import MIDDLE_SLICES, PLANNED_CODES, RESULT_FILES, SAMPLE, assert_refused, files_in
 
 pytestmark = pytest.mark.usefixtures("no_picture")
@@ -215,3 +218,49 @@ def test_resume_plans_again_what_was_planned_otherwise(autovolume, studies, tmp_
     assert len(planned) == 1
     autovolume(*arguments, "--resume", *flags)
     assert len(planned) == 1
+
+
+def test_resume_believes_the_records_and_reads_no_results(autovolume, studies, tmp_path, monkeypatch):
+    for name in ("b", "c"):
+        shutil.rmtree(studies / name)
+    arguments = ["batch", studies, "--output", tmp_path / "out", *HERE, "--resume"]
+    code = autovolume(*arguments).code
+    before = table(tmp_path / "out")
+    monkeypatch.setattr(results, "read_results", None)
+    monkeypatch.setattr(batch_study, "plan_study", None)
+    assert autovolume(*arguments).code == code
+    assert table(tmp_path / "out") == before
+
+
+def test_a_study_that_ended_its_worker_too_often_is_left_out_until_that_is_asked_for(autovolume, studies, tmp_path):
+    for name in ("b", "c"):
+        shutil.rmtree(studies / name)
+    out = tmp_path / "out"
+    arguments = ["batch", studies, "--output", out, *HERE, "--resume"]
+    autovolume(*arguments)
+    records = Records(out.absolute() / ".batch")
+    shutil.rmtree(out / "a")
+    records.write("a", Record(records.read("a").key, attempts=MOST_ATTEMPTS))
+    assert autovolume(*arguments).code == 3
+    assert "a: the worker died 3 times" in table(out)["a"][1]
+    assert not (out / "a").exists()
+    assert autovolume(*arguments, "--retry-killed").code in PLANNED_CODES
+
+
+def test_without_dask_a_batch_runs_in_this_process_and_says_so(autovolume, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "cluster_is_installed", lambda: False)
+    manifest = write_manifest(tmp_path / "list.csv", "a,none")
+    ran = autovolume("batch", manifest, "--output", tmp_path / "out")
+    assert (ran.code, list(table(tmp_path / "out"))) == (3, ["a"])
+    assert "dask.distributed is not installed" in ran.err
+    assert_refused(autovolume("batch", manifest, "--output", tmp_path / "two", "--workers", "2"), 2, "[cluster]")
+
+
+@pytest.mark.parametrize("flags", [["--shard", "3/2"], ["--shard", "0/2"], ["--shard", "x"], ["--time-limit", "0"]])
+def test_flags_out_of_range_are_refused(autovolume, studies, tmp_path, flags):
+    assert_refused(autovolume("batch", studies, "--output", tmp_path / "out", *flags), 2, flags[1])
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (600, "10 min"), (12000, "3 h 20 min")])
+def test_a_duration_is_written_for_people(seconds, text):
+    assert batch_command.duration_text(seconds) == text

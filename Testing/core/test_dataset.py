@@ -81,6 +81,7 @@ def test_the_provenance_tells_software_model_protocol_corrections_and_box(tmp_pa
         "software": {"name": "AutoVolumeCalibration", "version": __version__},
         "model": {"name": "TestModel", "sha256": "0" * 64},
         "protocol": "Test",
+        "anatomy": plan.protocol.anatomy,
         "corrected": ["PC"],
         "removed": ["LEFT"],
         "coordinate_system": "RAS",

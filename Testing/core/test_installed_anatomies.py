@@ -12,6 +12,7 @@ from AutoVolumeCalibrationLib.core.errors import ModelError, ProtocolError
 from AutoVolumeCalibrationLib.core.models import anatomies
 from AutoVolumeCalibrationLib.core.models.store import (
     DEFAULT_MODEL,
+    PROTOCOLS,
     CurrentModel,
     Promotion,
     bundle_anatomy,
@@ -21,6 +22,7 @@ from AutoVolumeCalibrationLib.core.models.store import (
     shipped_models,
     write_current,
 )
+from AutoVolumeCalibrationLib.core.planning.protocol_editing import constellation_to_dict
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from fake_models import blank_stacks, fake_model
 from posed_landmarks import landmarks_at
@@ -68,11 +70,21 @@ def test_each_anatomy_has_its_own_default_model(knee):
 
 def test_the_default_models_are_read_as_they_were_written(folder):
     folder.mkdir()
-    first = Promotion("knee-1", "0" * 64, "", "2026-01-02T03:04:05+00:00", {})
+    first = Promotion("knee-1", "0" * 64, "", "2026-01-02T03:04:05+00:00", {}, "knee")
     current = CurrentModel(history=(first,)).with_model("knee", "knee-1")
     write_current(current)
     assert read_current() == current and read_current().of("knee") == "knee-1"
     assert read_current().of("spine") is None
+    assert read_current().history_of("knee") == (first,) and read_current().history_of("brain") == ()
+
+
+def test_a_bundle_that_states_no_anatomy_is_of_the_one_with_its_landmarks(folder):
+    names = load_protocol("KneeSagittal").constellation.names
+    for landmarks, anatomy in (([{"name": name} for name in names], "knee"), ([], "brain"), ("damaged", "brain")):
+        path = folder / anatomy / "configs" / "metadata.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"landmarks": landmarks}), encoding="utf-8")
+        assert bundle_anatomy(folder / anatomy) == anatomy
 
 
 @pytest.mark.parametrize("others", ['{"knee": ""}', '{"knee": 3}', '"knee"', "[1]"])
@@ -91,6 +103,17 @@ def test_the_protocol_is_the_first_of_the_model_else_the_first_of_the_anatomy(kn
         anatomies.default_protocol("spine", DEFAULT_MODEL)
 
 
+def test_a_protocol_that_the_bundle_carries_takes_part(folder):
+    paw = promoted(folder, "paw-1", anatomy="paw", protocols=["PawBox"])
+    data = json.loads(load_protocol("BrainAcPc").source.read_text(encoding="utf-8"))
+    data |= constellation_to_dict(load_protocol("BrainAcPc").constellation) | {"name": "PawBox", "anatomy": "paw"}
+    (paw / PROTOCOLS).mkdir()
+    (paw / PROTOCOLS / "PawBox.json").write_text(json.dumps(data), encoding="utf-8")
+    assert anatomies.known_protocol("paw-1").name == "PawBox"
+    found = anatomies.installed_anatomies("cpu", "torch", lambda name, *_: fake_model(None, name=name))
+    assert [each.anatomy for each in found] == ["brain", "paw"]
+
+
 def test_with_two_anatomies_the_scouts_decide_unless_a_model_is_named(knee):
     assert anatomies.known_protocol() is None
     assert anatomies.known_protocol("knee-1").name == "KneeSagittal"
@@ -98,8 +121,9 @@ def test_with_two_anatomies_the_scouts_decide_unless_a_model_is_named(knee):
 
 
 def test_a_named_protocol_gets_the_default_model_of_its_anatomy(knee):
-    assert anatomies.model_for(load_protocol("KneeAxial")) == "knee-1"
-    assert anatomies.model_for(load_protocol("BrainAcPc")) is None
+    assert anatomies.model_for(None, load_protocol("KneeAxial")) == "knee-1"
+    assert anatomies.model_for(None, load_protocol("BrainAcPc")) is None
+    assert anatomies.model_for("mine", load_protocol("KneeAxial")) == "mine"
 
 
 def test_every_default_model_is_loaded_once_to_look(knee):

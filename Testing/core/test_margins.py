@@ -49,7 +49,7 @@ def test_margins_are_those_of_the_rule_and_what_whole_slices_add(plan):
     [
         (5, 3.3, True, "covered, 1.7 mm to spare (95 %)"),
         (5, 6.6, True, "anatomy up to 1.6 mm beyond (95 %)"),
-        (-2, 0, False, "anatomy up to 2.0 mm beyond (about 95 %)"),
+        (-2, 0, False, "anatomy up to 2.0 mm beyond (assumed)"),
     ],
 )
 def test_a_margin_and_its_uncertainty_become_a_promise(margin_mm, reach_mm, measured, text):

@@ -118,10 +118,10 @@ def test_the_panels_say_what_a_technologist_needs():
 
 def test_a_share_of_heads_is_stated_only_where_it_was_measured():
     result = calibration()
-    assert "(95 %)" not in text_of(result) and "about 95 %, not measured" in text_of(result)
+    assert "95 %" not in text_of(result) and "(assumed)" in text_of(result)
     measured = replace(coverage_of(RULE, ()), heads=15, cases=300)
     text = text_of(replace(result, model=replace(result.model, coverage=(measured,))))
-    assert text.count("(95 %)") == 2 and "not measured" not in text
+    assert text.count("(95 %, measured on 15 people)") == 2 and "assumed" not in text
 
 
 @pytest.mark.parametrize("level", [OK, WARNING, ERROR])

@@ -10,6 +10,8 @@ from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks, read_scan_box, write_landmarks, write_scan_box
+from LandmarkTrainingLib.core.new_anatomy.draft import template_text
+from LandmarkTrainingLib.core.new_anatomy.names_table import draft_of_names
 
 slicer = pytest.importorskip("slicer")
 vtk = pytest.importorskip("vtk")
@@ -110,3 +112,19 @@ def test_the_scan_box_that_slicer_writes_is_read(scene, tmp_path, seed):
     assert again.center_mm == pytest.approx(box.center_mm)
     assert again.axes == pytest.approx(box.axes)
     assert again.size_mm == pytest.approx(box.size_mm)
+
+
+def test_the_point_list_of_a_new_anatomy_waits_to_be_placed_in_turn(scene, tmp_path):
+    path = tmp_path / "paw.mrk.json"
+    names = ["HEEL", "CLAW", "SIDE_R", "SIDE_L"]
+    path.write_text(template_text(draft_of_names(names, "paw", "Paw", "paw")), encoding="utf-8")
+    node = scene.AddNode(slicer.vtkMRMLMarkupsFiducialNode())
+    assert storage(scene, "vtkMRMLMarkupsJsonStorageNode", path).ReadData(node)
+    assert [node.GetNthControlPointLabel(i) for i in range(4)] == names
+    assert node.GetNumberOfUndefinedControlPoints() == 4
+    node.SetNthControlPointPositionWorld(1, 1.0, 2.0, 3.0)
+    out = tmp_path / "placed.mrk.json"
+    assert storage(scene, "vtkMRMLMarkupsJsonStorageNode", out).WriteData(node)
+    placed = {point.name: point.position_mm for point in read_landmarks(out)}
+    assert list(placed) == names and placed["HEEL"] is None
+    assert placed["CLAW"] == pytest.approx([1, 2, 3])

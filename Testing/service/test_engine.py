@@ -40,6 +40,7 @@ def outcomes(jobs: list[attempts.Job], workers: Workers) -> dict[str, Outcome]:
         return {outcome.study: outcome for outcome in results}
 
 
+@pytest.mark.slow
 def test_every_study_is_planned_once_in_other_processes(two_workers, tmp_path):
     studies = [f"plan {number}" for number in range(12)]
     found = outcomes(toy_jobs(tmp_path, *studies), two_workers)
@@ -49,6 +50,7 @@ def test_every_study_is_planned_once_in_other_processes(two_workers, tmp_path):
     assert f"by {os.getpid()}" not in {outcome.message for outcome in found.values()}
 
 
+@pytest.mark.slow
 def test_any_failure_of_a_study_is_its_outcome(two_workers, here, tmp_path):
     for name, cluster in {"there": two_workers, "here": here}.items():
         folder = tmp_path / name
@@ -59,6 +61,7 @@ def test_any_failure_of_a_study_is_its_outcome(two_workers, here, tmp_path):
         assert found["fail 1"].message == "OSError: a fault"
 
 
+@pytest.mark.slow
 def test_a_study_that_kills_its_worker_is_named_counted_and_not_met_again(two_workers, tmp_path):
     jobs = toy_jobs(tmp_path, "plan 1", "kill 1", "plan 2", "plan 3")
     found = outcomes(jobs, two_workers)
@@ -78,6 +81,7 @@ def test_a_study_that_kills_its_worker_is_named_counted_and_not_met_again(two_wo
     assert begun(tmp_path).count("kill 1") == 2 * MOST_ATTEMPTS
 
 
+@pytest.mark.slow
 def test_a_study_that_hangs_is_ended_and_not_begun_again_with_that_limit(two_workers, tmp_path):
     limits = Limits(seconds=1.0)
     started = time.monotonic()
@@ -91,6 +95,7 @@ def test_a_study_that_hangs_is_ended_and_not_begun_again_with_that_limit(two_wor
     assert "_hang" in stacks.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_study_that_needs_too_much_memory_is_ended(two_workers, tmp_path):
     found = outcomes(toy_jobs(tmp_path, "grow 1", "plan 1", limits=Limits(memory_gb=0.6)), two_workers)
     assert "stopped: it needed more than 0.6 GB of memory" in found["grow 1"].message
@@ -98,6 +103,7 @@ def test_a_study_that_needs_too_much_memory_is_ended(two_workers, tmp_path):
     assert begun(tmp_path).count("grow 1") == 1
 
 
+@pytest.mark.slow
 def test_a_batch_that_ends_early_leaves_no_study_running_and_blames_none(tmp_path):
     pytest.importorskip("distributed", reason="needs dask.distributed (the extra cluster)")
     psutil = pytest.importorskip("psutil")

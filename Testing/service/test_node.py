@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -9,6 +10,8 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -21,9 +24,12 @@ from AutoVolumeCalibrationLib.service.node.configuration import (
     Peer,
     read_configuration,
 )
+from AutoVolumeCalibrationLib.service.node.health import reporting
 from AutoVolumeCalibrationLib.service.node.outbox import Outbox
+from AutoVolumeCalibrationLib.service.node.rate import RateLimit
 from AutoVolumeCalibrationLib.service.node.receiver import receiving
 from AutoVolumeCalibrationLib.service.node.spool import IMAGES, UNREADABLE, Spool
+from AutoVolumeCalibrationLib.service.page.settings import PageSettings
 from command_line import MIDDLE_SLICES, Ran, assert_refused
 
 STORESCU, ECHOSCU = shutil.which("storescu"), shutil.which("echoscu")
@@ -61,15 +67,23 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
     [[destination]]
     name = "share"
     folder = "results"
+    forms = ["dicom-sr", "gsps"]
+    [page]
+    host = "::"
+    port = 8043
+    token = "sixteen letters."
+    names = true
     """
     found = read_configuration(written(tmp_path, text))
     assert (found.spool, found.port, found.title, found.quiet_s) == (tmp_path / "spool", 104, "AUTOVOLUME", 10.0)
     assert found.peers == (Peer("SCANNER"),)
     assert (found.request.model, found.request.protocol) == ("brain-scout", "BrainAcPc")
     assert (found.limits.seconds, found.limits.memory_gb) == (30, 4.0)
+    assert found.page == PageSettings(8043, "::", "sixteen letters.", names=True)
+    assert found.page.address == "http://[::]:8043/"
     assert found.destinations == (
         Destination("pacs", "PACS", "10.0.0.1", 11112),
-        Destination("share", folder=tmp_path / "results"),
+        Destination("share", folder=tmp_path / "results", forms=("dicom-sr", "gsps")),
     )
 
 
@@ -87,8 +101,11 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
             '[node]\nspool = "s"\n' + '[[destination]]\nname = "a"\nfolder = "f"\n' * 2,
             "two destinations have the same name",
         ),
+        ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nforms = ["nifti"]', "'nifti' is not one of"),
+        ('[node]\nspool = "s"\n[page]\nport = 1\nhost = "0.0.0.0"', "anybody there may open it"),
+        ('[node]\nspool = "s"\n[page]\nport = 1\ntoken = "short"', "page.token: 'short' is too short"),
     ],
-    ids=range(8),
+    ids=range(11),
 )
 def test_a_mistake_in_the_configuration_is_named(tmp_path, text, said):
     with pytest.raises(UsageError) as refused:
@@ -148,23 +165,23 @@ def test_old_studies_go(tmp_path):
 def test_an_object_goes_into_a_folder_once(tmp_path):
     destination = Destination("share", folder=tmp_path / "share")
     box = Outbox(tmp_path / "spool", destination, "ME")
-    source = tmp_path / "1.2.3.dcm"
+    source = tmp_path / "dicom-sc.dcm"
     source.write_bytes(b"object")
     for _ in range(2):
-        box.put(source)
+        box.put(source, "1.2.3")
     assert len(box.waiting()) == 1
     assert box.send() == 1
     assert (tmp_path / "share" / "1.2.3.dcm").read_bytes() == b"object"
-    Outbox(tmp_path / "spool", destination, "ME").put(source)
+    Outbox(tmp_path / "spool", destination, "ME").put(source, "1.2.3")
     assert box.waiting() == []
 
 
 def test_a_destination_that_fails_is_tried_again_later_and_later(tmp_path, monkeypatch):
     (tmp_path / "share").write_text("a file, not a folder")
     box = Outbox(tmp_path / "spool", Destination("share", folder=tmp_path / "share"), "ME")
-    source = tmp_path / "1.2.3.dcm"
+    source = tmp_path / "dicom-sc.dcm"
     source.write_bytes(b"object")
-    box.put(source)
+    box.put(source, "1.2.3")
     now = [1000.0]
     monkeypatch.setattr(outboxes.time, "monotonic", lambda: now[0])
     waits = []
@@ -202,6 +219,35 @@ def test_images_of_a_peer_are_on_the_disk_once_it_has_its_answer(configuration):
     assert study.latest <= time.time()
 
 
+def test_a_peer_that_sends_too_fast_waits_and_others_do_not():
+    rate = RateLimit(10.0)
+    waits = [rate._reserve("fast", 100.0) for _ in range(13)]
+    assert waits[:11] == [0.0] * 11  # a second's worth at once
+    assert waits[11:] == pytest.approx([0.1, 0.2])
+    assert rate._reserve("other", 100.0) == 0.0
+    assert rate._reserve("fast", 110.0) == 0.0
+
+
+@needs_peers
+def test_images_beyond_the_rate_come_later_and_none_is_lost(configuration):
+    configuration.spool.mkdir()
+    slow, spool = replace(configuration, max_images_per_s=1.0), Spool(configuration.spool)
+    with receiving(slow, spool):
+        started = time.monotonic()
+        assert sent(slow, *MIDDLE_SLICES) == 0
+    assert time.monotonic() - started >= 0.9  # two at once, the third a second later
+    assert len(list((configuration.spool / IMAGES).rglob("*.dcm"))) == len(MIDDLE_SLICES)
+
+
+@needs_peers
+def test_too_large_an_image_is_refused(configuration):
+    configuration.spool.mkdir()
+    small = replace(configuration, max_instance_mb=0.001)
+    with receiving(small, Spool(configuration.spool)):
+        assert sent(small, MIDDLE_SLICES[0]) != 0
+    assert list(configuration.spool.rglob("*.dcm")) == []
+
+
 @needs_peers
 def test_others_are_refused_and_a_full_disk_too(configuration):
     configuration.spool.mkdir()
@@ -221,4 +267,19 @@ def test_others_are_refused_and_a_full_disk_too(configuration):
 def test_an_address_in_use_is_named(configuration):
     spool, refused = Spool(configuration.spool), pytest.raises(UsageError, match="cannot listen")
     with receiving(configuration, spool), refused, receiving(configuration, spool):
+        pass
+
+
+def test_health_is_reported_in_numbers():
+    port, facts = free_port(), {"studies_planned": 3, "disk_free_gb": 1.5}
+    with reporting(port, lambda: facts):
+        with urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+            assert json.load(answer) == {"status": "ok", **facts}
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            assert answer.read() == b"autovolume_studies_planned 3\nautovolume_disk_free_gb 1.5\n"
+        with pytest.raises(HTTPError):
+            urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+        with pytest.raises(UsageError, match="health_port"), reporting(port, lambda: facts):
+            pass
+    with reporting(0, lambda: facts):
         pass

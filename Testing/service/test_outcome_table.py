@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from AutoVolumeCalibrationLib.core.planning.risk.finding import PlanRisk
+from AutoVolumeCalibrationLib.core.storage.results import read_results
 from AutoVolumeCalibrationLib.service.batch import table as tables
 from AutoVolumeCalibrationLib.service.batch.table import COLUMNS, OutcomeTable, numbers, write_table
 from AutoVolumeCalibrationLib.service.engine.outcome import Outcome
@@ -53,7 +56,7 @@ def test_no_text_is_a_formula(tmp_path, name):
 
 
 def test_a_plan_is_in_the_table_in_numbers(tmp_path):
-    plan = calibration()
+    plan = replace(calibration(), risk=PlanRisk(0.0471, 0.1, 0.3))
     write_table(tmp_path / "batch.csv", [Outcome("a", 0, "ok", numbers(plan), 1.234), Outcome("b", 3, "no")])
     planned, refused = rows(tmp_path / "batch.csv")
     assert list(planned) == ["study", "exit_code", "message", *COLUMNS, "seconds"]
@@ -62,6 +65,16 @@ def test_a_plan_is_in_the_table_in_numbers(tmp_path):
     assert float(planned["size_head_foot_mm"]) == pytest.approx(plan.box.size_mm[2], abs=0.01)
     assert planned["light"] == plan.checks[0].level
     assert planned["slices"] == str(plan.prescription.slices)
-    assert planned["risk"] == ""
+    assert planned["risk"] == "0.0471"
     assert planned["seconds"] == "1.23"
     assert all(refused[column] == "" for column in COLUMNS)
+
+
+def test_a_plan_that_was_read_again_has_the_same_numbers(tmp_path):
+    plan = replace(calibration(), risk=PlanRisk(0.0471, 0.1, 0.3))
+    plan.save(tmp_path / "plan")
+    assert numbers(read_results(tmp_path / "plan")) == pytest.approx(numbers(plan))
+
+
+def test_a_model_that_states_no_risk_leaves_the_column_empty():
+    assert numbers(calibration())["risk"] is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,13 +15,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
+import pydicom
 import pytest
 
 from child_processes import started
 from command_line import MAIN_FILE, MIDDLE_SLICES, RESULT_FILES
 
 pytest.importorskip("pynetdicom", reason="needs pynetdicom (the extra service)")
+pytest.importorskip("highdicom", reason="needs highdicom (the extra dicom)")
 psutil = pytest.importorskip("psutil")
 
 STORESCU, STORESCP = shutil.which("storescu"), shutil.which("storescp")
@@ -73,6 +79,15 @@ def service(configuration: Path, port: int) -> Iterator[subprocess.Popen]:
         yield process
 
 
+def press_plan_again(port: int, study: str) -> None:
+    """As a browser does it: read the page of the study, send its last form."""
+    client, address = build_opener(HTTPCookieProcessor()), f"http://127.0.0.1:{port}/studies/{study}"
+    with client.open(address, timeout=10) as answer:
+        csrf = re.findall(r'name="csrf" value="([^"]*)"', answer.read().decode())[-1]
+    with client.open(f"{address}/again", urlencode({"csrf": csrf}).encode(), timeout=10) as answer:
+        assert answer.status == 200
+
+
 def outcomes(spool: Path) -> list[dict[str, str]]:
     with suppress(FileNotFoundError), open(spool / "studies.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -97,6 +112,7 @@ def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
         title = "ARCHIVE"
         host = "127.0.0.1"
         port = {archive_port}
+        forms = ["dicom-sc", "dicom-sr"]
         """,
         encoding="utf-8",
     )
@@ -116,13 +132,16 @@ def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
     assert not {"Colin", "colin"} & set(row["study"].split())
     with archive(tmp_path / "archive", archive_port):
         with service(configuration, port) as process:
-            wait_until(lambda: list((spool / "sent" / "archive").iterdir()) if (spool / "sent").exists() else [])
+            wait_until(lambda: len(list((spool / "sent").rglob("*.dcm"))) == 2)
             send(port, *MIDDLE_SLICES)  # once more, as some scanners do
             time.sleep(6)
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=60) == 0
-        (received,) = (tmp_path / "archive").iterdir()
-    assert received.stat().st_size > 100_000
+        received = [pydicom.dcmread(path) for path in (tmp_path / "archive").iterdir()]
+    assert sorted(one.SOPClassUID.name for one in received) == [
+        "Comprehensive 3D SR Storage",
+        "Secondary Capture Image Storage",
+    ]
     (plan,) = (spool / "plans").iterdir()
     assert {path.name for path in plan.iterdir()} == RESULT_FILES | {"dicom"}
 
@@ -131,9 +150,20 @@ def test_what_cannot_be_planned_is_kept_and_listed(tmp_path):
     port, spool = free_port(), tmp_path / "spool"
     configuration = tmp_path / "config.toml"
     configuration.write_text(f'[node]\nport = {port}\nspool = "spool"\nquiet_s = 1\n', encoding="utf-8")
+    health_port = free_port()
+    page_port = free_port()
+    more = f"health_port = {health_port}\n[page]\nport = {page_port}\n"
+    configuration.write_text(configuration.read_text() + more, encoding="utf-8")
     with service(configuration, port) as process:
         send(port, MIDDLE_SLICES[0])
         wait_until(lambda: outcomes(spool))
+        with urlopen(f"http://127.0.0.1:{health_port}/health", timeout=10) as answer:
+            facts = json.load(answer)
+        assert (facts["studies_planned"], facts["studies_not_planned"]) == (0, 1)
+        (record,) = (spool / "records").rglob("*.json")
+        before = record.read_text(encoding="utf-8")
+        press_plan_again(page_port, outcomes(spool)[0]["study"])
+        wait_until(lambda: record.exists() and record.read_text(encoding="utf-8") != before)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
     (row,) = outcomes(spool)

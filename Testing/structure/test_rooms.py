@@ -30,6 +30,7 @@ ROOMS = {
         "reference_knees",
         "runs",
         "datasets",
+        "new_anatomy",
         "simulator",
         "slices",
         "evaluation",
@@ -102,6 +103,20 @@ def test_no_room_is_crowded(package):
     counts = {path.parent: len(list(path.parent.glob("*.py"))) - 1 for path in PACKAGES[package].rglob("__init__.py")}
     counts = {folder: count for folder, count in counts.items() if "core" in folder.parts}
     assert {folder.name for folder, count in counts.items() if count > MOST_FILES} <= {"architectures"}
+
+
+def test_rooms_of_the_service_import_only_from_rooms_before_them():
+    # planning.py lies beside them: it plans one study, and knows none of them.
+    order = ("engine", "batch", "page", "node")
+    graph: dict[str, set[str]] = {}
+    for name, path in modules():
+        here = name.removeprefix(f"{PLANNING}.service.").split(".")[0]
+        for entry in imports_of(name, path) if name.startswith(f"{PLANNING}.service.") else ():
+            there = entry.target.removeprefix(f"{PLANNING}.service.").split(".")[0]
+            if there in order and there != here:
+                graph.setdefault(here, set()).add(there)
+    assert "planning" not in graph
+    assert against_the_order(order, graph) == []
 
 
 def test_an_import_against_the_order_is_named():

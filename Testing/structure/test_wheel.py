@@ -82,7 +82,7 @@ def test_every_python_file_of_the_packages_is_in_the_wheel(wheel, package):
 def test_the_wheel_has_resources_types_and_license_but_no_tests(wheel):
     shipped = files(wheel)
     assert {"AutoVolumeCalibrationLib/py.typed", "LandmarkTrainingLib/py.typed"} <= shipped
-    for folder in ("Anatomies", "Models", "Protocols", "SampleData", "Schemas"):
+    for folder in ("Anatomies", "Models", "Page", "Protocols", "SampleData", "Schemas"):
         on_disk = {f"AutoVolumeCalibrationLib/Resources/{folder}/{name}" for name in files(ROOT / "Resources" / folder)}
         assert on_disk - shipped == set()
     assert any(name.endswith(".dist-info/licenses/LICENSE.txt") for name in shipped)

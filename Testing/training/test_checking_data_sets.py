@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.storage.dataset import study_folder
 from command_line import at, edit_points
 from data_sets import PROTOCOL, brain_study, swapped, with_points, write_set
+from LandmarkTrainingLib.core.datasets.anatomy_fit import require_fit
 from LandmarkTrainingLib.core.datasets.check import check_dataset, deal_folds
 from LandmarkTrainingLib.core.datasets.findings import Finding, has_errors, report
 
@@ -227,3 +229,23 @@ def test_points_of_other_scouts_are_told_together_with_the_usual_cause(tmp_path)
     far = {mark.name: mark.position_mm + [0, 400, 0] for mark in study.landmarks}
     found = told(check(tmp_path, with_points(study, **far)), "one", "outside of every image")
     assert f"and {len(far) - 5} more" in found.message and "LPS" in found.remedy
+
+
+def test_a_set_of_another_anatomy_is_refused(tmp_path):
+    knee = {"AC": (0, 0, 0), "COND_POST_R": (24, -24, 16), "EMINENCE": (0, -2, 0), "PATELLA_TOP": (0, 42, 44)}
+    found = check(tmp_path, with_points(brain_study("one"), **{**dict.fromkeys(PROTOCOL.constellation.names), **knee}))
+    assert has_errors(found)
+    (error,) = [finding for finding in found if "another anatomy" in finding.message]
+    assert "3 of its 4 points are not landmarks of BrainAcPc" in error.message and "COND_POST_R" in error.message
+
+
+def test_a_set_that_states_another_anatomy_is_refused(tmp_path):
+    study = brain_study("one", anatomy="knee")
+    (error,) = [finding for finding in check(tmp_path, study) if finding.level == "error"]
+    assert error.message == "is of the anatomy knee, BrainAcPc of brain"
+
+
+def test_a_network_is_not_trained_on_another_anatomy(tmp_path):
+    folder = write_set(tmp_path / "set", [brain_study("one", anatomy="knee")])
+    with pytest.raises(InputError, match="is of the anatomy knee"):
+        require_fit(folder, PROTOCOL)

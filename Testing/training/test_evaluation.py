@@ -249,7 +249,7 @@ def test_the_report_has_a_row_for_each_geometry_and_method(head, protocol):
         "Faces",
         "Checks",
         "Mean time",
-        "Single heads",
+        "Single cases",
         "In-plane error of single landmarks",
     ):
         assert f"## {section}" in text

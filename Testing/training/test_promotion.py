@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, ModelError, UsageError
+from AutoVolumeCalibrationLib.core.models.anatomies import model_for
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
-from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, default_model_name, shipped_models
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, default_model_name, default_models, shipped_models
 from compared_bundles import bundle, comparison, sha_of
 from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
 from LandmarkTrainingLib.core.experiments import promotion
 from LandmarkTrainingLib.core.experiments.comparison_report import write_comparison
+from LandmarkTrainingLib.core.experiments.comparison_run import NO_WEIGHTS
 from LandmarkTrainingLib.core.experiments.model_comparison import ComparedModel, ComparisonData, compare_models
 from LandmarkTrainingLib.core.experiments.promotion import history, previous_model, promote, roll_back
 
@@ -196,3 +201,53 @@ def test_the_current_model_cannot_be_promoted_by_its_own_comparison(models, tmp_
     alone = compare_models(models_of_one, [CaseResult("s", 0, "study", "old")], data, "BrainAcPc")
     with pytest.raises(UsageError, match="does not compare the weights"):
         promote(shipped, write_comparison(tmp_path, alone))
+
+
+def of_anatomy(folder, anatomy):
+    """A bundle that states its anatomy."""
+    path = folder / "configs" / "metadata.json"
+    path.write_text(json.dumps({**read_metadata(folder), "anatomy": anatomy}), encoding="utf-8")
+    return folder
+
+
+def without_model(path):
+    """A comparison whose first contestant is planning without a model."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["models"][0]["sha256"] = NO_WEIGHTS
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_the_first_model_of_an_anatomy_replaces_no_other_anatomy_s(models, tmp_path):
+    paw = of_anatomy(bundle(tmp_path / "bundle", name="paw-scout"), "paw")
+    assert "paw" not in default_models()
+    folder = promote(paw, without_model(comparison(tmp_path, paw)))
+    assert folder.name == "paw-scout-1" and default_model_name("paw") == "paw-scout-1"
+    assert default_model_name() == DEFAULT_MODEL and history() == ()
+    assert history("paw")[0].before == ""
+    assert default_models() == {"brain": DEFAULT_MODEL, "paw": "paw-scout-1"}
+    with pytest.raises(UsageError, match="replaced no other model"):
+        roll_back()
+    assert roll_back("paw") == "" and "paw" not in default_models() and folder.is_dir()
+
+
+def test_a_second_model_of_an_anatomy_is_compared_with_its_first(models, tmp_path):
+    first = of_anatomy(bundle(tmp_path / "first", name="paw-scout"), "paw")
+    promote(first, without_model(comparison(tmp_path / "a", first)))
+    second = of_anatomy(bundle(tmp_path / "second", change=2.0, name="paw-scout"), "paw")
+    with pytest.raises(UsageError, match="not the current model"):
+        promote(second, comparison(tmp_path / "b", second))
+    assert promote(second, comparison(tmp_path / "c", second, first)).name == "paw-scout-2"
+    assert previous_model("paw") == roll_back("paw") == "paw-scout-1"
+
+
+def test_a_plan_takes_the_model_of_its_anatomy(models, tmp_path):
+    brain = load_protocol("BrainAcPc")
+    other = [replace(each, name=f"{each.name}_PAW", mirror=None) for each in brain.constellation.landmarks]
+    paw = replace(brain, anatomy="paw", constellation=Constellation(tuple(other), brain.constellation.modes_mm))
+    assert model_for(None, brain) is None and model_for("mine", paw) == "mine"
+    with pytest.raises(ModelError, match="no model for the anatomy paw"):
+        model_for(None, paw)
+    trained = of_anatomy(bundle(tmp_path / "bundle", name="paw-scout"), "paw")
+    promote(trained, without_model(comparison(tmp_path, trained)))
+    assert model_for(None, paw) == "paw-scout-1"

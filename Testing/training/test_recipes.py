@@ -137,3 +137,10 @@ def test_settings_are_written_a_line_each():
 def test_a_line_that_is_no_setting_is_named(text):
     with pytest.raises(UsageError, match="is not NAME=VALUE"):
         settings_from_text(text)
+
+
+def test_the_recipe_of_a_new_anatomy_needs_its_protocol():
+    (recipe,) = [recipe for recipe in RECIPES if recipe.needs_protocol]
+    assert recipe.command == FINETUNE
+    arguments = RunRequest(recipe, RUN, datasets=(Path("a"),), settings={"protocol": "paw/PawBox.json"}).arguments()
+    assert settings_in(arguments)["protocol"] == '"paw/PawBox.json"'

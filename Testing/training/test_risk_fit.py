@@ -14,6 +14,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, LEAST_MM
+from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.coverage.risk import cases as risk_cases
 from LandmarkTrainingLib.core.coverage.risk import non_heads, studies
 from LandmarkTrainingLib.core.coverage.risk.cases import RiskCase, planned_cases
@@ -28,6 +29,8 @@ from LandmarkTrainingLib.core.coverage.risk.fit import (
 )
 from LandmarkTrainingLib.core.coverage.risk.report import risk_report
 from LandmarkTrainingLib.core.coverage.risk.studies import LABELS, NON_HEAD, VOLUMES, RiskStudy, StudySource
+from LandmarkTrainingLib.core.runs.run_folder import RunFolder
+from LandmarkTrainingLib.core.training import training_run
 from LandmarkTrainingLib.core.training.bundle_export import record_risk
 
 PROTOCOL = load_protocol("BrainAcPc")
@@ -162,6 +165,9 @@ def test_the_report_says_what_was_flagged_and_how_reliable_it_is():
     assert f"{sum(case.wrong for case in cases[:900])} wrong" in text
     assert "mean predicted" in text and "heads, 1 per plane" in text and "no head" in text
     assert fitted.model.facts["studies"] == 900 and fitted.model.facts["people"] == 20
+    flags = fitted.model.facts["one_slice"]
+    assert flags["right"] + flags["wrong"] == 900 and flags["wrong"] == sum(case.wrong for case in cases[:900])
+    assert 0.1 < flags["right_flagged"] / flags["right"] < 0.21
 
 
 class FewStudies(StudySource):
@@ -270,3 +276,25 @@ def test_the_flags_reported_are_those_of_the_limits_measured():
     fitted = fit_risk([*cases, beyond])
     assert fitted.cases[0].findings == {"planes": "warning"}
     assert fitted.cases[-1].findings["shape"] == "error"
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_training_may_measure_the_risk_at_its_end(tmp_path, monkeypatch, caplog, enough):
+    run = RunFolder(tmp_path)
+    shutil.copytree(resource_path("Models", "brain-scout"), run.bundle)
+    metadata = json.loads((run.bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    (run.bundle / "configs" / "metadata.json").write_text(
+        json.dumps({key: value for key, value in metadata.items() if key != "risk"}), encoding="utf-8"
+    )
+    asked = []
+
+    def made_up_measurement(model, source, folder, studies):
+        asked.append((source.label_names, folder.parent, studies))
+        return fit_risk(made_up(600 if enough else 20)), ""
+
+    monkeypatch.setattr(training_run, "measure_risk", made_up_measurement)
+    config = TrainingConfig(device="cpu", check_heads=(19, 20), risk_studies=300)
+    training_run._add_risk(run, config, None, PROTOCOL)
+    assert asked == [(["head_19", "head_20"], tmp_path, 300)]
+    assert (load_model(run.bundle, "cpu", "onnx").risk is not None) == enough
+    assert ("states no risk" in caplog.text) == (not enough)

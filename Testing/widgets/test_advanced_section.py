@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import ModelError
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.models.store import CurrentModel, write_current
@@ -95,6 +96,7 @@ def test_a_damaged_choice_of_model_lets_the_panel_open_and_is_told_by_calibrate(
     from AutoVolumeCalibrationLib.widgets.detection_job import find_landmarks
 
     panel.widget.enter()
+    settings = panel.panel.advanced.settings()
     assert names_offered(panel) == ["current (?)", *SHIPPED]
     with pytest.raises(ModelError, match=r"current\.json"):
-        find_landmarks((), None, panel.panel.advanced.settings(), (), lambda part: None, lambda: False)
+        find_landmarks((), load_protocol("BrainAcPc"), settings, (), lambda part: None, lambda: False)

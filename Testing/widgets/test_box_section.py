@@ -57,7 +57,7 @@ def test_margins_are_shown_with_what_they_promise_and_can_be_changed(planned):
     plan = planned.calibration
     actual = margins_mm(plan.box, plan.frame, plan.protocol)
     assert planned.ui.leftMargin.value == pytest.approx(actual["left"], abs=0.05), "not the rule's smallest"
-    assert planned.ui.leftCoverage.text.endswith("(about 95 %)"), "the fake model's deviations were never measured"
+    assert planned.ui.leftCoverage.text.endswith("(assumed)"), "the fake model's deviations were never measured"
     left = planned.calibration.box.size_mm[0]
     planned.ui.leftMargin.setValue(12)
     planned.settle()

@@ -140,7 +140,7 @@ def test_by_hand_three_points_place_the_head(panel, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # importing it would fail
     panel.click(panel.ui.byHandButton)
     assert panel.ui.verdictLabel.text == "Do not use without correction"
-    assert panel.row("AC").status == "typical head"
+    assert panel.row("AC").status == "typical"
     names = panel.calibration.protocol.constellation.names
     truth = dict(zip(names, panel.calibration.protocol.constellation.reference_mm + [9.0, -14.0, 11.0], strict=True))
     assert not panel.ui.followButton.enabled

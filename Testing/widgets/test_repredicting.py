@@ -152,4 +152,4 @@ def test_by_hand_nothing_is_needed_or_installed_for_it(panel, monkeypatch, lacki
     assert "where yours predict them" in panel.ui.followButton.toolTip
     panel.click(panel.ui.followButton)
     assert panel.predicting.calls == [] and not panel.panel.jobs.busy
-    assert panel.calibration.model.name == "typical head" and panel.ui.undoButton.enabled
+    assert panel.calibration.model.name == "typical anatomy" and panel.ui.undoButton.enabled

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..service.planning import PlanRequest, claimed_folder
-from .console import ProgressLine, say
+from .console import ProgressLine, print_notes, say
 from .planning_commands import add_planning_flags, choose_protocol
 
 if TYPE_CHECKING:
@@ -206,6 +206,8 @@ def _workers(arguments: argparse.Namespace, jobs: int) -> AbstractContextManager
     if arguments.scheduler:
         return workers.remote_cluster(arguments.scheduler)
     if _in_this_process(arguments):
+        if arguments.workers:
+            print_notes(["dask.distributed is not installed: studies have no limits of time and memory."])
         return workers.in_this_process()
     return workers.local_cluster(min(arguments.workers, jobs))
 

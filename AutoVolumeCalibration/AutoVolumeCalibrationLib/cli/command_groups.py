@@ -9,9 +9,9 @@ from collections.abc import Mapping
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Plan": ("calibrate", "check", "refit", "protocols"),
     "Department": ("batch", "serve", "watch", "export", "import-sr"),
-    "Data": ("dataset", "render", "anatomy"),
+    "Data": ("anatomy", "protocol", "dataset", "render", "knees"),
     "Train": ("train", "finetune", "find-rate", "search", "ablation", "xray"),
-    "Measure": ("evaluate", "compare", "crossvalidate", "coverage", "inspect"),
+    "Measure": ("evaluate", "compare", "crossvalidate", "coverage", "risk", "inspect"),
     "Models": ("models", "export-onnx", "promote", "roll-back"),
 }
 

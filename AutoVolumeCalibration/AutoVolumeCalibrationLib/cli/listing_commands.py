@@ -20,15 +20,22 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run_models(_arguments: argparse.Namespace) -> int:
     """``autovolume models``."""
     from ..core.models.bundle import is_guided, list_models
-    from ..core.models.store import default_model_name
+    from ..core.models.store import default_models
 
-    default_name = default_model_name()
+    default_of = {name: anatomy for anatomy, name in default_models().items()}
     for metadata in list_models():
-        default = " (default)" if metadata["name"] == default_name else ""
+        anatomy = default_of.get(metadata["name"])
+        default = _default_text(anatomy) if anatomy else ""
         guided = ", guided by the landmarks that you place" if is_guided(metadata) else ""
         landmarks = f"{len(metadata['landmarks'])} landmarks{guided}"
         say(f"{metadata['name']}{default}: {metadata['title']}, {landmarks}; runs with {backends_text(metadata)}")
     return 0
+
+
+def _default_text(anatomy: str) -> str:
+    from ..core.models.store import DEFAULT_ANATOMY
+
+    return " (default)" if anatomy == DEFAULT_ANATOMY else f" (default of {anatomy})"
 
 
 def backends_text(metadata: Mapping[str, Any]) -> str:

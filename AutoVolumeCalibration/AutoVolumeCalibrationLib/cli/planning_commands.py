@@ -71,7 +71,11 @@ def add_planning_flags(parser: argparse.ArgumentParser) -> None:
         help="default: the first one of the anatomy that is installed, or that the scouts show (BrainAcPc)",
     )
     parser.add_argument("--box", metavar="NAME", help="one of the protocol's boxes (default: its first)")
-    parser.add_argument("--model", metavar="NAME|DIR", help="model bundle (default: the current one, see models)")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|DIR",
+        help="bundle (default: the current one of the anatomy, see models)",
+    )
     parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help=BACKEND_HELP)
     parser.add_argument(
@@ -227,7 +231,8 @@ def plan_scouts(
     with naming(named(arguments.scouts)):
         started = time.perf_counter()
         progress("loading model")
-        model = load_model(arguments.model or model_for(protocol), arguments.device, arguments.backend)
+        chosen = model_for(arguments.model, protocol)
+        model = load_model(chosen, arguments.device, arguments.backend)
         loaded = time.perf_counter()
         result = _find_and_plan(study.stacks, protocol, model, arguments.box, placed, progress)
         result = with_anatomy_checked(result, model, device=arguments.device, backend=arguments.backend)

@@ -43,8 +43,13 @@ class PlanRequest:
     weights: str = ""
 
 
-def plan_study(request: PlanRequest, scouts: Sequence[str], folder: Path) -> Calibration:
+def plan_study(
+    request: PlanRequest, scouts: Sequence[str], folder: Path, drawings: Drawings | None = None
+) -> Calibration:
     """Read the scouts, plan, and write the plan into ``folder``, which is replaced. The model stays loaded.
+
+    Args:
+        drawings: to write beside the plan; those of ``choose_drawings`` when None.
 
     Raises:
         AutoVolumeError: naming the scouts, the model or the folder.
@@ -55,10 +60,10 @@ def plan_study(request: PlanRequest, scouts: Sequence[str], folder: Path) -> Cal
     from ..core.workflow.pipeline import calibrate
 
     with claimed_folder(folder, overwrite=True):
-        drawings = choose_drawings(folder)
+        drawings = choose_drawings(folder) if drawings is None else drawings
         protocol = load_protocol(request.protocol)
         started = time.perf_counter()
-        name = request.model or model_for(protocol)
+        name = model_for(request.model, protocol)
         model = warm_model(name, request.device, request.backend, request.weights)
         loaded = time.perf_counter()
         with naming(named(scouts)):

@@ -76,7 +76,11 @@ class BoxSection:
         allow(ui.protocolComboBox, _("Protocol: what is planned, and along which line"), busy)
         allow(ui.protocolFileButton, _("Open a protocol file (.json)"), busy)
         allow(ui.boxComboBox, _("One of the protocol's boxes"), none)
-        allow(ui.safeMarginsButton, _("Margins with which 95 % of heads lie fully inside the box"), none)
+        allow(
+            ui.safeMarginsButton,
+            _("Margins with which the whole anatomy lies in the box, as sure as the plan states"),
+            none,
+        )
         unadjusted = "" if self._base() else _("The box already follows its protocol.")
         allow(ui.resetBoxButton, _("Back to the margins and angles of the protocol"), none or unadjusted)
         allow(ui.saveProtocolButton, _("Save this box, relative to the anatomy, as a protocol file"), none)

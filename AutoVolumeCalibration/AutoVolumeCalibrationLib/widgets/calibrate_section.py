@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from ..core.anatomy.landmark import MISSING, Landmark
 from ..core.workflow.calibration import Calibration
-from ..core.workflow.manual_planning import plan_by_hand
+from ..core.workflow.manual_planning import first_landmarks, plan_by_hand
 from ..mrml.scouts_from_nodes import stacks_from_volume_nodes
 from ..mrml.study_nodes import Study
 from . import requirements
@@ -22,7 +22,7 @@ from .shared.dependencies import ensure
 from .shared.enabling import allow
 
 CALIBRATE_TIP = "Plan the scan volume from these scouts.\nPoints that you corrected stay where they are."
-BY_HAND_TIP = "Start with a typical head and place landmarks yourself, first AC, PC and VERTEX. No model is needed."
+BY_HAND_TIP = "Start with a typical anatomy and place three landmarks or more yourself. No model is needed."
 
 
 class CalibrateSection:
@@ -81,9 +81,9 @@ class CalibrateSection:
             study = self._inputs.study()
             self._current.show(plan_by_hand(stacks_from_volume_nodes(study.scouts), protocol))
             show_current(self._current)
-            self._jobs.show_status(
-                _("A typical head is shown. Drag AC, PC and VERTEX, each in two views, then re-predict the rest.")
-            )
+            text = _("A typical {anatomy} is shown. Drag {names}, each in two views, then re-predict the rest.")
+            names = ", ".join(first_landmarks(protocol))
+            self._jobs.show_status(text.format(anatomy=protocol.anatomy or _("anatomy"), names=names))
 
 
 def _found_text(calibration: Calibration) -> str:

@@ -48,7 +48,7 @@ def find_landmarks(
     from ..core.models.bundle import load_model
     from ..core.workflow.pipeline import calibrate
 
-    model = load_model(settings.model or model_for(protocol), settings.device)
+    model = load_model(model_for(settings.model, protocol), settings.device)
     with _device_failures(model):
         plan = calibrate(
             stacks,
@@ -75,10 +75,11 @@ def repredict_landmarks(
         AutoVolumeError: one line for the user.
         Cancelled: ``cancelled()`` was True.
     """
+    from ..core.models.anatomies import model_for
     from ..core.models.bundle import load_model
     from ..core.workflow.pipeline import repredict
 
-    model = load_model(settings.model, settings.device)
+    model = load_model(model_for(settings.model, calibration.protocol), settings.device)
     with _device_failures(model):
         return repredict(calibration, corrections, model, progress=progress, cancelled=cancelled)
 

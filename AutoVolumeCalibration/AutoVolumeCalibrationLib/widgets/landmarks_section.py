@@ -274,7 +274,7 @@ def _status(landmark: Landmark, calibration: Calibration) -> tuple[str, str]:
     if landmark.name in calibration.frame.outliers:
         return _("contradicts"), sd
     if is_by_hand(calibration):
-        return _("typical head"), sd
+        return _("typical"), sd
     return (_("unsure") if is_uncertain(landmark, calibration) else _("found")), sd
 
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .new_anatomy_commands import register_anatomy
+
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation
 
+    from ..core.new_anatomy.draft import Draft
     from ..core.reference_heads.people import PeopleShape
     from ..core.reference_heads.point_sets import PointSet
     from ..core.reference_heads.shape_frame import ShapeFrame
@@ -19,10 +22,9 @@ _REMEDY = "Correct the anatomy file."
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    anatomy = commands.add_parser(
-        "anatomy", description="Measure where the landmarks of an anatomy lie, from label maps or from points of people"
-    )
-    source = anatomy.add_mutually_exclusive_group(required=True)
+    anatomy = commands.add_parser("anatomy", description="Name the landmarks of an anatomy, measure where they lie")
+    register_anatomy(anatomy.add_subparsers(metavar="COMMAND", help="before people's points are there"))
+    source = anatomy.add_mutually_exclusive_group()
     source.add_argument(
         "--labels", type=Path, metavar="DIR", help="folder with head_NN.nii.gz and .csv, or with *_NNv.nii.gz of knees"
     )
@@ -30,7 +32,9 @@ def register(commands: argparse._SubParsersAction) -> None:
         "--points", nargs="+", type=Path, metavar="FILE|DIR", help="one file per person: .csv, .fcsv, .mrk.json"
     )
     target = anatomy.add_mutually_exclusive_group()
-    target.add_argument("--update", type=Path, metavar="FILE", help="anatomy JSON whose numbers to replace")
+    target.add_argument(
+        "--update", type=Path, metavar="FILE", help="anatomy JSON (or draft of anatomy new) whose numbers to replace"
+    )
     target.add_argument("--create", type=Path, metavar="FILE", help="write a new anatomy JSON of all points")
     anatomy.add_argument(
         "--keep-variation", action="store_true", help="with --update: replace the mean positions and leave the rest"
@@ -52,6 +56,8 @@ def run_anatomy(arguments: argparse.Namespace) -> int:
 
     if arguments.points:
         return _measure_points(arguments)
+    if not arguments.labels:
+        raise UsageError("nothing to measure is named", remedy="Give --points or --labels, or anatomy new NAME.")
     if not arguments.update:
         raise UsageError("label maps are measured for an anatomy file", remedy="Give --update FILE.")
     update = update_knee if describes_knee(arguments.update) else update_anatomy
@@ -63,9 +69,13 @@ def run_anatomy(arguments: argparse.Namespace) -> int:
 def _measure_points(arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.anatomy.constellation import constellation_from_dict
 
+    from ..core.new_anatomy.anatomy_file import read_any_anatomy
+    from ..core.new_anatomy.draft import pairs_text
     from ..core.reference_heads import point_sets, points_anatomy
     from ..core.reference_heads.people import measure_people
 
+    if arguments.update and (draft := read_any_anatomy(arguments.update).draft):
+        return _measure_draft(arguments, draft)
     data = _read_anatomy(arguments.update) if arguments.update else None
     known = constellation_from_dict(data, arguments.update) if data else None
     sets = point_sets.read_point_sets(arguments.points)
@@ -81,11 +91,38 @@ def _measure_points(arguments: argparse.Namespace) -> int:
         names = point_sets.common_names(sets)
         sets, _ = point_sets.with_names_of(sets, names)
         mirror, reference = points_anatomy.pairs_by_name(names), None
+        print(pairs_text(names, mirror))
     frame = _frame(arguments, names)
     point_sets.require_alike(sets, names, mirror, frame, reference)
     people = measure_people(sets, names, mirror, frame, known)
     written, pitches = _anatomy_of(arguments, data, people, sets, frame)
     _write(arguments, people, written, pitches)
+    return 0
+
+
+def _measure_draft(arguments: argparse.Namespace, draft: Draft) -> int:
+    """Turn the draft of ``anatomy new`` into an anatomy, in its own file."""
+    from AutoVolumeCalibrationLib.core.errors import InputError, shortened
+
+    from ..core.new_anatomy.draft import measured
+    from ..core.reference_heads import point_sets
+    from ..core.reference_heads.people import measure_people
+
+    sets, others = point_sets.with_names_of(point_sets.read_point_sets(arguments.points), draft.names)
+    if others:
+        print(f"left out, not in {arguments.update.name}: {', '.join(others)}")
+    unplaced = [name for name in draft.names if not any(name in each.points for each in sets)]
+    if unplaced:
+        raise InputError(
+            f"nobody placed {shortened(unplaced)}",
+            source=str(arguments.points[0]),
+            remedy=f"Place these points too, or take them out of {arguments.update.name}.",
+        )
+    names, frame = list(draft.names), _frame(arguments, draft.names)
+    point_sets.require_alike(sets, names, draft.mirror, frame)
+    people = measure_people(sets, names, draft.mirror, frame, None)
+    content, pitches = _anatomy_of(arguments, None, people, sets, frame)
+    _write(arguments, people, measured(draft, content), pitches)
     return 0
 
 

@@ -17,6 +17,7 @@ from . import (
     dataset_commands,
     inspect_commands,
     knee_commands,
+    new_anatomy_commands,
     rate_commands,
     search_commands,
     training_commands,
@@ -25,7 +26,11 @@ from . import (
 from .run_arguments import at_least
 
 if TYPE_CHECKING:
+    from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
+    from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+
     from ..core.evaluation.baselines import Template
+    from ..core.evaluation.case_log import CaseResult
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -43,6 +48,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     xray_commands.register(commands)
     anatomy_command.register(commands)
     knee_commands.register(commands)
+    new_anatomy_commands.register(commands)
 
 
 def _register_render(commands: argparse._SubParsersAction) -> None:
@@ -50,6 +56,7 @@ def _register_render(commands: argparse._SubParsersAction) -> None:
     source = render.add_mutually_exclusive_group(required=True)
     source.add_argument("--labels", type=Path, metavar="DIR", help="label maps: random contrast, pose and shape")
     source.add_argument("--volumes", type=Path, metavar="DIR", help="real volumes (heads.csv): random poses")
+    render.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE", help="whose landmarks, of label maps")
     render.add_argument("--split", default="train", choices=("train", "validation"), help="of the volumes")
     render.add_argument("--output", required=True, type=Path, metavar="DIR")
     render.add_argument("--count", type=at_least(1), default=10, help="studies (default: 10)")
@@ -59,13 +66,16 @@ def _register_render(commands: argparse._SubParsersAction) -> None:
 
 
 def _register_evaluate(commands: argparse._SubParsersAction) -> None:
-    evaluate = commands.add_parser(
-        "evaluate", description="Measure the errors of a model on real heads in random poses"
+    evaluate = commands.add_parser("evaluate", description="Measure the errors of a model on a data set or real heads")
+    data = evaluate.add_mutually_exclusive_group(required=True)
+    data.add_argument(
+        "--dataset", type=Path, metavar="DIR", help="data set of any anatomy that the model did not learn"
     )
-    evaluate.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder with heads.csv and heads/")
+    data.add_argument("--data", type=Path, metavar="DIR", help="heads in random poses: heads.csv and heads/")
     evaluate.add_argument("--split", default="validation", choices=("train", "validation"))
     evaluate.add_argument("--model", metavar="NAME|DIR", help="default: the current one")
     evaluate.add_argument("--protocol", default="BrainAcPc", metavar="NAME|FILE")
+    evaluate.add_argument("--box", metavar="NAME", help="of the protocol, with --dataset (default: its first)")
     evaluate.add_argument("--poses", type=at_least(1), default=5, help="random poses per head (default: 5)")
     evaluate.add_argument("--slices", type=int, nargs="+", default=[5, 1], choices=(1, 3, 5), help="per plane")
     evaluate.add_argument("--heads", nargs="+", metavar="ID", help="only these heads")
@@ -91,7 +101,7 @@ def run_render(arguments: argparse.Namespace) -> int:
 
     from ..core.simulator import study_rendering as rendering
 
-    constellation = load_protocol("BrainAcPc").constellation
+    constellation = load_protocol(arguments.protocol).constellation
     geometry = ScoutGeometry(slices=arguments.slices)
     if arguments.labels:
         studies = rendering.studies_of_labels(
@@ -110,30 +120,18 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     """``autovolume evaluate``."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
-    from AutoVolumeCalibrationLib.core.files.output_folder import require_place
+    from AutoVolumeCalibrationLib.core.models.anatomies import model_for
     from AutoVolumeCalibrationLib.core.models.bundle import load_model
 
-    from ..core.evaluation import evaluation, methods
+    from ..core.evaluation import methods
     from ..core.evaluation.evaluation_report import measured_errors, report
-    from ..core.reference_heads.heads import list_heads, with_corrected_points
     from ..core.training.bundle_export import record_measurement
 
     protocol = load_protocol(arguments.protocol)
+    arguments.model = model_for(arguments.model, protocol)
     model = load_model(arguments.model, arguments.device)
-    template = _template(arguments) if arguments.template else None
-    chosen = [h for h in list_heads(arguments.data, arguments.split) if h.id in (arguments.heads or [h.id])]
-    if arguments.corrected:
-        chosen = [with_corrected_points(head) for head in chosen]
-    require_place(arguments.output, overwrite=True)
-    results = evaluation.evaluate(
-        methods.standard_methods(model, protocol, template),
-        protocol,
-        chosen,
-        poses_per_head=arguments.poses,
-        geometries={f"P{n}": evaluation.GEOMETRIES[f"P{n}"] for n in arguments.slices},
-        conditions=evaluation.Conditions(max_rotation_deg=arguments.rotation, max_shift_mm=arguments.shift),
-        log=arguments.output / "cases.jsonl",
-    )
+    measure = _on_dataset if arguments.dataset else _on_heads
+    results = measure(arguments, protocol, model)
     if arguments.record:
         record_measurement(arguments.record, measured_errors(results, methods.model_name(model)))
     text = report(results)
@@ -142,6 +140,55 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     write_text(arguments.output / "report.md", text)
     print(text)
     return 0
+
+
+def _on_dataset(arguments: argparse.Namespace, protocol: Protocol, model: LandmarkModel) -> list[CaseResult]:
+    """The model and the typical anatomy on the studies that the model did not learn."""
+    from AutoVolumeCalibrationLib.core.errors import UsageError
+    from AutoVolumeCalibrationLib.core.files.output_folder import require_place
+    from AutoVolumeCalibrationLib.core.models.store import model_folder
+
+    from ..core.datasets.anatomy_fit import require_fit
+    from ..core.datasets.frozen_set import unlearnt_studies
+    from ..core.evaluation import methods
+    from ..core.evaluation.dataset_measurement import measure_on_dataset
+
+    if arguments.corrected or arguments.heads or arguments.template:
+        raise UsageError("--corrected, --heads and --template are for heads (--data)", remedy="Leave them out.")
+    require_fit(arguments.dataset, protocol)
+    chosen = unlearnt_studies(arguments.dataset, [model_folder(arguments.model)])
+    require_place(arguments.output, overwrite=True)
+    return measure_on_dataset(
+        methods.standard_methods(model, protocol, None, arguments.box),
+        protocol,
+        arguments.dataset,
+        chosen,
+        box=arguments.box,
+        log=arguments.output / "cases.jsonl",
+    )
+
+
+def _on_heads(arguments: argparse.Namespace, protocol: Protocol, model: LandmarkModel) -> list[CaseResult]:
+    """The model and the baselines on real heads in random poses."""
+    from AutoVolumeCalibrationLib.core.files.output_folder import require_place
+
+    from ..core.evaluation import evaluation, methods
+    from ..core.reference_heads.heads import list_heads, with_corrected_points
+
+    template = _template(arguments) if arguments.template else None
+    chosen = [h for h in list_heads(arguments.data, arguments.split) if h.id in (arguments.heads or [h.id])]
+    if arguments.corrected:
+        chosen = [with_corrected_points(head) for head in chosen]
+    require_place(arguments.output, overwrite=True)
+    return evaluation.evaluate(
+        methods.standard_methods(model, protocol, template),
+        protocol,
+        chosen,
+        poses_per_head=arguments.poses,
+        geometries={f"P{n}": evaluation.GEOMETRIES[f"P{n}"] for n in arguments.slices},
+        conditions=evaluation.Conditions(max_rotation_deg=arguments.rotation, max_shift_mm=arguments.shift),
+        log=arguments.output / "cases.jsonl",
+    )
 
 
 def _template(arguments: argparse.Namespace) -> Template:

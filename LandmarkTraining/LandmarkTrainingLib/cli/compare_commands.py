@@ -21,7 +21,10 @@ def register(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
     compare = commands.add_parser("compare", description="Compare models on the same cases")
     compare.add_argument(
-        "models", nargs="+", metavar="MODEL", help="names or bundle folders; current: the default model"
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="names or bundle folders; current: the anatomy's default",
     )
     data = compare.add_mutually_exclusive_group(required=True)
     data.add_argument("--dataset", type=Path, metavar="DIR", help="a data set that no model learnt from")
@@ -60,6 +63,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     promote.set_defaults(run=run_promote)
 
     back = commands.add_parser("roll-back", description="Restore the previous default model")
+    back.add_argument("--anatomy", default="brain", metavar="NAME", help="whose model (default: brain)")
     back.set_defaults(run=run_roll_back)
 
 
@@ -139,23 +143,27 @@ def _compare_on_heads(
 
 def run_promote(arguments: argparse.Namespace) -> int:
     """``autovolume promote``."""
+    from AutoVolumeCalibrationLib.core.models.store import bundle_anatomy
+
     from ..core.experiments.promotion import CONSEQUENCE, history, promote
 
     folder = promote(arguments.bundle, arguments.comparison, anyway=arguments.anyway)
-    reason = history()[-1].reason
+    anatomy = bundle_anatomy(folder)
+    reason = history(anatomy)[-1].reason
     print("\n".join(reason["reasons"]))
     if reason["anyway"]:
         print(f"Promoted anyway: it was not shown to be better. {CONSEQUENCE}")
-    print(f"{folder.name} is now the default model: {folder}")
-    print("autovolume roll-back restores the previous one")
+    print(f"{folder.name} is now the default model of {anatomy}: {folder}")
+    print(f"autovolume roll-back --anatomy {anatomy} restores the previous state")
     return 0
 
 
-def run_roll_back(_arguments: argparse.Namespace) -> int:
+def run_roll_back(arguments: argparse.Namespace) -> int:
     """``autovolume roll-back``."""
     from ..core.experiments.promotion import roll_back
 
-    print(f"{roll_back()} is the default model again")
+    restored = roll_back(arguments.anatomy)
+    print(f"{restored} is the default model again" if restored else f"{arguments.anatomy} has no default model again")
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .run_arguments import SETTINGS, add_run_arguments
+from .run_arguments import SETTINGS, add_run_arguments, chosen_settings
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -33,7 +33,7 @@ def run_cross_validation(arguments: argparse.Namespace) -> int:
     from ..core.experiments.cross_validation_report import REPORT_FILE, write_cross_validation
     from ..core.experiments.search_trial import base_configuration
 
-    config = base_configuration(arguments.model, arguments.config, arguments.set)
+    config = base_configuration(arguments.model, arguments.config, chosen_settings(arguments))
     if not arguments.dataset:
         raise UsageError("no data are named that could be split into folds", remedy="Give --dataset.")
     plan = CrossValidationPlan(

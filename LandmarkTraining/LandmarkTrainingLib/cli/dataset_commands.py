@@ -52,9 +52,17 @@ def _register_build(kinds: argparse._SubParsersAction) -> None:
     )
     _add_protocol(build)
     build.add_argument(
+        "--anatomy", metavar="NAME|FILE", help="instead of a protocol: an anatomy, or a draft of anatomy new"
+    )
+    build.add_argument(
         "--poses", type=at_least(1), default=10, metavar="N", help="random poses per volume (default: 10)"
     )
     build.add_argument("--slices", type=at_least(1), default=5, metavar="N", help="per plane of a volume (default: 5)")
+    build.add_argument(
+        "--prefix",
+        default="case",
+        help="of the studies' names; another one for every set of other people (default: case)",
+    )
     build.add_argument("--seed", type=at_least(0), default=0, help="of the poses")
     build.add_argument(
         "--series",
@@ -100,9 +108,15 @@ def run_build(arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.errors import InputError
 
     from ..core.datasets.building import build_dataset
+    from ..core.new_anatomy.anatomy_file import read_any_anatomy
 
-    constellation = load_protocol(arguments.protocol).constellation
-    built = build_dataset(arguments.output, _candidates(arguments), constellation)
+    if arguments.anatomy:
+        anatomy = read_any_anatomy(arguments.anatomy)
+        name, constellation = anatomy.name, anatomy.constellation
+    else:
+        protocol = load_protocol(arguments.protocol)
+        name, constellation = protocol.anatomy, protocol.constellation
+    built = build_dataset(arguments.output, _candidates(arguments), constellation, name, arguments.prefix)
     if not built.added:
         first = f" {built.skipped[0].source}: {built.skipped[0].reason}" if built.skipped else ""
         raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .run_arguments import DATA, SETTINGS, add_run_arguments, required_folders
+from .run_arguments import DATA, SETTINGS, add_run_arguments, chosen_settings, required_folders
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -28,7 +28,7 @@ def run_find_rate(arguments: argparse.Namespace) -> int:
     from ..core.training.training_data import load_training_data
 
     folders = required_folders(arguments)
-    config = base_configuration(arguments.model, arguments.config, arguments.set)
+    config = base_configuration(arguments.model, arguments.config, chosen_settings(arguments))
     data = load_training_data(folders, config, load_protocol(config.protocol).constellation)
     test = try_rates(config, data, lowest=arguments.lowest, highest=arguments.highest, steps=arguments.steps)
     picture, _ = write_range(arguments.output, test, config)

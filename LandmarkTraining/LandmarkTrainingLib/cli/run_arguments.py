@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +21,17 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "labels": {**_FOLDER, "help": "label maps to simulate scouts from"},
     "volumes": {**_FOLDER, "help": "real volumes of split train (heads.csv)"},
     "model": {"metavar": "NAME|DIR", "help": "fine-tune this model instead of training from scratch"},
+    "protocol": {
+        "metavar": "NAME|FILE",
+        "help": "whose landmarks are learnt (default: as --config or --model, else BrainAcPc)",
+    },
     "config": {"type": Path, "metavar": "FILE", "help": "JSON with settings that differ from the defaults"},
     "set": {**_REPEATABLE, "metavar": "NAME=VALUE", "help": "one setting, value as JSON"},
 }
 
 #: Flags that name data, and those that name settings.
 DATA = ("dataset", "validation", "labels", "volumes")
-SETTINGS = ("config", "set")
+SETTINGS = ("protocol", "config", "set")
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -67,6 +72,16 @@ def required_folders(arguments: argparse.Namespace) -> DataFolders:
         with flags_named():
             raise UsageError("no training data are named", remedy=NAME_DATA)
     return folders
+
+
+def chosen_settings(arguments: argparse.Namespace) -> list[str]:
+    """The settings of ``--set``, NAME=VALUE, and that of ``--protocol``, whose file is named absolutely."""
+    if not arguments.protocol:
+        return list(arguments.set)
+    named = arguments.protocol
+    if named.endswith(".json"):
+        named = str(Path(named).resolve())
+    return [f"protocol={json.dumps(named)}", *arguments.set]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .run_arguments import DATA, SETTINGS, add_run_arguments, at_least, flags_named, named_folders
+from .run_arguments import DATA, SETTINGS, add_run_arguments, at_least, chosen_settings, flags_named, named_folders
 
 if TYPE_CHECKING:
     from ..core.experiments.search import SearchPlan, TrialRecord
@@ -46,7 +46,7 @@ def _plan(arguments: argparse.Namespace) -> SearchPlan:
     from ..core.experiments.search_space import read_space
     from ..core.experiments.search_trial import base_configuration
 
-    base = base_configuration(arguments.model, arguments.config, arguments.set)
+    base = base_configuration(arguments.model, arguments.config, chosen_settings(arguments))
     return SearchPlan(read_space(arguments.space, base), base, arguments.seed)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .run_arguments import DATA, SETTINGS, add_run_arguments, flags_named, named_folders
+from .run_arguments import DATA, SETTINGS, add_run_arguments, chosen_settings, flags_named, named_folders
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -16,7 +16,11 @@ def register(commands: argparse._SubParsersAction) -> None:
     _add_arguments(train)
     train.set_defaults(run=run_train)
     finetune = commands.add_parser("finetune", description="Fine-tune a model on your own cases")
-    finetune.add_argument("--model", metavar="NAME|DIR", help="where to start (default: the model in use)")
+    finetune.add_argument(
+        "--model",
+        metavar="NAME|DIR",
+        help="where to start (default: the model in use, or with --protocol the nearest shipped one)",
+    )
     _add_arguments(finetune)
     finetune.set_defaults(run=run_finetune)
     ablation = commands.add_parser("ablation", description="Train variants of one configuration and compare them")
@@ -41,9 +45,17 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 def run_finetune(arguments: argparse.Namespace) -> int:
     """``autovolume finetune``: a run that starts from a model's weights and its settings."""
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.models.store import default_model_name
 
-    return _run(arguments, arguments.model or default_model_name())
+    from ..core.training.starting_point import nearest_model
+
+    if arguments.model or not arguments.protocol:
+        return _run(arguments, arguments.model or default_model_name())
+    names = load_protocol(arguments.protocol).constellation.names
+    base, known = nearest_model(names)
+    print(f"starts from {base}, which knows {known} of the {len(names)} landmarks", flush=True)
+    return _run(arguments, base)
 
 
 def _run(arguments: argparse.Namespace, base: str | None) -> int:
@@ -58,7 +70,7 @@ def _run(arguments: argparse.Namespace, base: str | None) -> int:
             None if folders == DataFolders() else folders,
             base=base,
             config_file=arguments.config,
-            settings=arguments.set,
+            settings=chosen_settings(arguments),
             resume=arguments.resume,
             progress=_say,
         )

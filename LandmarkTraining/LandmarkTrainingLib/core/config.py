@@ -34,6 +34,7 @@ _RANGES: Mapping[str, _Range] = {
     "picture_steps": _NOT_NEGATIVE,
     "workers": _NOT_NEGATIVE,
     "seed": _NOT_NEGATIVE,
+    "risk_studies": _NOT_NEGATIVE,
     "folds": _NOT_NEGATIVE,
     "fold": _NOT_NEGATIVE,
     "batch_size": _AT_LEAST_ONE,
@@ -66,7 +67,7 @@ class TrainingConfig:
     """Everything a run depends on besides its data.
 
     Attributes:
-        name: name of the exported bundle.
+        name: name of the exported bundle; "": that of the anatomy, such as ``brain-scout``.
         protocol: protocol whose landmarks are learnt, in its order.
         architecture, options: network of ``core.networks.registry`` (channel counts and target width are filled in).
         base: bundle (name or folder) whose weights the network starts from, "" for random ones.
@@ -107,13 +108,15 @@ class TrainingConfig:
         bf16: bfloat16 arithmetic where the processor has it.
         threads, workers: processor threads of the network, processes that make batches.
         seed: of all random numbers.
+        risk_studies: simulated studies of the held-out label maps on which the exported model's risk of a wrong plan is
+            fitted; 0: none, ``autovolume risk`` measures it later.
         training_data: what the network learnt from and under which licence, in words, for the bundle's metadata.
 
     Raises:
         UsageError: a number is out of its range, or a list has members of another type.
     """
 
-    name: str = "brain-scout"
+    name: str = ""
     protocol: str = "BrainAcPc"
     architecture: str = "unet_plus_plus"
     options: dict[str, Any] = field(
@@ -164,6 +167,7 @@ class TrainingConfig:
     workers: int = 1
     device: str = "auto"
     seed: int = 0
+    risk_studies: int = 0
     training_data: str = ""
 
     def __post_init__(self) -> None:
@@ -218,7 +222,7 @@ def _require_valid(name: str, value: Any, source: str) -> None:
             source=source,
             remedy=f"Give a list of {kind.__name__}.",
         )
-    if name == "name" and not value.strip():
+    if name == "name" and value and not value.strip():
         raise UsageError("the name is blank", source=source, remedy="Give the name of the bundle to export.")
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, ModelError
-from AutoVolumeCalibrationLib.core.models.store import default_model_name, model_folders, read_current
+from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, ModelError, ProtocolError
+from AutoVolumeCalibrationLib.core.models.store import default_model_name, model_folders
 
 from ..core.datasets.findings import Finding
 from ..core.runs.run_process import command_line
@@ -81,17 +81,26 @@ class CoreEngine:
 
         return promote(bundle, comparison_folder / JSON_FILE, anyway=anyway).name
 
-    def previous_model(self) -> str:
-        try:
-            current = read_current()
-        except ModelError:
-            return ""
-        return next((step.before for step in reversed(current.history) if step.model == current.name), "")
+    def previous_model(self, protocol: str | None = None) -> str:
+        from ..core.experiments.promotion import previous_model
 
-    def roll_back(self) -> str:
+        try:
+            return previous_model(_anatomy_of(protocol)) or ""
+        except (ModelError, ProtocolError):
+            return ""
+
+    def roll_back(self, protocol: str | None = None) -> str:
         from ..core.experiments.promotion import roll_back
 
-        return roll_back()
+        return roll_back(_anatomy_of(protocol))
+
+
+def _anatomy_of(protocol: str | None) -> str:
+    """The anatomy of a protocol, by its name or file; None: the default one."""
+    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+    from AutoVolumeCalibrationLib.core.models.store import DEFAULT_ANATOMY
+
+    return (protocol and load_protocol(protocol).anatomy) or DEFAULT_ANATOMY
 
 
 def comparison_of(data: Mapping[str, Any]) -> Comparison:

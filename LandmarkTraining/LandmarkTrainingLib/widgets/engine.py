@@ -69,8 +69,12 @@ class TrainingEngine(Protocol):
             anyway: also where that is left open.
         """
 
-    def previous_model(self) -> str:
-        """Name of the model that ``roll_back`` returns to, "" where there is none."""
+    def previous_model(self, protocol: str | None = None) -> str:
+        """Name of the model that ``roll_back`` returns to, "" where there is none.
 
-    def roll_back(self) -> str:
-        """Make the previous model the current one again; gives its name."""
+        Args:
+            protocol: name or file of one of the anatomy's protocols; None: the default anatomy.
+        """
+
+    def roll_back(self, protocol: str | None = None) -> str:
+        """Make the anatomy's previous model the current one again; gives its name."""

@@ -66,6 +66,8 @@ class RecipeSection:
             self.settings()
         except UsageError as error:
             return str(error)
+        if self.recipe.needs_protocol and not self.named_protocol():
+            return _("Name the protocol of the anatomy in the settings (Advanced): protocol=PATH/MyProtocol.json")
         return "" if self._choices.now.output else _("Choose an output folder (Advanced).")
 
     def protocol(self) -> str:

@@ -91,7 +91,7 @@ class ResultSection:
         allow(ui.compareButton, tip, self.why_not_compare())
         ui.stopCompareButton.toolTip = _("Stop the comparison")
         allow(ui.promoteButton, self._what_promoting_does(), self._why_not_promote())
-        previous = self._engine.previous_model()
+        previous = self._engine.previous_model(self._recipe.named_protocol())
         none = "" if previous else _("No model was replaced yet.")
         allow(ui.rollBackButton, _("Use {name} again").format(name=previous), none)
         ui.verdictLabel.text = self._verdict()
@@ -218,6 +218,6 @@ class ResultSection:
 
     def _on_roll_back(self) -> None:
         with errors_shown():
-            self._engine.roll_back()
+            self._engine.roll_back(self._recipe.named_protocol())
             self._used = False
         self.changed.emit()

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from AutoVolumeCalibrationLib.core.scouts.dicom import read_dicom_frames, stacks_from_frames
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice, ScoutStack
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
+from LandmarkTrainingLib.core.coverage.risk.non_heads import SHAPES, drawn
 from LandmarkTrainingLib.core.evaluation.evaluation import add_noise
 from LandmarkTrainingLib.core.reference_heads.heads import Head
 from LandmarkTrainingLib.core.reference_heads.poses import STRAIGHT, head_to_scanner, posed_volume
@@ -58,7 +59,7 @@ def drawn_shapes() -> Inputs:
     turn = Rotation.from_euler("xyz", [8, -6, 10], degrees=True).as_matrix()
     for name, inside in SHAPES.items():
         for geometry in (FIVE, ONE):
-            yield f"{name}, {_count(geometry)}", partial(_cut, _drawn(inside), geometry, turn)
+            yield f"{name}, {_count(geometry)}", partial(_cut, drawn(inside), geometry, turn)
 
 
 def below_heads(heads: Sequence[Head]) -> Inputs:
@@ -81,51 +82,6 @@ def _stacks_in(folder: Path) -> list[ScoutStack]:
     """The stacks of a DICOM folder, of however many planes; without frames of reference, so that they can be joined."""
     frames = [frame for path in sorted(folder.iterdir()) for frame in read_dicom_frames(path)]
     return [replace(stack, frame_of_reference=None) for stack in stacks_from_frames(frames, str(folder))]
-
-
-def _ball(p: np.ndarray) -> np.ndarray:
-    return 100.0 * (np.linalg.norm(p, axis=-1) < 85)
-
-
-def _ellipsoid(p: np.ndarray) -> np.ndarray:
-    """Scalp, skull and an even brain."""
-    radius = np.linalg.norm(p / [66, 84, 72], axis=-1)
-    return np.select([radius < 1, radius < 1.08, radius < 1.18], [60.0, 10.0, 100.0], 0.0)
-
-
-def _ellipsoid_with_holes(p: np.ndarray) -> np.ndarray:
-    """The same with two dark bodies like ventricles in it."""
-    holes = [np.linalg.norm((p - [x, -5, 10]) / [8, 30, 12], axis=-1) < 1 for x in (-14, 14)]
-    return np.where(holes[0] | holes[1], 15.0, _ellipsoid(p))
-
-
-def _box(p: np.ndarray) -> np.ndarray:
-    return 100.0 * (np.abs(p) < [70, 85, 80]).all(axis=-1)
-
-
-def _bottle_with_rods(p: np.ndarray) -> np.ndarray:
-    """A cylinder along the bore with dark rods in it, as scanners are tested with."""
-    axial = np.hypot(p[..., 0], p[..., 1])
-    rods = np.any([np.hypot(p[..., 0] - x, p[..., 1] - y) < 9 for x in (-40, 0, 40) for y in (-40, 0, 40)], axis=0)
-    return np.where(rods, 20.0, 100.0) * ((axial < 90) & (np.abs(p[..., 2]) < 75))
-
-
-#: Name -> brightness at points (..., 3) mm.
-SHAPES = {
-    "ball": _ball,
-    "ellipsoid with rim": _ellipsoid,
-    "ellipsoid with holes": _ellipsoid_with_holes,
-    "box": _box,
-    "bottle with rods": _bottle_with_rods,
-}
-
-
-def _drawn(inside: Callable[[np.ndarray], np.ndarray], voxel_mm: float = 2.0) -> Volume:
-    axis = np.arange(-110.0, 110.1, voxel_mm)
-    affine = np.diag([voxel_mm] * 3 + [1.0])
-    affine[:3, 3] = axis[0]
-    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
-    return Volume(inside(grid).astype(np.float32), affine)
 
 
 def _cut(volume: Volume, geometry: ScoutGeometry, turn: np.ndarray) -> list[ScoutStack]:

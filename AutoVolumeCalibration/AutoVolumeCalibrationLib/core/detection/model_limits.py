@@ -35,6 +35,11 @@ class ModelLimits:
         orientation_score: sum of the peaks that agree with the frame, per landmark, of an orientation worth taking:
             heads in the right orientation 0.51-0.86, a phantom 0.19.
         orientation_gain: how much better the score of another orientation must be.
+        turned_deg: a stack gets a second look where the head is turned in its slices by more than this. Up to it the
+            second look neither gains nor loses (``Testing/benchmarks/second_look.py``).
+        profile_peak: half turns are tried where the landmarks' highest peaks in the sagittal slices have a lower mean:
+            a half turn mirrors or reverses the profile. Heads that pass ``dense_peak`` have 0.73-0.90, and after a
+            half turn 0.18-0.42 (the same benchmark).
     """
 
     clear_peak: float = 0.70
@@ -48,6 +53,8 @@ class ModelLimits:
     sparse_peak: float = 0.72
     orientation_score: float = 0.45
     orientation_gain: float = 0.05
+    turned_deg: float = 10.0
+    profile_peak: float = 0.65
 
     def to_dict(self) -> dict[str, Any]:
         """The section `limits` of a bundle's metadata and of calibration.json."""

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import InputError
 from .regular_file import require_regular
@@ -58,19 +58,28 @@ def parse_dicom(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
         InputError: the file is not a regular one, or too large, packed or unpacked.
         ValueError, OSError and others of ``dicom.PARSE_ERRORS``: it is damaged.
     """
-    import pydicom
-
     require_regular(path, InputError, "Choose the scouts.", most_bytes=_MOST_FILE_BYTES)
     with open(path, "rb") as stream:
-        if stream.read(132)[128:] == b"DICM":
-            meta = _meta(stream)
-            if str(meta.get("TransferSyntaxUID", "")) == _DEFLATED:
-                return _inflated(meta, stream.read(), str(path))
-        stream.seek(0)
-        return pydicom.dcmread(stream, force=True, stop_before_pixels=stop_before_pixels)
+        return _parsed(stream, str(path), stop_before_pixels)
 
 
-def _meta(stream: io.BufferedReader) -> Dataset:
+def parse_dicom_bytes(content: bytes, source: str, *, stop_before_pixels: bool = False) -> Dataset:
+    """``parse_dicom`` of the content of a file, as it came over the network; ``source`` names it in errors."""
+    return _parsed(io.BytesIO(content), source, stop_before_pixels)
+
+
+def _parsed(stream: BinaryIO, source: str, stop_before_pixels: bool) -> Dataset:
+    import pydicom
+
+    if stream.read(132)[128:] == b"DICM":
+        meta = _meta(stream)
+        if str(meta.get("TransferSyntaxUID", "")) == _DEFLATED:
+            return _inflated(meta, stream.read(), source)
+    stream.seek(0)
+    return pydicom.dcmread(stream, force=True, stop_before_pixels=stop_before_pixels)
+
+
+def _meta(stream: BinaryIO) -> Dataset:
     """The elements of group 2; the stream then stands at the data set."""
     from pydicom.filereader import read_dataset
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..anatomy.protocol import Protocol
-from ..anatomy.protocol_file import list_protocols
+from ..anatomy.protocol_file import list_protocols, load_protocol
 from ..detection.landmark_model import LandmarkModel
 from ..errors import ModelError, ProtocolError
 from ..scouts.stack import ScoutStack
 from ..workflow.calibration import Calibration
 from ..workflow.recognition import AnatomyCandidate, check_anatomy, recognise
 from .bundle import load_model, read_metadata
-from .store import DEFAULT_ANATOMY, bundle_anatomy, default_models, model_folder
+from .store import DEFAULT_ANATOMY, PROTOCOLS, bundle_anatomy, default_models, model_folder
 
 _logger = logging.getLogger(__name__)
+
+#: A model's name, or the folder of its bundle.
+Name = TypeVar("Name", bound=str | Path)
 
 #: ``bundle.load_model``, or what stands for it.
 Loader = Callable[[str, str, str], LandmarkModel]
@@ -26,19 +29,23 @@ Loader = Callable[[str, str, str], LandmarkModel]
 def default_protocol(anatomy: str, model: str | Path) -> Protocol:
     """The protocol of an anatomy that is used where none is named: the first of its model, else the first shipped one.
 
+    Those of the model are shipped ones, or lie in its bundle.
+
     Raises:
-        ProtocolError: there is none.
+        ProtocolError: there is none, or the bundle's is damaged.
         ModelError: the model is not installed.
     """
-    shipped = [protocol for protocol in list_protocols() if protocol.anatomy == anatomy]
-    stated = read_metadata(model_folder(model)).get("protocols", ())
-    known = {protocol.name: protocol for protocol in shipped}
-    for name in stated:
-        if name in known:
-            return known[name]
+    shipped = {protocol.name: protocol for protocol in list_protocols() if protocol.anatomy == anatomy}
+    folder = model_folder(model)
+    carried = {path.stem: path for path in (folder / PROTOCOLS).glob("*.json")}
+    for name in read_metadata(folder).get("protocols", ()):
+        if name in shipped:
+            return shipped[name]
+        if name in carried:
+            return load_protocol(carried[name])
     if not shipped:
         raise ProtocolError(f"no protocol for the anatomy {anatomy} is installed", remedy="Name the protocol file.")
-    return shipped[0]
+    return next(iter(shipped.values()))
 
 
 def known_protocol(model: str | Path | None = None) -> Protocol | None:
@@ -97,8 +104,8 @@ def with_anatomy_checked(
 ) -> Calibration:
     """The plan, with an error where another installed anatomy is recognised more surely; see ``check_anatomy``.
 
-    With models of one anatomy installed nothing is loaded. An anatomy without
-    an installed model is not compared: it may be a part of one that has a model.
+    With models of one anatomy installed nothing is loaded. An anatomy without an installed model is not compared: it may
+    be a part of one that has a model.
 
     Args:
         choices: ``device`` and ``backend`` of the other models.
@@ -109,9 +116,25 @@ def with_anatomy_checked(
     return check_anatomy(calibration, model, installed_anatomies(load=load, without=[anatomy], **choices))
 
 
-def model_for(protocol: Protocol) -> str | None:
-    """Name of the default model of a protocol's anatomy; None: the one that is used where none is named."""
-    return None if protocol.anatomy == DEFAULT_ANATOMY else default_models().get(protocol.anatomy)
+def model_for(name_or_folder: Name | None, protocol: Protocol) -> Name | str | None:
+    """The model that the user names, else the default one of the protocol's anatomy; None: that of DEFAULT_ANATOMY.
+
+    A user's own anatomy without a model, with landmarks of the default model's, is planned with that one.
+
+    Raises:
+        ModelError: no model is named, and none finds a landmark of the protocol.
+    """
+    if name_or_folder is not None or protocol.anatomy in ("", DEFAULT_ANATOMY):
+        return name_or_folder
+    name = default_models().get(protocol.anatomy)
+    if name:
+        return name
+    known = {entry["name"] for entry in read_metadata(model_folder())["landmarks"]}
+    if known & set(protocol.constellation.names):
+        return None
+    raise ModelError(
+        f"there is no model for the anatomy {protocol.anatomy}", remedy="Name a bundle of it, or train and promote one."
+    )
 
 
 def _is_one_of_several(anatomy: str) -> bool:

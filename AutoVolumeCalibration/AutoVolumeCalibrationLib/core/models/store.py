@@ -1,7 +1,8 @@
-"""The installed models: the shipped ones, and the user's own, one of which may replace the shipped default.
+"""The installed models: the shipped ones, and the user's own, which may replace the shipped default of an anatomy.
 
-The user's models lie in one folder, a bundle each. ``current.json`` beside them names the default model, and the
-previous one for each change. The folder is created with the first promotion.
+The user's models lie in one folder, a bundle each. ``current.json`` beside them names the default model of each
+anatomy, and the previous one for each change: another anatomy's model never takes the place of the brain's, or the
+reverse. The folder is created with the first promotion.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..anatomy.protocol_file import shipped_anatomy
 from ..errors import ModelError
 from ..files.atomic_write import write_text
 from ..files.json_files import json_text, read_json
@@ -21,12 +23,20 @@ from ..files.resources import resource_path
 
 _logger = logging.getLogger(__name__)
 
-#: Name of the shipped bundle that is used until another one is promoted, and of its anatomy.
+#: Name of the shipped bundle that is used until another one is promoted.
 DEFAULT_MODEL = "brain-scout"
+
+#: Its anatomy, also of bundles that state none and whose landmarks are not known.
 DEFAULT_ANATOMY = "brain"
+
+#: Stands for a model where the anatomy has none.
+NO_MODEL = ""
 
 #: Names the folder of the user's models, instead of the platform's folder for data.
 FOLDER_VARIABLE = "AUTOVOLUME_MODELS"
+
+#: Folder in a bundle with its protocols that are not shipped.
+PROTOCOLS = "protocols"
 
 CURRENT_FILE = "current.json"
 CURRENT_FORMAT = "AutoVolumeCalibration/user-models/1"
@@ -34,13 +44,14 @@ CURRENT_FORMAT = "AutoVolumeCalibration/user-models/1"
 
 @dataclass(frozen=True)
 class Promotion:
-    """One change of the default model.
+    """One change of the default model of an anatomy.
 
     Attributes:
         model: name of the model that was promoted; sha256: of its weights.
-        before: name of the previous default, which a roll-back restores; empty for the first model of an anatomy.
+        before: name of the previous default, which a roll-back restores; NO_MODEL for the first one of an anatomy.
         promoted_at: date and time, ISO 8601 in UTC.
         reason: the comparison that the promotion rests on, plain JSON values.
+        anatomy: whose default model it became.
     """
 
     model: str
@@ -48,6 +59,7 @@ class Promotion:
     before: str
     promoted_at: str
     reason: dict[str, Any] = field(default_factory=dict)
+    anatomy: str = DEFAULT_ANATOMY
 
 
 @dataclass(frozen=True)
@@ -66,11 +78,16 @@ class CurrentModel:
         """The promoted default model of an anatomy; None where none was promoted, except for DEFAULT_ANATOMY."""
         return self.name if anatomy == DEFAULT_ANATOMY else self.others.get(anatomy)
 
+    def history_of(self, anatomy: str) -> tuple[Promotion, ...]:
+        """The promotions of one anatomy, oldest first."""
+        return tuple(step for step in self.history if step.anatomy == anatomy)
+
     def with_model(self, anatomy: str, name: str) -> CurrentModel:
-        """The same with another default model of one anatomy."""
+        """The same with another default model of one anatomy; NO_MODEL takes the anatomy's away."""
         if anatomy == DEFAULT_ANATOMY:
             return replace(self, name=name)
-        return replace(self, others={**self.others, anatomy: name})
+        rest = {other: its for other, its in self.others.items() if other != anatomy}
+        return replace(self, others={**rest, anatomy: name} if name else rest)
 
 
 def user_models_folder() -> Path:
@@ -119,14 +136,29 @@ def _bundles_in(folder: Path) -> dict[str, Path]:
 
 
 def bundle_anatomy(folder: Path) -> str:
-    """The anatomy whose landmarks a bundle finds; bundles that state none are of the brain.
+    """The anatomy whose landmarks a bundle finds: the stated one, else the shipped one with most of its landmarks.
 
     Raises:
         ModelError: its metadata cannot be read.
     """
     metadata = read_json(folder / "configs" / "metadata.json", ModelError, "Get the bundle again.")
-    anatomy = metadata.get("anatomy") if isinstance(metadata, dict) else None
-    return anatomy if isinstance(anatomy, str) and anatomy else DEFAULT_ANATOMY
+    if not isinstance(metadata, dict):
+        return DEFAULT_ANATOMY
+    stated = metadata.get("anatomy")
+    return stated if isinstance(stated, str) and stated else _anatomy_with_most_of(metadata.get("landmarks"))
+
+
+def _anatomy_with_most_of(landmarks: Any) -> str:
+    """The shipped anatomy with most of these landmarks, entries of a bundle's metadata that was not checked."""
+    entries = landmarks if isinstance(landmarks, list) else []
+    names = {str(entry.get("name")) for entry in entries if isinstance(entry, dict)}
+    best, most = DEFAULT_ANATOMY, 0
+    for path in sorted(resource_path("Anatomies").glob("*.json")):
+        constellation = shipped_anatomy(path.stem)
+        found = len(names & set(constellation.names)) if constellation else 0
+        if found > most:
+            best, most = path.stem, found
+    return best
 
 
 def model_folder(name_or_folder: str | Path | None = None) -> Path:
@@ -150,6 +182,18 @@ def model_folder(name_or_folder: str | Path | None = None) -> Path:
     return known[str(name_or_folder)]
 
 
+def default_folder(anatomy: str) -> Path | None:
+    """The bundle of an anatomy's default model, None where it has none; that of DEFAULT_ANATOMY for "".
+
+    Raises:
+        ModelError: the bundle is missing, or ``current.json`` is damaged.
+    """
+    if anatomy in ("", DEFAULT_ANATOMY):
+        return model_folder()
+    name = default_models().get(anatomy)
+    return model_folder(name) if name else None
+
+
 def default_model_name(anatomy: str | None = None) -> str:
     """Name of the model that is used where none is named: the promoted one, else the shipped default.
 
@@ -170,20 +214,22 @@ def default_model_name(anatomy: str | None = None) -> str:
 
 
 def default_models() -> dict[str, str]:
-    """Anatomy -> name of its default model: the promoted one, else the first shipped one; DEFAULT_ANATOMY comes first.
+    """Anatomy -> name of its default model: the promoted one, else a shipped one; DEFAULT_ANATOMY comes first.
+
+    Of several shipped ones the first by name, of those that need no guidance where there are any.
 
     Raises:
         ModelError: ``current.json`` is damaged.
     """
     current = read_current()
     names = {DEFAULT_ANATOMY: current.name}
-    for name, folder in shipped_models().items():
+    for name, folder in sorted(shipped_models().items(), key=lambda item: (item[0].endswith("guided"), item[0])):
         names.setdefault(bundle_anatomy(folder), name)
     return {**names, **current.others}
 
 
 def read_current() -> CurrentModel:
-    """The default model and the history of promotions; the shipped default where nothing was promoted.
+    """The default models and the history of promotions; the shipped default where nothing was promoted.
 
     Also where the user's models cannot be read, which is logged: they are optional.
 
@@ -200,9 +246,7 @@ def read_current() -> CurrentModel:
             raise ValueError(f"format {data['format']!r}")
         history = tuple(Promotion(**entry) for entry in data["history"])
         others = dict(data.get("others", {}))
-        names = [data["current"], *others, *others.values(), *(entry.model for entry in history)]
-        # The first model of an anatomy replaces none.
-        names += [entry.before for entry in history if entry.before != ""]
+        names = [data["current"], *others, *others.values(), *(name for each in history for name in _names_in(each))]
         if not all(isinstance(name, str) and name for name in names):
             raise ValueError("a model's name must be a non-empty string")
     except (ValueError, TypeError, LookupError) as error:
@@ -215,8 +259,21 @@ def write_current(current: CurrentModel) -> None:
     data: dict[str, Any] = {"format": CURRENT_FORMAT, "current": current.name}
     if current.others:
         data["others"] = dict(current.others)
-    data["history"] = [asdict(one) for one in current.history]
+    data["history"] = [_entry(step) for step in current.history]
     write_text(_current_file(), json_text(data))
+
+
+def _entry(step: Promotion) -> dict[str, Any]:
+    """A promotion as JSON. The anatomy is left out where versions that know only one can read the file."""
+    entry = asdict(step)
+    if step.anatomy == DEFAULT_ANATOMY:
+        del entry["anatomy"]
+    return entry
+
+
+def _names_in(step: Promotion) -> tuple[str, ...]:
+    """The names that a promotion must have; the first model of an anatomy replaces none."""
+    return (step.model, step.anatomy, *([] if step.before == NO_MODEL else [step.before]))
 
 
 def _readable_user_folder() -> Path | None:

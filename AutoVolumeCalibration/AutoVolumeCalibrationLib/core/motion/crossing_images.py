@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from ..scouts.stack import ScoutSlice, ScoutStack
 
 #: Of a stack with more slices, this many are compared, evenly chosen.
 MOST_SLICES = 5
+
+#: An image with fewer rows or columns is not compared.
+SMALLEST_IMAGE = 8
 
 #: Values count relative to the mean over surroundings of this width, plus this share of the image's mean.
 SURROUNDINGS_MM, FAINT = 40.0, 0.5
@@ -56,8 +60,10 @@ class CrossingImage:
 
 
 def chosen_slices(stack: ScoutStack) -> list[ScoutSlice]:
-    """At most MOST_SLICES of a stack, evenly spaced and without its ends where there are more."""
+    """At most MOST_SLICES of a stack, evenly spaced and without its ends where there are more; none of tiny ones."""
     count = len(stack.slices)
+    if min(min(s.pixels.shape) for s in stack.slices) < SMALLEST_IMAGE:
+        return []
     if count <= MOST_SLICES:
         return list(stack.slices)
     places = np.linspace(0, count - 1, MOST_SLICES + 2)[1:-1].round().astype(int)
@@ -77,8 +83,9 @@ def _crossing_image(
     factors = [max(1, round(pixel_mm / spacing)) for spacing in scout_slice.spacing_mm]
     rows, columns = (max(2, n // f) for n, f in zip(scout_slice.pixels.shape, factors, strict=True))
     factors = [min(f, n // k) for f, n, k in zip(factors, scout_slice.pixels.shape, (rows, columns), strict=True)]
-    pixels = scout_slice.pixels[: rows * factors[0], : columns * factors[1]].astype(np.float32)
-    pixels = pixels.reshape(rows, factors[0], columns, factors[1]).mean(axis=(1, 3))
+    pixels = scout_slice.pixels[: rows * factors[0], : columns * factors[1]].astype(float)
+    pixels = _blocks(rows, factors[0]) @ pixels @ _blocks(columns, factors[1]).T
+    pixels = pixels / max(float(np.abs(pixels).max()), 1e-30)
     spacing = np.array(scout_slice.spacing_mm) * factors
     in_plane = (scout_slice.row_axis, scout_slice.column_axis)
     for axis in range(2):
@@ -91,30 +98,41 @@ def _crossing_image(
     return CrossingImage(np.stack([pixels, *gradients]), origin, np.stack([*in_plane, normal]), spacing)
 
 
+@lru_cache(maxsize=64)
+def _blocks(count: int, factor: int) -> np.ndarray:
+    """(count, count * factor) whose product with values is the mean of each ``factor`` of them."""
+    return np.repeat(np.eye(count), factor, axis=1) / factor
+
+
 def _box_mean(pixels: np.ndarray, width: float, axis: int) -> np.ndarray:
     """Moving mean over ``width`` pixels, fractions allowed, along an axis; the border is repeated."""
+    matrix = _moving_mean(pixels.shape[axis], round(width, 2))
+    mean: np.ndarray = matrix @ pixels if axis == 0 else pixels @ matrix.T
+    return mean
+
+
+@lru_cache(maxsize=64)
+def _moving_mean(count: int, width: float) -> np.ndarray:
+    """(count, count) whose product with values is their mean over ``width`` of them, with the border repeated.
+
+    Slices share their sizes, so that few matrices serve all, and products are faster than sums along an axis.
+    """
+    width = min(width, 2.0 * count)
     smaller = int(max(0.0, width - 1) // 2)
     share = np.clip((width - (2 * smaller + 1)) / 2, 0.0, 1.0)
-    if share == 0 and smaller == 0:
-        return pixels
-    small, large = (_moving_mean(pixels, radius, axis) for radius in (smaller, smaller + 1))
-    mean: np.ndarray = (1 - share) * small + share * large
-    return mean
-
-
-def _moving_mean(pixels: np.ndarray, radius: int, axis: int) -> np.ndarray:
-    """Mean over 2 ``radius`` + 1 pixels."""
-    edges = [(0, 0), (0, 0)]
-    edges[axis] = (radius + 1, radius)
-    sums = np.cumsum(np.pad(pixels.astype(float), edges, mode="edge"), axis=axis)
-    width, count = 2 * radius + 1, pixels.shape[axis]
-    mean: np.ndarray = (np.take(sums, range(width, width + count), axis) - np.take(sums, range(count), axis)) / width
-    return mean
+    matrix = np.zeros((count, count))
+    for radius, part in ((smaller, 1 - share), (smaller + 1, share)):
+        near = np.arange(count)[:, None] + np.arange(-radius, radius + 1)
+        np.add.at(matrix, (np.arange(count)[:, None], np.clip(near, 0, count - 1)), part / (2 * radius + 1))
+    return matrix
 
 
 def _without_shading(pixels: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Contrast to the wide surroundings, so that coils which light up the slices differently matter little."""
-    mean = pixels
+    mean, size = pixels, np.abs(pixels)
+    faint = FAINT * float(size.mean()) + 1e-9
     for axis in range(2):
-        mean = _moving_mean(mean, max(1, round(SURROUNDINGS_MM / 2 / spacing[axis])), axis)
-    return (pixels - mean) / (mean + FAINT * float(pixels.mean()) + 1e-9)
+        radius = min(max(1, round(SURROUNDINGS_MM / 2 / spacing[axis])), pixels.shape[axis] - 1)
+        mean, size = (_box_mean(values, 2.0 * radius + 1, axis) for values in (mean, size))
+    flat: np.ndarray = (pixels - mean) / (size + faint)
+    return flat

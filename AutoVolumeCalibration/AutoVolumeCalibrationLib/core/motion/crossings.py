@@ -133,15 +133,18 @@ def middle_of(stacks: Sequence[ScoutStack]) -> np.ndarray:
 
 
 def _pairs(stacks: Sequence[ScoutStack], bodies: Sequence[int], pixel_mm: float) -> list[_Pair]:
-    pairs = []
+    pairs: list[_Pair] = []
     for first, one in enumerate(stacks):
         for second in range(first + 1, len(stacks)):
             other = stacks[second]
             if bodies[first] == bodies[second] or np.linalg.norm(np.cross(one.normal, other.normal)) < CROSSING:
                 continue
+            chosen = chosen_slices(one), chosen_slices(other)
+            if not all(chosen):
+                continue
             images = (
-                crossing_images(chosen_slices(one), other.normal, other.thickness_mm, pixel_mm),
-                crossing_images(chosen_slices(other), one.normal, one.thickness_mm, pixel_mm),
+                crossing_images(chosen[0], other.normal, other.thickness_mm, pixel_mm),
+                crossing_images(chosen[1], one.normal, one.thickness_mm, pixel_mm),
             )
             pairs.append(_Pair(first, second, images))
     return pairs
@@ -157,8 +160,13 @@ def _worth_comparing(known: np.ndarray, contrast: np.ndarray) -> np.ndarray:
 
 def _displacements(arms: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """(..., 6): what a small offset of a stack moves the points at ``arms`` (..., 3) along ``direction`` (..., 3)."""
-    direction = np.broadcast_to(direction, arms.shape)
-    return np.concatenate([np.cross(arms, direction), direction], axis=-1)
+    x, y, z = np.moveaxis(arms, -1, 0)
+    u, v, w = np.moveaxis(direction, -1, 0)
+    displacements = np.empty((*arms.shape[:-1], PARAMETERS))
+    # The cross product, written out: numpy's takes a third of the time of the whole comparison.
+    for i, component in enumerate((y * w - z * v, z * u - x * w, x * v - y * u, u, v, w)):
+        displacements[..., i] = component
+    return displacements
 
 
 def _sampled(

@@ -85,7 +85,7 @@ def _fit_at(offsets: np.ndarray, crossings: Crossings, bodies: Sequence[int]) ->
         information[np.ix_(both, both)] += block
         pull[both] += slope
         correlations.append(profiles.correlation)
-    if not correlations:
+    if not correlations or not (np.isfinite(information).all() and np.isfinite(pull).all()):
         return None
     evidence = pull + information @ offsets.ravel()
     prior = np.diag(np.tile(OFFSET_SD**-2, len(offsets)))

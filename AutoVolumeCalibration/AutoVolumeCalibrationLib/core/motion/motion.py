@@ -110,12 +110,14 @@ def motion_message(motion: Motion) -> str | None:
     followed = _listed([plane for _, plane in motion.followed])
     sizes = _listed([f"the {o.plane} plane by {o.size_mm:.1f} mm and {o.size_deg:.1f} deg" for o in motion.offsets])
     unknown = " (which of the two moved is not known)" if motion.ambiguous else ""
-    what = f"The head moved between the scouts: {sizes} against the {followed}{unknown}."
-    return f"{what} Repeat the scouts, or make sure that the head lies as in the {followed} scout: the box follows it."
+    what = f"The patient moved between the scouts: {sizes} against the {followed}{unknown}."
+    return (
+        f"{what} Repeat the scouts, or make sure that the patient lies as in the {followed} scout: the box follows it."
+    )
 
 
 def _listed(words: Sequence[str]) -> str:
-    *first, last = dict.fromkeys(words)
+    *first, last = dict.fromkeys(words) or ("",)
     return f"{', '.join(first)} and {last}" if first else last
 
 

@@ -112,7 +112,7 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
             findings.append(finding)
     if not findings:
         count = sum(landmark.status != MISSING for landmark in evidence.landmarks)
-        level = "95 %" if evidence.stated_coverage.measured else "about 95 %"
+        level = evidence.stated_coverage.level
         text = f"{count} landmarks agree and every face is covered ({level}); the plan is ready for review."
         if evidence.risk:
             text = f"{text} {risk_in_words(evidence.risk.probability)}."
@@ -168,7 +168,8 @@ def _risk(e: Evidence) -> Check | None:
     level = _above(e.risk.probability, (e.risk.warning, e.risk.error))
     if level is None:
         return None
-    return Check("risk", level, f"{risk_in_words(e.risk.probability)}: {where_to_look(e.frame, e.protocol)}.")
+    where = where_to_look(e.frame, e.protocol, {stack.plane for stack in e.stacks})
+    return Check("risk", level, f"{risk_in_words(e.risk.probability)}: {where}.")
 
 
 def _other_anatomy(e: Evidence) -> Check | None:
@@ -330,8 +331,9 @@ def _obliquity(e: Evidence) -> Check | None:
     nearest = [np.abs(e.frame.axes @ stack.normal).max() for stack in e.stacks]
     angle = float(np.rad2deg(np.arccos(min(1.0, min(nearest)))))
     if angle > e.limits.oblique_deg:
-        remedy = "check the tilt, or repeat the scouts along the planes of the head"
-        return Check("oblique", WARNING, f"A scout plane is {angle:.0f} deg oblique to the head: {remedy}.")
+        anatomy = e.protocol.anatomy or "anatomy"
+        remedy = f"check the tilt, or repeat the scouts along the planes of the {anatomy}"
+        return Check("oblique", WARNING, f"A scout plane is {angle:.0f} deg oblique to the {anatomy}: {remedy}.")
     return None
 
 

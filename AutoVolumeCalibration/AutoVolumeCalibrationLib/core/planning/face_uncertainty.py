@@ -19,8 +19,11 @@ import numpy as np
 from ..anatomy.protocol import BoxRule
 from ..geometry.oriented_box import FACES
 
-#: Share of heads that is covered.
+#: Share of people that is covered.
 LEVEL = 0.95
+
+#: Stands for the share where it was not measured: errors are taken as normally distributed.
+ASSUMED = "assumed"
 
 #: Of a normal distribution: one-sided 95 %, the same of six independent faces at once, and two-sided 95 %.
 ONE_FACE, SIX_FACES, TWO_SIDED = 1.645, 2.386, 1.960
@@ -53,6 +56,11 @@ class Coverage:
     @property
     def measured(self) -> bool:
         return self.heads > 0
+
+    @property
+    def level(self) -> str:
+        """How sure a stated reach is, in words: a share of people only where it was measured on some."""
+        return f"{LEVEL:.0%}".replace("%", " %") + f", measured on {self.heads} people" if self.measured else ASSUMED
 
     def reach_mm(self, face_sd_mm: Mapping[str, float]) -> dict[str, float]:
         """Face -> mm beyond its outermost landmark that the anatomy exceeds in no more than 1 - LEVEL of heads."""

@@ -12,7 +12,7 @@ import numpy as np
 from ..anatomy.box_side import on_side
 from ..anatomy.protocol import Protocol, box_rule
 from ..geometry.oriented_box import FACES, OrientedBox, face_center_mm, outward_axis
-from .face_uncertainty import Coverage, coverage_of
+from .face_uncertainty import ASSUMED, Coverage, coverage_of
 from .frame import AnatomicalFrame
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def coverage_text(margin_mm: float, reach_mm: float, measured: bool) -> str:
     Args:
         measured: whether that was measured for such a box, or assumed.
     """
-    level = "95 %" if measured else "about 95 %"
+    level = "95 %" if measured else ASSUMED
     beyond_mm = reach_mm - margin_mm
     if beyond_mm < COVERED_MM:
         return f"covered, {max(0.0, -beyond_mm):.1f} mm to spare ({level})"
@@ -89,6 +89,6 @@ def plan_coverage(calibration: Calibration) -> Coverage:
 
 
 def proposed_margins_mm(calibration: Calibration) -> dict[str, float]:
-    """Face -> margin in steps of MARGIN_STEP_MM; with all of them together 95 % of heads lie fully inside the box."""
+    """Face -> margin in steps of MARGIN_STEP_MM; with all of them together 95 % of people lie fully inside the box."""
     safe = plan_coverage(calibration).safe_margins_mm(calibration.box.face_sd_mm)
     return {face: math.ceil(margin / MARGIN_STEP_MM - 1e-6) * MARGIN_STEP_MM for face, margin in safe.items()}

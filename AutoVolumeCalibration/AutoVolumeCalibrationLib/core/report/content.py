@@ -108,22 +108,24 @@ def angles_text(calibration: Calibration) -> str:
 
 
 def coverage_level(calibration: Calibration) -> str:
-    """How sure stated intervals are: a share of heads only where it was measured with the model for such a box."""
-    return "95 %" if plan_coverage(calibration).measured else "about 95 %, not measured"
+    """How sure stated intervals are: a share of people only where it was measured with the model for such a box."""
+    return plan_coverage(calibration).level
 
 
 def size_text(calibration: Calibration) -> str:
-    """Edges of the box and the size of the head."""
+    """Edges of the box and the size of the anatomy."""
     right, anterior, superior = calibration.box.size_mm
     edges = f"{right:.0f} × {anterior:.0f} × {superior:.0f} mm (right-left × front-back × head-foot)"
-    return f"{edges}, head {100 * calibration.frame.scale:.0f} % of typical"
+    anatomy = calibration.protocol.anatomy.replace("_", " ") or "anatomy"
+    return f"{edges}, {anatomy} {100 * calibration.frame.scale:.0f} % of typical"
 
 
 def margins_text(calibration: Calibration) -> str:
     """Margins with which the whole anatomy lies inside, in words; empty where none are known."""
     margins = proposed_margins_mm(calibration)
     listed = ", ".join(f"{face} {margins[face]:g}" for face in FACES if face in margins)
-    share = "95 % of heads" if plan_coverage(calibration).measured else "about 95 % of heads (not measured)"
+    coverage = plan_coverage(calibration)
+    share = f"95 % of people (measured on {coverage.heads})" if coverage.measured else "most people (assumed)"
     return f"margins for {share} fully inside, mm: {listed}" if listed else ""
 
 

@@ -159,6 +159,7 @@ def corrected_study(calibration: Calibration, name: str, subject: str | None = N
         "software": {"name": "AutoVolumeCalibration", "version": __version__},
         "model": {"name": model.name, "sha256": model.sha256} if model else None,
         "protocol": calibration.protocol.name,
+        **({"anatomy": calibration.protocol.anatomy} if calibration.protocol.anatomy else {}),
         "corrected": list(placed),
         "removed": list(removed),
         "coordinate_system": "RAS",

@@ -30,6 +30,7 @@ from ..planning.frame import AnatomicalFrame
 from ..planning.margins import plan_coverage
 from ..planning.prescription import Prescription, prescription_from_dict
 from ..planning.risk.features import FEATURES
+from ..planning.risk.finding import PlanRisk
 from ..planning.risk.model import risk_from_dict
 from ..scouts.identity import StackIdentity, identity_from_dict, identity_of
 from .markups import landmarks_to_markups, scan_box_to_markups
@@ -71,6 +72,7 @@ class SavedCalibration:
         birge_ratios: name -> by how much they do, see ``detection.fusion.Fusion``.
         scouts: which scouts they were, none in results of versions before 0.2.
         protocol_sha256: of the protocol's file, None where that was not kept.
+        risk: of the plan, None where the model states none or an earlier version planned.
     """
 
     landmarks: tuple[Landmark, ...]
@@ -88,6 +90,7 @@ class SavedCalibration:
     scouts: tuple[StackIdentity, ...] = ()
     protocol_sha256: str | None = None
     motion: Motion | None = None
+    risk: PlanRisk | None = None
 
 
 def write_results(
@@ -219,6 +222,7 @@ def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibra
         scouts=tuple(identity_from_dict(entry) for entry in data.get("scouts", ())),
         protocol_sha256=data.get("protocol_sha256"),
         motion=motion_from_dict(data["motion"]) if data.get("motion") else None,
+        risk=PlanRisk(**data["risk"]) if data.get("risk") else None,
     )
 
 

@@ -29,15 +29,6 @@ if TYPE_CHECKING:
 #: With at least so many slices in every stack, few landmarks lie far from all slices.
 DENSE_SLICES = 4
 
-#: A stack gets a second look where the head is turned in its slices by more than this, deg. Up to it the second look
-#: neither gains nor loses (``Testing/benchmarks/second_look.py``).
-TURNED_DEG = 10.0
-
-#: Half turns are tried where the landmarks' highest peaks in the sagittal slices have a lower mean: a half turn mirrors
-#: or reverses the profile. Heads that pass ``MIN_MEAN_PEAK_*`` with five slices have 0.74-0.87, and after a half turn
-#: 0.19-0.42 (``Testing/benchmarks/second_look.py``).
-MIN_SAGITTAL_PEAK = 0.65
-
 #: Half turns about the head's right, anterior and superior axis.
 HALF_TURNS = tuple(np.diag(signs).astype(float) for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1)))
 
@@ -128,7 +119,9 @@ class StudyLocalizer:
         progress: Callable[[float], None] | None = None,
     ) -> LocalizationResult:
         """``first`` with a second look at the stacks in which the head of ``frame`` is turned."""
-        turned = [i for i, stack in enumerate(self._stacks) if is_turned(stack, frame.axes, TURNED_DEG)]
+        turned = [
+            i for i, stack in enumerate(self._stacks) if is_turned(stack, frame.axes, self._model.limits.turned_deg)
+        ]
         if not turned:
             if progress:
                 progress(1.0)
@@ -185,7 +178,7 @@ class StudyLocalizer:
         planned back to front. Low sagittal peaks raise the suspicion, the middle slices strengthen it, all slices
         decide.
         """
-        if sagittal_peak(located.detections) >= MIN_SAGITTAL_PEAK:
+        if sagittal_peak(located.detections) >= self._model.limits.profile_peak:
             return None
         own = self._candidate(frame.axes)
         best = max((self._candidate(turn @ frame.axes) for turn in HALF_TURNS), key=lambda candidate: candidate.score)

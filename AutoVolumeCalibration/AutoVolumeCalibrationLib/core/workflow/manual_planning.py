@@ -1,4 +1,4 @@
-"""Planning by hand, without a model: a typical head that follows the landmarks the user places.
+"""Planning by hand, without a model: a typical anatomy that follows the landmarks the user places.
 
 The reference constellation starts unrotated where the scouts cross. Its landmarks count as predictions that share one
 large error of the pose (``frame.fit_frame``): only the placed landmarks determine the pose, and the statistics of the
@@ -15,13 +15,17 @@ import numpy as np
 from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import Protocol
 from ..detection.model_info import ModelInfo
+from ..geometry.coordinates import unit
 from ..planning.checks import ERROR, Check
 from ..scouts.stack import ScoutStack, require_usable
 from .calibration import Calibration
 from .pipeline import plan_from_landmarks
 
 #: Takes the place of a model's name.
-NAME = "typical head"
+NAME = "typical anatomy"
+
+#: What plans of earlier versions have in its place.
+EARLIER_NAME = "typical head"
 
 #: The images were not used: standard deviation of each landmark's position, mm per axis ...
 UNSEEN_SD_MM = 20.0
@@ -31,7 +35,7 @@ POSE_SD = (0.2, 0.2, 0.2, 0.1, 25.0, 25.0, 25.0)
 
 
 def plan_by_hand(stacks: Sequence[ScoutStack], protocol: Protocol, *, box: str | None = None) -> Calibration:
-    """A plan for a typical head where the scouts cross, for the user to correct.
+    """A plan for a typical anatomy where the scouts cross, for the user to correct.
 
     Args:
         box: name of one of the protocol's boxes, its first when None.
@@ -47,12 +51,31 @@ def plan_by_hand(stacks: Sequence[ScoutStack], protocol: Protocol, *, box: str |
     model = ModelInfo(NAME, "0" * 64, "none", np.diag(np.square(POSE_SD)))
     plan = plan_from_landmarks(stacks, protocol, (), predicted=predicted, model=model, box=box)
     # Any other finding follows from this one.
-    return replace(plan, checks=(Check("by hand", ERROR, "This is a typical head, not yet the patient's."),))
+    text = f"This is a typical {protocol.anatomy or 'anatomy'}, not yet the patient's."
+    return replace(plan, checks=(Check("by hand", ERROR, text),))
+
+
+def first_landmarks(protocol: Protocol) -> tuple[str, ...]:
+    """The three landmarks that determine the pose best, to be placed first: the frame's line, and the one farthest off.
+
+    Of the midline where there are others on it: the user finds them all in one plane.
+    """
+    start, end = protocol.frame.line[0][0], protocol.frame.line[1][0]
+    places = dict(zip(protocol.constellation.names, protocol.constellation.reference_mm, strict=True))
+    middle = [each.name for each in protocol.constellation.landmarks if each.mirror is None]
+    others = [name for name in middle if name not in (start, end)]
+    others = others or [name for name in places if name not in (start, end)]
+    along = unit(places[end] - places[start])
+    return (
+        start,
+        end,
+        max(others, key=lambda name: float(np.linalg.norm(np.cross(along, places[name] - places[start])))),
+    )
 
 
 def is_by_hand(calibration: Calibration) -> bool:
-    """Whether the plan began with a typical head instead of a model."""
-    return calibration.model is not None and calibration.model.name == NAME
+    """Whether the plan began with a typical anatomy instead of a model."""
+    return calibration.model is not None and calibration.model.name in (NAME, EARLIER_NAME)
 
 
 def propagate_corrections(calibration: Calibration) -> Calibration:

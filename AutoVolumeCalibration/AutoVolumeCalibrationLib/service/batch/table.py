@@ -66,7 +66,7 @@ def numbers(plan: Calibration | SavedCalibration) -> dict[str, Value]:
         "size_head_foot_mm": head_foot,
         "slices": prescription.slices,
         "slice_thickness_mm": prescription.slice_thickness_mm,
-        "risk": _risk(plan),
+        "risk": plan.risk.probability if plan.risk else None,
         "landmarks_found": sum(landmark.position_mm is not None for landmark in plan.landmarks),
     }
 
@@ -119,9 +119,3 @@ def _cell(value: Value, decimals: int) -> str:
 def _harmless(text: str) -> str:
     """Text that no spreadsheet takes for a formula. The name of a folder need not be text, and messages quote it."""
     return f"'{printable(text)}" if text.lstrip().startswith(_FORMULA) or text.startswith(_FORMULA) else printable(text)
-
-
-def _risk(plan: Calibration | SavedCalibration) -> float | None:
-    """The risk of a plan whose model states one."""
-    risk = getattr(plan, "risk", None)
-    return float(risk) if isinstance(risk, (int, float)) else None

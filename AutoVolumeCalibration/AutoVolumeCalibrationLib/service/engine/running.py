@@ -46,7 +46,9 @@ def run(jobs: Iterable[Job], workers: Workers) -> Generator[Outcome]:
                     yield outcome
                     continue
                 waiting.append(job)
-                if lost[job.work.study] == 0:  # another process is planning it
+                if lost[job.work.study]:
+                    workers.check()
+                else:  # another process is planning it
                     ask_again_at = time.monotonic() + (_BUSY_S if len(waiting) <= workers.at_once else 0.0)
     finally:
         if running:

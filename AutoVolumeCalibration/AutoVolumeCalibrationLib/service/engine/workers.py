@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
@@ -36,12 +37,20 @@ _END_S = 10
 #: The engine counts attempts itself; dask must not give up earlier because of studies that only waited for a worker.
 _ALLOWED_FAILURES = 100
 
-_SETTINGS = {
+_SETTINGS: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": _ALLOWED_FAILURES,
-    # A worker that is being started again is not lost.
+    # A worker that is being started again is not lost, nor is one whose study keeps the interpreter to itself.
+    "distributed.scheduler.worker-ttl": None,
     "distributed.deploy.lost-worker-timeout": "1 day",
     "distributed.worker.preload": ["AutoVolumeCalibrationLib.service.engine.worker_setup"],
     "distributed.worker.daemon": True,
+    # What dask measures of itself for pages that are not shown here: it would take a part of every second.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+    # By default dask has the C library return memory so eagerly that arrays of images are paged in again and again.
+    "distributed.nanny.pre-spawn-environ": {},
     # Every scheduler and worker has a web server; it then has no pages.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
@@ -93,7 +102,8 @@ def local_cluster(count: int) -> Iterator[Workers]:
     threads = max(1, (os.cpu_count() or 1) // count)
     security = Security.temporary()
     with dask.config.set(_SETTINGS):
-        cluster = LocalCluster(
+        cluster = _quietly(
+            LocalCluster,
             n_workers=count,
             threads_per_worker=1,
             processes=True,
@@ -136,6 +146,13 @@ def remote_cluster(address: str) -> Iterator[Workers]:
             raise UsageError("the scheduler has no workers", source=address, remedy="Start some.") from error
         threads = sum(client.nthreads().values())
         yield _workers_of(client, threads, lambda: None)
+
+
+def _quietly(start: Callable[..., LocalCluster], **options: Any) -> LocalCluster:
+    """The cluster, without dask's warning that its web server takes another port than usual."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return start(**options)
 
 
 def be_quiet() -> None:

@@ -12,6 +12,7 @@ from ...core.errors import InputError, UsageError
 from ...core.files.json_files import require_schema
 from ...core.files.regular_file import require_regular
 from ..engine.limits import Limits
+from ..page.settings import PageSettings
 from ..planning import PlanRequest
 
 _REMEDY = "See docs/service.md for an example."
@@ -32,6 +33,7 @@ class Destination:
 
     Attributes:
         name: of its folder in the spool, and in messages.
+        forms: what it gets of each plan: dicom-sr, dicom-sc or gsps.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Destination:
     host: str = ""
     port: int = 0
     folder: Path | None = None
+    forms: tuple[str, ...] = ("dicom-sc",)
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,17 @@ class Configuration:
     port: int = 11112
     quiet_s: float = 10.0
     max_associations: int = 10
+    max_images_per_s: float = 100.0
     max_instance_mb: float = 256.0
     minimum_free_gb: float = 1.0
     keep_days: float = 30.0
+    health_port: int = 0
     peers: tuple[Peer, ...] = ()
     tls: Tls | None = None
     request: PlanRequest = PlanRequest("BrainAcPc")
     limits: Limits = Limits(600.0, 4.0)
     destinations: tuple[Destination, ...] = ()
+    page: PageSettings = PageSettings()
 
 
 def read_configuration(path: Path) -> Configuration:
@@ -98,6 +104,10 @@ def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Con
     if not peers and host not in ("127.0.0.1", "::1", "localhost"):
         what = f"listens on {host}, and anybody there may send"
         raise UsageError(what, source=source, remedy="Add a [[peer]] for each node that may.")
+    page = PageSettings(**content.get("page", {}))
+    if page.port and not page.is_on_this_machine and not page.token:
+        what = f"the page listens on {page.host}, and anybody there may open it"
+        raise UsageError(what, source=source, remedy="Add a token to [page].")
     return Configuration(
         **{**node, "spool": folder / node["spool"]},
         peers=peers,
@@ -105,12 +115,13 @@ def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Con
         request=PlanRequest(**{"protocol": "BrainAcPc", **plan}),
         limits=limits,
         destinations=destinations,
+        page=page,
     )
 
 
 def _destination(entry: Mapping[str, Any], folder: Path) -> Destination:
-    place = entry.get("folder")
-    return Destination(**{**entry, "folder": folder / place if place else None})
+    place, forms = entry.get("folder"), tuple(entry.get("forms", Destination.forms))
+    return Destination(**{**entry, "folder": folder / place if place else None, "forms": forms})
 
 
 def _toml() -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...core.files.atomic_write import atomic_path
+from ...core.files.dicom_parsing import parse_dicom
 from .configuration import Destination
 from .spool import OUTBOX, SENT
 
@@ -23,6 +24,9 @@ _logger = logging.getLogger(__name__)
 FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 600.0
 
 _TIMEOUT_S = 30
+
+#: Objects in one association.
+_MOST_AT_ONCE = 100
 
 
 class Outbox:
@@ -39,12 +43,13 @@ class Outbox:
         self._destination, self._title = destination, title
         self._wait_s, self._next_try = 0.0, 0.0
 
-    def put(self, path: Path) -> None:
-        """Add an object, unless it was sent before; OSError or UsageError where it cannot be written."""
-        if (self._sent / path.name).exists():
+    def put(self, path: Path, uid: str) -> None:
+        """Add the object ``uid`` in a file, unless it was sent before; OSError or UsageError where that fails."""
+        name = f"{uid}.dcm"
+        if (self._sent / name).exists():
             return
         self._waiting.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self._waiting / path.name) as temporary:
+        with atomic_path(self._waiting / name) as temporary:
             shutil.copyfile(path, temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
@@ -56,12 +61,12 @@ class Outbox:
 
     def send(self) -> int:
         """Send what waits, unless a failure was just before; returns how many went."""
-        waiting = self.waiting()
+        waiting = self.waiting()[:_MOST_AT_ONCE]
         if not waiting or time.monotonic() < self._next_try:
             return 0
         try:
             sent = self._to_folder(waiting) if self._destination.folder else self._to_node(waiting)
-        except OSError as error:
+        except (OSError, ValueError, RuntimeError) as error:  # the latter two: what pynetdicom finds wrong
             _logger.warning("%s cannot be reached: %s", self._destination.name, error)
             sent = 0
         failed = sent < len(waiting)
@@ -79,13 +84,11 @@ class Outbox:
         return len(waiting)
 
     def _to_node(self, waiting: Sequence[Path]) -> int:
-        from pydicom import dcmread
         from pynetdicom import AE
 
-        objects = [(path, dcmread(path)) for path in waiting]
         entity = AE(self._title)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = _TIMEOUT_S
-        for sop_class in sorted({str(one.SOPClassUID) for _, one in objects}):
+        for sop_class in sorted({_sop_class(path) for path in waiting}):
             entity.add_requested_context(sop_class)
         target = self._destination
         association = entity.associate(target.host, target.port, ae_title=target.title)
@@ -94,8 +97,8 @@ class Outbox:
             return 0
         sent = 0
         try:
-            for path, one in objects:
-                status = association.send_c_store(one)
+            for path in waiting:
+                status = association.send_c_store(parse_dicom(path))
                 if not status or status.Status not in (0x0000, 0xB000, 0xB006, 0xB007):  # success, or with a remark
                     _logger.warning("%s refused an object", target.name)
                     break
@@ -110,3 +113,7 @@ class Outbox:
         self._sent.mkdir(parents=True, exist_ok=True)
         (self._sent / path.name).touch()
         path.unlink()
+
+
+def _sop_class(path: Path) -> str:
+    return str(parse_dicom(path, stop_before_pixels=True).SOPClassUID)

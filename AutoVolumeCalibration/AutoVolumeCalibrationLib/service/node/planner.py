@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import AutoVolumeError
+from ...core.workflow.calibration import Calibration
 from ..batch.resume import Request, proof_of, study_key
 from ..batch.table import numbers
 from ..engine.attempt import Job
@@ -24,7 +25,7 @@ from ..engine.workers import Workers
 from ..planning import PlanRequest, plan_study
 from .configuration import Destination
 from .outbox import Outbox
-from .results import write_picture_object
+from .results import DRAWINGS, write_objects
 from .spool import ReceivedStudy
 
 #: Of an outcome; the command line has others for more causes.
@@ -61,15 +62,24 @@ class StudyWork:
         """Plan the study; its results wait in the outboxes before it counts as planned."""
         started = time.perf_counter()
         plan_folder = self.output / self.study
-        plan = plan_study(self.request, (str(self.folder),), plan_folder)
-        if self.spool and self.destinations:
-            scout = next(path for path in sorted(self.folder.rglob("*.dcm")) if not path.name.startswith("."))
-            result = write_picture_object(plan_folder, scout, plan_folder / "dicom")
-            for destination in self.destinations:
-                Outbox(self.spool, destination, self.title).put(result)
+        plan = plan_study(self.request, (str(self.folder),), plan_folder, DRAWINGS if self.spool else None)
+        notes = self._give_to_outboxes(plan, plan_folder)
         seconds, worst = time.perf_counter() - started, plan.checks[0]
-        message = f"{worst.level}: {worst.message}"
+        message = "; ".join([f"{worst.level}: {worst.message}", *notes])
         return Outcome(self.study, PLANNED, message, numbers(plan), seconds, proof_of(plan_folder))
+
+    def _give_to_outboxes(self, plan: Calibration, plan_folder: Path) -> tuple[str, ...]:
+        """Put each destination's forms into its outbox; what to note about it."""
+        if not self.spool or not self.destinations:
+            return ()
+        forms = {form for destination in self.destinations for form in destination.forms}
+        objects = write_objects(plan, plan_folder, forms, plan_folder / "dicom")
+        for destination in self.destinations:
+            outbox = Outbox(self.spool, destination, self.title)
+            for form in destination.forms:
+                if form in objects.by_form:
+                    outbox.put(objects.by_form[form].path, objects.by_form[form].uid)
+        return objects.notes
 
     def failed(self, error: Exception) -> Outcome:
         """See ``Work.failed``."""

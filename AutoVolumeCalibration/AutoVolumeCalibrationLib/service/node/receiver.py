@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import UsageError
 from .configuration import Configuration, Tls
+from .rate import RateLimit
 from .spool import Spool
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def receiving(configuration: Configuration, spool: Spool) -> Iterator[None]:
 
     handlers: list[Any] = [
         (evt.EVT_C_ECHO, _answer_echo, [configuration]),
-        (evt.EVT_C_STORE, _store, [configuration, spool]),
+        (evt.EVT_C_STORE, _store, [configuration, spool, RateLimit(configuration.max_images_per_s)]),
     ]
     address = (configuration.host, configuration.port)
     context = _tls_context(configuration.tls) if configuration.tls else None
@@ -82,11 +83,12 @@ def _answer_echo(event: Any, configuration: Configuration) -> int:
     return SUCCESS if _may_send(event, configuration) else NOT_AUTHORIZED
 
 
-def _store(event: Any, configuration: Configuration, spool: Spool) -> int:
-    """Keep the instance as it came, undecoded. Nothing of it is logged but its digest's beginning."""
+def _store(event: Any, configuration: Configuration, spool: Spool, rate: RateLimit) -> int:
+    """Keep the instance as it came, undecoded. Nothing of it is logged."""
     if not _may_send(event, configuration):
         _logger.warning("refused images of %s from %s", *_sender(event))
         return NOT_AUTHORIZED
+    rate.wait(_sender(event))
     data = event.encoded_dataset()
     if len(data) > configuration.max_instance_mb * 2**20:
         _logger.warning("refused an image of %.0f MB", len(data) / 2**20)

@@ -1,98 +1,82 @@
-"""The DICOM objects of a plan. The same plan gives the same objects with the same UIDs, so none counts twice."""
+"""The DICOM objects of a plan, in the forms that its destinations take.
+
+The same plan gives the same objects with the same UIDs (``core.exports``), so none counts twice. The picture of a plan
+states no run time here: it would be another picture, and so another object, whenever the same study is planned again.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ... import __version__
-from ...core.errors import InputError
-from ...core.files.atomic_write import atomic_path
+from ...core.errors import InputError, UsageError
+from ...core.exports.forms import FORMS
+from ...core.exports.plan_source import plan_source
 from ...core.files.dicom_parsing import parse_dicom
-from ...core.files.json_files import read_json
+from ...core.report.overview import draw_overview
+from ...core.storage.results import OVERVIEW_FILE
+from ...core.workflow.calibration import Calibration
+from ..planning import Drawings
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
+#: What a plan looks like in the spool: its picture is the same whenever it is planned.
+DRAWINGS: Drawings = {OVERVIEW_FILE: lambda plan, path: draw_overview(replace(plan, timings_s={}), path)}
 
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_SERIES_NUMBER, _SERIES_DESCRIPTION = 9902, "Scan plan, picture (research only)"
-
-#: What a plan is: times, paths and versions do not change it.
-_PLAN = ("scouts", "protocol", "protocol_sha256", "landmarks", "box", "prescription", "checks")
-
-#: Copied from the scouts, so that archives file the picture with them.
-_STUDY = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyID", "StudyDate"),
-    *("StudyTime", "AccessionNumber", "ReferringPhysicianName"),
-)
+#: Forms that are made with highdicom.
+_NEED_HIGHDICOM = frozenset({"dicom-sr", "gsps"})
 
 
-def write_picture_object(plan: Path, scout: Path, folder: Path) -> Path:
-    """Write the picture in the result folder ``plan`` as a secondary capture of the patient of ``scout``.
+@dataclass(frozen=True)
+class PlanObject:
+    """A DICOM object: its SOP instance UID and its file."""
 
-    Returns:
-        The file in ``folder``, named by its UID.
+    uid: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class PlanObjects:
+    """What was made of a plan.
+
+    Attributes:
+        by_form: name of the form -> the object.
+        notes: why a form is missing, a clause each.
+    """
+
+    by_form: Mapping[str, PlanObject]
+    notes: tuple[str, ...]
+
+
+def write_objects(plan: Calibration, plan_folder: Path, forms: Iterable[str], folder: Path) -> PlanObjects:
+    """Write a plan in some DICOM forms (``FORMS``), each into a file in ``folder``; earlier ones are replaced.
+
+    A form that these scouts do not allow is left out and noted: the plan itself is good.
+
+    Args:
+        plan_folder: where the plan was saved, with its picture.
 
     Raises:
-        InputError: the plan, the picture or the scout cannot be read.
+        UsageError: a file cannot be written.
     """
-    from ...core.storage.results import CALIBRATION_FILE, OVERVIEW_FILE
-
-    content = read_json(plan / CALIBRATION_FILE, InputError, "Plan it again.")
-    image = _secondary_capture(content, parse_dicom(scout, stop_before_pixels=True), _pixels(plan / OVERVIEW_FILE))
-    path = folder / f"{image.SOPInstanceUID}.dcm"
+    source = replace(plan_source(plan), folder=plan_folder)
+    objects, notes = {}, []
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        image.save_as(temporary, enforce_file_format=True)
-    return path
+    for form in sorted(set(forms)):
+        path = folder / f"{form}.dcm"
+        try:
+            FORMS[form].write(source, path, "")
+        except InputError as error:
+            notes.append(f"not sent as {form}: {error.what}")
+            continue
+        objects[form] = PlanObject(str(parse_dicom(path, stop_before_pixels=True).SOPInstanceUID), path)
+    return PlanObjects(objects, tuple(notes))
 
 
-def _secondary_capture(content: Mapping[str, Any], scout: Dataset, pixels: np.ndarray) -> Dataset:
-    from pydicom import Dataset
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
+def require_packages(forms: Iterable[str]) -> None:
+    """Raise UsageError where a package is missing that a form needs, before there is anything to write."""
+    from importlib.util import find_spec
 
-    image, study = Dataset(), str(scout.StudyInstanceUID)
-    for name in _STUDY:
-        setattr(image, name, scout.get(name, ""))
-    image.SOPClassUID = _SECONDARY_CAPTURE
-    image.SOPInstanceUID = _uid("picture", study, json.dumps([content[name] for name in _PLAN], sort_keys=True))
-    image.SeriesInstanceUID = _uid("series of pictures", study)
-    image.Modality, image.ConversionType, image.InstanceNumber = "OT", "WSD", 1
-    image.SeriesNumber, image.SeriesDescription = _SERIES_NUMBER, _SERIES_DESCRIPTION
-    image.ImageType, image.PatientOrientation, image.BurnedInAnnotation = ["DERIVED", "SECONDARY"], "", "NO"
-    image.Manufacturer, image.SecondaryCaptureDeviceSoftwareVersions = "AutoVolumeCalibration", __version__
-    image.Rows, image.Columns = pixels.shape[:2]
-    image.SamplesPerPixel, image.PhotometricInterpretation, image.PlanarConfiguration = 3, "RGB", 0
-    image.BitsAllocated = image.BitsStored = 8
-    image.HighBit, image.PixelRepresentation = 7, 0
-    data = pixels.tobytes()
-    image.PixelData = data + b"\0" * (len(data) % 2)
-    image["PixelData"].VR = "OB"
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
-    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-    return image
-
-
-def _uid(*parts: str) -> str:
-    """A UID that the parts determine (DICOM PS3.5 B.2)."""
-    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
-    return f"2.25.{uuid.UUID(bytes=digest[:16], version=4).int}"
-
-
-def _pixels(picture: Path) -> np.ndarray:
-    from PIL import Image
-
-    try:
-        with Image.open(picture) as opened:
-            return np.asarray(opened.convert("RGB"))
-    except OSError as error:
-        raise InputError("the picture of the plan cannot be read", source=str(picture), remedy="Plan again.") from error
+    needed = sorted(_NEED_HIGHDICOM & set(forms))
+    if needed and find_spec("highdicom") is None:
+        what = f"the Python package highdicom is missing, which {needed[0]} needs"
+        raise UsageError(what, remedy="Install it: pip install 'autovolume[service]'.")

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ...core.errors import AutoVolumeError, UsageError
@@ -16,12 +18,16 @@ from ..engine.limits import Limits
 from ..engine.outcome import Outcome
 from ..engine.records import Records
 from ..engine.workers import Workers, cluster_is_installed, in_this_process, local_cluster
+from ..page import server as page
 from ..planning import PlanRequest
+from . import results
 from .configuration import Configuration
+from .health import reporting
 from .outbox import Outbox
-from .planner import Planner
+from .planner import PLANNED, Planner
 from .receiver import receiving
 from .spool import OUTBOX, PLANS, ReceivedStudy, Spool, studies_in
+from .spool_desk import SpoolDesk
 
 _logger = logging.getLogger(__name__)
 
@@ -35,8 +41,9 @@ def check(configuration: Configuration) -> None:
     """Find out what would keep a service from running, without running it.
 
     Raises:
-        AutoVolumeError: the protocol or model does not do, the spool cannot be made, or is in use.
+        AutoVolumeError: the protocol or model does not do, a package is missing, the spool is in use or not possible.
     """
+    _require_packages(configuration)
     resolved(configuration.request)
     with _only_one(configuration.spool):
         pass
@@ -48,6 +55,7 @@ def serve(configuration: Configuration) -> None:
     Raises:
         AutoVolumeError: it cannot begin, or the workers are gone.
     """
+    _require_packages(configuration)
     with _only_one(configuration.spool):
         spool = Spool(configuration.spool)
         spool.recover()
@@ -61,9 +69,18 @@ def serve(configuration: Configuration) -> None:
             configuration.destinations,
             configuration.title,
         )
-        with _workers() as workers, receiving(configuration, spool), _sending(configuration):
+        outcomes = {study.name: planner.records.read(study.name).outcome for study in spool.studies()}
+        facts = partial(_facts, configuration, spool, outcomes)
+        desk = SpoolDesk(configuration, spool, planner.records, outcomes)
+        with (
+            _workers() as workers,
+            reporting(configuration.health_port, facts),
+            page.showing(configuration.page, desk),
+            receiving(configuration, spool),
+            _sending(configuration),
+        ):
             _logger.info("%s listens on %s:%d", configuration.title, configuration.host, configuration.port)
-            _plan_for_ever(planner, spool, configuration, workers)
+            _plan_for_ever(_held(planner, workers), spool, outcomes, configuration, workers)
 
 
 def watch(folder: Path, output: Path, request: PlanRequest, limits: Limits, quiet_s: float) -> Generator[Outcome]:
@@ -75,14 +92,38 @@ def watch(folder: Path, output: Path, request: PlanRequest, limits: Limits, quie
         settled[study.name] = study.latest
 
     with _workers() as workers:
+        planner = _held(planner, workers)
         while True:
             studies = [one for one in studies_in(folder) if settled.get(one.name) != one.latest]
             yield from planner.plan((one for one in studies if one.folder.resolve() != output.resolve()), note, workers)
             time.sleep(_POLL_S)
 
 
-def _plan_for_ever(planner: Planner, spool: Spool, configuration: Configuration, workers: Workers) -> None:
-    outcomes = {study.name: planner.records.read(study.name).outcome for study in spool.studies()}
+def _require_packages(configuration: Configuration) -> None:
+    results.require_packages(form for destination in configuration.destinations for form in destination.forms)
+    page.require_packages(configuration.page)
+
+
+def _facts(configuration: Configuration, spool: Spool, outcomes: dict[str, Outcome | None]) -> dict[str, float]:
+    """What ``/health`` shows."""
+    known = [one for one in outcomes.copy().values() if one is not None]
+    waiting = [configuration.spool / OUTBOX / one.name for one in configuration.destinations]
+    return {
+        "studies_planned": sum(one.exit_code == PLANNED for one in known),
+        "studies_not_planned": sum(one.exit_code != PLANNED for one in known),
+        "studies_open": sum(1 for _ in spool.changed()),
+        "results_to_send": sum(len(list(folder.glob("*.dcm"))) for folder in waiting),
+        "disk_free_gb": round(spool.free_gb(), 3),
+    }
+
+
+def _plan_for_ever(
+    planner: Planner,
+    spool: Spool,
+    outcomes: dict[str, Outcome | None],
+    configuration: Configuration,
+    workers: Workers,
+) -> None:
     swept_at = -_SWEEP_S
     while True:
         for outcome in planner.plan(spool.changed(), spool.settle, workers):
@@ -95,6 +136,11 @@ def _plan_for_ever(planner: Planner, spool: Spool, configuration: Configuration,
                 planner.records.forget(name)
                 outcomes.pop(name, None)
         time.sleep(_POLL_S)
+
+
+def _held(planner: Planner, workers: Workers) -> Planner:
+    """The planner with limits only where a study that exceeds them does not end this process."""
+    return planner if workers.limits_hold else replace(planner, limits=Limits())
 
 
 def _write_studies(path: Path, outcomes: dict[str, Outcome | None]) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import time
@@ -15,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...core.errors import InputError
 from ...core.files.atomic_write import remove_stale, temporary_beside
-from ...core.files.dicom_parsing import quiet_libraries
+from ...core.files.dicom_parsing import parse_dicom_bytes, quiet_libraries
 from ...core.scouts.series import uid_digest
 
 IMAGES, PLANS, UNREADABLE, OUTBOX, SENT = "images", "plans", "unreadable", "outbox", "sent"
@@ -78,13 +78,20 @@ class Spool:
     def changed(self) -> Iterator[ReceivedStudy]:
         """Those that received something since ``settle``."""
         for name in sorted(self._changed.copy()):
-            folder = self.folder / IMAGES / name
-            yield ReceivedStudy(name, folder, max(_times(folder), default=0.0))
+            yield ReceivedStudy(name, self.folder / IMAGES / name, self.latest(name))
+
+    def latest(self, name: str) -> float:
+        """When the last file of a study came, seconds since the epoch; 0 without files."""
+        return max(_times(self.folder / IMAGES / name), default=0.0)
+
+    def reopen(self, name: str) -> None:
+        """The study is to be worked on once more."""
+        self._changed.add(name)
 
     def settle(self, study: ReceivedStudy) -> None:
         """The study needs no more work, unless something came meanwhile."""
         self._changed.discard(study.name)
-        if max(_times(study.folder), default=0.0) > study.latest:
+        if self.latest(study.name) > study.latest:
             self._changed.add(study.name)
 
     def recover(self) -> None:
@@ -125,15 +132,13 @@ def studies_in(folder: Path) -> Iterator[ReceivedStudy]:
 
 def _read_uids(data: bytes) -> list[str]:
     """Study, series and instance UID; empty where they are not there."""
-    from pydicom import dcmread
-
     from ...core.scouts.dicom import PARSE_ERRORS
 
     with quiet_libraries():
         try:
-            header = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(_UIDS))
+            header = parse_dicom_bytes(data, "an object received", stop_before_pixels=True)
             return [str(header.get(name, "") or "") for name in _UIDS]
-        except PARSE_ERRORS:
+        except (InputError, *PARSE_ERRORS):
             return [""]
 
 

@@ -10,6 +10,8 @@ from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, append_study, study_folder, study_names
 
+from .reading import ANATOMY
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -42,12 +44,22 @@ class Built:
     skipped: tuple[Skipped, ...]
 
 
-def build_dataset(folder: Path, candidates: Iterable[Candidate | Skipped], constellation: Constellation) -> Built:
+def build_dataset(
+    folder: Path,
+    candidates: Iterable[Candidate | Skipped],
+    constellation: Constellation,
+    anatomy: str = "",
+    prefix: str = "case",
+) -> Built:
     """Append every study of the candidates; the data set is created if it does not exist.
 
     Studies are called ``case_0001``, ... : file and folder names often name patients. The studies of one patient
     carry the name of the first as their subject. A candidate that cannot be read is left out and reported, and the
     others go on; what was added before an interruption stays.
+
+    Args:
+        prefix: of the names of the studies; sets of different people need different ones.
+        anatomy: its name, kept in the provenance of the studies; empty: unknown.
 
     Raises:
         InputError: the list of the data set is damaged.
@@ -56,7 +68,7 @@ def build_dataset(folder: Path, candidates: Iterable[Candidate | Skipped], const
     added: list[tuple[str, str]] = []
     skipped: list[Skipped] = []
     first_of: dict[str, str] = {}
-    names = _free_names(folder)
+    names = _free_names(folder, prefix)
     for candidate in candidates:
         if isinstance(candidate, Skipped):
             skipped.append(candidate)
@@ -69,6 +81,8 @@ def build_dataset(folder: Path, candidates: Iterable[Candidate | Skipped], const
         for study in studies:
             name = next(names)
             provenance = dict(study.provenance)
+            if anatomy:
+                provenance[ANATOMY] = anatomy
             if candidate.patient is not None:
                 provenance["subject"] = first_of.setdefault(candidate.patient, name)
             append_study(folder, replace(study, name=name, provenance=provenance), constellation)
@@ -76,13 +90,13 @@ def build_dataset(folder: Path, candidates: Iterable[Candidate | Skipped], const
     return Built(tuple(added), tuple(skipped))
 
 
-def _free_names(folder: Path) -> Iterator[str]:
-    """``case_0001``, ... without those that are taken."""
+def _free_names(folder: Path, prefix: str) -> Iterator[str]:
+    """``<prefix>_0001``, ... without those that are taken."""
     taken = set(study_names(folder))
     number = 0
     while True:
         number += 1
-        name = f"case_{number:04d}"
+        name = f"{prefix}_{number:04d}"
         if name not in taken and not study_folder(folder, name).exists():
             yield name
 

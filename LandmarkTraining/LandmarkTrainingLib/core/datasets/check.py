@@ -17,6 +17,7 @@ from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
 from AutoVolumeCalibrationLib.core.storage.dataset import STUDIES, LabelledStudy, study_folder, study_names
 
+from .anatomy_fit import misfit
 from .file_pairs import points_in
 from .findings import Finding
 from .folds import subject_folds
@@ -108,6 +109,10 @@ def _check_study(study_path: Path, protocol: Protocol, checked: _Checked) -> Ite
         if REFERENCE_BOX in study.provenance:
             remedy = f"To train on it: {remedy} The site's box rule is learnt from it as it is."
         yield Finding(WARNING, name, "has no point that the user placed, so no network learns from it", remedy)
+    if wrong := misfit(name, study.landmarks, study.provenance, protocol):
+        checked.known[name] = frozenset()
+        yield wrong  # every other finding about its points follows from this one
+        return
     yield from check_names(name, study.landmarks, protocol)
     yield from check_anatomy(name, study.landmarks, protocol)
     if study.stacks:

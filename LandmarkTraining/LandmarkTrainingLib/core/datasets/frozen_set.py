@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, sha256_of
 from AutoVolumeCalibrationLib.core.storage.dataset import study_folder, study_names
 
 from ..reference_heads.heads import Head
+from .reading import read_provenance
 
 #: Key of the training facts in a bundle's metadata: the subjects that it learnt from.
 LEARNT_SUBJECTS = "learnt_subjects"
@@ -37,6 +38,26 @@ def heads_fingerprint(data: Path, heads: Iterable[Head]) -> str:
     paths = (data / "heads").glob("*")
     wanted = {head.id for head in heads}
     return _fingerprint(data, (path for path in paths if path.name.split(".")[0].removesuffix("_brain") in wanted))
+
+
+def unlearnt_studies(folder: Path, bundles: Iterable[Path]) -> list[str]:
+    """Names of the studies of a data set whose subjects none of the bundles learnt from.
+
+    Raises:
+        UsageError: they learnt from all of its subjects.
+    """
+    learnt = frozenset[str]().union(*map(learnt_subjects, bundles))
+    subjects = {
+        name: str(read_provenance(study_folder(folder, name)).get("subject") or name) for name in study_names(folder)
+    }
+    chosen = [name for name, subject in subjects.items() if subject not in learnt]
+    if not chosen:
+        raise UsageError(
+            "the model learnt from every subject in it",
+            source=str(folder),
+            remedy="Measure on other cases. Are they other people? Build their set with other names (prefix).",
+        )
+    return chosen
 
 
 def _fingerprint(root: Path, paths: Iterable[Path]) -> str:

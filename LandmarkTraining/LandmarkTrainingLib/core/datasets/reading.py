@@ -24,6 +24,9 @@ from AutoVolumeCalibrationLib.core.storage.dataset import PROVENANCE_FILE, Label
 from AutoVolumeCalibrationLib.core.storage.markups import MarkupPoint, read_landmarks
 from AutoVolumeCalibrationLib.core.storage.results import LANDMARKS_FILE
 
+#: Key of a study's provenance: name of the anatomy that it was made for.
+ANATOMY = "anatomy"
+
 #: How a prediction is described in a point list (``storage.markups.landmark_description``).
 _PREDICTION = re.compile(rf"\[{PREDICTED}(?:, confidence (?P<confidence>\d+\.?\d*))?(?:, sd (?P<sd>\d+\.?\d*) mm)?")
 

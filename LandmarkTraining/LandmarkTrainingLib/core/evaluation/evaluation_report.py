@@ -18,6 +18,9 @@ from .metrics import SUCCESS_RADII_MM, Summary, markdown_table, success_rates, s
 #: A plan that is rotated or shifted by more than this must be flagged.
 WRONG_ROTATION_DEG, WRONG_CENTER_MM = 5.0, 10.0
 
+#: Cell of what was not measured.
+NOTHING = "-"
+
 Group = tuple[tuple[str, ...], list[CaseResult]]
 
 
@@ -33,7 +36,7 @@ def report(results: Sequence[CaseResult]) -> str:
         ("Faces: size of the error along the true normal, median (p95), and its signed mean, mm", _face_table(groups)),
         (f"Checks: wrong means > {WRONG_ROTATION_DEG:g} deg or > {WRONG_CENTER_MM:g} mm", _check_table(groups)),
         ("Mean time per step, s", _time_table(groups)),
-        ("Single heads", _head_table(results)),
+        ("Single cases", _head_table(results)),
         ("In-plane error of single landmarks: median (p95), mm; number of slices", _name_table(results)),
     )
     return "\n\n".join(f"## {title}\n\n{table}" for title, table in sections if table) + "\n"
@@ -55,7 +58,7 @@ def _box_table(groups: Sequence[Group]) -> str:
     header = [
         "scouts", "method", "n", "failed", "rotation mean (p95) deg", "frame pitch med (p95)", "roll med (p95)",
         "yaw med (p95)", "pitch to AC-PC med (p95), mean", "centre med, mean (p95) mm", "IoU mean",
-        "brain inside mean (min)",
+        "anatomy inside mean (min)",
     ]  # fmt: skip
     rows = []
     for key, cases in groups:
@@ -69,18 +72,18 @@ def _box_table(groups: Sequence[Group]) -> str:
         rows.append([
             *key, len(cases), len(cases) - len(planned), f"{rotation.mean:.1f} ({rotation.p95:.1f})",
             *(f"{angle.median:.1f} ({angle.p95:.1f})" for angle in angles),
-            f"{_spread(map(abs, acpc))}, {summarize(acpc).mean:+.1f}",
+            f"{_spread(map(abs, acpc))}, {summarize(acpc).mean:+.1f}" if acpc else NOTHING,
             f"{center.median:.1f}, {center.mean:.1f} ({center.p95:.1f})",
             f"{summarize(box.iou for box in boxes).mean:.3f}",
-            f"{np.mean(covered):.3f} ({min(covered):.3f})" if covered else "-",
+            f"{np.mean(covered):.3f} ({min(covered):.3f})" if covered else NOTHING,
         ])  # fmt: skip
-    return markdown_table(header, rows)
+    return _without_empty_columns(header, rows)
 
 
 def _landmark_table(groups: Sequence[Group]) -> str:
     header = [
         "scouts", "method", "in-plane med (p95) mm", *(f"within {radius:g} mm" for radius in SUCCESS_RADII_MM),
-        "3D AFIDs med (p95) mm", "extremes along normal med (p95) mm", "not found", "AC, PC after fit med (p95) mm",
+        "points 3D med (p95) mm", "extremes along normal med (p95) mm", "not found", "AC, PC after fit med (p95) mm",
     ]  # fmt: skip
     rows = []
     for key, cases in groups:
@@ -92,9 +95,15 @@ def _landmark_table(groups: Sequence[Group]) -> str:
         fitted = [_spread(case.expected_mm.get(name) for case in cases) for name in ("AC", "PC")]
         rows.append([
             *key, _spread(found_mm), *(f"{rate:.0%}" if in_plane else "-" for rate in rates.values()), *points,
-            f"{missing / max(1, missing + found):.0%}", ", ".join(fitted),
+            f"{missing / max(1, missing + found):.0%}", ", ".join(fitted) if set(fitted) != {NOTHING} else NOTHING,
         ])  # fmt: skip
-    return markdown_table(header, rows)
+    return _without_empty_columns(header, rows)
+
+
+def _without_empty_columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """The table without what no row has: AC and PC, and the surface inside the box, are known of heads only."""
+    kept = [i for i in range(len(header)) if not rows or any(row[i] != NOTHING for row in rows)]
+    return markdown_table([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def _face_table(groups: Sequence[Group]) -> str:
@@ -140,8 +149,8 @@ def _time_table(groups: Sequence[Group]) -> str:
 
 def _head_table(results: Sequence[CaseResult]) -> str:
     header = [
-        "head", "method", "n", "rotation mean (max) deg", "pitch, roll, yaw mean, signed", "centre mean (max) mm",
-        "IoU mean", "brain inside min", "largest face error mm", "AFIDs 3D med (p95) mm",
+        "case", "method", "n", "rotation mean (max) deg", "pitch, roll, yaw mean, signed", "centre mean (max) mm",
+        "IoU mean", "anatomy inside min", "largest face error mm", "points 3D med (p95) mm",
     ]  # fmt: skip
     rows = []
     groups = _grouped(results, lambda case: (case.head, case.method))
@@ -156,7 +165,7 @@ def _head_table(results: Sequence[CaseResult]) -> str:
         rows.append([
             *key, len(cases), f"{np.mean(rotation):.1f} ({max(rotation):.1f})",
             " ".join(f"{angle:+.1f}" for angle in angles), f"{np.mean(center):.1f} ({max(center):.1f})",
-            f"{np.mean([box.iou for box in boxes]):.3f}", f"{min(covered):.3f}" if covered else "-",
+            f"{np.mean([box.iou for box in boxes]):.3f}", f"{min(covered):.3f}" if covered else NOTHING,
             f"{max(np.abs(box.faces_mm).max() for box in boxes):.1f}",
             _spread(_errors(cases, extremes=False)),
         ])  # fmt: skip
@@ -188,7 +197,7 @@ def _errors(cases: Iterable[CaseResult], extremes: bool) -> list[float]:
 
 def _spread(values: Iterable[float | None]) -> str:
     summary = summarize(values)
-    return f"{summary.median:.1f} ({summary.p95:.1f})" if summary.count else "-"
+    return f"{summary.median:.1f} ({summary.p95:.1f})" if summary.count else NOTHING
 
 
 def measured_errors(results: Sequence[CaseResult], method: str) -> dict[str, Any]:
@@ -203,6 +212,7 @@ def _case_errors(cases: Sequence[CaseResult]) -> dict[str, Any]:
     planned = [case for case in cases if case.box]
     boxes = [case.box for case in cases if case.box]
     in_plane = [e for c in planned for plane in c.in_plane_mm.values() for errors in plane.values() for e in errors]
+    covered = [case.covered for case in planned if case.covered is not None]
     in_space = [e for case in planned for name, e in case.landmarks_mm.items() if name not in NORMAL_AXIS]
     return {
         "heads": len({case.head for case in cases}),
@@ -212,11 +222,13 @@ def _case_errors(cases: Sequence[CaseResult]) -> dict[str, Any]:
         "landmark_3d_mm": _rounded(summarize(in_space)),
         "rotation_deg": _rounded(summarize(box.rotation_deg for box in boxes)),
         "center_mm": _rounded(summarize(box.center_mm for box in boxes)),
-        "brain_inside_smallest": round(min(c.covered for c in planned if c.covered is not None), 4),
+        **({"brain_inside_smallest": round(min(covered), 4)} if covered else {}),
         "wrong": sum(map(is_wrong, planned)),
         "wrong_and_not_flagged": sum(is_wrong(case) and case.level == "ok" for case in planned),
     }
 
 
-def _rounded(values: Summary) -> dict[str, float]:
-    return {"median": round(values.median, 2), "p95": round(values.p95, 2), "mean": round(values.mean, 2)}
+def _rounded(values: Summary) -> dict[str, float | None]:
+    """None where every case was refused."""
+    stated = {"median": values.median, "p95": values.p95, "mean": values.mean}
+    return {name: round(value, 2) if values.count else None for name, value in stated.items()}

@@ -36,6 +36,9 @@ COVERED = 68.27
 #: A network that finds fewer landmarks than this in all slices is hardly trained: its errors are not estimated.
 FEWEST_PEAKS = 500
 
+#: Fewer peaks of a height do not show how large the errors at this height are.
+FEWEST_IN_BIN = 20
+
 
 def calibrate_uncertainty(
     network: torch.nn.Module,
@@ -63,7 +66,7 @@ def calibrate_uncertainty(
     error, height, spread = np.abs(np.concatenate(errors)), np.concatenate(peak_values), np.concatenate(spreads)
     plane, depth = np.concatenate(planes), np.concatenate(depths)
     used = np.isfinite(error[..., 0]) & (height >= threshold)
-    if used.sum() < FEWEST_PEAKS:
+    if not _is_measurable(used, height, plane, depth, targets.tau_mm):
         return default_uncertainty(used.shape[1])
     centers, factors = _height_factors(error, height, used)
     normalised = error / np.interp(height, centers, factors)[..., None]
@@ -72,12 +75,33 @@ def calibrate_uncertainty(
     return PeakUncertainty(base, centers, factors, typical, _through_plane_sd(height, depth, used, targets.tau_mm))
 
 
+def _is_measurable(used: np.ndarray, height: np.ndarray, plane: np.ndarray, depth: np.ndarray, tau_mm: float) -> bool:
+    """Whether there are enough peaks: in all, high ones, in every plane, and some way off the slices.
+
+    A network after few steps finds landmarks in one plane only, or with low peaks only.
+    """
+    enough = used.sum() >= FEWEST_PEAKS and (used & (height > REFERENCE_HEIGHT)).any()
+    every_plane = all(used[plane == number].any() for number in range(len(PLANES)))
+    filled = any((used & (height >= low) & (height < high)).sum() >= FEWEST_IN_BIN for low, high in _height_bins())
+    return bool(enough and every_plane and filled and _near_slope(used, depth, tau_mm).any())
+
+
+def _height_bins() -> list[tuple[float, float]]:
+    return list(zip(HEIGHT_EDGES[:-1], HEIGHT_EDGES[1:], strict=True))
+
+
+def _near_slope(used: np.ndarray, depth: np.ndarray, tau_mm: float) -> np.ndarray:
+    """The peaks at a depth where their height is most sensitive to it."""
+    near: np.ndarray = used & (np.abs(depth) > 0.6 * tau_mm) & (np.abs(depth) < 1.4 * tau_mm)
+    return near
+
+
 def _height_factors(error: np.ndarray, height: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bin centres and error factors, made to fall with height."""
     centers, errors = [], []
-    for low, high in zip(HEIGHT_EDGES[:-1], HEIGHT_EDGES[1:], strict=True):
+    for low, high in _height_bins():
         inside = used & (height >= low) & (height < high)
-        if inside.sum() >= 20:
+        if inside.sum() >= FEWEST_IN_BIN:
             centers.append((low + high) / 2)
             errors.append(np.percentile(error[inside], COVERED))
     values = np.minimum.accumulate(errors)
@@ -101,7 +125,7 @@ def _through_plane_sd(height: np.ndarray, depth: np.ndarray, used: np.ndarray, t
 
     The slope of the fall-off there is ``amplitude / tau * (distance / tau)``.
     """
-    near_slope = used & (np.abs(depth) > 0.6 * tau_mm) & (np.abs(depth) < 1.4 * tau_mm)
+    near_slope = _near_slope(used, depth, tau_mm)
     expected = amplitude(depth[near_slope], tau_mm)
     slope = expected * np.abs(depth[near_slope]) / tau_mm**2
     return float(max(2.0, np.percentile(np.abs(height[near_slope] - expected) / slope, COVERED)))

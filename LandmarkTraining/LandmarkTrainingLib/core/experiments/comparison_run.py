@@ -11,7 +11,7 @@ from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.files.output_folder import require_place
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
-from AutoVolumeCalibrationLib.core.models.store import model_folder
+from AutoVolumeCalibrationLib.core.models.store import default_folder, model_folder
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, study_folder, study_names
 
@@ -20,12 +20,16 @@ from ..datasets.reading import read_provenance, subject_of
 from ..evaluation.case_log import CaseResult
 from ..evaluation.dataset_measurement import measure_on_dataset
 from ..evaluation.evaluation import Conditions, evaluate
-from ..evaluation.methods import Method, model_method, model_name
+from ..evaluation.methods import Method, constellation_method, model_method, model_name
 from ..reference_heads.heads import Head
 from .model_comparison import ComparedModel, Comparison, ComparisonData, compare_models
 
-#: Stands for the default model.
+#: Stands for the default model of the anatomy.
 CURRENT = "current"
+
+#: Planning without a model: the typical anatomy where the scouts cross. Stands for the current model of an anatomy that
+#: has none, with these "weights".
+TYPICAL, NO_WEIGHTS = "typical anatomy, no model", "0" * 64
 
 #: File in the output folder that keeps the cases, so that an interrupted comparison can be resumed.
 LOG_FILE = "cases.jsonl"
@@ -66,24 +70,36 @@ def load_contestants(
     """Load the bundles to compare.
 
     Args:
-        names: model names or folders, the current one first; CURRENT stands for the default model.
+        names: model names or folders, the current one first; CURRENT stands for the default model of the protocol's
+            anatomy, and for TYPICAL where it has none.
         box: name of one of the protocol's boxes, its first when None.
 
     Raises:
         ModelError: a bundle does not exist, or is damaged.
         UsageError: two of them have the same weights.
     """
-    folders = {name: model_folder(None if name == CURRENT else name) for name in names}
+    named = {name: _folder_of(name, protocol) for name in names}
+    without = [name for name, folder in named.items() if folder is None]
+    folders = {name: folder for name, folder in named.items() if folder is not None}
     loaded: dict[str, LandmarkModel] = {name: load_model(folder, device) for name, folder in folders.items()}
-    models = tuple(
-        ComparedModel(model_name(model), name, model.sha256, known_landmarks(model, protocol))
+    found = {
+        name: ComparedModel(model_name(model), name, model.sha256, known_landmarks(model, protocol))
         for name, model in loaded.items()
-    )
+    }
+    # What an anatomy without a model is planned with today.
+    typical = ComparedModel(TYPICAL, CURRENT, NO_WEIGHTS, protocol.constellation.names)
+    models = tuple(typical if name in without else found[name] for name in names)
     if len({model.sha256 for model in models}) < len(names):
         raise UsageError("two of the models are the same", remedy="Name each model once.")
-    methods = {model_name(model): model_method(model, protocol, box) for model in loaded.values()}
+    methods: dict[str, Method] = {TYPICAL: constellation_method(protocol, box)} if without else {}
+    methods |= {model_name(model): model_method(model, protocol, box) for model in loaded.values()}
     learnt = frozenset().union(*map(learnt_subjects, folders.values()))
     return Contestants(models, methods, learnt)
+
+
+def _folder_of(name: str, protocol: Protocol) -> Path | None:
+    """The bundle of that name or folder; of CURRENT the default of the protocol's anatomy, None where it has none."""
+    return default_folder(protocol.anatomy) if name == CURRENT else model_folder(name)
 
 
 def known_landmarks(model: LandmarkModel, protocol: Protocol) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def load_fold_data(
     names, mirror, slices = constellation.names, constellation.mirror_indices, SliceSettings()
     beside = load_training_data(DataFolders(labels=labels), config, constellation) if labels else None
     learnt, validation = _split_validation(studies, config)
-    augmentation = Augmentation.from_dict(config.augmentation)
+    augmentation = Augmentation.suited_to(config.augmentation, mirror)
     source: SliceSource = StudySource(learnt, names, mirror, slices, augmentation)
     if beside:
         source = MixedSource([source, beside.source], [config.study_fraction, 1 - config.study_fraction])

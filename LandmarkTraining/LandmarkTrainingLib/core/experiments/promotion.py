@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import remove_stale, temporary_beside, write_text
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, metadata_json, read_metadata
 from AutoVolumeCalibrationLib.core.models.store import (
-    CurrentModel,
+    DEFAULT_ANATOMY,
+    NO_MODEL,
     Promotion,
-    model_folder,
+    bundle_anatomy,
+    default_folder,
+    default_models,
     model_folders,
     read_current,
     user_models_folder,
@@ -30,6 +34,7 @@ from AutoVolumeCalibrationLib.core.models.store import (
 from ..evaluation.case_measures import PRIMARY
 from .box_verdict import AS_GOOD, BETTER, FEW_PEOPLE, UNDECIDED
 from .comparison_report import read_comparison
+from .comparison_run import NO_WEIGHTS
 
 #: Key of a bundle's metadata: what its promotion rests on.
 PROMOTION = "promotion"
@@ -44,7 +49,7 @@ _COMPARE_AGAIN = "Compare the bundle with the current model again."
 
 
 def promote(bundle_folder: Path, comparison: Path, *, anyway: bool = False) -> Path:
-    """Make a bundle the default model; returns the folder of its copy.
+    """Make a bundle the default model of its anatomy; returns the folder of its copy.
 
     Args:
         comparison: the ``comparison.json`` of exactly these weights with the model that is the default now.
@@ -57,59 +62,66 @@ def promote(bundle_folder: Path, comparison: Path, *, anyway: bool = False) -> P
         InputError: the comparison is damaged.
     """
     model = load_model(bundle_folder, "cpu")  # runs all checks that a model must pass before use
-    before = read_current()
-    reason = _reason(read_comparison(comparison), comparison, model.sha256, anyway)
+    anatomy = bundle_anatomy(bundle_folder)
+    before = default_models().get(anatomy, NO_MODEL)
+    reason = _reason(read_comparison(comparison), comparison, model.sha256, anatomy, anyway)
     folder = user_models_folder()
     name = _free_name(model.name)
     promoted_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    _copy(bundle_folder, folder / name, {"promoted_at": promoted_at, "replaced": before.name, **reason})
-    step = Promotion(name, model.sha256, before.name, promoted_at, reason)
+    _copy(
+        bundle_folder,
+        folder / name,
+        {"promoted_at": promoted_at, "replaced": before, **reason},
+    )
+    step = Promotion(name, model.sha256, before, promoted_at, reason, anatomy)
+    current = read_current().with_model(anatomy, name)
     try:
-        write_current(CurrentModel(name, (*before.history, step)))
+        write_current(replace(current, history=(*current.history, step)))
     except BaseException:
         shutil.rmtree(folder / name, ignore_errors=True)
         raise
     return folder / name
 
 
-def roll_back() -> str:
-    """Restore the previous default model; returns its name. No bundle is removed.
+def roll_back(anatomy: str = DEFAULT_ANATOMY) -> str:
+    """Restore the previous default model of an anatomy; returns its name. No bundle is removed.
+
+    Returns:
+        ``NO_MODEL`` where the anatomy had none before.
 
     Raises:
         UsageError: the present one was not promoted.
         ModelError: the previous model is gone, or ``current.json`` is damaged.
     """
-    current = read_current()
-    before = _before(current)
+    before = previous_model(anatomy)
     if before is None:
-        raise UsageError(f"{current.name} replaced no other model", remedy="Name the model to use.")
-    if before not in model_folders():
+        name = default_models().get(anatomy)
+        what = f"{name} replaced no other model" if name else f"{anatomy} has no model"
+        raise UsageError(what, remedy="Name the model to use.")
+    if before and before not in model_folders():
         raise ModelError(
             f"the previous model {before} is gone",
             source=str(user_models_folder()),
             remedy="Put its bundle back.",
         )
-    write_current(CurrentModel(before, current.history))
+    write_current(read_current().with_model(anatomy, before))
     return before
 
 
-def previous_model() -> str | None:
+def previous_model(anatomy: str = DEFAULT_ANATOMY) -> str | None:
     """Name of the model that ``roll_back`` returns to, None if there is none; raises like ``history``."""
-    return _before(read_current())
+    current = read_current()
+    steps = [step for step in current.history_of(anatomy) if step.model == current.of(anatomy)]
+    return steps[-1].before if steps else None
 
 
-def history() -> tuple[Promotion, ...]:
-    """Every promotion, oldest first, including those that were rolled back.
+def history(anatomy: str = DEFAULT_ANATOMY) -> tuple[Promotion, ...]:
+    """Every promotion of an anatomy, oldest first, including those that were rolled back.
 
     Raises:
         ModelError: ``current.json`` is damaged.
     """
-    return read_current().history
-
-
-def _before(current: CurrentModel) -> str | None:
-    steps = [step for step in current.history if step.model == current.name]
-    return steps[-1].before if steps else None
+    return read_current().history_of(anatomy)
 
 
 def may_override(outcome: str | None) -> bool:
@@ -117,10 +129,10 @@ def may_override(outcome: str | None) -> bool:
     return outcome in (BETTER, AS_GOOD, UNDECIDED, FEW_PEOPLE)
 
 
-def _reason(comparison: dict[str, Any], path: Path, sha256: str, anyway: bool) -> dict[str, Any]:
+def _reason(comparison: dict[str, Any], path: Path, sha256: str, anatomy: str, anyway: bool) -> dict[str, Any]:
     """The comparison's result for the weights; UsageError unless they may replace the current model."""
     first, *others = comparison["models"]
-    if first["sha256"] != _current_sha256():
+    if first["sha256"] != _current_sha256(anatomy):
         raise UsageError(
             f"compares with {first['name']}, which is not the current model", source=str(path), remedy=_COMPARE_AGAIN
         )
@@ -157,14 +169,16 @@ def _require_permission(name: str, verdict: dict[str, Any], path: Path, anyway: 
     raise UsageError(f"does not show {name} to be better. {why}", source=str(path), remedy=remedy)
 
 
-def _current_sha256() -> str:
-    return read_metadata(model_folder())["weights"]["sha256"]
+def _current_sha256(anatomy: str) -> str:
+    """Of the weights of the default model; ``NO_WEIGHTS`` where the anatomy has none."""
+    folder = default_folder(anatomy)
+    return str(read_metadata(folder)["weights"]["sha256"]) if folder else NO_WEIGHTS
 
 
 def _free_name(name: str) -> str:
     """``name-1`` or the next number that is free; a number at the end of the name is replaced."""
     stem = re.sub(r"-\d+$", "", re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")) or "model"
-    taken = {*model_folders(), *(step.model for step in history())}
+    taken = {*model_folders(), *(step.model for step in read_current().history)}
     taken |= {path.name for path in user_models_folder().glob(f"{stem}-*")}
     number = 1
     while f"{stem}-{number}" in taken:

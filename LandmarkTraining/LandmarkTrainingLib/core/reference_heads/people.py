@@ -93,7 +93,7 @@ def measure_people(
 ) -> PeopleShape:
     """Mean, variation and symmetry of the named points; arguments and errors as of ``align_shapes``.
 
-    Standard errors treat people as independent, and the shape of a person as one observation: both sides together.
+    Standard errors treat people as independent, and the two sides of one shape as one observation.
 
     Args:
         onto: the anatomy on whose places the mean comes to lie, for a frame without a line.

@@ -27,6 +27,7 @@ class Recipe:
             (``core.training.starting_point``); ``train`` starts from random weights and the defaults.
         learns_from: STUDIES (data sets) or LABEL_MAPS.
         settings: what differs from those, names of ``TrainingConfig``.
+        needs_protocol: the user must name the protocol of the anatomy.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Recipe:
     command: str = TRAIN
     learns_from: str = STUDIES
     settings: Mapping[str, Any] = field(default_factory=dict)
+    needs_protocol: bool = False
 
     def config(self) -> TrainingConfig:
         """The defaults with the recipe's settings; UsageError where one is unknown or of the wrong kind."""
@@ -57,17 +59,26 @@ _SITE = (
         FINETUNE,
     ),
     Recipe(
+        "anatomy",
+        "A new anatomy from my cases",
+        "For another body part, with 10 to 100 annotated cases and a protocol of your own (see A new anatomy in the "
+        "documentation). Starts from the weights of the chosen model, whatever its anatomy: edges and tissues look "
+        "alike. Name the protocol under Advanced, in the settings: protocol=PATH/MyProtocol.json.",
+        FINETUNE,
+        needs_protocol=True,
+    ),
+    Recipe(
         "scratch",
         "Train from scratch on my data",
-        "For another anatomy or other landmarks, or with more than about 100 studies. Hours on a graphics card, days "
-        "without one.",
+        "With more than about 100 studies, of this or another anatomy. Hours on a graphics card, days without one.",
         settings={**_WATCHED, "steps": 8000, "patience": 20, "warmup_steps": 200, "batch_size": 16},
     ),
     Recipe(
         "labels",
         "Train on label maps",
         "Needs no images: scouts of random contrast, pose and shape are simulated from label maps, with exact "
-        "landmarks. This is how the shipped model was made.",
+        "landmarks. This is how the shipped model was made. Of other anatomies than the head, scene.json beside the "
+        "label maps says what their numbers are.",
         learns_from=LABEL_MAPS,
         settings={"steps": 20000, "checkpoint_steps": 500, "picture_steps": 1000},
     ),

@@ -84,8 +84,14 @@ def random_poses(
     limits: PoseLimits,
     device: torch.device,
     center_mm: np.ndarray = BRAIN_CENTER_MM,
+    *,
+    flips: bool = True,
 ) -> HeadPose:
-    """``count`` random poses within ``limits``, about the point ``center_mm`` (3,) of head space."""
+    """``count`` random poses within ``limits``, about the point ``center_mm`` (3,) of head space.
+
+    Args:
+        flips: exchange left and right in half of them, which needs landmarks with declared partners.
+    """
     angles = rng.uniform(-limits.rotation_deg, limits.rotation_deg, (count, 3))
     rotation = Rotation.from_euler("XYZ", angles, degrees=True).as_matrix()
     stretch = np.exp(rng.normal(0, limits.anisotropy, (count, 3)) + rng.uniform(*limits.log_scale, (count, 1)))
@@ -101,6 +107,7 @@ def random_poses(
         waves,
         rng.uniform(0, 2 * np.pi, (count, WAVES)),
         rng.normal(0, 1, (count, WAVES, 3)) * strength,
-        rng.choice([-1.0, 1.0], count),
+        # Drawn in any case: the other numbers stay the same.
+        rng.choice([-1.0, 1.0], count) if flips else np.abs(rng.choice([-1.0, 1.0], count)),
     )
     return HeadPose(*(torch.from_numpy(np.asarray(a)).float().to(device) for a in arrays))

@@ -61,7 +61,7 @@ def simulate_batch(
     device = heads.tissues.device
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, heads.intact, count)
-    poses = random_poses(rng, count, settings.limits, device, heads.center_mm)
+    poses = random_poses(rng, count, settings.limits, device, heads.center_mm, flips=has_partners(mirror))
     (extra,) = rng.spawn(1)
     chosen = heads.with_atrophy(chosen, extra.random(count) < settings.effects.atrophy)
     children = extra.random(count) < settings.effects.children
@@ -104,7 +104,7 @@ def simulate_study(
     planes = study_planes(geometry, device)
     count = len(planes.planes)
     chosen = np.full(count, rng.integers(0, heads.intact))
-    pose = random_poses(rng, 1, settings.limits, device, heads.center_mm)
+    pose = random_poses(rng, 1, settings.limits, device, heads.center_mm, flips=has_partners(mirror))
     contrasts = [_contrast(rng, heads)] * count
     moved = planes
     if isinstance(motion, MotionLimits):
@@ -155,6 +155,11 @@ def _contrasts(rng: np.random.Generator, count: int, settings: SliceSettings, he
     drawn = [_contrast(rng, heads) for _ in range(count)]
     both = zip(single_shot, drawn, strict=True)
     return [single_shot_contrast(extra) if single else contrast for single, contrast in both]
+
+
+def has_partners(mirror: np.ndarray) -> bool:
+    """Whether any landmark has a partner on the other side, so that a mirrored image has right names."""
+    return bool((mirror != np.arange(len(mirror))).any())
 
 
 def flipped_landmarks(landmarks_mm: torch.Tensor, flip: torch.Tensor, mirror: np.ndarray) -> torch.Tensor:

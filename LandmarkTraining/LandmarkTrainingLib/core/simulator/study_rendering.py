@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 def studies_of_labels(
     labels: Path, constellation: Constellation, geometry: ScoutGeometry, count: int, seed: int
 ) -> Iterator[LabelledStudy]:
-    """Simulated studies of the label maps in a folder: random head, pose, shape and contrast each."""
-    from .label_heads import find_heads, load_label_heads
+    """Simulated studies of the label maps in a folder: random one, pose, shape and contrast each.
+
+    Of heads, or of what the folder's ``scene.json`` describes.
+    """
+    from .label_heads import find_heads
+    from .label_maps import find_label_maps, load_simulated_anatomy
+    from .scenes.scene import SCENE_FILE
     from .slice_planes import SliceSettings
 
-    heads = load_label_heads(labels, find_heads(labels), constellation.names)
+    numbers = sorted(find_label_maps(labels)) if (labels / SCENE_FILE).is_file() else find_heads(labels)
+    heads = load_simulated_anatomy(labels, numbers, constellation.names)
     for number in range(count):
         yield simulated_study(heads, constellation, geometry, (seed, number), SliceSettings())
 

@@ -15,7 +15,7 @@ from .effects.anatomy_changes import AnatomyChanges, random_changes
 from .effects.children import with_children
 from .effects.scanner_effects import add_scanner_effects
 from .pose import HeadPose, random_poses
-from .render import SliceBatch, flipped_landmarks, project_landmarks
+from .render import SliceBatch, flipped_landmarks, has_partners, project_landmarks
 from .slice_planes import SlicePlanes, SliceSettings, random_planes
 
 #: Share of the slices whose greys are redrawn, and the knots of the curve.
@@ -71,7 +71,7 @@ def simulate_volume_batch(
     rng = np.random.default_rng(seed)
     noise = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
     chosen = _one_per_slice(heads, count, rng)
-    poses = random_poses(rng, count, settings.limits, device)
+    poses = random_poses(rng, count, settings.limits, device, flips=has_partners(mirror))
     (extra,) = rng.spawn(1)
     children = extra.random(count) < settings.effects.children
     poses = with_children(poses, children, extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 
 from ..simulator.effects.scanner_effects import add_rician_noise, add_scanner_effects, normalise
 from ..simulator.pose import HeadPose
-from ..simulator.render import SliceBatch, flipped_landmarks, in_view
+from ..simulator.render import SliceBatch, flipped_landmarks, has_partners, in_view
 from ..simulator.slice_planes import SliceSettings
 from .in_plane_poses import LARGEST_ELASTIC_MM, magnification, random_in_plane_poses
 from .study_slices import StudySlices
+
+logger = logging.getLogger(__name__)
 
 #: The part of each side that a reduced field of view keeps.
 KEPT_SIDE = (0.6, 0.95)
@@ -46,7 +49,8 @@ class Augmentation:
         rotation_deg, shift_mm, shear: largest rotation, shift per axis, and shear, in either direction.
         scale: the head becomes at most ``1 + scale`` times as large or as small, its depth off the slice with it.
         elastic_mm: largest displacement per axis by a smooth deformation.
-        flip: share of the slices that are mirrored left to right, where left and right landmarks change their names.
+        flip: share of the slices that are mirrored left to right, where left and right landmarks change their names;
+            0 where the anatomy declares no left/right partners (``suited_to``).
             Sagittal slices are left as they are: a mirrored head gives the same image, and left/right pairs are one
             point there.
         field_of_view: share of the slices whose field of view is cut down to a part, black around it.
@@ -87,6 +91,25 @@ class Augmentation:
                 f"unknown setting {unknown[0]}", source="augmentation", remedy=f"Known: {', '.join(known)}."
             )
         return Augmentation(**values)
+
+    @staticmethod
+    def suited_to(values: Mapping[str, Any], mirror: np.ndarray) -> Augmentation:
+        """Like ``from_dict``, without flips where no landmark has a partner; UsageError where these are asked for.
+
+        Args:
+            mirror: (k,) index of each landmark's left/right partner, its own where there is none.
+        """
+        chosen = Augmentation.from_dict(values)
+        if has_partners(mirror) or not chosen.flip:
+            return chosen
+        if "flip" in values:
+            raise UsageError(
+                f"flip is {chosen.flip:g}, but the anatomy declares no left/right partners",
+                source="augmentation",
+                remedy="Name the partners in the anatomy (mirror), or set flip to 0.",
+            )
+        logger.warning("the anatomy declares no left/right partners (mirror): slices are not mirrored.")
+        return dataclasses.replace(chosen, flip=0.0)
 
     @staticmethod
     def none() -> Augmentation:

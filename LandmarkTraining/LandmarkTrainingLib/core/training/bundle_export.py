@@ -23,6 +23,7 @@ from AutoVolumeCalibrationLib.core.planning.face_uncertainty import Coverage
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel
 
 from ..config import TrainingConfig
+from ..export.bundle_facts import EVIDENCE, UNMEASURED, measured_on
 from ..runs.checkpoints import save_checkpoint
 from ..simulator.slice_planes import SliceSettings
 from .learner import network_options
@@ -47,7 +48,8 @@ def export_bundle(
     Model card (docs/README.md), docs/data_license.txt and LICENSE are texts for users; existing ones are kept.
 
     Args:
-        facts: more metadata, kept as it is (what the network was trained on).
+        facts: more metadata, kept as it is (what the network was trained on, ``export.bundle_facts.anatomy_facts``). Of
+            ``export.bundle_facts.EVIDENCE`` what was measured, the rest is stated as assumed.
 
     Raises:
         UsageError: the folder holds a bundle and ``overwrite`` is False.
@@ -86,6 +88,7 @@ def record_coverage(folder: Path, measured: Coverage) -> None:
     metadata = read_metadata(folder)
     others = [entry for entry in metadata.get("coverage", ()) if entry["rule"] != measured.rule]
     metadata = {**metadata, "coverage": [*others, measured.to_dict()]}
+    metadata[EVIDENCE] = {**metadata.get(EVIDENCE, {}), "coverage": measured_on(measured.heads, "people")}
     write_text(folder / "configs" / "metadata.json", json_text(metadata))
 
 
@@ -103,7 +106,8 @@ def record_risk(folder: Path, measured: RiskModel, limits: ModelLimits, weights_
             source=str(folder),
             remedy="Name the same bundle as model and as the one to record it in.",
         )
-    metadata = {**metadata, "limits": limits.to_dict(), "risk": measured.to_dict()}
+    evidence = {**metadata.get(EVIDENCE, {}), "limits": measured_on(int(measured.facts.get("people", 0)), "people")}
+    metadata = {**metadata, "limits": limits.to_dict(), "risk": measured.to_dict(), EVIDENCE: evidence}
     write_text(folder / "configs" / "metadata.json", json_text(metadata))
 
 
@@ -122,7 +126,7 @@ def _metadata(
     return {
         "format": "AutoVolumeCalibration/model/1",
         "name": config.name,
-        "title": f"Brain landmarks on scout slices ({config.architecture})",
+        "title": f"Landmarks on scout slices ({config.architecture})",
         "version": __version__,
         "changelog": {__version__: "first release"},
         "monai_version": monai.__version__,
@@ -150,6 +154,7 @@ def _metadata(
         "weights": {"file": "models/model.pt", "sha256": sha256},
         "network_data_format": _data_format(slices, len(landmarks), options.get("stem", 1)),
         **facts,
+        EVIDENCE: {**UNMEASURED, **facts.get(EVIDENCE, {})},
     }
 
 

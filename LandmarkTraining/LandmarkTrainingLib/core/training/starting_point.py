@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, read_weights
-from AutoVolumeCalibrationLib.core.models.store import model_folder
+from AutoVolumeCalibrationLib.core.models.store import (
+    DEFAULT_MODEL,
+    default_model_name,
+    model_folder,
+    shipped_models,
+)
 
 from ..config import TrainingConfig
 from ..slices.targets import TargetSettings
@@ -20,19 +26,44 @@ from .transfer import TransferReport, transfer_weights
 
 logger = logging.getLogger(__name__)
 
+#: What differs in the settings where most of the landmarks are new to the network: its last layers start anew.
+NEW_LANDMARKS = {"learning_rate": 1e-3, "steps": 2000, "checkpoint_steps": 100, "warmup_steps": 50}
+
 #: Options that follow from the data.
 _FILLED_IN = ("in_channels", "out_channels", "sigma")
 
 
-def finetuning_config(base: str | Path) -> TrainingConfig:
-    """Settings to fine-tune a bundle on few cases: its own network and targets, small steps, early stopping."""
+def nearest_model(names: Sequence[str]) -> tuple[str, int]:
+    """The shipped model that knows most of the landmarks, the default one of several, and how many it knows.
+
+    A network of any anatomy is a better start than random weights: edges and tissues look alike.
+    """
+    current = default_model_name()
+    known = {
+        model: len({entry["name"] for entry in read_metadata(folder)["landmarks"]} & set(names))
+        for model, folder in shipped_models().items()
+    }
+    nearest = max(known, key=lambda model: (known[model], model == current, model == DEFAULT_MODEL))
+    return nearest, known[nearest]
+
+
+def finetuning_config(base: str | Path, names: Sequence[str] | None = None) -> TrainingConfig:
+    """Settings to fine-tune a bundle on few cases: its own network and targets, small steps, early stopping.
+
+    Args:
+        names: the landmarks to learn; more and larger steps where the bundle knows less than half of them. None: its
+            own.
+    """
     folder = model_folder(base)
     metadata = read_metadata(folder)
     network, targets = metadata["network"], metadata["targets"]
     options = {key: value for key, value in network["options"].items() if key not in _FILLED_IN}
+    known = {entry["name"] for entry in metadata["landmarks"]}
+    is_new = names is not None and 2 * len(known & set(names)) < len(names)
     return TrainingConfig().replaced(
         {
-            "name": f"{metadata['name']}-tuned",
+            # Another anatomy's model gets the name of its own anatomy.
+            "name": "" if is_new else f"{metadata['name']}-tuned",
             "base": str(base),
             "architecture": network["architecture"],
             "options": options,
@@ -46,6 +77,7 @@ def finetuning_config(base: str | Path) -> TrainingConfig:
             "patience": 8,
             "ema_decay": 0.98,
             "folds": 5,
+            **(NEW_LANDMARKS if is_new else {}),
         },
         source=str(folder),
     )

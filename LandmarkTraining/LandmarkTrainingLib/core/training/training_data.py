@@ -21,8 +21,9 @@ from ..datasets.reading import read_dataset, subject_of
 from ..reference_heads.heads import list_heads
 from ..simulator.effects.effect_settings import SimulationEffects
 from ..simulator.label_heads import LabelHeads
-from ..simulator.label_maps import load_simulated_anatomy
+from ..simulator.label_maps import find_label_maps, load_simulated_anatomy
 from ..simulator.render import SliceBatch, simulate_batch
+from ..simulator.scenes.scene import SCENE_FILE
 from ..simulator.slice_planes import SliceSettings
 from ..simulator.volume_heads import VolumeHead, load_volume_heads
 from ..slices.augmentation import Augmentation
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 #: Simulated validation slices, and their fixed seed.
 CHECK_SLICES, CHECK_SEED = 192, 987654321
+
+#: Of the label maps of an anatomy whose numbers nobody chose: the share for validation, and the fewest to split.
+VALIDATION_SHARE, FEWEST_LABEL_MAPS = 0.1, 2
 
 #: Remedy for a run without data.
 NAME_DATA = "Name a data set, or a folder of label maps or of volumes."
@@ -91,21 +95,23 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
     corrected = config.corrected_targets
     studies, held_out = _studies(folders, config)
     parts: list[tuple[float, SliceSource]] = []
-    check_heads = None
+    check_heads, label_maps = None, 0
     if studies:
-        augmentation = Augmentation.from_dict(config.augmentation)
+        augmentation = Augmentation.suited_to(config.augmentation, mirror)
         parts.append((config.study_fraction, StudySource(studies, names, mirror, slices, augmentation)))
     volumes = _volumes(folders, names, corrected)
     if volumes:
         parts.append((config.volume_fraction, VolumeSource(volumes, mirror, slices)))
     if folders.labels:
+        numbers = label_map_numbers(folders.labels, config)
         heads, check_heads = (
             load_simulated_anatomy(folders.labels, chosen, names, corrected=corrected, effects=slices.effects)
-            for chosen in (config.train_heads, config.check_heads)
+            for chosen in numbers
         )
+        label_maps = len(numbers[0])
         parts.append((1 - sum(fraction for fraction, _ in parts), LabelSource(heads, mirror, slices)))
     facts = {
-        "label_maps": len(config.train_heads) if folders.labels else 0,
+        "label_maps": label_maps,
         "volumes": len(volumes),
         "studies": len(studies),
         "subjects": len({subject_of(study) for study in studies}),
@@ -117,6 +123,22 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
         held_out = studies
     check = _check_slices(held_out, check_heads, source, constellation, slices)
     return TrainingData(names, mirror, source, check, check_heads, facts)
+
+
+def label_map_numbers(folder: Path, config: TrainingConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Numbers of the label maps to learn from and to validate on: those of the settings.
+
+    Other anatomies than the head come in any number: where the settings are the defaults (``TrainingConfig``), and do
+    not fit, the last tenth of the label maps is for validation.
+    """
+    chosen, default = (config.train_heads, config.check_heads), TrainingConfig()
+    if chosen != (default.train_heads, default.check_heads) or not (folder / SCENE_FILE).is_file():
+        return chosen
+    found = sorted(find_label_maps(folder))
+    if set(found) >= {*chosen[0], *chosen[1]} or len(found) < FEWEST_LABEL_MAPS:
+        return chosen
+    kept = max(1, round(VALIDATION_SHARE * len(found)))
+    return tuple(found[:-kept]), tuple(found[-kept:])
 
 
 def simulation_settings(config: TrainingConfig) -> SliceSettings:
@@ -169,7 +191,7 @@ def _require_apart(studies: Sequence[LabelledStudy], held_out: Sequence[Labelled
         raise InputError(
             f"subject {min(shared)} is in the training data too",
             source=str(folder),
-            remedy="Take it out of one of the sets.",
+            remedy="Take it out of one set. Are they other people? Build one set with other names (prefix).",
         )
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import (
@@ -16,24 +18,29 @@ from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import (
     default_uncertainty,
     uncertainty_from_dict,
 )
-from AutoVolumeCalibrationLib.core.errors import UsageError
+from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
 from AutoVolumeCalibrationLib.core.models.store import model_folder
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR
 
 from ..config import TrainingConfig
+from ..coverage.risk.measurement import measure_risk
+from ..coverage.risk.studies import StudySource, label_names
+from ..datasets.anatomy_fit import require_fit
 from ..datasets.check import check_dataset
 from ..evaluation.study_calibration import calibrate_on_studies
 from ..evaluation.uncertainty_calibration import calibrate_uncertainty
+from ..export.bundle_facts import ASSUMED, EVIDENCE, anatomy_facts, carry_protocol, default_bundle_name, measured_on
 from ..export.onnx_graph import add_graph, missing_packages
 from ..runs import distributed
 from ..runs.run_folder import RunFolder
 from ..runs.run_request import settings_from_text
+from ..simulator.label_heads import LabelHeads
 from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import TrainingData
 from ..slices.targets import target_settings
-from .bundle_export import export_bundle
+from .bundle_export import export_bundle, record_risk
 from .starting_point import finetuning_config, starting_network
 from .trainer import Progress, best_network, choose_training_device, train
 from .training_data import NAME_DATA, DataFolders, load_training_data
@@ -67,6 +74,8 @@ def run_training(
     config = _configuration(folder, base, config_file, settings, resume)
     folders = _data_folders(folder, folders, resume)
     protocol = load_protocol(config.protocol)
+    for data_set in (*folders.datasets, *([folders.validation] if folders.validation else [])):
+        require_fit(data_set, protocol)
     data = load_training_data(folders, config, protocol.constellation)
     network = report = None  # a resumed run loads its weights from the checkpoint
     if not folder.checkpoint.exists():
@@ -92,23 +101,44 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
     base, or a conservative default.
     """
     network, targets = best_network(config, folder), target_settings(config, SliceSettings())
-    facts = {"training": _facts(folder, config, data)}
+    facts = {**anatomy_facts(protocol, config.architecture), "training": _facts(folder, config, data)}
     public = _without_paths(config)
 
-    def export(uncertainty: PeakUncertainty) -> None:
-        export_bundle(folder.bundle, network, public, protocol.constellation, uncertainty, facts, overwrite=True)
+    def export(uncertainty: PeakUncertainty, evidence: str) -> None:
+        stated = {**facts, EVIDENCE: {"uncertainty": evidence}}
+        export_bundle(folder.bundle, network, public, protocol.constellation, uncertainty, stated, overwrite=True)
+        carry_protocol(folder.bundle, protocol)
 
     if data.check_heads is None:
-        export(_stated_uncertainty(config, data.names))
+        export(*_stated_uncertainty(config, data.names))
         _add_graph(folder.bundle)
         return folder.bundle
     device = choose_training_device(config.device)
-    export(calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device))
+    measured = calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device)
+    is_default = np.array_equal(measured.base_mm, default_uncertainty(len(data.names)).base_mm)
+    evidence = ASSUMED if is_default else measured_on(len(data.check_heads.tissues), "label maps")
+    export(measured, evidence)
     # Whole studies are measured with the bundle as users will run it.
     network.cpu()
-    export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol))
+    export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol), evidence)
     _add_graph(folder.bundle)
+    if config.risk_studies:
+        _add_risk(folder, config, data.check_heads, protocol)
     return folder.bundle
+
+
+def _add_risk(folder: RunFolder, config: TrainingConfig, heads: LabelHeads, protocol: Protocol) -> None:
+    """Add how probable it is that a plan is wrong, or log why it is not known: the bundle is complete without it."""
+    model = load_model(folder.bundle, config.device)
+    source = StudySource(heads, label_names(config.check_heads), [], protocol, protocol.boxes[0])
+    plans = folder.path / f"risk_{model.sha256[:8]}"
+    plans.mkdir(exist_ok=True)
+    try:
+        fitted, _ = measure_risk(model, source, plans, config.risk_studies)
+    except InputError as error:
+        logger.warning("%s states no risk of its plans: %s", folder.bundle, error)
+    else:
+        record_risk(folder.bundle, fitted.model, fitted.limits, model.sha256)
 
 
 def _add_graph(bundle: Path) -> None:
@@ -138,13 +168,16 @@ def _without_paths(config: TrainingConfig) -> TrainingConfig:
     return replace(config, base=base["name"] if base else "", encoder_weights=weights, protocol=protocol)
 
 
-def _stated_uncertainty(config: TrainingConfig, names: Sequence[str]) -> PeakUncertainty:
+def _stated_uncertainty(config: TrainingConfig, names: Sequence[str]) -> tuple[PeakUncertainty, str]:
+    """The uncertainty of a model that was not measured, and where it comes from."""
     if config.base:
         folder = model_folder(config.base)
         metadata = read_metadata(folder)
         if [entry["name"] for entry in metadata["landmarks"]] == list(names):
-            return uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder))
-    return default_uncertainty(len(names))
+            return uncertainty_from_dict(metadata["uncertainty"], len(names), str(folder)), (
+                f"{ASSUMED}: that of {metadata['name']}"
+            )
+    return default_uncertainty(len(names)), ASSUMED
 
 
 def _facts(folder: RunFolder, config: TrainingConfig, data: TrainingData) -> dict[str, Any]:
@@ -171,15 +204,23 @@ def _configuration(
     folder: RunFolder, base: str | None, config_file: Path | None, settings: Sequence[str], resume: bool
 ) -> TrainingConfig:
     """The run's own configuration on resume, the base's when fine-tuning, else the defaults; then file and settings."""
+    chosen = settings_from_text("\n".join(settings))
     if resume and folder.config.exists():
         config = TrainingConfig.from_json(folder.config)
     elif base:
-        config = finetuning_config(base)
+        config = finetuning_config(base, _landmarks_of(config_file, chosen))
     else:
         config = TrainingConfig()
     if config_file:
         config = TrainingConfig.from_json(config_file, config)
-    return config.replaced(settings_from_text("\n".join(settings)), source="settings")
+    config = config.replaced(chosen, source="settings")
+    return config if config.name else replace(config, name=default_bundle_name(load_protocol(config.protocol)))
+
+
+def _landmarks_of(config_file: Path | None, chosen: Mapping[str, Any]) -> tuple[str, ...]:
+    """The landmarks that a fine-tuning is to learn, by the protocol that file or settings name."""
+    config = TrainingConfig.from_json(config_file) if config_file else TrainingConfig()
+    return load_protocol(config.replaced(dict(chosen), source="settings").protocol).constellation.names
 
 
 def _data_folders(folder: RunFolder, folders: DataFolders | None, resume: bool) -> DataFolders:

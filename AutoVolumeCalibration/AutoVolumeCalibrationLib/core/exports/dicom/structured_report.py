@@ -156,7 +156,7 @@ class _ReportParts:
                 _number("CENTER_H", head, mm),
                 _number("FOV_READ", plan.fov_read_mm, mm),
                 _number("FOV_PHASE", plan.fov_phase_mm, mm),
-                _number("SLICES", float(plan.slices), none),
+                _number("SLICES", plan.slices, none),
                 _number("THICKNESS", plan.slice_thickness_mm, mm),
                 _number("GAP", plan.gap_mm, mm),
             ],
@@ -181,7 +181,7 @@ class _ReportParts:
 def _number(name: str, value: float, unit: Any) -> Any:
     from highdicom import sr
 
-    return sr.Measurement(name=concept(name), value=float(value), unit=unit)
+    return sr.Measurement(name=concept(name), value=value if isinstance(value, int) else float(value), unit=unit)
 
 
 def _plan_container(saved: SavedCalibration, record: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,8 @@ def risk_in_words(probability: float) -> str:
     return f"{share} plans like this one {verb} off by more than {limits}"
 
 
-def where_to_look(frame: AnatomicalFrame, protocol: Protocol) -> str:
-    """The ends of the reference line, and the plane that shows the least certain angle."""
+def where_to_look(frame: AnatomicalFrame, protocol: Protocol, planes: Collection[str]) -> str:
+    """The ends of the reference line, and the least certain angle in the plane that shows it, if ``planes`` has it."""
     angle = ("pitch", "roll", "yaw")[int(np.diagonal(frame.covariance)[:3].argmax())]
-    return f"check {shortened(line_names(protocol)[::-1])}, and the {angle} in the {_SHOWN_BY[angle]} scout"
+    where = f" in the {_SHOWN_BY[angle]} scout" if _SHOWN_BY[angle] in planes else ""
+    return f"check {shortened(line_names(protocol)[::-1])}, and the {angle}{where}"
