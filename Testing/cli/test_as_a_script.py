@@ -34,7 +34,7 @@ def locate(stacks, protocol, model, progress, cancelled, *, guidance):
     print("detecting", flush=True)
     time.sleep(60)
 
-bundles.load_model = lambda name, device, backend: SimpleNamespace(guided=False)
+bundles.load_model = lambda name, device, backend: SimpleNamespace(guided=False, names=("AC",))
 pipeline.locate = locate
 entry_point()
 """

@@ -72,7 +72,9 @@ def test_scouts_without_anatomy_name_the_scouts_and_what_would_help(autovolume, 
         def forward(self, batch):
             return torch.zeros(len(batch), 1, *(n // 2 for n in batch.shape[-2:]))
 
-    monkeypatch.setattr("AutoVolumeCalibrationLib.core.models.bundle.load_model", lambda *_: fake_model(Blind()))
+    monkeypatch.setattr(
+        "AutoVolumeCalibrationLib.core.models.bundle.load_model", lambda *_: fake_model(Blind(), ("AC",))
+    )
     scouts = [write_image(stack, tmp_path / f"{stack.plane}.nrrd") for stack in tiny_stacks()]
     points = write_points(tmp_path / "placed.mrk.json", {"AC": [0, 0, 0]})
     ran = autovolume("calibrate", *scouts, "--output", tmp_path / "out", "--landmarks", points)

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-from AutoVolumeCalibrationLib.core.models.anatomy_models import default_models
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
-from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, default_models
 from command_line import ROOT, assert_refused, content_of
 from LandmarkTrainingLib.core.evaluation.study_calibration import calibrate_on_studies
 from LandmarkTrainingLib.core.evaluation.uncertainty_calibration import calibrate_uncertainty
@@ -94,7 +93,7 @@ def test_every_command_of_the_page_works(autovolume, paws, no_picture, few_measu
     assert "brain" not in (paws / "evaluation" / "report.md").read_text(encoding="utf-8").lower()
     planned = content_of(paws / "plan")
     assert planned["protocol"] == "PawBox" and planned["model"]["name"] == "paw-scout-1"
-    assert default_models() == {"brain": DEFAULT_MODEL, "paw": "paw-scout-1"}
+    assert default_models()["brain"] == DEFAULT_MODEL and default_models()["paw"] == "paw-scout-1"
 
 
 def test_the_table_of_the_test_is_that_of_the_page():

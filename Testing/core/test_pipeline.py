@@ -96,7 +96,7 @@ def test_a_higher_threshold_finds_fewer_landmarks_and_is_told_by_the_result(prot
 def test_a_threshold_that_finds_all_or_nothing_is_refused(protocol, threshold):
     stacks = blank_stacks(OFFSETS)
     with pytest.raises(UsageError, match="detection threshold"):
-        calibrate(stacks, protocol, fake_model(forbidden), threshold=threshold)
+        calibrate(stacks, protocol, fake_model(forbidden, ("AC",)), threshold=threshold)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -128,17 +128,17 @@ def test_two_planes_are_enough_with_a_warning(protocol, absent):
 def test_one_plane_is_refused_before_the_network_runs(protocol):
     stacks = blank_stacks(OFFSETS)[:1]
     with pytest.raises(InputError, match="two of the three planes"):
-        calibrate(stacks, protocol, fake_model(forbidden))
+        calibrate(stacks, protocol, fake_model(forbidden, ("AC",)))
 
 
 def test_an_unknown_box_is_refused_before_the_network_runs(protocol):
     with pytest.raises(ProtocolError, match="no box Legs"):
-        calibrate(blank_stacks([0.0]), protocol, fake_model(forbidden), box="Legs")
+        calibrate(blank_stacks([0.0]), protocol, fake_model(forbidden, ("AC",)), box="Legs")
 
 
 def test_a_cancel_comes_through(protocol):
     with pytest.raises(Cancelled):
-        calibrate(blank_stacks([0.0]), protocol, fake_model(forbidden), cancelled=lambda: True)
+        calibrate(blank_stacks([0.0]), protocol, fake_model(forbidden, ("AC",)), cancelled=lambda: True)
 
 
 def test_progress_comes_through(protocol):

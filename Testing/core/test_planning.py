@@ -55,6 +55,8 @@ def test_each_box_holds_its_anatomy_with_exactly_its_margins(name, box_name):
     frame, box = planned(protocol, landmarks_at(protocol, placement=random_placement(3)), rule)
     slab = BOX_AXES.index(rule.slice_axis)
     for number, face in enumerate(FACES):
+        if rule.faces[face].anchor:
+            continue  # a fixed length, see test_knee_protocols
         extra = overhang(frame, rule, box, face)
         if rule.round_up_to_slices and number // 2 == slab:
             assert -1e-6 < extra <= (rule.slice_thickness_mm + rule.gap_mm) / 2 + 1e-6

@@ -18,7 +18,9 @@ from AutoVolumeCalibrationLib.core.planning.box import plan_box
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.planning.protocol_editing import save_by_example, tilt_between_deg
 
-SHIPPED = ["BrainAcPc", "BrainCoronalAcPc", "BrainHippocampus", "BrainSagittal3D", "BrainSubcallosal"]
+BRAINS = ["BrainAcPc", "BrainCoronalAcPc", "BrainHippocampus", "BrainSagittal3D", "BrainSubcallosal"]
+KNEES = ["KneeAxial", "KneeCoronal", "KneeSagittal"]
+SHIPPED = [*BRAINS, *KNEES]
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +59,9 @@ def test_every_shipped_protocol_loads_and_has_a_box():
         assert all(set(rule.faces) == set(FACES) for rule in protocol.boxes)
 
 
-def test_the_protocols_of_the_brain_share_one_constellation():
-    assert len({id(protocol.constellation) for protocol in list_protocols()}) == 1
+@pytest.mark.parametrize("names", [BRAINS, KNEES])
+def test_the_protocols_of_an_anatomy_share_one_constellation(names):
+    assert len({id(protocol.constellation) for protocol in list_protocols() if protocol.name in names}) == 1
 
 
 def test_the_brain_is_symmetric_and_stands_on_ac_and_pc(brain):

@@ -19,12 +19,12 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_models(_arguments: argparse.Namespace) -> int:
     """``autovolume models``."""
-    from ..core.models.anatomy_models import anatomy_of, default_models
     from ..core.models.bundle import is_guided, list_models
+    from ..core.models.store import DEFAULT_ANATOMY, default_models
 
     defaults = default_models()
     for metadata in list_models():
-        anatomy = anatomy_of(metadata)
+        anatomy = metadata.get("anatomy") or DEFAULT_ANATOMY
         default = _default_text(anatomy) if metadata["name"] == defaults.get(anatomy) else ""
         guided = ", guided by the landmarks that you place" if is_guided(metadata) else ""
         landmarks = f"{len(metadata['landmarks'])} landmarks{guided}"
@@ -33,7 +33,7 @@ def run_models(_arguments: argparse.Namespace) -> int:
 
 
 def _default_text(anatomy: str) -> str:
-    from ..core.models.anatomy_models import DEFAULT_ANATOMY
+    from ..core.models.store import DEFAULT_ANATOMY
 
     return " (default)" if anatomy == DEFAULT_ANATOMY else f" (default of {anatomy})"
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from ..core.scouts.stack import ScoutStack
     from ..core.workflow.calibration import Calibration
 
-DEFAULT_PROTOCOL = "BrainAcPc"
-
 #: As ``core.models.backend`` has them; the core is imported only once a command runs.
 DEVICES = ("auto", "cpu", "cuda", "mps")
 BACKENDS = ("auto", "torch", "onnx")
@@ -67,7 +65,11 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def add_planning_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of every command that plans from scouts."""
-    parser.add_argument("--protocol", default=DEFAULT_PROTOCOL, metavar="NAME|FILE", help="default: %(default)s")
+    parser.add_argument(
+        "--protocol",
+        metavar="NAME|FILE",
+        help="default: the first one of the anatomy that is installed, or that the scouts show (BrainAcPc)",
+    )
     parser.add_argument("--box", metavar="NAME", help="one of the protocol's boxes (default: its first)")
     parser.add_argument(
         "--model",
@@ -102,7 +104,7 @@ def run_calibrate(arguments: argparse.Namespace) -> int:
 
     with claimed_folder(arguments.output, arguments.overwrite):
         drawings = choose_drawings(arguments.output, arguments.scene, report_title(arguments))
-        protocol = choose_protocol(arguments)
+        protocol = choose_protocol(arguments) or recognised_protocol(arguments)
         if arguments.slab:
             protocol, text = keep_slab(protocol, arguments, arguments.output)
             drawings = {**drawings, protocol.source.name: lambda _, path: write_text(path, text)}
@@ -121,7 +123,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     from ..core.errors import InputError
     from ..core.scouts.reader import list_series
 
-    protocol = choose_protocol(arguments)
+    protocol = choose_protocol(arguments) or recognised_protocol(arguments)
     if arguments.slab:
         protocol, _ = keep_slab(protocol, arguments, Path())
     with ProgressLine() as progress:
@@ -136,12 +138,38 @@ def run_check(arguments: argparse.Namespace) -> int:
     return print_plan(calibration, None)
 
 
-def choose_protocol(arguments: argparse.Namespace) -> Protocol:
-    """The protocol that the flags name; ProtocolError where it is damaged or has no such box."""
+def choose_protocol(arguments: argparse.Namespace) -> Protocol | None:
+    """The protocol that the flags name, or of the one anatomy that they allow; None: the scouts decide.
+
+    Raises:
+        ProtocolError: it is damaged or has no such box.
+    """
     from ..core.anatomy.protocol import box_rule
     from ..core.anatomy.protocol_file import load_protocol
+    from ..core.models.anatomies import known_protocol
 
-    protocol = load_protocol(arguments.protocol)
+    protocol = load_protocol(arguments.protocol) if arguments.protocol else known_protocol(arguments.model)
+    if protocol is not None:
+        box_rule(protocol, arguments.box)
+    return protocol
+
+
+def recognised_protocol(arguments: argparse.Namespace) -> Protocol:
+    """The protocol of the installed anatomy that the scouts show, which is printed.
+
+    Raises:
+        InputError: they show none, or cannot be read.
+        ProtocolError: it has no such box.
+    """
+    from ..core.anatomy.protocol import box_rule
+    from ..core.models.anatomies import choose_anatomy
+
+    with ProgressLine() as progress:
+        study, _ = read_scout_study(arguments, progress)
+        progress("recognising the anatomy")
+        with naming(named(arguments.scouts)):
+            protocol = choose_anatomy(study.stacks, arguments.device, arguments.backend).protocol
+    print_notes([f"recognised: {protocol.anatomy}, protocol {protocol.name}"])
     box_rule(protocol, arguments.box)
     return protocol
 
@@ -197,16 +225,16 @@ def plan_scouts(
     Raises:
         AutoVolumeError: naming the scouts or the model.
     """
-    from ..core.models.anatomy_models import model_for
+    from ..core.models.anatomies import model_for, with_anatomy_checked
     from ..core.models.bundle import load_model
 
     with naming(named(arguments.scouts)):
         started = time.perf_counter()
         progress("loading model")
-        chosen = model_for(arguments.model, protocol)
-        model = load_model(chosen, arguments.device, arguments.backend)
+        model = load_model(arguments.model or model_for(protocol), arguments.device, arguments.backend)
         loaded = time.perf_counter()
         result = _find_and_plan(study.stacks, protocol, model, arguments.box, placed, progress)
+        result = with_anatomy_checked(result, model, device=arguments.device, backend=arguments.backend)
     timings = {"read": read_s, "load": loaded - started, **result.timings_s}
     return with_total(replace(result, timings_s=timings), started - read_s)
 

@@ -93,14 +93,14 @@ def _repredicted(
     calibration: Calibration, corrections: Sequence[Landmark], arguments: argparse.Namespace
 ) -> Calibration:
     """The plan with all landmarks that the user did not place detected again, guided by those that the user placed."""
-    from ..core.models.anatomy_models import model_for
+    from ..core.models.anatomies import model_for
     from ..core.models.bundle import load_model, model_used_before
     from ..core.workflow.pipeline import repredict
 
     with ProgressLine() as progress, naming(str(arguments.folder)):
         started = time.perf_counter()
         progress("loading model")
-        name = model_for(arguments.model or model_used_before(calibration.model), calibration.protocol)
+        name = arguments.model or model_used_before(calibration.model) or model_for(calibration.protocol)
         model = load_model(name, arguments.device or "auto", arguments.backend or "auto")
         timings = {"read": calibration.timings_s["read"], "load": time.perf_counter() - started}
         with device_failures(model):

@@ -13,6 +13,7 @@ from ..core.anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..core.anatomy.protocol import box_rule
 from ..core.anatomy.protocol_file import load_protocol
 from ..core.errors import AutoVolumeError, InputError
+from ..core.models.anatomies import model_for, with_anatomy_checked
 from ..core.models.bundle import load_model, model_used_before
 from ..core.scouts.reader import read_scouts
 from ..core.scouts.stack import ScoutStack
@@ -122,7 +123,7 @@ class CalibrationEngine:
         if not isinstance(scouts, Study):
             require_scouts(scouts)
         stacks = stacks_from_volume_nodes(scouts.scouts if isinstance(scouts, Study) else scouts)
-        network = load_model(model, device)
+        network = load_model(model or model_for(rules), device)
         study = scouts if isinstance(scouts, Study) else self.study_of(scouts)
         with _naming(study):
             calibration = pipeline.calibrate(
@@ -135,6 +136,7 @@ class CalibrationEngine:
                 progress=progress,
                 cancelled=cancelled,
             )
+            calibration = with_anatomy_checked(calibration, network, device=device)
         self.show(study, calibration)
         return study
 

@@ -50,6 +50,7 @@ def plan_study(request: PlanRequest, scouts: Sequence[str], folder: Path) -> Cal
         AutoVolumeError: naming the scouts, the model or the folder.
     """
     from ..core.anatomy.protocol_file import load_protocol
+    from ..core.models.anatomies import model_for, with_anatomy_checked
     from ..core.scouts.reader import read_study
     from ..core.workflow.pipeline import calibrate
 
@@ -57,7 +58,8 @@ def plan_study(request: PlanRequest, scouts: Sequence[str], folder: Path) -> Cal
         drawings = choose_drawings(folder)
         protocol = load_protocol(request.protocol)
         started = time.perf_counter()
-        model = warm_model(request.model, request.device, request.backend, request.weights)
+        name = request.model or model_for(protocol)
+        model = warm_model(name, request.device, request.backend, request.weights)
         loaded = time.perf_counter()
         with naming(named(scouts)):
             require_text(scouts)
@@ -65,6 +67,7 @@ def plan_study(request: PlanRequest, scouts: Sequence[str], folder: Path) -> Cal
             read = time.perf_counter()
             with device_failures(model):
                 plan = calibrate(study.stacks, protocol, model, box=request.box)
+                plan = with_anatomy_checked(plan, model, _warm_other, device=request.device, backend=request.backend)
         timings = {"read": read - loaded, "load": loaded - started, **plan.timings_s}
         plan = with_total(replace(plan, timings_s=timings), started)
         write_plan(plan, folder, scouts, drawings)
@@ -85,6 +88,14 @@ def warm_model(name: str | None, device: str, backend: str, weights: str) -> Lan
     if weights and model.sha256 != weights:
         raise ModelError("has other weights than when the work began", source=model.name, remedy="Start it again.")
     return model
+
+
+@lru_cache(maxsize=4)
+def _warm_other(name: str, device: str, backend: str) -> LandmarkModel:
+    """The model of another anatomy, which looks at every plan; loaded once in this process."""
+    from ..core.models.bundle import load_model
+
+    return load_model(name, device, backend)
 
 
 def named(paths: Sequence[str | Path]) -> str:

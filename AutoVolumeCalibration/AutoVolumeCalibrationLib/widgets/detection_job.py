@@ -44,13 +44,13 @@ def find_landmarks(
         AutoVolumeError: one line for the user.
         Cancelled: ``cancelled()`` was True.
     """
-    from ..core.models.anatomy_models import model_for
+    from ..core.models.anatomies import model_for, with_anatomy_checked
     from ..core.models.bundle import load_model
     from ..core.workflow.pipeline import calibrate
 
-    model = load_model(model_for(settings.model, protocol), settings.device)
+    model = load_model(settings.model or model_for(protocol), settings.device)
     with _device_failures(model):
-        return calibrate(
+        plan = calibrate(
             stacks,
             protocol,
             model,
@@ -59,6 +59,7 @@ def find_landmarks(
             progress=progress,
             cancelled=cancelled,
         )
+        return with_anatomy_checked(plan, model, device=settings.device)
 
 
 def repredict_landmarks(
@@ -74,11 +75,11 @@ def repredict_landmarks(
         AutoVolumeError: one line for the user.
         Cancelled: ``cancelled()`` was True.
     """
-    from ..core.models.anatomy_models import model_for
+    from ..core.models.anatomies import model_for
     from ..core.models.bundle import load_model
     from ..core.workflow.pipeline import repredict
 
-    model = load_model(model_for(settings.model, calibration.protocol), settings.device)
+    model = load_model(settings.model or model_for(calibration.protocol), settings.device)
     with _device_failures(model):
         return repredict(calibration, corrections, model, progress=progress, cancelled=cancelled)
 

@@ -120,7 +120,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     """``autovolume evaluate``."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
-    from AutoVolumeCalibrationLib.core.models.anatomy_models import model_for
+    from AutoVolumeCalibrationLib.core.models.anatomies import model_for
     from AutoVolumeCalibrationLib.core.models.bundle import load_model
 
     from ..core.evaluation import methods
@@ -128,7 +128,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from ..core.training.bundle_export import record_measurement
 
     protocol = load_protocol(arguments.protocol)
-    arguments.model = model_for(arguments.model, protocol)
+    arguments.model = arguments.model or model_for(protocol)
     model = load_model(arguments.model, arguments.device)
     measure = _on_dataset if arguments.dataset else _on_heads
     results = measure(arguments, protocol, model)

@@ -143,14 +143,13 @@ def _compare_on_heads(
 
 def run_promote(arguments: argparse.Namespace) -> int:
     """``autovolume promote``."""
-    from AutoVolumeCalibrationLib.core.models.anatomy_models import anatomy_of
-    from AutoVolumeCalibrationLib.core.models.bundle import read_metadata
+    from AutoVolumeCalibrationLib.core.models.store import bundle_anatomy
 
     from ..core.experiments.promotion import CONSEQUENCE, history, promote
 
     folder = promote(arguments.bundle, arguments.comparison, anyway=arguments.anyway)
-    anatomy = anatomy_of(read_metadata(folder))
-    reason = history(anatomy)[-1].reason
+    anatomy = bundle_anatomy(folder)
+    reason = history()[-1].reason
     print("\n".join(reason["reasons"]))
     if reason["anyway"]:
         print(f"Promoted anyway: it was not shown to be better. {CONSEQUENCE}")

@@ -11,7 +11,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, ModelError, ProtocolError
-from AutoVolumeCalibrationLib.core.models.store import default_model_name, model_folders
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_ANATOMY, default_model_name, model_folders, read_current
 
 from ..core.datasets.findings import Finding
 from ..core.runs.run_process import command_line
@@ -82,13 +82,11 @@ class CoreEngine:
         return promote(bundle, comparison_folder / JSON_FILE, anyway=anyway).name
 
     def previous_model(self, protocol: str | None = None) -> str:
-        from AutoVolumeCalibrationLib.core.models.anatomy_models import current_model_of
-
         try:
-            current = current_model_of(_anatomy_of(protocol))
+            current, anatomy = read_current(), _anatomy_of(protocol)
         except (ModelError, ProtocolError):
             return ""
-        return next((step.before for step in reversed(current.history) if step.model == current.name), "")
+        return next((step.before for step in reversed(current.history) if step.model == current.of(anatomy)), "")
 
     def roll_back(self, protocol: str | None = None) -> str:
         from ..core.experiments.promotion import roll_back
@@ -100,7 +98,7 @@ def _anatomy_of(protocol: str | None) -> str:
     """The anatomy of a protocol, by its name or file; None: the default one."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 
-    return load_protocol(protocol).anatomy if protocol else ""
+    return (load_protocol(protocol).anatomy if protocol else "") or DEFAULT_ANATOMY
 
 
 def comparison_of(data: Mapping[str, Any]) -> Comparison:

@@ -11,10 +11,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import ProtocolError
+from .joint import Joint, joint_from_dict
+from .variation import RESIDUAL_FLOOR_MM, covariance_of_modes
 
-#: Smallest standard deviation per coordinate that the modes leave unexplained: keeps the covariance
-#: invertible and allows for variation beyond the few measured heads.
-RESIDUAL_FLOOR_MM = 0.5
+__all__ = [
+    "RESIDUAL_FLOOR_MM",
+    "Constellation",
+    "LandmarkDefinition",
+    "LineVariation",
+    "constellation_from_dict",
+    "covariance_of_modes",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +71,22 @@ class Constellation:
         modes_mm: (m, 3n) strongest directions of the variation among heads, each scaled to one
             standard deviation; landmark-major (x, y, z of the first landmark, then of the second, ...).
         lines: of which the variation was measured.
+        joint: the rigid parts of an anatomy that bends; None: one rigid body. With a joint, the positions and
+            variation of ``landmarks`` and ``modes_mm`` are those of the anatomy taken as one body without a side.
     """
 
     landmarks: tuple[LandmarkDefinition, ...]
     modes_mm: np.ndarray
     lines: tuple[LineVariation, ...] = ()
+    joint: Joint | None = None
+
+    @cached_property
+    def joints(self) -> Mapping[str, Joint]:
+        """Side -> the joint on that side of the body; empty for one rigid body."""
+        if self.joint is None:
+            return {}
+        other = self.joint.mirrored(self.mirror_indices)
+        return {joint.side: joint for joint in (self.joint, other)}
 
     def line_pitch_sd_rad(self, line: tuple[tuple[str, ...], tuple[str, ...]]) -> float:
         """Standard deviation of the pitch between an individual's line and the fitted typical head; 0: not stated."""
@@ -96,24 +114,12 @@ class Constellation:
         return np.array([names.index(landmark.mirror or landmark.name) for landmark in self.landmarks])
 
 
-def covariance_of_modes(modes_mm: np.ndarray, variance_mm2: np.ndarray) -> np.ndarray:
-    """(k, k) low-rank plus diagonal covariance, invertible.
-
-    Args:
-        modes_mm: (m, k), one standard deviation each; their outer products are added up.
-        variance_mm2: (k,) total variances: the diagonal fills up to them, by at least
-            ``RESIDUAL_FLOOR_MM`` squared (the total is larger where the modes leave less).
-    """
-    common = modes_mm.T @ modes_mm
-    return common + np.diag(np.maximum(variance_mm2 - np.diag(common), RESIDUAL_FLOOR_MM**2))
-
-
 def constellation_from_dict(data: Mapping[str, Any], source: Path | str) -> Constellation:
     """The constellation of ``landmarks``, ``modes_mm`` (m, n, 3) and ``lines``, which fit the anatomy schema.
 
     Raises:
-        ProtocolError: names repeat, partners do not match, the modes have another number of landmarks, or a line runs
-            through an unknown one.
+        ProtocolError: names repeat, partners do not match, the modes have another number of landmarks, a line runs
+            through an unknown one, or parts and hinges do not fit them.
     """
     landmarks = tuple(_definition(entry) for entry in data["landmarks"])
     _require_consistent(landmarks, source)
@@ -125,7 +131,23 @@ def constellation_from_dict(data: Mapping[str, Any], source: Path | str) -> Cons
             remedy="Measure the modes again or remove them.",
         )
     lines = tuple(_line(entry, landmarks, source) for entry in data.get("lines", ()))
-    return Constellation(landmarks, np.array(modes, dtype=float).reshape(len(modes), 3 * len(landmarks)), lines)
+    joint = joint_from_dict(data, [landmark.name for landmark in landmarks], source)
+    if joint is not None:
+        _require_pairs_in_parts(joint, landmarks, source)
+    modes_mm = np.array(modes, dtype=float).reshape(len(modes), 3 * len(landmarks))
+    return Constellation(landmarks, modes_mm, lines, joint)
+
+
+def _require_pairs_in_parts(joint: Joint, landmarks: Sequence[LandmarkDefinition], source: Path | str) -> None:
+    """The mirror image of a part must be a part with the same landmarks."""
+    part_of = {landmarks[i].name: part for part, own in joint.parts.items() for i in own}
+    for landmark in landmarks:
+        if part_of[landmark.mirror or landmark.name] != part_of[landmark.name]:
+            raise ProtocolError(
+                f"parts: {landmark.name} and its partner {landmark.mirror} belong to different parts",
+                source=str(source),
+                remedy="Put both sides of a pair in one part.",
+            )
 
 
 def _line(entry: Mapping[str, Any], landmarks: Sequence[LandmarkDefinition], source: Path | str) -> LineVariation:

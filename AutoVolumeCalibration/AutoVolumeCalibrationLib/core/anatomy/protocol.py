@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +16,26 @@ import numpy as np
 from ..errors import ProtocolError
 from ..geometry.coordinates import unit
 from ..geometry.rotations import rotation_of_tilts
+from .axis_lines import BOX_AXES, AxisLine, Line
 from .constellation import Constellation
 
-#: Names of a box's axes, in the order of its rows and sizes.
-BOX_AXES = ("right", "anterior", "superior")
+__all__ = [
+    "BOX_AXES",
+    "AxisLine",
+    "BoxRule",
+    "FaceRule",
+    "FixedSlab",
+    "FrameRule",
+    "Line",
+    "Protocol",
+    "box_rule",
+    "line_axes",
+    "third_axis",
+    "tilted_axes",
+]
 
 #: A slab that exceeds whole slices by no more than this fraction of a slice needs no further slice.
 SLICE_TOLERANCE = 1e-3
-
-
-#: (from, to): the line runs from the mean of the first landmarks to the mean of the second.
-Line = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,15 @@ class FaceRule:
     """A box face lies ``margin_mm`` beyond the outermost of ``landmarks`` (negative: short of it).
 
     ``cover``: it lies further out where the uncertainty of the plan asks for a larger margin.
+    With ``anchor`` it lies ``length_mm`` from the mean of these landmarks instead, whatever the anatomy's size: a fixed
+    field of view. ``landmarks`` are then what should lie inside.
     """
 
     landmarks: tuple[str, ...]
     margin_mm: float
     cover: bool = False
+    anchor: tuple[str, ...] = ()
+    length_mm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,9 @@ class BoxRule:
         slice_thickness_mm, gap_mm: as prescribed.
         round_up_to_slices: make the box thicker, on both sides alike, until whole slices fill it.
         slab: the size of the box, whatever the faces ask for; its thickness and gap are those above.
+        lines: one or two that the box's axes run along; then there is no ``line``.
+        side: "right" or "left": the rule is written for a limb on that side, and a limb on the other one gets its
+            mirror image (``box_side.on_side``). Empty: the same for both.
     """
 
     name: str
@@ -79,6 +95,13 @@ class BoxRule:
     gap_mm: float
     round_up_to_slices: bool
     slab: FixedSlab | None = None
+    lines: tuple[AxisLine, ...] = ()
+    side: str = ""
+
+    @property
+    def axis_lines(self) -> tuple[AxisLine, ...]:
+        """The lines that the axes run along, whichever way the rule states them."""
+        return (AxisLine("anterior", self.line, "right"),) if self.line else self.lines
 
     @property
     def read_axis(self) -> str:
@@ -108,10 +131,25 @@ class BoxRule:
 
 @dataclass(frozen=True)
 class FrameRule:
-    """How the reference constellation lies: ``origin`` at zero, ``line`` along +anterior (checked on loading)."""
+    """How the reference constellation lies, and what the frame follows (checked on loading).
+
+    Attributes:
+        origin: landmark at zero.
+        line: along +anterior; the first of ``lines`` where there are some.
+        lines: one or two, each along its own axis.
+        follows: part of a joint -> its share, adding up to 1: the axes are those of that part, or between two. Empty:
+            the part that carries the others.
+    """
 
     origin: str
     line: Line
+    lines: tuple[AxisLine, ...] = ()
+    follows: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def axis_lines(self) -> tuple[AxisLine, ...]:
+        """The lines that the axes run along, whichever way the rule states them."""
+        return self.lines or (AxisLine("anterior", self.line, "right"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +157,8 @@ class Protocol:
     """A protocol, checked: every name that it uses is a landmark of its constellation.
 
     ``source`` is the file it came from; ``anatomy`` the name of its anatomy; ``definition`` says
-    in words what the boxes cover.
+    in words what the boxes cover. ``side`` is the side of the body that it is for, "right" or "left"; empty: the fit
+    finds it, where the anatomy has sides.
     """
 
     name: str
@@ -130,6 +169,7 @@ class Protocol:
     boxes: tuple[BoxRule, ...]
     source: Path
     definition: str = ""
+    side: str = ""
 
 
 def third_axis(first: str, second: str) -> str:

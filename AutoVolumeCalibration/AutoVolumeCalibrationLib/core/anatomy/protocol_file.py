@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..errors import ProtocolError
 from ..files.json_files import read_json, require_schema
 from ..files.resources import resource_path
 from ..geometry.oriented_box import FACES
 from .constellation import Constellation, constellation_from_dict
-from .protocol import BOX_AXES, BoxRule, FaceRule, FixedSlab, FrameRule, Line, Protocol, line_axes
+from .protocol import BOX_AXES, BoxRule, FaceRule, FixedSlab, Protocol
+from .protocol_lines import REMEDY as _REMEDY
+from .protocol_lines import read_frame, read_line, read_lines, read_names, read_side, require_known
 
 FORMAT = "AutoVolumeCalibration/protocol/1"
-
-#: How far the reference constellation may lie off its own frame.
-PLACEMENT_TOLERANCE_MM = 1.0
-PLACEMENT_TOLERANCE_DEG = 3.0
-
-_REMEDY = "Correct the protocol file."
 
 
 def list_protocols() -> list[Protocol]:
@@ -50,11 +43,8 @@ def load_protocol(name_or_file: str | Path) -> Protocol:
 
 def protocol_from_dict(data: Mapping[str, Any], constellation: Constellation, source: Path) -> Protocol:
     """The protocol of ``data``, which fits the protocol schema; ProtocolError where a name is not known."""
-    known = set(constellation.names)
-    frame = FrameRule(data["frame"]["origin"], _line(data["frame"]["line"]))
-    _require_known([frame.origin, *frame.line[0], *frame.line[1]], known, "frame", source)
-    _require_placed(frame, constellation, source)
-    boxes = tuple(_box(entry, f"boxes[{index}]", known, source) for index, entry in enumerate(data["boxes"]))
+    frame = read_frame(data["frame"], constellation, source)
+    boxes = tuple(_box(entry, f"boxes[{index}]", constellation, source) for index, entry in enumerate(data["boxes"]))
     names = [box.name for box in boxes]
     if len(set(names)) < len(names):
         raise ProtocolError("boxes: two boxes share a name", source=str(source), remedy="Give each its own name.")
@@ -67,6 +57,7 @@ def protocol_from_dict(data: Mapping[str, Any], constellation: Constellation, so
         boxes,
         Path(source),
         data.get("definition", ""),
+        read_side(data, "side", constellation, source),
     )
 
 
@@ -117,16 +108,16 @@ def _cached_anatomy(path: Path, _modified: int) -> Constellation:
     return constellation_from_dict(data, path)
 
 
-def _box(entry: Mapping[str, Any], path: str, known: set[str], source: Path) -> BoxRule:
-    faces = {
-        name: FaceRule(_names(face["landmark"]), float(face["margin_mm"]), bool(face.get("cover", False)))
-        for name, face in entry["faces"].items()
-    }
+def _box(entry: Mapping[str, Any], path: str, constellation: Constellation, source: Path) -> BoxRule:
+    faces = {name: _face(face) for name, face in entry["faces"].items()}
     for name, face in faces.items():
-        _require_known(face.landmarks, known, f"{path}.faces.{name}", source)
-    line = _line(entry["line"]) if entry.get("line") else None
+        require_known((*face.landmarks, *face.anchor), constellation, f"{path}.faces.{name}", source)
+    line = read_line(entry["line"]) if entry.get("line") else None
     if line is not None:
-        _require_known([*line[0], *line[1]], known, f"{path}.line", source)
+        require_known([*line[0], *line[1]], constellation, f"{path}.line", source)
+    lines = read_lines(entry.get("lines"), f"{path}.lines", constellation, source)
+    if line is not None and lines:
+        raise ProtocolError(f"{path}: states both line and lines", source=str(source), remedy=_REMEDY)
     if entry["phase_axis"] == entry["slice_axis"]:
         raise ProtocolError(
             f"{path}.phase_axis: is the slice axis", source=str(source), remedy="Encode phase along another axis."
@@ -146,6 +137,18 @@ def _box(entry: Mapping[str, Any], path: str, known: set[str], source: Path) -> 
         slab.gap_mm if slab else float(entry["gap_mm"]),
         bool(entry["round_up_to_slices"]),
         slab,
+        lines,
+        read_side(entry, f"{path}.side", constellation, source),
+    )
+
+
+def _face(entry: Mapping[str, Any]) -> FaceRule:
+    return FaceRule(
+        read_names(entry["landmark"]),
+        float(entry.get("margin_mm", 0.0)),
+        bool(entry.get("cover", False)),
+        read_names(entry.get("anchor", ())),
+        float(entry.get("length_mm", 0.0)),
     )
 
 
@@ -160,33 +163,3 @@ def _slab(entry: Mapping[str, Any] | None) -> FixedSlab | None:
         float(entry["fov_read_mm"]),
         float(entry["fov_phase_mm"]),
     )
-
-
-def _require_placed(frame: FrameRule, constellation: Constellation, source: Path) -> None:
-    """A constellation that does not lie in its frame would silently rotate every box."""
-    positions = dict(zip(constellation.names, constellation.reference_mm, strict=True))
-    pitched = line_axes(np.eye(3), frame.line, positions)
-    pitch_deg = math.degrees(math.atan2(pitched[1, 2], pitched[1, 1]))
-    if np.linalg.norm(positions[frame.origin]) > PLACEMENT_TOLERANCE_MM or abs(pitch_deg) > PLACEMENT_TOLERANCE_DEG:
-        raise ProtocolError(
-            f"frame: {frame.origin} lies {np.linalg.norm(positions[frame.origin]):.1f} mm from the origin of the "
-            f"reference positions and the line is pitched by {pitch_deg:.1f} deg",
-            source=str(source),
-            remedy="Express reference_mm of all landmarks in the frame.",
-        )
-
-
-def _line(entry: Mapping[str, Any]) -> Line:
-    return _names(entry["from"]), _names(entry["to"])
-
-
-def _names(value: str | Sequence[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _require_known(names: Iterable[str], known: set[str], path: str, source: Path) -> None:
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ProtocolError(
-            f"{path}: {', '.join(unknown)} not defined in this anatomy", source=str(source), remedy=_REMEDY
-        )

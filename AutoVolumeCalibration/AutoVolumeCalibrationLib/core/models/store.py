@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from ..files.resources import resource_path
 
 _logger = logging.getLogger(__name__)
 
-#: Name of the shipped bundle that is used until another one is promoted.
+#: Name of the shipped bundle that is used until another one is promoted, and of its anatomy.
 DEFAULT_MODEL = "brain-scout"
+DEFAULT_ANATOMY = "brain"
 
 #: Names the folder of the user's models, instead of the platform's folder for data.
 FOLDER_VARIABLE = "AUTOVOLUME_MODELS"
@@ -36,7 +38,7 @@ class Promotion:
 
     Attributes:
         model: name of the model that was promoted; sha256: of its weights.
-        before: name of the previous default, which a roll-back restores.
+        before: name of the previous default, which a roll-back restores; empty for the first model of an anatomy.
         promoted_at: date and time, ISO 8601 in UTC.
         reason: the comparison that the promotion rests on, plain JSON values.
     """
@@ -50,10 +52,25 @@ class Promotion:
 
 @dataclass(frozen=True)
 class CurrentModel:
-    """The default model, and all promotions, oldest first."""
+    """The default models, and all promotions, oldest first.
+
+    ``name`` is the one for DEFAULT_ANATOMY, which is also used where no anatomy is named; ``others`` those that were
+    promoted for other anatomies, anatomy -> name.
+    """
 
     name: str = DEFAULT_MODEL
     history: tuple[Promotion, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, anatomy: str) -> str | None:
+        """The promoted default model of an anatomy; None where none was promoted, except for DEFAULT_ANATOMY."""
+        return self.name if anatomy == DEFAULT_ANATOMY else self.others.get(anatomy)
+
+    def with_model(self, anatomy: str, name: str) -> CurrentModel:
+        """The same with another default model of one anatomy."""
+        if anatomy == DEFAULT_ANATOMY:
+            return replace(self, name=name)
+        return replace(self, others={**self.others, anatomy: name})
 
 
 def user_models_folder() -> Path:
@@ -101,6 +118,17 @@ def _bundles_in(folder: Path) -> dict[str, Path]:
     return {path.name: path for path in found if not path.name.startswith(".")}
 
 
+def bundle_anatomy(folder: Path) -> str:
+    """The anatomy whose landmarks a bundle finds; bundles that state none are of the brain.
+
+    Raises:
+        ModelError: its metadata cannot be read.
+    """
+    metadata = read_json(folder / "configs" / "metadata.json", ModelError, "Get the bundle again.")
+    anatomy = metadata.get("anatomy") if isinstance(metadata, dict) else None
+    return anatomy if isinstance(anatomy, str) and anatomy else DEFAULT_ANATOMY
+
+
 def model_folder(name_or_folder: str | Path | None = None) -> Path:
     """The folder of a bundle: a folder as it is, a model by its name, the default one when None.
 
@@ -122,13 +150,36 @@ def model_folder(name_or_folder: str | Path | None = None) -> Path:
     return known[str(name_or_folder)]
 
 
-def default_model_name() -> str:
+def default_model_name(anatomy: str | None = None) -> str:
     """Name of the model that is used where none is named: the promoted one, else the shipped default.
 
+    Args:
+        anatomy: whose default model; that of DEFAULT_ANATOMY when None.
+
     Raises:
-        ModelError: ``current.json`` is damaged. The user's choice is never silently replaced by another model.
+        ModelError: ``current.json`` is damaged: the user's choice is never silently replaced by another model. Or there
+            is no model of the anatomy.
     """
-    return read_current().name
+    if anatomy is None or anatomy == DEFAULT_ANATOMY:
+        return read_current().name
+    known = default_models()
+    if anatomy not in known:
+        remedy = f"Install or promote one; there are models for: {', '.join(known)}."
+        raise ModelError(f"no model for the anatomy {anatomy} is installed", remedy=remedy)
+    return known[anatomy]
+
+
+def default_models() -> dict[str, str]:
+    """Anatomy -> name of its default model: the promoted one, else the first shipped one; DEFAULT_ANATOMY comes first.
+
+    Raises:
+        ModelError: ``current.json`` is damaged.
+    """
+    current = read_current()
+    names = {DEFAULT_ANATOMY: current.name}
+    for name, folder in shipped_models().items():
+        names.setdefault(bundle_anatomy(folder), name)
+    return {**names, **current.others}
 
 
 def read_current() -> CurrentModel:
@@ -148,17 +199,23 @@ def read_current() -> CurrentModel:
         if data["format"] != CURRENT_FORMAT:
             raise ValueError(f"format {data['format']!r}")
         history = tuple(Promotion(**entry) for entry in data["history"])
-        names = [data["current"], *(name for entry in history for name in (entry.model, entry.before))]
+        others = dict(data.get("others", {}))
+        names = [data["current"], *others, *others.values(), *(entry.model for entry in history)]
+        # The first model of an anatomy replaces none.
+        names += [entry.before for entry in history if entry.before != ""]
         if not all(isinstance(name, str) and name for name in names):
             raise ValueError("a model's name must be a non-empty string")
     except (ValueError, TypeError, LookupError) as error:
         raise ModelError(f"does not name the current model ({error})", source=str(path), remedy=remedy) from error
-    return CurrentModel(data["current"], history)
+    return CurrentModel(data["current"], history, others)
 
 
 def write_current(current: CurrentModel) -> None:
     """Replace ``current.json`` as a whole; UsageError where it cannot be written."""
-    data = {"format": CURRENT_FORMAT, "current": current.name, "history": [asdict(one) for one in current.history]}
+    data: dict[str, Any] = {"format": CURRENT_FORMAT, "current": current.name}
+    if current.others:
+        data["others"] = dict(current.others)
+    data["history"] = [asdict(one) for one in current.history]
     write_text(_current_file(), json_text(data))
 
 

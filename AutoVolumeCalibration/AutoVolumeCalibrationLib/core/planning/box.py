@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..anatomy.box_side import on_side
 from ..anatomy.protocol import BOX_AXES, BoxRule, Protocol, line_axes, tilted_axes
 from ..geometry.oriented_box import FACES, OrientedBox, face_center_mm, outward_axis
 from .face_uncertainty import Coverage
+from .fit.axes import FollowedAxes
 from .frame import AnatomicalFrame, rotation_response
 
 #: Margins grow with the standard deviation of their face up to this one, mm: beyond it the checks ask for a review.
@@ -26,12 +28,14 @@ def plan_box(
 
     Axes: the frame's, pitched onto the rule's line, then tilted. Each face lies its margin beyond the outermost of
     its landmarks' expected positions. Then the box is enlarged to a whole number of slices, if the rule says so. A
-    fixed slab keeps its size and lies with its middle where that box has it.
+    fixed slab keeps its size and lies with its middle where that box has it. A rule that is written for one side of
+    the body is mirrored for a limb on the other one.
 
     Args:
         coverage: what the stated deviations are worth; faces that ``cover`` get the margins that it asks for. None:
             every face has exactly the rule's margin.
     """
+    rule = on_side(rule, frame.side, protocol.constellation)
     margins = {face: rule.faces[face].margin_mm for face in FACES}
     anatomy = _anatomy(frame, protocol, rule)
     box = _box(frame, rule, anatomy, margins)
@@ -67,23 +71,32 @@ class _Anatomy:
 
 
 def _anatomy(frame: AnatomicalFrame, protocol: Protocol, rule: BoxRule) -> _Anatomy:
-    axes = tilted_axes(line_axes(frame.axes, rule.line, frame.expected_mm), rule.tilt_deg)
+    followed = _box_axes(frame, protocol, rule)
+    axes = tilted_axes(followed.axes, rule.tilt_deg)
     outward = np.array([outward_axis(axes, face) for face in FACES])
     decisive = [
         _decisive_landmark(frame, rule.faces[face].landmarks, normal)
         for face, normal in zip(FACES, outward, strict=True)
     ]
     names = list(frame.expected_mm)
-    response = rotation_response(protocol, rule.line or frame.line) / frame.scale
-    turn = (frame.axes.T @ response.reshape(3, -1)).reshape(3, len(names), 3) @ frame.axes
     points = np.array([frame.expected_mm[name] for name in decisive])
-    return _Anatomy(axes, outward, np.array([names.index(name) for name in decisive]), points, turn)
+    return _Anatomy(axes, outward, np.array([names.index(name) for name in decisive]), points, followed.response)
+
+
+def _box_axes(frame: AnatomicalFrame, protocol: Protocol, rule: BoxRule) -> FollowedAxes:
+    """The axes of the box before it is tilted, and how they follow the expected points."""
+    if frame.response is not None:
+        return FollowedAxes(frame.axes, frame.response).along(rule.axis_lines, frame.expected_mm)
+    response = rotation_response(protocol, rule.line or frame.line) / frame.scale
+    turn = (frame.axes.T @ response.reshape(3, -1)).reshape(3, len(frame.expected_mm), 3) @ frame.axes
+    own = FollowedAxes(line_axes(frame.axes, rule.line, frame.expected_mm), turn)
+    return own.along(rule.lines, frame.expected_mm)
 
 
 def _box(frame: AnatomicalFrame, rule: BoxRule, anatomy: _Anatomy, margins_mm: Mapping[str, float]) -> OrientedBox:
     """The box with these margins (face -> mm)."""
     axes = anatomy.axes
-    reach = (anatomy.points_mm * anatomy.outward).sum(axis=1) + [margins_mm[face] for face in FACES]
+    reach = np.array([_reach_mm(frame, rule, anatomy, index, margins_mm) for index in range(len(FACES))])
     low, high = -reach[0::2], reach[1::2]
     fixed = rule.fixed_size_mm()
     size = high - low if fixed is None else fixed
@@ -94,6 +107,17 @@ def _box(frame: AnatomicalFrame, rule: BoxRule, anatomy: _Anatomy, margins_mm: M
     box = OrientedBox(rule.name, center, axes, size)
     sd_mm = _face_sd_mm(frame, anatomy, box)
     return OrientedBox(rule.name, center, axes, size, dict(zip(FACES, map(float, sd_mm), strict=True)))
+
+
+def _reach_mm(
+    frame: AnatomicalFrame, rule: BoxRule, anatomy: _Anatomy, index: int, margins_mm: Mapping[str, float]
+) -> float:
+    """How far along its normal a face lies, from the world's origin."""
+    face = rule.faces[FACES[index]]
+    if face.anchor:
+        anchor = np.mean([frame.expected_mm[name] for name in face.anchor], axis=0)
+        return float(anchor @ anatomy.outward[index]) + face.length_mm
+    return float(anatomy.points_mm[index] @ anatomy.outward[index]) + margins_mm[FACES[index]]
 
 
 def _decisive_landmark(frame: AnatomicalFrame, names: Sequence[str], outward: np.ndarray) -> str:

@@ -34,6 +34,13 @@ USUAL_SCALE, POSSIBLE_SCALE = (0.82, 1.18), (0.65, 1.35)
 TILT_SD_DEG = (2.5, 5.0)
 FACE_SD_MM = (TRUSTED_SD_MM, 10.0)
 
+#: A joint that is turned farther than this against its neutral pose, degrees: beyond what models are trained on, and
+#: beyond what can be.
+BENT_DEG = (25.0, 45.0)
+
+#: The side of a limb counts as known above this probability, as contradicted below the second one.
+KNOWN_SIDE, OTHER_SIDE = 0.95, 0.05
+
 #: A standard deviation above these says only that the value is not determined; the number would mean nothing.
 UNDETERMINED_DEG, UNDETERMINED_MM = 45.0, 100.0
 
@@ -86,7 +93,7 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     at_risk = _coverage(evidence)
     findings = [*([at_risk] if at_risk else []), *scout_checks(evidence.stacks, states_risk=evidence.risk is not None)]
     of_landmarks = (_risk, _head, _shape, _found, _confidence, _outliers, _placed, _moved, _planes_agree)
-    for check in (*of_landmarks, _size, _tilt, _obliquity, _faces, _cut_off):
+    for check in (*of_landmarks, _size, _side, _bent, _tilt, _obliquity, _faces, _cut_off):
         finding = check(evidence)
         if finding and not (evidence.risk and is_covered_by_risk(finding)):
             findings.append(finding)
@@ -196,8 +203,8 @@ def _found(e: Evidence) -> Check | None:
 def _confidence(e: Evidence) -> Check | None:
     """The frame's own landmarks matter most to the user: name those that are doubtful."""
     named = {e.protocol.frame.origin, *e.protocol.frame.line[0], *e.protocol.frame.line[1]}
-    if e.rule.line:
-        named |= {*e.rule.line[0], *e.rule.line[1]}
+    for each in (*e.protocol.frame.lines, *e.rule.axis_lines):
+        named |= {*each.line[0], *each.line[1]}
     doubtful = [
         m.name
         for m in e.landmarks
@@ -261,6 +268,28 @@ def _size(e: Evidence) -> Check | None:
         )
     if not USUAL_SCALE[0] < scale < USUAL_SCALE[1]:
         return Check("size", WARNING, f"Unusual size ({scale:.2f} times the reference): check the points.")
+    return None
+
+
+def _side(e: Evidence) -> Check | None:
+    """Is the limb on the side that the protocol states, or is the side known where the box depends on it?"""
+    side, probability = e.frame.side, e.frame.side_probability
+    if not side:
+        return None
+    limb = e.protocol.anatomy or "limb"
+    if e.protocol.side and probability < OTHER_SIDE:
+        return Check("side", ERROR, f"The protocol is for a {side} {limb}, this looks like the other one: check it.")
+    if (e.protocol.side or e.rule.side) and probability < KNOWN_SIDE:
+        return Check("side", WARNING, f"It is not clear that this is a {side} {limb}: check the side.")
+    return None
+
+
+def _bent(e: Evidence) -> Check | None:
+    """Is a joint bent farther than joints are in a coil?"""
+    for name, angle in e.frame.angles.items():
+        level = _above(abs(angle.deg), BENT_DEG)
+        if level:
+            return Check("joint", level, f"The {name} of the joint is {angle.deg:.0f} deg: check every point.")
     return None
 
 

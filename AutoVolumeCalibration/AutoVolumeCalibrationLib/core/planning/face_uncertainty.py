@@ -120,11 +120,14 @@ def coverage_of(rule: BoxRule, measured: Sequence[Coverage]) -> Coverage:
 
 def rule_key(rule: BoxRule) -> dict[str, Any]:
     """What the factors of a box depend on; its name, margins and slices do not matter."""
-    return {
+    key: dict[str, Any] = {
         "faces": {face: list(rule.faces[face].landmarks) for face in FACES if face in rule.faces},
         "line": None if rule.line is None else [list(end) for end in rule.line],
         "tilt_deg": [float(angle) for angle in rule.tilt_deg],
     }
+    if rule.lines:
+        key["lines"] = [[each.axis, each.about, *(list(end) for end in each.line)] for each in rule.lines]
+    return key
 
 
 def coverages_from_list(entries: Sequence[Mapping[str, Any]]) -> tuple[Coverage, ...]:

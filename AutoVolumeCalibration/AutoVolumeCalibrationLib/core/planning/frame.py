@@ -15,13 +15,19 @@ The axes are those of the fitted constellation, whose anterior axis is the proto
 head: a pitch from all landmarks is steadier than one from two points 28 mm apart (FIELD 2). Once the user has placed a
 landmark of the line, the axes follow that line through its expected points. Until then the individual's own line is
 pitched against the axes by what the anatomy states of it (``AnatomicalFrame.line_pitch_sd_rad``).
+
+An anatomy of parts joined by hinges has the angles of its hinges as further parameters, with a prior, and what the
+hinges leave open as part of S (``anatomy.joint``). Its limb is on one side of the body: both sides are fitted, and the
+likelier one is taken, given where the limb lies in the scanner (``fit.side``). The frame has the axes of the part, or
+the blend of parts, that the protocol names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,11 +35,14 @@ from ..anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..anatomy.protocol import Line, Protocol, line_axes
 from ..errors import InputError
 from ..geometry.covariance import is_covariance
-from .fit.anatomical_frame import AnatomicalFrame
+from .fit.anatomical_frame import AnatomicalFrame, JointAngle
+from .fit.axes import FollowedAxes, blended, followed_part, part_axes
+from .fit.body import Body, body_of, in_world_mm2
 from .fit.determined import FEWEST_LANDMARKS, require_determined
 from .fit.prediction import condition_number, left_out_residuals, predict
 from .fit.response import pose_difference, rotation_response
 from .fit.robust_fit import Fit, robust_fit
+from .fit.side import side_of
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -78,14 +87,45 @@ def fit_frame(
     points = np.array([landmark.position_mm for landmark in observed])
     errors = np.array([landmark.covariance_mm2 for landmark in observed])
     predicted = np.array([_predicted_part(landmark) for landmark in observed])
-    reference, shape = constellation.reference_mm, constellation.covariance_mm2
     if pose_covariance is not None and not is_covariance(pose_covariance, semidefinite=True):
         raise InputError("the covariance of the pose is not valid", remedy="Run calibrate again.")
+    bodies = {side: body_of(constellation, side) for side in constellation.joints or [""]}
     # These matrices are small: on a busy machine the threads of BLAS wait for each other far longer than they work.
     with _blas().limit(limits=1, user_api="blas"):
-        fit = robust_fit(points, errors, predicted, reference[chosen], _block(shape, chosen), pose_covariance)
-        expected, covariance = predict(fit, chosen, reference, shape)
-        return _frame_of(fit, expected, covariance, protocol, observed)
+        fits = {
+            side: robust_fit(points, errors, predicted, body.subset(chosen), pose_covariance)
+            for side, body in bodies.items()
+        }
+        side, probability = side_of(fits, protocol.side)
+        fit, body = fits[side], bodies[side]
+        expected, covariance = predict(fit, chosen, body)
+        placement = _Placement(fit, expected, covariance, observed)
+        if body.joint is None and not protocol.frame.lines:
+            return _rigid_frame(placement, protocol)
+        frame = _followed_frame(placement, body, protocol)
+        return replace(frame, side=side, side_probability=probability)
+
+
+@dataclass(frozen=True, eq=False)
+class _Placement:
+    """What the fit says of all landmarks: ``expected`` (n, 3), ``covariance`` (3n, 3n), in the axes of their parts."""
+
+    fit: Fit
+    expected: np.ndarray
+    covariance: np.ndarray
+    observed: Sequence[Landmark]
+
+    def common(self) -> dict[str, Any]:
+        """What a frame holds whatever its axes follow."""
+        fit, alone = self.fit, left_out_residuals(self.fit) * self.fit.pose.scale
+        return {
+            "scale": fit.pose.scale,
+            "residuals_mm": {landmark.name: float(r) for landmark, r in zip(self.observed, alone, strict=True)},
+            "outliers": tuple(
+                self.observed[i].name for i in np.argsort(fit.weights) if fit.weights[i] < OUTLIER_WEIGHT
+            ),
+            "condition_number": condition_number(fit),
+        }
 
 
 def _predicted_part(landmark: Landmark) -> np.ndarray:
@@ -96,33 +136,74 @@ def _predicted_part(landmark: Landmark) -> np.ndarray:
     return np.zeros((3, 3)) if free is None else np.outer(free, free)
 
 
-def _frame_of(
-    fit: Fit, expected: np.ndarray, covariance: np.ndarray, protocol: Protocol, observed: Sequence[Landmark]
-) -> AnatomicalFrame:
+def _rigid_frame(placement: _Placement, protocol: Protocol) -> AnatomicalFrame:
+    """The frame of one rigid part, whose protocol states a line along +anterior."""
     names = protocol.constellation.names
-    pose = fit.pose
-    positions = dict(zip(names, pose.to_world(expected), strict=True))
-    line = _placed_line(observed, protocol, pose.rotation[:, 2])
+    pose, covariance = placement.fit.pose, placement.covariance
+    positions = dict(zip(names, pose.to_world(placement.expected), strict=True))
+    line = _placed_line(placement.observed, protocol, pose.rotation[:, 2])
     axes = line_axes(pose.rotation.T, line, positions)
     origin = names.index(protocol.frame.origin)
     to_frame = np.vstack([rotation_response(protocol, line), np.zeros((3, 3 * len(names)))])
     to_frame[3:, 3 * origin : 3 * origin + 3] = np.eye(3) * pose.scale
     spread = np.kron(np.eye(len(names)), pose.scale * pose.rotation)
-    alone = left_out_residuals(fit) * pose.scale
-    order = np.argsort(fit.weights)
     return AnatomicalFrame(
         origin_mm=positions[protocol.frame.origin],
         axes=axes,
-        scale=pose.scale,
         covariance=to_frame @ covariance @ to_frame.T,
         expected_mm=positions,
         expected_covariance_mm2=spread @ covariance @ spread.T,
-        residuals_mm={landmark.name: float(r) for landmark, r in zip(observed, alone, strict=True)},
-        outliers=tuple(observed[i].name for i in order if fit.weights[i] < OUTLIER_WEIGHT),
-        condition_number=condition_number(fit),
         line=line,
         line_pitch_sd_rad=0.0 if line else protocol.constellation.line_pitch_sd_rad(protocol.frame.line),
+        **placement.common(),
     )
+
+
+def _followed_frame(placement: _Placement, body: Body, protocol: Protocol) -> AnatomicalFrame:
+    """The frame that follows parts of a joint, or whose protocol states lines along other axes."""
+    names, fit = protocol.constellation.names, placement.fit
+    posture = body.posture(fit.angles)
+    in_head = placement.expected if posture is None else posture.bent(placement.expected)
+    points = fit.pose.to_world(in_head)
+    positions = dict(zip(names, points, strict=True))
+    turns = fit.pose.rotation if posture is None else fit.pose.rotation @ posture.rotations
+    covariance = in_world_mm2(placement.covariance, fit.pose.scale * turns)
+    parts: Mapping[str, FollowedAxes] = {}
+    if body.joint is None:
+        response = rotation_response(protocol, None).reshape(3, -1, 3) / fit.pose.scale
+        turn = fit.pose.rotation
+        followed = FollowedAxes(turn.T, np.einsum("ai,inj,bj->anb", turn, response, turn))
+    else:
+        parts = part_axes(body.joint, fit.pose, points)
+        followed = blended(followed_part(protocol, body.joint), parts)
+    placed = _has_placed_line(placement.observed, protocol)
+    followed = followed.along(protocol.frame.axis_lines if placed else (), positions)
+    origin = names.index(protocol.frame.origin)
+    to_frame = np.vstack([followed.axes @ followed.response.reshape(3, -1), np.zeros((3, 3 * len(names)))])
+    to_frame[3:, 3 * origin : 3 * origin + 3] = followed.axes
+    angle_sd = np.sqrt(np.diagonal(np.linalg.inv(fit.normal))[7:])
+    angles = body.joint.angles if body.joint else ()
+    return AnatomicalFrame(
+        origin_mm=positions[protocol.frame.origin],
+        axes=followed.axes,
+        covariance=to_frame @ covariance @ to_frame.T,
+        expected_mm=positions,
+        expected_covariance_mm2=covariance,
+        line=protocol.frame.line if placed else None,
+        angles={
+            name: JointAngle(float(np.rad2deg(angle)), float(np.rad2deg(sd)))
+            for name, angle, sd in zip(angles, fit.angles, angle_sd, strict=True)
+        },
+        part_axes={part: own.axes for part, own in parts.items()},
+        response=followed.response,
+        **placement.common(),
+    )
+
+
+def _has_placed_line(observed: Sequence[Landmark], protocol: Protocol) -> bool:
+    """Whether the user placed a landmark of the frame's lines."""
+    of_lines = {name for each in protocol.frame.axis_lines for end in each.line for name in end}
+    return any(landmark.status == CORRECTED and landmark.name in of_lines for landmark in observed)
 
 
 def _placed_line(observed: Sequence[Landmark], protocol: Protocol, superior: np.ndarray) -> Line | None:
@@ -135,11 +216,6 @@ def _placed_line(observed: Sequence[Landmark], protocol: Protocol, superior: np.
 def _is_placed(landmark: Landmark, direction: np.ndarray) -> bool:
     free = landmark.free_direction
     return free is None or bool(abs(free @ direction) < FREE_SUPERIOR)
-
-
-def _block(covariance: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    rows = (3 * chosen[:, None] + np.arange(3)).ravel()
-    return covariance[np.ix_(rows, rows)]
 
 
 @lru_cache(maxsize=1)

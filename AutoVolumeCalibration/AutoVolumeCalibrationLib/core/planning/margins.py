@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..anatomy.box_side import on_side
 from ..anatomy.protocol import Protocol, box_rule
 from ..geometry.oriented_box import FACES, OrientedBox, face_center_mm, outward_axis
 from .face_uncertainty import ASSUMED, Coverage, coverage_of
@@ -28,7 +29,7 @@ def margins_mm(box: OrientedBox, frame: AnatomicalFrame, protocol: Protocol) -> 
     """Face -> mm from the outermost expected landmark of the face out to the face; more than the rule's where the
     box was rounded up to whole slices. Faces without landmarks are left out.
     """
-    rule = next(rule for rule in protocol.boxes if rule.name == box.name)
+    rule = on_side(box_rule(protocol, box.name), frame.side, protocol.constellation)
     return {
         face: margin_beyond_mm(box, face, (frame.expected_mm[name] for name in rule.faces[face].landmarks))
         for face in FACES

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..anatomy.axis_lines import BOX_AXES, AxisLine, Line, along_lines
+from ..anatomy.box_side import on_side
 from ..anatomy.constellation import Constellation
-from ..anatomy.protocol import BOX_AXES, SLICE_TOLERANCE, BoxRule, FixedSlab, Line, Protocol, box_rule, line_axes
+from ..anatomy.protocol import SLICE_TOLERANCE, BoxRule, FaceRule, FixedSlab, FrameRule, Protocol, box_rule
 from ..anatomy.protocol_file import FORMAT, load_protocol, protocol_from_dict, shipped_anatomy
 from ..errors import ProtocolError, UsageError
 from ..files.atomic_write import write_text
@@ -65,13 +67,17 @@ def save_by_example(
     if protocol.constellation is not shipped_anatomy(protocol.anatomy):
         # An anatomy beside the old protocol would not be found beside the new one.
         data.update(constellation_to_dict(protocol.constellation))
-    data["frame"] = {"origin": protocol.frame.origin, "line": _line_to_dict(protocol.frame.line)}
-    data["boxes"] = [_example_rule(rule, frame, landmarks_mm, box, title)]
+    if protocol.side:
+        data["side"] = protocol.side
+    data["frame"] = _frame_to_dict(protocol.frame)
+    own = on_side(rule, frame.side, protocol.constellation)
+    data["boxes"] = [_example_rule(own, frame, landmarks_mm, box, title)]
     return json_text(data)
 
 
 def constellation_to_dict(constellation: Constellation) -> dict[str, Any]:
-    """``landmarks``, ``modes_mm`` and ``lines`` as in protocol and anatomy files."""
+    """``landmarks``, ``modes_mm``, ``lines`` and the parts of a joint as in protocol and anatomy files."""
+    joint = dict(constellation.joint.entries) if constellation.joint else {}
     return {
         "landmarks": [
             {
@@ -90,6 +96,7 @@ def constellation_to_dict(constellation: Constellation) -> dict[str, Any]:
             {**_line_to_dict(each.line), "pitch_sd_deg": each.pitch_sd_deg, "heads": each.heads}
             for each in constellation.lines
         ],
+        **joint,
     }
 
 
@@ -100,23 +107,17 @@ def _example_rule(
     kept = rule.fixed_size_mm()
     fixed = kept is not None and bool(np.allclose(kept, box.size_mm, atol=SLICE_TOLERANCE))
     whole = abs(rule.slab_mm(rule.slice_count(size)) - size) < SLICE_TOLERANCE * rule.slice_thickness_mm
-    tilt = tilt_between_deg(line_axes(frame.axes, rule.line, landmarks_mm), box.axes)
+    tilt = tilt_between_deg(along_lines(frame.axes, rule.axis_lines, landmarks_mm), box.axes)
+    lines = [_axis_line_to_dict(each) for each in rule.lines]
     return {
         "name": rule.name,
         "title": title,
-        "line": _line_to_dict(rule.line) if rule.line else None,
+        **({"lines": lines} if lines else {"line": _line_to_dict(rule.line) if rule.line else None}),
+        **({"side": rule.side} if rule.side else {}),
         "tilt_deg": {f"about_{axis}": _rounded(angle) for axis, angle in zip(BOX_AXES, tilt, strict=True)},
         "slice_axis": rule.slice_axis,
         "phase_axis": rule.phase_axis,
-        "faces": {
-            face: {
-                "landmark": list(rule.faces[face].landmarks),
-                "margin_mm": _rounded(
-                    margin_beyond_mm(box, face, (landmarks_mm[name] for name in rule.faces[face].landmarks))
-                ),
-            }
-            for face in FACES
-        },
+        "faces": {face: _example_face(rule.faces[face], face, landmarks_mm, box) for face in FACES},
         "slice_thickness_mm": rule.slice_thickness_mm,
         "gap_mm": rule.gap_mm,
         "round_up_to_slices": bool(rule.round_up_to_slices and whole),
@@ -124,9 +125,38 @@ def _example_rule(
     }
 
 
+def _example_face(
+    rule: FaceRule, face: str, landmarks_mm: Mapping[str, np.ndarray], box: OrientedBox
+) -> dict[str, Any]:
+    """The face where the box has it: a fixed length from the rule's anchor, or a margin beyond its landmarks."""
+    entry: dict[str, Any] = {"landmark": list(rule.landmarks)}
+    if rule.anchor:
+        anchor = np.mean([landmarks_mm[name] for name in rule.anchor], axis=0)
+        length = margin_beyond_mm(box, face, [anchor])
+        return {**entry, "anchor": list(rule.anchor), "length_mm": _rounded(length)}
+    margin = margin_beyond_mm(box, face, (landmarks_mm[name] for name in rule.landmarks))
+    return {**entry, "margin_mm": _rounded(margin)}
+
+
 def tilt_between_deg(axes: np.ndarray, tilted: np.ndarray) -> np.ndarray:
     """(3,) ``tilt_deg`` with which ``tilted_axes(axes, tilt_deg)`` is ``tilted``; both (3, 3), rows in RAS."""
     return np.rad2deg(tilts_of_rotation(np.asarray(axes) @ np.asarray(tilted).T))
+
+
+def _frame_to_dict(frame: FrameRule) -> dict[str, Any]:
+    stated: dict[str, Any] = {"origin": frame.origin}
+    if frame.lines:
+        stated["lines"] = [_axis_line_to_dict(each) for each in frame.lines]
+    else:
+        stated["line"] = _line_to_dict(frame.line)
+    if frame.follows:
+        stated["follows"] = dict(frame.follows)
+    return stated
+
+
+def _axis_line_to_dict(each: AxisLine) -> dict[str, Any]:
+    about = {"about": each.about} if each.about else {}
+    return {"axis": each.axis, **_line_to_dict(each.line), **about}
 
 
 def _line_to_dict(line: Line) -> dict[str, list[str]]:

@@ -152,7 +152,8 @@ def model_text(calibration: Calibration) -> str:
 
 def reference_line(calibration: Calibration) -> Line:
     """(from, to) landmark names of the line that the box follows: its own one, else the protocol's."""
-    return box_rule(calibration.protocol, calibration.box.name).line or calibration.protocol.frame.line
+    rule = box_rule(calibration.protocol, calibration.box.name)
+    return rule.axis_lines[0].line if rule.axis_lines else calibration.protocol.frame.line
 
 
 def names_that_matter(calibration: Calibration) -> list[str]:

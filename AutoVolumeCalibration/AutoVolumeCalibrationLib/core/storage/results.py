@@ -322,7 +322,20 @@ def _frame_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
         "scale": float(frame.scale),
         "line_pitch_sd_deg": float(np.rad2deg(frame.line_pitch_sd_rad)),
         "covariance": _list(frame.covariance),
+        **_joint_to_dict(frame),
     }
+
+
+def _joint_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
+    """The side of a limb and how far its joint is bent; nothing for one rigid anatomy."""
+    stated: dict[str, Any] = {}
+    if frame.side:
+        stated |= {"side": frame.side, "side_probability": float(frame.side_probability)}
+    if frame.angles:
+        stated["angles_deg"] = {
+            name: {"value": float(angle.deg), "sd": float(angle.sd_deg)} for name, angle in frame.angles.items()
+        }
+    return stated
 
 
 def box_to_dict(box: OrientedBox) -> dict[str, Any]:

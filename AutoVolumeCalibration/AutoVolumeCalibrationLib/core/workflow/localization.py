@@ -143,19 +143,28 @@ class StudyLocalizer:
         All 24 quarter turns are tried, and the best ones refined by the frames found there. None where no orientation
         scores clearly better than the scanner's axes.
         """
+        own, *others = self._orientations()
+        best = max([own, *others], key=lambda candidate: candidate.score)
+        return best.frame if best.score > self._least_score(own, self._model.limits.orientation_gain) else None
+
+    def _orientations(self) -> list[_OrientationCandidate]:
+        """The scanner's axes, all quarter turns against them, and the best of these refined."""
         from scipy.spatial.transform import Rotation
 
-        own, turns = self._candidate(np.eye(3)), Rotation.create_group("O")
-        candidates = [own, *map(self._candidate, turns[turns.magnitude() > 1e-6].as_matrix())]
+        turns = Rotation.create_group("O")
+        candidates = [*map(self._candidate, [np.eye(3), *turns[turns.magnitude() > 1e-6].as_matrix()])]
         for _ in range(REFINEMENTS):
             best = sorted(candidates, key=lambda candidate: -candidate.score)[:REFINED_CANDIDATES]
             candidates += [self._candidate(candidate.frame.axes) for candidate in best if candidate.frame is not None]
-        best_of_all = max(candidates, key=lambda candidate: candidate.score)
-        return (
-            best_of_all.frame
-            if best_of_all.score > self._least_score(own, self._model.limits.orientation_gain)
-            else None
-        )
+        return candidates
+
+    def middle_score(self) -> float:
+        """How well the middle slices, as acquired, show the model's anatomy: 0..1, see ``_detection_score``."""
+        return self._candidate(np.eye(3)).score
+
+    def best_score(self) -> float:
+        """The highest score of the middle slices in any orientation; tries all 24 quarter turns."""
+        return max(candidate.score for candidate in self._orientations())
 
     def refined(self, located: LocalizationResult) -> LocalizationResult:
         """One more pass, in the frame that was found.

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..anatomy.box_side import on_side
 from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol, box_rule
 from ..detection.model_info import ModelInfo
-from ..errors import InputError, UsageError
+from ..errors import InputError, ModelError, UsageError
 from ..motion.motion import FOUND, Motion
 from ..motion.search import find_motion
 from ..planning.box import plan_box
@@ -54,10 +55,12 @@ def calibrate(
     Raises:
         InputError: the scouts cannot be planned on, or too few landmarks are found.
         ProtocolError: the protocol has no such box.
+        ModelError: the model finds none of the protocol's landmarks.
         UsageError: the threshold is not between 0 and 1.
     """
     require_usable(stacks)
     rule = box_rule(protocol, box)
+    require_common_landmarks(model, protocol)
     if threshold is not None:
         model = _with_threshold(model, threshold)
     corrections = tuple(corrections)
@@ -203,6 +206,16 @@ def with_corrections(predicted: Iterable[Landmark], corrections: Iterable[Landma
     return tuple(changed.get(landmark.name, landmark) for landmark in predicted)
 
 
+def require_common_landmarks(model: LandmarkModel, protocol: Protocol) -> None:
+    """Raise ModelError where the model is one of another anatomy."""
+    if not set(model.names).intersection(protocol.constellation.names):
+        raise ModelError(
+            f"finds none of the landmarks of protocol {protocol.name}",
+            source=model.name,
+            remedy=f"Choose a model of the {protocol.anatomy or 'anatomy'}, or another protocol.",
+        )
+
+
 def _with_threshold(model: LandmarkModel, threshold: float) -> LandmarkModel:
     if not 0 < threshold < 1:
         raise UsageError(
@@ -266,8 +279,9 @@ def _checked(calibration: Calibration) -> Calibration:
     still_predicted = {landmark.name for landmark in c.landmarks if landmark.status == PREDICTED}
     in_doubt = [name for name in c.disagreeing if name in still_predicted]
     coverage, risk = _coverage(rule, c.model), plan_risk(c)
+    own = on_side(rule, c.frame.side, c.protocol.constellation)
     evidence = Evidence(
-        c.stacks, c.landmarks, in_doubt, c.frame, c.box, c.protocol, rule, coverage, c.motion, c.limits, risk
+        c.stacks, c.landmarks, in_doubt, c.frame, c.box, c.protocol, own, coverage, c.motion, c.limits, risk
     )
     return replace(c, risk=risk, checks=_with_remarks(run_checks(evidence), c.stacks))
 

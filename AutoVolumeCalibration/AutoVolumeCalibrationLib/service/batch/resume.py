@@ -48,15 +48,17 @@ def resolved(request: PlanRequest) -> Request:
     """
     from ...core.anatomy.protocol import box_rule
     from ...core.anatomy.protocol_file import load_protocol
+    from ...core.models.anatomies import model_for
     from ...core.models.bundle import read_metadata
     from ...core.models.store import model_folder
     from ...core.storage.results import protocol_digest, protocol_reference
 
     protocol = load_protocol(request.protocol)
     box = box_rule(protocol, request.box).name
-    weights = read_metadata(model_folder(request.model))["weights"]["sha256"]
+    model = request.model or model_for(protocol)
+    weights = read_metadata(model_folder(model))["weights"]["sha256"]
     identity = [protocol_reference(protocol), protocol_digest(protocol), box, weights]
-    exact = replace(request, weights=weights)
+    exact = replace(request, model=model, weights=weights)
     return Request(exact, protocol, box, weights, _digest([*identity, list(request.series), request.force]))
 
 

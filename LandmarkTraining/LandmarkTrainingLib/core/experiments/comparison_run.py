@@ -10,9 +10,8 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, box_rule
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.files.output_folder import require_place
-from AutoVolumeCalibrationLib.core.models.anatomy_models import folder_of_default
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
-from AutoVolumeCalibrationLib.core.models.store import model_folder
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_ANATOMY, default_models, model_folder
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, study_folder, study_names
 
@@ -100,7 +99,18 @@ def load_contestants(
 
 def _folder_of(name: str, protocol: Protocol) -> Path | None:
     """The bundle of that name or folder; of CURRENT the default of the protocol's anatomy, None where it has none."""
-    return folder_of_default(protocol.anatomy) if name == CURRENT else model_folder(name)
+    return default_folder(protocol.anatomy) if name == CURRENT else model_folder(name)
+
+
+def default_folder(anatomy: str) -> Path | None:
+    """The bundle of an anatomy's default model, None where it has none; ModelError: it is missing.
+
+    A protocol that names no anatomy is the default one's.
+    """
+    if anatomy in ("", DEFAULT_ANATOMY):
+        return model_folder()
+    name = default_models().get(anatomy)
+    return model_folder(name) if name else None
 
 
 def known_landmarks(model: LandmarkModel, protocol: Protocol) -> tuple[str, ...]:

@@ -10,32 +10,33 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import remove_stale, temporary_beside, write_text
-from AutoVolumeCalibrationLib.core.models.anatomy_models import (
-    DEFAULT_ANATOMY,
-    all_promotions,
-    anatomy_of,
-    current_model_of,
-    folder_of_default,
-    write_current_of,
-)
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, metadata_json, read_metadata
 from AutoVolumeCalibrationLib.core.models.store import (
+    DEFAULT_ANATOMY,
     CurrentModel,
     Promotion,
+    bundle_anatomy,
+    default_models,
     model_folders,
+    read_current,
     user_models_folder,
+    write_current,
 )
 
 from ..evaluation.case_measures import PRIMARY
 from .box_verdict import AS_GOOD, BETTER, FEW_PEOPLE, UNDECIDED
 from .comparison_report import read_comparison
-from .comparison_run import NO_WEIGHTS
+from .comparison_run import NO_WEIGHTS, default_folder
+
+#: Stands for the previous model of an anatomy that had none.
+NO_MODEL = ""
 
 #: Key of a bundle's metadata: what its promotion rests on.
 PROMOTION = "promotion"
@@ -63,8 +64,8 @@ def promote(bundle_folder: Path, comparison: Path, *, anyway: bool = False) -> P
         InputError: the comparison is damaged.
     """
     model = load_model(bundle_folder, "cpu")  # runs all checks that a model must pass before use
-    anatomy = anatomy_of(read_metadata(bundle_folder))
-    before = current_model_of(anatomy)
+    anatomy = bundle_anatomy(bundle_folder)
+    current, before = read_current(), default_models().get(anatomy, NO_MODEL)
     reason = _reason(read_comparison(comparison), comparison, model.sha256, anatomy, anyway)
     folder = user_models_folder()
     name = _free_name(model.name)
@@ -72,11 +73,11 @@ def promote(bundle_folder: Path, comparison: Path, *, anyway: bool = False) -> P
     _copy(
         bundle_folder,
         folder / name,
-        {"promoted_at": promoted_at, "replaced": before.name, **reason},
+        {"promoted_at": promoted_at, "replaced": before, **reason},
     )
-    step = Promotion(name, model.sha256, before.name, promoted_at, reason)
+    step = Promotion(name, model.sha256, before, promoted_at, reason)
     try:
-        write_current_of(anatomy, CurrentModel(name, (*before.history, step)))
+        write_current(replace(current.with_model(anatomy, name), history=(*current.history, step)))
     except BaseException:
         shutil.rmtree(folder / name, ignore_errors=True)
         raise
@@ -93,10 +94,11 @@ def roll_back(anatomy: str = DEFAULT_ANATOMY) -> str:
         UsageError: the present one was not promoted.
         ModelError: the previous model is gone, or ``current.json`` is damaged.
     """
-    current = current_model_of(anatomy)
-    before = _before(current)
+    current = read_current()
+    name = current.of(anatomy)
+    before = _before(current, anatomy)
     if before is None:
-        what = f"{current.name} replaced no other model" if current.name else f"{anatomy} has no model"
+        what = f"{name} replaced no other model" if name else f"no model of {anatomy} was promoted"
         raise UsageError(what, remedy="Name the model to use.")
     if before and before not in model_folders():
         raise ModelError(
@@ -104,27 +106,34 @@ def roll_back(anatomy: str = DEFAULT_ANATOMY) -> str:
             source=str(user_models_folder()),
             remedy="Put its bundle back.",
         )
-    write_current_of(anatomy, CurrentModel(before, current.history))
+    restored = current.with_model(anatomy, before) if before else replace(current, others=_without(current, anatomy))
+    write_current(restored)
     return before
 
 
 def previous_model(anatomy: str = DEFAULT_ANATOMY) -> str | None:
     """Name of the model that ``roll_back`` returns to, None if there is none; raises like ``history``."""
-    return _before(current_model_of(anatomy))
+    return _before(read_current(), anatomy)
 
 
-def history(anatomy: str = DEFAULT_ANATOMY) -> tuple[Promotion, ...]:
-    """Every promotion of an anatomy, oldest first, including those that were rolled back.
+def history() -> tuple[Promotion, ...]:
+    """Every promotion of all anatomies, oldest first, including those that were rolled back.
 
     Raises:
         ModelError: ``current.json`` is damaged.
     """
-    return current_model_of(anatomy).history
+    return read_current().history
 
 
-def _before(current: CurrentModel) -> str | None:
-    steps = [step for step in current.history if step.model == current.name]
+def _before(current: CurrentModel, anatomy: str) -> str | None:
+    """The model that the anatomy's promoted one replaced, ``NO_MODEL`` where it was the first; None: none promoted."""
+    steps = [step for step in current.history if step.model == current.of(anatomy)]
     return steps[-1].before if steps else None
+
+
+def _without(current: CurrentModel, anatomy: str) -> dict[str, str]:
+    """The promoted models of the other anatomies."""
+    return {other: name for other, name in current.others.items() if other != anatomy}
 
 
 def may_override(outcome: str | None) -> bool:
@@ -174,14 +183,14 @@ def _require_permission(name: str, verdict: dict[str, Any], path: Path, anyway: 
 
 def _current_sha256(anatomy: str) -> str:
     """Of the weights of the default model; ``NO_WEIGHTS`` where the anatomy has none."""
-    folder = folder_of_default(anatomy)
+    folder = default_folder(anatomy)
     return str(read_metadata(folder)["weights"]["sha256"]) if folder else NO_WEIGHTS
 
 
 def _free_name(name: str) -> str:
     """``name-1`` or the next number that is free; a number at the end of the name is replaced."""
     stem = re.sub(r"-\d+$", "", re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")) or "model"
-    taken = {*model_folders(), *(step.model for step in all_promotions())}
+    taken = {*model_folders(), *(step.model for step in history())}
     taken |= {path.name for path in user_models_folder().glob(f"{stem}-*")}
     number = 1
     while f"{stem}-{number}" in taken:

@@ -10,6 +10,7 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation
 from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.planning.fit.body import body_of
 from AutoVolumeCalibrationLib.core.planning.fit.pose import Pose
 from AutoVolumeCalibrationLib.core.planning.fit.robust_fit import robust_fit
 
@@ -129,11 +130,9 @@ def measure_people(
 def pose_on(constellation: Constellation, names: Sequence[str], places_mm: np.ndarray) -> Pose:
     """The pose and size that lay the anatomy's landmarks of these names onto ``places_mm`` (n, 3)."""
     chosen = np.array([constellation.names.index(name) for name in names])
-    rows = (3 * chosen[:, None] + np.arange(3)).ravel()
     errors = np.repeat(np.eye(3)[None] * EXACT_MM**2, len(chosen), axis=0)
     predicted = np.repeat(np.eye(3)[None], len(chosen), axis=0)
-    shape = constellation.covariance_mm2[np.ix_(rows, rows)]
-    return robust_fit(places_mm, errors, predicted, constellation.reference_mm[chosen], shape, None).pose
+    return robust_fit(places_mm, errors, predicted, body_of(constellation).subset(chosen), None).pose
 
 
 def _laid_onto(aligned: AlignedShapes, constellation: Constellation, names: Sequence[str]) -> AlignedShapes:

@@ -8,6 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 
+@dataclass(frozen=True)
+class JointAngle:
+    """How far a joint is turned about its hinge's axis against the neutral pose, and the standard deviation of that."""
+
+    deg: float
+    sd_deg: float
+
+
 @dataclass(frozen=True, eq=False)
 class AnatomicalFrame:
     """Position, orientation and size of the anatomy.
@@ -28,6 +36,13 @@ class AnatomicalFrame:
         line_pitch_sd_rad: standard deviation of the pitch of the individual's own line against the axes, beyond what
             ``covariance`` states: heads differ there from the constellation. 0 where the axes are drawn through the
             line, and where the anatomy does not state it.
+        side: side of the body that the limb is on, "right" or "left"; empty where the anatomy has no sides.
+        side_probability: how probable that is, given the points and where the limb lies in the scanner; small where
+            the protocol states the other side.
+        angles: name -> how far the parts of a joint are turned against their neutral pose; empty for one rigid part.
+        part_axes: part -> (3, 3) its axes, rows in RAS: the same for all parts in the neutral pose.
+        response: (3, n, 3) rotation vector, RAS rad, of ``axes`` per mm of each expected point; None: that of one
+            rigid part (``response.rotation_response``).
     """
 
     origin_mm: np.ndarray
@@ -41,6 +56,11 @@ class AnatomicalFrame:
     condition_number: float = 1.0
     line: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     line_pitch_sd_rad: float = 0.0
+    side: str = ""
+    side_probability: float = 1.0
+    angles: Mapping[str, JointAngle] = field(default_factory=dict)
+    part_axes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    response: np.ndarray | None = None
 
     @property
     def line_covariance(self) -> np.ndarray:

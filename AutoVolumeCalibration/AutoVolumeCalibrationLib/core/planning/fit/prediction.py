@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from .pose import pose_jacobian
+from .body import Body
 from .robust_fit import Fit
 
 
-def predict(fit: Fit, chosen: np.ndarray, reference: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Expected head points (n, 3) of the whole constellation and their covariance (3n, 3n)."""
+def predict(fit: Fit, chosen: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """Expected head points (n, 3) of the whole ``body`` and their covariance (3n, 3n), parts in the neutral pose.
+
+    The covariance allows for the uncertainty of the pose and of the angles.
+    """
+    reference, shape = body.reference, body.shape
     rows = (3 * chosen[:, None] + np.arange(3)).ravel()
     gain = shape[:, rows] @ fit.precision
     expected = reference + (gain @ fit.residual.ravel()).reshape(-1, 3)
     # What the uncertainty of the pose adds, less the part that the observed points determine.
-    lever = pose_jacobian(reference) - gain @ fit.jacobian
+    lever = body.jacobian(body.posture(fit.angles)) - gain @ fit.jacobian
     covariance = shape - gain @ shape[rows] + lever @ np.linalg.solve(fit.normal, lever.T)
     return expected, (covariance + covariance.T) / 2
 
@@ -34,6 +38,6 @@ def left_out_residuals(fit: Fit) -> np.ndarray:
 
 
 def condition_number(fit: Fit) -> float:
-    """Of the pose's normal matrix, in units that make rotation (at 70 mm) and translation comparable."""
-    units = np.array([70.0, 70.0, 70.0, 70.0, 1.0, 1.0, 1.0])
+    """Of the normal matrix of pose and angles, in units that make rotation (at 70 mm) and translation comparable."""
+    units = np.array([70.0, 70.0, 70.0, 70.0, 1.0, 1.0, 1.0, *[70.0] * len(fit.angles)])
     return float(np.linalg.cond(fit.normal / np.outer(units, units)))

@@ -1,0 +1,124 @@
+"""The installed anatomies: a protocol and the default model of each, and which of them the scouts show."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..anatomy.protocol import Protocol
+from ..anatomy.protocol_file import list_protocols
+from ..detection.landmark_model import LandmarkModel
+from ..errors import ModelError, ProtocolError
+from ..scouts.stack import ScoutStack
+from ..workflow.calibration import Calibration
+from ..workflow.recognition import AnatomyCandidate, check_anatomy, recognise
+from .bundle import load_model, read_metadata
+from .store import DEFAULT_ANATOMY, bundle_anatomy, default_models, model_folder
+
+_logger = logging.getLogger(__name__)
+
+#: ``bundle.load_model``, or what stands for it.
+Loader = Callable[[str, str, str], LandmarkModel]
+
+
+def default_protocol(anatomy: str, model: str | Path) -> Protocol:
+    """The protocol of an anatomy that is used where none is named: the first of its model, else the first shipped one.
+
+    Raises:
+        ProtocolError: there is none.
+        ModelError: the model is not installed.
+    """
+    shipped = [protocol for protocol in list_protocols() if protocol.anatomy == anatomy]
+    stated = read_metadata(model_folder(model)).get("protocols", ())
+    known = {protocol.name: protocol for protocol in shipped}
+    for name in stated:
+        if name in known:
+            return known[name]
+    if not shipped:
+        raise ProtocolError(f"no protocol for the anatomy {anatomy} is installed", remedy="Name the protocol file.")
+    return shipped[0]
+
+
+def known_protocol(model: str | Path | None = None) -> Protocol | None:
+    """The protocol to use where none is named: that of the named model's anatomy, or of the only installed one.
+
+    None: several anatomies are installed, and the scouts decide (``choose_anatomy``).
+    """
+    if model is not None:
+        return default_protocol(bundle_anatomy(model_folder(model)), model)
+    models = default_models()
+    return default_protocol(*next(iter(models.items()))) if len(models) == 1 else None
+
+
+def choose_anatomy(
+    stacks: Sequence[ScoutStack],
+    device: str = "auto",
+    backend: str = "auto",
+    load: Loader = load_model,
+    cancelled: Callable[[], bool] | None = None,
+) -> AnatomyCandidate:
+    """The protocol and the model for these scouts: those of the installed anatomy that they show.
+
+    With one anatomy installed nothing is looked at. A default model that cannot be loaded is an error.
+
+    Raises:
+        InputError: no model recognises its anatomy, or two do.
+        ModelError: a default model is missing or damaged.
+    """
+    candidates = installed_anatomies(device, backend, load)
+    return recognise(stacks, candidates, cancelled)
+
+
+def installed_anatomies(
+    device: str = "auto", backend: str = "auto", load: Loader = load_model, without: Iterable[str] = ()
+) -> list[AnatomyCandidate]:
+    """A protocol and the loaded default model of every installed anatomy, but for those in ``without``.
+
+    An anatomy without any installed protocol is left out: its model waits for a protocol file that is named.
+    """
+    found = []
+    for anatomy, name in default_models().items():
+        if anatomy in without:
+            continue
+        try:
+            protocol = default_protocol(anatomy, name)
+        except ProtocolError:
+            continue
+        found.append(AnatomyCandidate(protocol, load(name, device, backend)))
+    if not found and not without:
+        raise ModelError("no model is installed", remedy="Install one, or name a model and a protocol.")
+    return found
+
+
+def with_anatomy_checked(
+    calibration: Calibration, model: LandmarkModel, load: Loader = load_model, **choices: Any
+) -> Calibration:
+    """The plan, with an error where another installed anatomy is recognised more surely; see ``check_anatomy``.
+
+    With models of one anatomy installed, or where the plan has errors already, nothing is loaded. An anatomy without
+    an installed model is not compared: it may be a part of one that has a model.
+
+    Args:
+        choices: ``device`` and ``backend`` of the other models.
+    """
+    anatomy = calibration.protocol.anatomy
+    if calibration.has_errors or not _is_one_of_several(anatomy):
+        return calibration
+    return check_anatomy(calibration, model, installed_anatomies(load=load, without=[anatomy], **choices))
+
+
+def model_for(protocol: Protocol) -> str | None:
+    """Name of the default model of a protocol's anatomy; None: the one that is used where none is named."""
+    return None if protocol.anatomy == DEFAULT_ANATOMY else default_models().get(protocol.anatomy)
+
+
+def _is_one_of_several(anatomy: str) -> bool:
+    try:
+        models = default_models()
+    except ModelError as error:
+        # The plan was made with a model that the user named; only the comparison is lost.
+        _logger.warning("the anatomy was not compared with others: %s", error.what)
+        return False
+    return len(models) > 1 and anatomy in models

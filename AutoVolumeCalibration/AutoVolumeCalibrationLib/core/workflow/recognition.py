@@ -1,0 +1,117 @@
+"""Which anatomy do the scouts show: every model looks at the middle slices, and the surest one is believed.
+
+A model scores the peaks of its landmarks that agree with its typical anatomy (``localization``). A score is sure above
+the model's own ``orientation_score``: heads in the right orientation have 0.51 to 0.86, a phantom has 0.19.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..anatomy.protocol import Protocol
+from ..errors import InputError
+from ..planning.checks import ERROR, OK, Check
+from ..scouts.stack import ScoutStack, require_usable
+from .calibration import Calibration
+from .localization import StudyLocalizer
+
+if TYPE_CHECKING:
+    from ..detection.landmark_model import LandmarkModel
+
+#: The best score must exceed every other sure one by this; else the scouts could be of either anatomy. Assumed until
+#: two anatomies are shipped.
+LEAD = 0.1
+
+#: Name of the finding that the scouts show another anatomy.
+OTHER_ANATOMY = "other anatomy"
+
+
+@dataclass(frozen=True, eq=False)
+class AnatomyCandidate:
+    """An anatomy that the scouts may show: a protocol of it, and the model that finds its landmarks."""
+
+    protocol: Protocol
+    model: LandmarkModel
+
+    @property
+    def anatomy(self) -> str:
+        """Its name, as a message has it."""
+        return self.protocol.anatomy or self.protocol.name
+
+
+def recognise(
+    stacks: Sequence[ScoutStack],
+    candidates: Sequence[AnatomyCandidate],
+    cancelled: Callable[[], bool] | None = None,
+) -> AnatomyCandidate:
+    """The candidate whose anatomy the scouts show; a single one without a look at them.
+
+    Only where no model is sure of the slices as acquired are turned patients considered, which takes far longer.
+
+    Args:
+        candidates: at least one, of different anatomies.
+        cancelled: asked between batches of slices; True raises Cancelled.
+
+    Raises:
+        InputError: the scouts cannot be planned on, no model is sure, or two are.
+    """
+    if len(candidates) == 1:
+        return candidates[0]
+    require_usable(stacks)
+    localizers = [StudyLocalizer(stacks, each.protocol, each.model, cancelled) for each in candidates]
+    for score_of in (StudyLocalizer.middle_score, StudyLocalizer.best_score):
+        scores = {each: score_of(own) for each, own in zip(candidates, localizers, strict=True)}
+        sure = _sure(scores)
+        if sure:
+            return _leading(sure)
+    raise InputError(
+        f"{_neither([each.anatomy for each in candidates])} recognised in the scouts",
+        remedy="Check the region and the images, or name the protocol.",
+    )
+
+
+def check_anatomy(
+    calibration: Calibration,
+    model: LandmarkModel,
+    others: Sequence[AnatomyCandidate],
+    cancelled: Callable[[], bool] | None = None,
+) -> Calibration:
+    """The plan, with an error first where the model of another anatomy is surer of the scouts than ``model`` is.
+
+    A plan that has errors already stays as it is: nobody uses it without a review.
+
+    Args:
+        model: the one that the plan was made with; others: of other anatomies, those of the plan's own are left out.
+    """
+    c = calibration
+    others = [each for each in others if each.protocol.anatomy != c.protocol.anatomy]
+    if not others or c.has_errors:
+        return c
+    own = StudyLocalizer(c.stacks, c.protocol, model, cancelled).middle_score()
+    scores = {each: StudyLocalizer(c.stacks, each.protocol, each.model, cancelled).middle_score() for each in others}
+    sure = {each: score for each, score in _sure(scores).items() if score > own}
+    if not sure:
+        return c
+    found = max(sure, key=lambda each: sure[each])
+    message = f"This looks like a {found.anatomy}, not a {c.protocol.anatomy or 'part of it'}: choose its protocol."
+    findings = [check for check in c.checks if check.level != OK]
+    return replace(c, checks=(Check(OTHER_ANATOMY, ERROR, message), *findings))
+
+
+def _sure(scores: Mapping[AnatomyCandidate, float]) -> dict[AnatomyCandidate, float]:
+    return {each: score for each, score in scores.items() if score >= each.model.limits.orientation_score}
+
+
+def _leading(sure: Mapping[AnatomyCandidate, float]) -> AnatomyCandidate:
+    """The surest candidate; InputError where another one is nearly as sure."""
+    first, *others = sorted(sure, key=lambda each: -sure[each])
+    if others and sure[first] - sure[others[0]] < LEAD:
+        raise InputError(f"the scouts may show a {first.anatomy} or a {others[0].anatomy}", remedy="Name the protocol.")
+    return first
+
+
+def _neither(anatomies: Sequence[str]) -> str:
+    """``neither brain nor knee``, ``none of brain, knee, spine``."""
+    return f"neither {' nor '.join(anatomies)}" if len(anatomies) == 2 else f"none of {', '.join(anatomies)}"

@@ -1,0 +1,169 @@
+"""Which anatomy do the scouts show: decided from scores, and measured on fakes and on the sample study."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.files.resources import resource_path
+from AutoVolumeCalibrationLib.core.models.bundle import load_model
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK
+from AutoVolumeCalibrationLib.core.scouts.reader import read_study
+from AutoVolumeCalibrationLib.core.workflow.localization import StudyLocalizer
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, plan_from_landmarks
+from AutoVolumeCalibrationLib.core.workflow.recognition import (
+    LEAD,
+    OTHER_ANATOMY,
+    AnatomyCandidate,
+    check_anatomy,
+    recognise,
+)
+from fake_models import KnowingNetwork, blank_stacks, fake_model
+from joint_landmarks import joint_landmarks
+from posed_landmarks import landmarks_at
+
+PROTOCOLS = {"brain": load_protocol("BrainAcPc"), "knee": load_protocol("KneeCoronal")}
+
+
+def candidate(anatomy, network=None) -> AnatomyCandidate:
+    constellation = PROTOCOLS[anatomy].constellation
+    model = fake_model(network, constellation.names, constellation.mirror_indices, name=anatomy)
+    return AnatomyCandidate(PROTOCOLS[anatomy], model)
+
+
+@pytest.fixture
+def scores(monkeypatch):
+    """Anatomy -> score of the middle slices, and of the best orientation; to be filled by the test."""
+    table: dict[str, tuple[float, float]] = {}
+    monkeypatch.setattr(StudyLocalizer, "middle_score", lambda self: table[self._model.name][0])
+    monkeypatch.setattr(StudyLocalizer, "best_score", lambda self: table[self._model.name][1])
+    return table
+
+
+@pytest.fixture(scope="module")
+def stacks():
+    return blank_stacks([-15.0, 0.0, 15.0])
+
+
+BOTH = [candidate("brain"), candidate("knee")]
+
+
+def test_a_single_anatomy_is_taken_without_a_look(stacks):
+    assert recognise(stacks, BOTH[:1]) is BOTH[0]
+
+
+@pytest.mark.parametrize(("brain", "knee", "found"), [(0.7, 0.2, "brain"), (0.1, 0.5, "knee"), (0.9, 0.7, "brain")])
+def test_the_surest_anatomy_is_taken(stacks, scores, brain, knee, found):
+    scores.update(brain=(brain, 0), knee=(knee, 0))
+    assert recognise(stacks, BOTH).anatomy == found
+
+
+def test_a_turned_patient_is_recognised_where_nobody_is_sure_at_first(stacks, scores):
+    scores.update(brain=(0.3, 0.35), knee=(0.2, 0.6))
+    assert recognise(stacks, BOTH).anatomy == "knee"
+
+
+def test_what_no_model_is_sure_of_is_refused(stacks, scores):
+    scores.update(brain=(0.3, 0.4), knee=(0.2, 0.44))
+    with pytest.raises(InputError, match="neither brain nor knee recognised in the scouts"):
+        recognise(stacks, BOTH)
+    three = [*BOTH, replace(BOTH[1], protocol=replace(PROTOCOLS["knee"], anatomy="spine"))]
+    with pytest.raises(InputError, match="none of brain, knee, spine recognised"):
+        recognise(stacks, three)
+
+
+def test_two_sure_models_are_not_decided_by_a_hair(stacks, scores):
+    scores.update(brain=(0.6, 0), knee=(0.6 - LEAD / 2, 0))
+    with pytest.raises(InputError, match="may show a brain or a knee. Name the protocol"):
+        recognise(stacks, BOTH)
+
+
+def test_every_model_is_sure_by_its_own_limit(stacks, scores):
+    scores.update(brain=(0.5, 0), knee=(0.4, 0))
+    strict, lenient = BOTH
+    strict = replace(strict, model=replace(strict.model, limits=replace(strict.model.limits, orientation_score=0.55)))
+    lenient = replace(
+        lenient, model=replace(lenient.model, limits=replace(lenient.model.limits, orientation_score=0.3))
+    )
+    assert recognise(stacks, [strict, lenient]).anatomy == "knee"
+
+
+def green(stacks, anatomy):
+    protocol = PROTOCOLS[anatomy]
+    marks = joint_landmarks(protocol, "right", 4.0) if anatomy == "knee" else landmarks_at(protocol)
+    plan = plan_from_landmarks(stacks, protocol, (), predicted=marks)
+    assert plan.level == OK
+    return plan
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_plan_of_the_other_anatomy_never_comes_out_green(stacks, scores, number):
+    own, other = BOTH[number], BOTH[1 - number]
+    scores.update({own.anatomy: (0.5, 0), other.anatomy: (0.6, 0)})
+    plan = check_anatomy(green(stacks, own.anatomy), own.model, BOTH)
+    assert plan.level == ERROR and [check.name for check in plan.checks] == [OTHER_ANATOMY]
+    assert plan.checks[0].message.startswith(f"This looks like a {other.anatomy}, not a {own.anatomy}")
+
+
+@pytest.mark.parametrize("scored", [{"brain": (0.6, 0), "knee": (0.5, 0)}, {"brain": (0.2, 0), "knee": (0.4, 0)}])
+def test_a_model_that_is_less_sure_or_not_sure_says_nothing(stacks, scores, scored):
+    scores.update(scored)
+    plan = green(stacks, "brain")
+    assert check_anatomy(plan, BOTH[0].model, BOTH) is plan
+
+
+def test_models_of_the_same_anatomy_do_not_contradict_each_other(stacks, scores):
+    scores.update(brain=(0.1, 0))
+    plan = green(stacks, "brain")
+    assert check_anatomy(plan, BOTH[0].model, BOTH[:1]) is plan
+
+
+class Noise(torch.nn.Module):
+    """Peaks of a network that sees an anatomy that it does not know: faint, and anywhere."""
+
+    def __init__(self, landmarks: int) -> None:
+        super().__init__()
+        self.landmarks, self.random = landmarks, torch.Generator().manual_seed(1)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        rows, columns = (n // 2 for n in batch.shape[-2:])
+        maps = torch.zeros(len(batch), self.landmarks, rows, columns)
+        places = torch.randint(0, rows * columns, (len(batch), self.landmarks), generator=self.random)
+        return maps.flatten(2).scatter_(2, places[..., None], 0.4).view_as(maps)
+
+
+def test_two_networks_look_at_a_study_of_either_anatomy():
+    """One slice per plane; every network knows its own anatomy and sees noise in the other."""
+    stacks = blank_stacks([0.0])
+    truth = {
+        "brain": PROTOCOLS["brain"].constellation.reference_mm + [0.0, 18.0, -5.0],
+        "knee": np.array([mark.position_mm for mark in joint_landmarks(PROTOCOLS["knee"], "right", 6.0)]),
+    }
+    for shown in truth:
+        found = []
+        for anatomy, points in truth.items():
+            constellation = PROTOCOLS[anatomy].constellation
+            knowing = KnowingNetwork(stacks, points, constellation.mirror_indices)
+            # All its landmarks are visible: the distance from the slices is not the matter here.
+            knowing.height = 4.0
+            found.append(candidate(anatomy, knowing if anatomy == shown else Noise(len(points))))
+        assert recognise(stacks, found).anatomy == shown
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return read_study([resource_path("SampleData", "ColinScouts", "sagittal.nrrd").parent]).stacks
+
+
+def test_the_shipped_model_recognises_the_sample_head(sample):
+    brain = AnatomyCandidate(PROTOCOLS["brain"], load_model(device="cpu"))
+    knee = candidate("knee", Noise(len(PROTOCOLS["knee"].constellation.names)))
+    assert StudyLocalizer(sample, brain.protocol, brain.model).middle_score() > brain.model.limits.orientation_score
+    assert recognise(sample, [knee, brain]) is brain
+    plan = calibrate(sample, brain.protocol, brain.model)
+    assert check_anatomy(plan, brain.model, [brain, knee]) is plan
