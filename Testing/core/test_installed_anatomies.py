@@ -22,10 +22,8 @@ from AutoVolumeCalibrationLib.core.models.store import (
     shipped_models,
     write_current,
 )
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR
 from AutoVolumeCalibrationLib.core.planning.protocol_editing import constellation_to_dict
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
-from AutoVolumeCalibrationLib.core.workflow.recognition import OTHER_ANATOMY
 from fake_models import blank_stacks, fake_model
 from posed_landmarks import landmarks_at
 
@@ -72,12 +70,11 @@ def test_each_anatomy_has_its_own_default_model(knee):
 
 def test_the_default_models_are_read_as_they_were_written(folder):
     folder.mkdir()
-    first = Promotion("knee-1", "0" * 64, "", "2026-01-02T03:04:05+00:00", {}, "knee")
+    first = Promotion("knee-1", "0" * 64, "", "2026-01-02T03:04:05+00:00", {})
     current = CurrentModel(history=(first,)).with_model("knee", "knee-1")
     write_current(current)
     assert read_current() == current and read_current().of("knee") == "knee-1"
     assert read_current().of("spine") is None
-    assert read_current().history_of("knee") == (first,) and read_current().history_of("brain") == ()
 
 
 def test_a_bundle_that_states_no_anatomy_is_of_the_one_with_its_landmarks(folder):
@@ -123,9 +120,8 @@ def test_with_two_anatomies_the_scouts_decide_unless_a_model_is_named(knee):
 
 
 def test_a_named_protocol_gets_the_default_model_of_its_anatomy(knee):
-    assert anatomies.model_for(None, load_protocol("KneeAxial")) == "knee-1"
-    assert anatomies.model_for(None, load_protocol("BrainAcPc")) is None
-    assert anatomies.model_for("mine", load_protocol("KneeAxial")) == "mine"
+    assert anatomies.model_for(load_protocol("KneeAxial")) == "knee-1"
+    assert anatomies.model_for(load_protocol("BrainAcPc")) is None
 
 
 def test_every_default_model_is_loaded_once_to_look(knee):
@@ -160,7 +156,6 @@ def test_with_two_anatomies_the_other_one_may_contradict(knee, monkeypatch):
     monkeypatch.setattr(anatomies, "check_anatomy", found)
     anatomies.with_anatomy_checked(plan, fake_model(None), lambda name, *_: fake_model(None, name=name))
     assert asked == [["knee"]]
-    assert OTHER_ANATOMY not in {check.name for check in plan.checks if check.level == ERROR}
 
 
 def test_a_damaged_choice_does_not_stop_a_plan_of_a_named_model(folder):

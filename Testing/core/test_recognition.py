@@ -9,16 +9,17 @@ import pytest
 import torch
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.model_info import ModelInfo
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.scouts.reader import read_study
+from AutoVolumeCalibrationLib.core.storage.results import read_results
 from AutoVolumeCalibrationLib.core.workflow.localization import StudyLocalizer
-from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, plan_from_landmarks
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, plan_from_landmarks, refit
 from AutoVolumeCalibrationLib.core.workflow.recognition import (
     LEAD,
-    OTHER_ANATOMY,
     AnatomyCandidate,
     check_anatomy,
     recognise,
@@ -96,7 +97,7 @@ def test_every_model_is_sure_by_its_own_limit(stacks, scores):
 def green(stacks, anatomy):
     protocol = PROTOCOLS[anatomy]
     marks = joint_landmarks(protocol, "right", 4.0) if anatomy == "knee" else landmarks_at(protocol)
-    plan = plan_from_landmarks(stacks, protocol, (), predicted=marks)
+    plan = plan_from_landmarks(stacks, protocol, (), predicted=marks, model=ModelInfo("fake", "0" * 64, "cpu"))
     assert plan.level == OK
     return plan
 
@@ -106,8 +107,20 @@ def test_a_plan_of_the_other_anatomy_never_comes_out_green(stacks, scores, numbe
     own, other = BOTH[number], BOTH[1 - number]
     scores.update({own.anatomy: (0.5, 0), other.anatomy: (0.6, 0)})
     plan = check_anatomy(green(stacks, own.anatomy), own.model, BOTH)
-    assert plan.level == ERROR and [check.name for check in plan.checks] == [OTHER_ANATOMY]
-    assert plan.checks[0].message.startswith(f"This looks like a {other.anatomy}, not a {own.anatomy}")
+    assert plan.level == ERROR and [check.name for check in plan.checks] == ["other anatomy"]
+    assert plan.checks[0].message.startswith(f"The scouts look like {other.anatomy}, not {own.anatomy}:")
+
+
+def test_neither_a_correction_nor_a_refit_from_a_file_makes_it_green(tmp_path, stacks, scores):
+    scores.update(brain=(0.3, 0), knee=(0.6, 0))
+    plan = check_anatomy(green(stacks, "brain"), BOTH[0].model, BOTH)
+    ac = next(mark for mark in plan.landmarks if mark.name == "AC")
+    again = refit(plan, [ac.corrected(ac.position_mm)])
+    assert {check.name: check.level for check in again.checks}["other anatomy"] == WARNING
+    assert refit(again, []).level == ERROR
+    plan.save(tmp_path)
+    saved = read_results(tmp_path)
+    assert saved.model.other_anatomy == "knee"
 
 
 @pytest.mark.parametrize("scored", [{"brain": (0.6, 0), "knee": (0.5, 0)}, {"brain": (0.2, 0), "knee": (0.4, 0)}])

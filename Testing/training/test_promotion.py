@@ -222,10 +222,10 @@ def test_the_first_model_of_an_anatomy_replaces_no_other_anatomy_s(models, tmp_p
     paw = of_anatomy(bundle(tmp_path / "bundle", name="paw-scout"), "paw")
     assert "paw" not in default_models()
     folder = promote(paw, without_model(comparison(tmp_path, paw)))
-    assert folder.name == "paw-scout-1" and default_model_name("paw") == "paw-scout-1"
-    assert default_model_name() == DEFAULT_MODEL and history() == ()
-    assert history("paw")[0].before == ""
-    assert default_models() == {"brain": DEFAULT_MODEL, "paw": "paw-scout-1"}
+    assert folder.name == "paw-scout-1" and default_models()["paw"] == "paw-scout-1"
+    assert default_model_name() == DEFAULT_MODEL
+    assert [(step.model, step.before) for step in history()] == [("paw-scout-1", "")]
+    assert default_models()["brain"] == DEFAULT_MODEL
     with pytest.raises(UsageError, match="replaced no other model"):
         roll_back()
     assert roll_back("paw") == "" and "paw" not in default_models() and folder.is_dir()
@@ -243,11 +243,11 @@ def test_a_second_model_of_an_anatomy_is_compared_with_its_first(models, tmp_pat
 
 def test_a_plan_takes_the_model_of_its_anatomy(models, tmp_path):
     brain = load_protocol("BrainAcPc")
+    assert model_for(brain) is None and model_for(replace(brain, anatomy="paw")) is None
     other = [replace(each, name=f"{each.name}_PAW", mirror=None) for each in brain.constellation.landmarks]
     paw = replace(brain, anatomy="paw", constellation=Constellation(tuple(other), brain.constellation.modes_mm))
-    assert model_for(None, brain) is None and model_for("mine", paw) == "mine"
     with pytest.raises(ModelError, match="no model for the anatomy paw"):
-        model_for(None, paw)
+        model_for(paw)
     trained = of_anatomy(bundle(tmp_path / "bundle", name="paw-scout"), "paw")
     promote(trained, without_model(comparison(tmp_path, trained)))
-    assert model_for(None, paw) == "paw-scout-1"
+    assert model_for(paw) == "paw-scout-1"

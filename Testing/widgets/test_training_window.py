@@ -231,6 +231,17 @@ def test_a_wrong_setting_is_named_before_anything_starts(window, text, shown):
     assert shown in window.ui.startButton.toolTip
 
 
+def test_the_recipe_of_a_new_anatomy_asks_for_its_protocol(window):
+    window.add_dataset()
+    combo_to(window, window.ui.recipeComboBox, "anatomy")
+    assert "Name the protocol of the anatomy" in window.next
+    window.ui.extraText.plainText = "protocol=paw/PawBox.json"
+    window.settle()
+    window.train()
+    assert window.engine.commands[-1][0] == "finetune"
+    assert last_settings(window)["protocol"] == "paw/PawBox.json"
+
+
 def test_the_protocol_of_the_settings_is_the_one_that_is_checked(window):
     window.add_dataset()
     window.ui.extraText.plainText = "protocol=Knee"

@@ -231,8 +231,7 @@ def plan_scouts(
     with naming(named(arguments.scouts)):
         started = time.perf_counter()
         progress("loading model")
-        chosen = model_for(arguments.model, protocol)
-        model = load_model(chosen, arguments.device, arguments.backend)
+        model = load_model(arguments.model or model_for(protocol), arguments.device, arguments.backend)
         loaded = time.perf_counter()
         result = _find_and_plan(study.stacks, protocol, model, arguments.box, placed, progress)
         result = with_anatomy_checked(result, model, device=arguments.device, backend=arguments.backend)

@@ -100,7 +100,7 @@ def _repredicted(
     with ProgressLine() as progress, naming(str(arguments.folder)):
         started = time.perf_counter()
         progress("loading model")
-        name = model_for(arguments.model or model_used_before(calibration.model), calibration.protocol)
+        name = arguments.model or model_used_before(calibration.model) or model_for(calibration.protocol)
         model = load_model(name, arguments.device or "auto", arguments.backend or "auto")
         timings = {"read": calibration.timings_s["read"], "load": time.perf_counter() - started}
         with device_failures(model):

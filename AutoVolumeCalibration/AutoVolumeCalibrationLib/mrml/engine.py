@@ -123,7 +123,7 @@ class CalibrationEngine:
         if not isinstance(scouts, Study):
             require_scouts(scouts)
         stacks = stacks_from_volume_nodes(scouts.scouts if isinstance(scouts, Study) else scouts)
-        network = load_model(model_for(model, rules), device)
+        network = load_model(model or model_for(rules), device)
         study = scouts if isinstance(scouts, Study) else self.study_of(scouts)
         with _naming(study):
             calibration = pipeline.calibrate(

@@ -63,7 +63,7 @@ def plan_study(
         drawings = choose_drawings(folder) if drawings is None else drawings
         protocol = load_protocol(request.protocol)
         started = time.perf_counter()
-        name = model_for(request.model, protocol)
+        name = request.model or model_for(protocol)
         model = warm_model(name, request.device, request.backend, request.weights)
         loaded = time.perf_counter()
         with naming(named(scouts)):

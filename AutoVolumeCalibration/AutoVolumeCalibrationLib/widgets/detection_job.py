@@ -48,7 +48,7 @@ def find_landmarks(
     from ..core.models.bundle import load_model
     from ..core.workflow.pipeline import calibrate
 
-    model = load_model(model_for(settings.model, protocol), settings.device)
+    model = load_model(settings.model or model_for(protocol), settings.device)
     with _device_failures(model):
         plan = calibrate(
             stacks,
@@ -79,7 +79,7 @@ def repredict_landmarks(
     from ..core.models.bundle import load_model
     from ..core.workflow.pipeline import repredict
 
-    model = load_model(model_for(settings.model, calibration.protocol), settings.device)
+    model = load_model(settings.model or model_for(calibration.protocol), settings.device)
     with _device_failures(model):
         return repredict(calibration, corrections, model, progress=progress, cancelled=cancelled)
 

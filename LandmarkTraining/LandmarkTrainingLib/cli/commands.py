@@ -128,7 +128,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from ..core.training.bundle_export import record_measurement
 
     protocol = load_protocol(arguments.protocol)
-    arguments.model = model_for(arguments.model, protocol)
+    arguments.model = arguments.model or model_for(protocol)
     model = load_model(arguments.model, arguments.device)
     measure = _on_dataset if arguments.dataset else _on_heads
     results = measure(arguments, protocol, model)

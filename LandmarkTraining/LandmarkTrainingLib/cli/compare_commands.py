@@ -149,7 +149,7 @@ def run_promote(arguments: argparse.Namespace) -> int:
 
     folder = promote(arguments.bundle, arguments.comparison, anyway=arguments.anyway)
     anatomy = bundle_anatomy(folder)
-    reason = history(anatomy)[-1].reason
+    reason = history()[-1].reason
     print("\n".join(reason["reasons"]))
     if reason["anyway"]:
         print(f"Promoted anyway: it was not shown to be better. {CONSEQUENCE}")

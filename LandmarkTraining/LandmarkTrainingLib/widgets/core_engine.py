@@ -11,7 +11,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, ModelError, ProtocolError
-from AutoVolumeCalibrationLib.core.models.store import default_model_name, model_folders
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_ANATOMY, default_model_name, model_folders
 
 from ..core.datasets.findings import Finding
 from ..core.runs.run_process import command_line
@@ -98,9 +98,8 @@ class CoreEngine:
 def _anatomy_of(protocol: str | None) -> str:
     """The anatomy of a protocol, by its name or file; None: the default one."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-    from AutoVolumeCalibrationLib.core.models.store import DEFAULT_ANATOMY
 
-    return (protocol and load_protocol(protocol).anatomy) or DEFAULT_ANATOMY
+    return (load_protocol(protocol).anatomy if protocol else "") or DEFAULT_ANATOMY
 
 
 def comparison_of(data: Mapping[str, Any]) -> Comparison:

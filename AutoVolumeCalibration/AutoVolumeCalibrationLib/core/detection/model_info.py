@@ -27,7 +27,8 @@ class ModelInfo:
     ``guidance`` names the user's landmarks that guided the detection. ``coverage`` is the measured coverage of the
     stated uncertainty, of some boxes. ``backend`` is what ran the network, "torch" or "onnx"; empty where an earlier
     version did not record it. ``limits`` are those of what it shows, and ``risk`` says how probable it is that a plan
-    is wrong; None where that was not measured.
+    is wrong; None where that was not measured. ``other_anatomy`` names the anatomy that the model of another one
+    recognised more surely in the same scouts, empty where there is none (``workflow.recognition``).
     """
 
     name: str
@@ -40,3 +41,4 @@ class ModelInfo:
     backend: str = ""
     limits: ModelLimits = ModelLimits()
     risk: RiskModel | None = None
+    other_anatomy: str = ""

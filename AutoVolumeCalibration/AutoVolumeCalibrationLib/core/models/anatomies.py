@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ..anatomy.protocol import Protocol
 from ..anatomy.protocol_file import list_protocols, load_protocol
@@ -18,9 +18,6 @@ from .bundle import load_model, read_metadata
 from .store import DEFAULT_ANATOMY, PROTOCOLS, bundle_anatomy, default_models, model_folder
 
 _logger = logging.getLogger(__name__)
-
-#: A model's name, or the folder of its bundle.
-Name = TypeVar("Name", bound=str | Path)
 
 #: ``bundle.load_model``, or what stands for it.
 Loader = Callable[[str, str, str], LandmarkModel]
@@ -104,28 +101,28 @@ def with_anatomy_checked(
 ) -> Calibration:
     """The plan, with an error where another installed anatomy is recognised more surely; see ``check_anatomy``.
 
-    With models of one anatomy installed, or where the plan has errors already, nothing is loaded. An anatomy without
-    an installed model is not compared: it may be a part of one that has a model.
+    With models of one anatomy installed nothing is loaded. An anatomy without an installed model is not compared: it
+    may be a part of one that has a model.
 
     Args:
         choices: ``device`` and ``backend`` of the other models.
     """
     anatomy = calibration.protocol.anatomy
-    if calibration.has_errors or not _is_one_of_several(anatomy):
+    if not _is_one_of_several(anatomy):
         return calibration
     return check_anatomy(calibration, model, installed_anatomies(load=load, without=[anatomy], **choices))
 
 
-def model_for(name_or_folder: Name | None, protocol: Protocol) -> Name | str | None:
-    """The model that the user names, else the default one of the protocol's anatomy; None: that of DEFAULT_ANATOMY.
+def model_for(protocol: Protocol) -> str | None:
+    """Name of the default model of a protocol's anatomy; None: that of DEFAULT_ANATOMY.
 
     A user's own anatomy without a model, with landmarks of the default model's, is planned with that one.
 
     Raises:
-        ModelError: no model is named, and none finds a landmark of the protocol.
+        ModelError: no model finds a landmark of the protocol.
     """
-    if name_or_folder is not None or protocol.anatomy in ("", DEFAULT_ANATOMY):
-        return name_or_folder
+    if protocol.anatomy in ("", DEFAULT_ANATOMY):
+        return None
     name = default_models().get(protocol.anatomy)
     if name:
         return name

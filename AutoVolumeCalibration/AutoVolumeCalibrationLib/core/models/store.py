@@ -51,7 +51,6 @@ class Promotion:
         before: name of the previous default, which a roll-back restores; NO_MODEL for the first one of an anatomy.
         promoted_at: date and time, ISO 8601 in UTC.
         reason: the comparison that the promotion rests on, plain JSON values.
-        anatomy: whose default model it became.
     """
 
     model: str
@@ -59,7 +58,6 @@ class Promotion:
     before: str
     promoted_at: str
     reason: dict[str, Any] = field(default_factory=dict)
-    anatomy: str = DEFAULT_ANATOMY
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,6 @@ class CurrentModel:
     def of(self, anatomy: str) -> str | None:
         """The promoted default model of an anatomy; None where none was promoted, except for DEFAULT_ANATOMY."""
         return self.name if anatomy == DEFAULT_ANATOMY else self.others.get(anatomy)
-
-    def history_of(self, anatomy: str) -> tuple[Promotion, ...]:
-        """The promotions of one anatomy, oldest first."""
-        return tuple(step for step in self.history if step.anatomy == anatomy)
 
     def with_model(self, anatomy: str, name: str) -> CurrentModel:
         """The same with another default model of one anatomy; NO_MODEL takes the anatomy's away."""
@@ -259,21 +253,13 @@ def write_current(current: CurrentModel) -> None:
     data: dict[str, Any] = {"format": CURRENT_FORMAT, "current": current.name}
     if current.others:
         data["others"] = dict(current.others)
-    data["history"] = [_entry(step) for step in current.history]
+    data["history"] = [asdict(step) for step in current.history]
     write_text(_current_file(), json_text(data))
-
-
-def _entry(step: Promotion) -> dict[str, Any]:
-    """A promotion as JSON. The anatomy is left out where versions that know only one can read the file."""
-    entry = asdict(step)
-    if step.anatomy == DEFAULT_ANATOMY:
-        del entry["anatomy"]
-    return entry
 
 
 def _names_in(step: Promotion) -> tuple[str, ...]:
     """The names that a promotion must have; the first model of an anatomy replaces none."""
-    return (step.model, step.anatomy, *([] if step.before == NO_MODEL else [step.before]))
+    return (step.model, *([] if step.before == NO_MODEL else [step.before]))
 
 
 def _readable_user_folder() -> Path | None:

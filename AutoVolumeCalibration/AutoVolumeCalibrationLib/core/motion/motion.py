@@ -111,9 +111,7 @@ def motion_message(motion: Motion) -> str | None:
     sizes = _listed([f"the {o.plane} plane by {o.size_mm:.1f} mm and {o.size_deg:.1f} deg" for o in motion.offsets])
     unknown = " (which of the two moved is not known)" if motion.ambiguous else ""
     what = f"The patient moved between the scouts: {sizes} against the {followed}{unknown}."
-    return (
-        f"{what} Repeat the scouts, or make sure that the patient lies as in the {followed} scout: the box follows it."
-    )
+    return f"{what} Repeat the scouts, or let the patient lie as in the {followed} scout: the box follows it."
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -67,6 +67,7 @@ class Evidence:
     """The input of the checks.
 
     ``coverage`` None: the textbook factors of a normal distribution. ``risk`` None: the model states none.
+    ``other_anatomy``: what the model of another anatomy recognised more surely, empty where there is none.
     """
 
     stacks: Sequence[ScoutStack]
@@ -80,6 +81,7 @@ class Evidence:
     motion: Motion | None = None
     limits: ModelLimits = ModelLimits()
     risk: PlanRisk | None = None
+    other_anatomy: str = ""
 
     @property
     def stated_coverage(self) -> Coverage:
@@ -92,7 +94,18 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     # The faces at risk come first among the warnings: they are what the user can mend at once.
     at_risk = _coverage(evidence)
     findings = [*([at_risk] if at_risk else []), *scout_checks(evidence.stacks, states_risk=evidence.risk is not None)]
-    of_landmarks = (_risk, _head, _shape, _found, _confidence, _outliers, _placed, _moved, _planes_agree)
+    of_landmarks = (
+        _other_anatomy,
+        _risk,
+        _head,
+        _shape,
+        _found,
+        _confidence,
+        _outliers,
+        _placed,
+        _moved,
+        _planes_agree,
+    )
     for check in (*of_landmarks, _size, _side, _bent, _tilt, _obliquity, _faces, _cut_off):
         finding = check(evidence)
         if finding and not (evidence.risk and is_covered_by_risk(finding)):
@@ -157,6 +170,15 @@ def _risk(e: Evidence) -> Check | None:
         return None
     where = where_to_look(e.frame, e.protocol, {stack.plane for stack in e.stacks})
     return Check("risk", level, f"{risk_in_words(e.risk.probability)}: {where}.")
+
+
+def _other_anatomy(e: Evidence) -> Check | None:
+    """Do the scouts show what the protocol is for? Points that the user placed say so, but not that all is well."""
+    if not e.other_anatomy:
+        return None
+    level = WARNING if any(landmark.status == CORRECTED for landmark in e.landmarks) else ERROR
+    shown, wanted = e.other_anatomy, e.protocol.anatomy or e.protocol.title
+    return Check("other anatomy", level, f"The scouts look like {shown}, not {wanted}: choose the protocol for that.")
 
 
 def _head(e: Evidence) -> Check | None:

@@ -256,6 +256,7 @@ def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
         "coverage": [coverage.to_dict() for coverage in model.coverage],
         "limits": model.limits.to_dict(),
         "risk": model.risk.to_dict() if model.risk else None,
+        **({"other_anatomy": model.other_anatomy} if model.other_anatomy else {}),
     }
 
 
@@ -281,6 +282,7 @@ def _model(entry: Mapping[str, Any], source: Path | str) -> ModelInfo:
         entry.get("backend") or "",
         limits,
         risk,
+        entry.get("other_anatomy", ""),
     )
 
 

@@ -149,6 +149,8 @@ def repredict(
         progress=progress,
         cancelled=cancelled,
     )
+    if calibration.model:
+        result = with_other_anatomy(result, calibration.model.other_anatomy)
     if not model.guided:
         return result
     # No confidence: a position of the typical head, which nothing returns to once a model has run.
@@ -192,6 +194,17 @@ def with_box(calibration: Calibration, box: OrientedBox) -> Calibration:
     """The plan with ``box`` as the user drew it: prescribed and checked as it is, until the next fit plans it anew."""
     rule = box_rule(calibration.protocol, box.name)
     return _checked(replace(calibration, box=box, prescription=prescribe(box, rule)))
+
+
+def with_other_anatomy(calibration: Calibration, anatomy: str) -> Calibration:
+    """The plan, checked with the knowledge that the scouts look like another ``anatomy``; empty: they do not.
+
+    A plan without a model stays as it is.
+    """
+    model = calibration.model
+    if model is None or model.other_anatomy == anatomy:
+        return calibration
+    return _checked(replace(calibration, model=replace(model, other_anatomy=anatomy)))
 
 
 def in_protocol_order(landmarks: Iterable[Landmark], protocol: Protocol) -> tuple[Landmark, ...]:
@@ -281,7 +294,18 @@ def _checked(calibration: Calibration) -> Calibration:
     coverage, risk = _coverage(rule, c.model), plan_risk(c)
     own = on_side(rule, c.frame.side, c.protocol.constellation)
     evidence = Evidence(
-        c.stacks, c.landmarks, in_doubt, c.frame, c.box, c.protocol, own, coverage, c.motion, c.limits, risk
+        c.stacks,
+        c.landmarks,
+        in_doubt,
+        c.frame,
+        c.box,
+        c.protocol,
+        own,
+        coverage,
+        c.motion,
+        c.limits,
+        risk,
+        c.model.other_anatomy if c.model else "",
     )
     return replace(c, risk=risk, checks=_with_remarks(run_checks(evidence), c.stacks))
 

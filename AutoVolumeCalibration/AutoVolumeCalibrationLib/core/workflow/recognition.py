@@ -7,15 +7,15 @@ the model's own ``orientation_score``: heads in the right orientation have 0.51 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..anatomy.protocol import Protocol
 from ..errors import InputError
-from ..planning.checks import ERROR, OK, Check
 from ..scouts.stack import ScoutStack, require_usable
 from .calibration import Calibration
 from .localization import StudyLocalizer
+from .pipeline import with_other_anatomy
 
 if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 #: The best score must exceed every other sure one by this; else the scouts could be of either anatomy. Assumed until
 #: two anatomies are shipped.
 LEAD = 0.1
-
-#: Name of the finding that the scouts show another anatomy.
-OTHER_ANATOMY = "other anatomy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,26 +75,24 @@ def check_anatomy(
     others: Sequence[AnatomyCandidate],
     cancelled: Callable[[], bool] | None = None,
 ) -> Calibration:
-    """The plan, with an error first where the model of another anatomy is surer of the scouts than ``model`` is.
+    """The plan, with an error where the model of another anatomy is surer of the scouts than ``model`` is.
 
-    A plan that has errors already stays as it is: nobody uses it without a review.
+    The plan keeps that knowledge: corrections do not make it green.
 
     Args:
         model: the one that the plan was made with; others: of other anatomies, those of the plan's own are left out.
     """
     c = calibration
     others = [each for each in others if each.protocol.anatomy != c.protocol.anatomy]
-    if not others or c.has_errors:
+    if not others:
         return c
-    own = StudyLocalizer(c.stacks, c.protocol, model, cancelled).middle_score()
     scores = {each: StudyLocalizer(c.stacks, each.protocol, each.model, cancelled).middle_score() for each in others}
-    sure = {each: score for each, score in _sure(scores).items() if score > own}
+    sure = _sure(scores)
     if not sure:
         return c
+    own = StudyLocalizer(c.stacks, c.protocol, model, cancelled).middle_score()
     found = max(sure, key=lambda each: sure[each])
-    message = f"This looks like a {found.anatomy}, not a {c.protocol.anatomy or 'part of it'}: choose its protocol."
-    findings = [check for check in c.checks if check.level != OK]
-    return replace(c, checks=(Check(OTHER_ANATOMY, ERROR, message), *findings))
+    return with_other_anatomy(c, found.anatomy) if sure[found] > own else c
 
 
 def _sure(scores: Mapping[AnatomyCandidate, float]) -> dict[AnatomyCandidate, float]:

@@ -55,7 +55,7 @@ def resolved(request: PlanRequest) -> Request:
 
     protocol = load_protocol(request.protocol)
     box = box_rule(protocol, request.box).name
-    model = model_for(request.model, protocol)
+    model = request.model or model_for(protocol)
     weights = read_metadata(model_folder(model))["weights"]["sha256"]
     identity = [protocol_reference(protocol), protocol_digest(protocol), box, weights]
     exact = replace(request, model=model, weights=weights)

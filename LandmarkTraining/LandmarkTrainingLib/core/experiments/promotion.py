@@ -21,6 +21,7 @@ from AutoVolumeCalibrationLib.core.models.bundle import load_model, metadata_jso
 from AutoVolumeCalibrationLib.core.models.store import (
     DEFAULT_ANATOMY,
     NO_MODEL,
+    CurrentModel,
     Promotion,
     bundle_anatomy,
     default_folder,
@@ -63,7 +64,7 @@ def promote(bundle_folder: Path, comparison: Path, *, anyway: bool = False) -> P
     """
     model = load_model(bundle_folder, "cpu")  # runs all checks that a model must pass before use
     anatomy = bundle_anatomy(bundle_folder)
-    before = default_models().get(anatomy, NO_MODEL)
+    current, before = read_current(), default_models().get(anatomy, NO_MODEL)
     reason = _reason(read_comparison(comparison), comparison, model.sha256, anatomy, anyway)
     folder = user_models_folder()
     name = _free_name(model.name)
@@ -73,10 +74,9 @@ def promote(bundle_folder: Path, comparison: Path, *, anyway: bool = False) -> P
         folder / name,
         {"promoted_at": promoted_at, "replaced": before, **reason},
     )
-    step = Promotion(name, model.sha256, before, promoted_at, reason, anatomy)
-    current = read_current().with_model(anatomy, name)
+    step = Promotion(name, model.sha256, before, promoted_at, reason)
     try:
-        write_current(replace(current, history=(*current.history, step)))
+        write_current(replace(current.with_model(anatomy, name), history=(*current.history, step)))
     except BaseException:
         shutil.rmtree(folder / name, ignore_errors=True)
         raise
@@ -93,10 +93,11 @@ def roll_back(anatomy: str = DEFAULT_ANATOMY) -> str:
         UsageError: the present one was not promoted.
         ModelError: the previous model is gone, or ``current.json`` is damaged.
     """
-    before = previous_model(anatomy)
+    current = read_current()
+    name = current.of(anatomy)
+    before = _before(current, anatomy)
     if before is None:
-        name = default_models().get(anatomy)
-        what = f"{name} replaced no other model" if name else f"{anatomy} has no model"
+        what = f"{name} replaced no other model" if name else f"no model of {anatomy} was promoted"
         raise UsageError(what, remedy="Name the model to use.")
     if before and before not in model_folders():
         raise ModelError(
@@ -104,24 +105,28 @@ def roll_back(anatomy: str = DEFAULT_ANATOMY) -> str:
             source=str(user_models_folder()),
             remedy="Put its bundle back.",
         )
-    write_current(read_current().with_model(anatomy, before))
+    write_current(current.with_model(anatomy, before))
     return before
 
 
 def previous_model(anatomy: str = DEFAULT_ANATOMY) -> str | None:
     """Name of the model that ``roll_back`` returns to, None if there is none; raises like ``history``."""
-    current = read_current()
-    steps = [step for step in current.history_of(anatomy) if step.model == current.of(anatomy)]
-    return steps[-1].before if steps else None
+    return _before(read_current(), anatomy)
 
 
-def history(anatomy: str = DEFAULT_ANATOMY) -> tuple[Promotion, ...]:
-    """Every promotion of an anatomy, oldest first, including those that were rolled back.
+def history() -> tuple[Promotion, ...]:
+    """Every promotion of all anatomies, oldest first, including those that were rolled back.
 
     Raises:
         ModelError: ``current.json`` is damaged.
     """
-    return read_current().history_of(anatomy)
+    return read_current().history
+
+
+def _before(current: CurrentModel, anatomy: str) -> str | None:
+    """The model that the anatomy's promoted one replaced, ``NO_MODEL`` where it was the first; None: none promoted."""
+    steps = [step for step in current.history if step.model == current.of(anatomy)]
+    return steps[-1].before if steps else None
 
 
 def may_override(outcome: str | None) -> bool:
@@ -178,7 +183,7 @@ def _current_sha256(anatomy: str) -> str:
 def _free_name(name: str) -> str:
     """``name-1`` or the next number that is free; a number at the end of the name is replaced."""
     stem = re.sub(r"-\d+$", "", re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")) or "model"
-    taken = {*model_folders(), *(step.model for step in read_current().history)}
+    taken = {*model_folders(), *(step.model for step in history())}
     taken |= {path.name for path in user_models_folder().glob(f"{stem}-*")}
     number = 1
     while f"{stem}-{number}" in taken:

@@ -205,6 +205,9 @@ def _configuration(
 ) -> TrainingConfig:
     """The run's own configuration on resume, the base's when fine-tuning, else the defaults; then file and settings."""
     chosen = settings_from_text("\n".join(settings))
+    if not str(chosen.get("name", "bundle")).strip():
+        # No name at all means that of the anatomy; an empty one is a slip.
+        raise UsageError("the name is blank", source="settings", remedy="Give the name of the bundle to export.")
     if resume and folder.config.exists():
         config = TrainingConfig.from_json(folder.config)
     elif base:
