@@ -104,8 +104,8 @@ def with_anatomy_checked(
 ) -> Calibration:
     """The plan, with an error where another installed anatomy is recognised more surely; see ``check_anatomy``.
 
-    With models of one anatomy installed nothing is loaded. An anatomy without an installed model is not compared: it may
-    be a part of one that has a model.
+    With models of one anatomy installed nothing is loaded. An anatomy without an installed model is not compared: it
+    may be a part of one that has a model.
 
     Args:
         choices: ``device`` and ``backend`` of the other models.
