@@ -111,12 +111,14 @@ def _grab(window: TrainingWindow):
 def _join(columns: list) -> None:
     import qt
 
-    width = len(columns) * PANEL_WIDTH + (len(columns) - 1) * GAP
+    width = sum(column.width() for column in columns) + (len(columns) - 1) * GAP
     picture = qt.QImage(width, max(column.height() for column in columns), qt.QImage.Format_RGB32)
     picture.fill(qt.QColor(BACKGROUND))
     painter = qt.QPainter(picture)
-    for number, column in enumerate(columns):
-        painter.drawPixmap(number * (PANEL_WIDTH + GAP), 0, column)
+    left = 0
+    for column in columns:
+        painter.drawPixmap(left, 0, column)
+        left += column.width() + GAP
     painter.end()
     picture.save(str(PICTURE))
 

@@ -43,7 +43,7 @@ _SPREAD, _MEDIAN, _LIMIT = SKY_BLUE, TEXT, VERMILLION
 
 #: Measure of ``case_measures`` -> title, range of the axis, limit beyond which a plan is wrong.
 _PANELS = {
-    "in_plane_mm": ("landmark in its slice, median of a case, mm", (0.4, 40.0), None),
+    "in_plane_mm": ("landmark in its slice, mm", (0.4, 40.0), None),
     "rotation_deg": ("turn of the box, deg", (0.2, 200.0), WRONG_ROTATION_DEG),
     "center_mm": ("centre of the box, mm", (0.2, 200.0), WRONG_CENTER_MM),
     "face_mm": ("worst face of the box, mm", (0.2, 200.0), None),
