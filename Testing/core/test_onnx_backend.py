@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -230,3 +231,13 @@ def test_damaged_weights_are_refused_though_the_graph_is_whole(bundle):
         file.write(b"\0")
     with pytest.raises(ModelError, match="weights differ from the hash"):
         load_model(bundle, "cpu", "onnx")
+
+
+def test_no_report_of_use_is_prepared(tmp_path):
+    """ONNX Runtime keeps the number of the session that its reports name in the temporary folder."""
+    script = "from AutoVolumeCalibrationLib.core.models.bundle import load_model; load_model(backend='onnx')"
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(root / "AutoVolumeCalibration")}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=100)
+    assert list(tmp_path.iterdir()) == []

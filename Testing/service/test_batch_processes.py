@@ -77,8 +77,9 @@ def alive_in_session(leader: int) -> list[str]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, ProcessLookupError):
-            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline()))
+            words = process.cmdline()  # none of a process that has just ended
+            if words and os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(words))
     return found
 
 

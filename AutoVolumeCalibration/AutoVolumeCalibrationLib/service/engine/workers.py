@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import AutoVolumeError, UsageError
@@ -101,7 +102,10 @@ def local_cluster(count: int) -> Iterator[Workers]:
     be_quiet()
     threads = max(1, (os.cpu_count() or 1) // count)
     security = Security.temporary()
-    with dask.config.set(_SETTINGS):
+    with (
+        TemporaryDirectory(prefix="autovolume-workers-") as scratch,
+        dask.config.set({**_SETTINGS, "temporary-directory": scratch}),
+    ):
         cluster = _quietly(
             LocalCluster,
             n_workers=count,

@@ -66,6 +66,8 @@ class OnnxNetwork:
 
 
 def _open(graph: bytes, name: str) -> Any:
+    # Version 1.32 prepares reports of use for its maker while it is imported: later is too late to refuse.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(_PRINT_NOTHING)
