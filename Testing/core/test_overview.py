@@ -121,7 +121,13 @@ def test_a_share_of_heads_is_stated_only_where_it_was_measured():
     assert "95 %" not in text_of(result) and "(assumed)" in text_of(result)
     measured = replace(coverage_of(RULE, ()), heads=15, cases=300)
     text = text_of(replace(result, model=replace(result.model, coverage=(measured,))))
-    assert text.count("(95 %, measured on 15 people)") == 2 and "assumed" not in text
+    assert text.count("(95 %, measured on 15 people)") == 1 and "reach (95 %)" in text and "assumed" not in text
+
+
+def test_a_finding_that_stands_alone_is_not_cut():
+    words = " ".join(f"word{number}" for number in range(24))
+    result = replace(calibration(), checks=(Check("ready", OK, words),))
+    assert "word23" in text_of(result) and "..." not in text_of(result)
 
 
 @pytest.mark.parametrize("level", [OK, WARNING, ERROR])

@@ -123,7 +123,8 @@ def _checks(calibration: Calibration, width_px: float) -> Panel:
     good = passed(calibration)
     if good and room:
         text = good[0].message if len(good) == 1 else f"passed: {', '.join(check.name for check in good)}"
-        lines = _shortened(_wrap(text, width_px, indented=True), min(_MOST_LINES, room))
+        most = min(_MOST_LINES, room) if found else room  # what stands alone is not cut: it states the risk
+        lines = _shortened(_wrap(text, width_px, indented=True), most)
         paragraphs.append(_signed(lines, OK))
         room -= len(lines)
     points = [f"{', '.join(group.names)}: {group.reason}" for group in points_to_check(calibration)]
@@ -154,7 +155,8 @@ def _faces(calibration: Calibration, width_px: float) -> Panel:
     margins = margins_text(calibration)
     if margins:
         rows.append(Paragraph(_wrap(margins, width_px, small=True), colour=GREY, small=True))
-    return Panel(f"Faces: margin, reach ({coverage_level(calibration)})", rows)
+    # Whom it was measured on stands below, where there is room for it.
+    return Panel(f"Faces: margin, reach ({coverage_level(calibration).split(',')[0]})", rows)
 
 
 def _plan(calibration: Calibration, width_px: float) -> Panel:
