@@ -19,7 +19,6 @@ from AutoVolumeCalibrationLib.core.storage.results import read_results
 from AutoVolumeCalibrationLib.core.workflow.localization import StudyLocalizer
 from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, plan_from_landmarks, refit
 from AutoVolumeCalibrationLib.core.workflow.recognition import (
-    LEAD,
     AnatomyCandidate,
     check_anatomy,
     recognise,
@@ -79,17 +78,26 @@ def test_what_no_model_is_sure_of_is_refused(stacks, scores):
 
 
 def test_two_sure_models_are_not_decided_by_a_hair(stacks, scores):
-    scores.update(brain=(0.6, 0), knee=(0.6 - LEAD / 2, 0))
+    scores.update(brain=(0.6, 0), knee=(0.55, 0))
     with pytest.raises(InputError, match="may show a brain or a knee. Name the protocol"):
         recognise(stacks, BOTH)
+
+
+def test_the_surest_model_states_by_how_much_it_must_lead(stacks, scores):
+    scores.update(brain=(0.6, 0), knee=(0.55, 0))
+    quick = replace(BOTH[0], model=replace(BOTH[0].model, limits=replace(BOTH[0].model.limits, recognition_lead=0.04)))
+    assert recognise(stacks, [quick, BOTH[1]]).anatomy == "brain"
+    slow = replace(BOTH[0], model=replace(BOTH[0].model, limits=replace(BOTH[0].model.limits, recognition_lead=0.2)))
+    with pytest.raises(InputError, match="may show a brain or a knee"):
+        recognise(stacks, [slow, BOTH[1]])
 
 
 def test_every_model_is_sure_by_its_own_limit(stacks, scores):
     scores.update(brain=(0.5, 0), knee=(0.4, 0))
     strict, lenient = BOTH
-    strict = replace(strict, model=replace(strict.model, limits=replace(strict.model.limits, orientation_score=0.55)))
+    strict = replace(strict, model=replace(strict.model, limits=replace(strict.model.limits, recognition_score=0.55)))
     lenient = replace(
-        lenient, model=replace(lenient.model, limits=replace(lenient.model.limits, orientation_score=0.3))
+        lenient, model=replace(lenient.model, limits=replace(lenient.model.limits, recognition_score=0.3))
     )
     assert recognise(stacks, [strict, lenient]).anatomy == "knee"
 
@@ -176,7 +184,7 @@ def sample():
 def test_the_shipped_model_recognises_the_sample_head(sample):
     brain = AnatomyCandidate(PROTOCOLS["brain"], load_model(device="cpu"))
     knee = candidate("knee", Noise(len(PROTOCOLS["knee"].constellation.names)))
-    assert StudyLocalizer(sample, brain.protocol, brain.model).middle_score() > brain.model.limits.orientation_score
+    assert StudyLocalizer(sample, brain.protocol, brain.model).middle_score() > brain.model.limits.recognition_score
     assert recognise(sample, [knee, brain]) is brain
     plan = calibrate(sample, brain.protocol, brain.model)
     assert check_anatomy(plan, brain.model, [brain, knee]) is plan

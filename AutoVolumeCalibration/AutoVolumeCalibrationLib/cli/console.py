@@ -113,10 +113,13 @@ def print_series(series: Sequence[SeriesInfo]) -> None:
 
 def plan_text(calibration: Calibration) -> str:
     """The prescription, and the card of the scanner that acquired the scouts; all cards where it is not known."""
+    from AutoVolumeCalibrationLib.core.report.content import side_text
     from AutoVolumeCalibrationLib.core.report.text import cards_text
     from AutoVolumeCalibrationLib.core.scouts.series_geometry import manufacturer
 
-    return f"{calibration.prescription.to_text()}\n\n{cards_text(calibration, manufacturer(calibration.stacks))}"
+    side = side_text(calibration)
+    text = "\n".join([calibration.prescription.to_text(), *([f"Side            {side}"] if side else [])])
+    return f"{text}\n\n{cards_text(calibration, manufacturer(calibration.stacks))}"
 
 
 def _print_risk(calibration: Calibration) -> None:

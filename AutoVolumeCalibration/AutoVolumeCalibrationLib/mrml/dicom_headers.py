@@ -10,7 +10,8 @@ import slicer
 from ..core.errors import InputError
 from ..core.scouts.dicom import DicomFrame, read_dicom_headers, require_one_examination
 from ..core.scouts.series import REFORMAT
-from .scouts_from_nodes import FRAME_OF_REFERENCE_ATTRIBUTE
+from ..core.scouts.stack import unanimous
+from .scouts_from_nodes import BODY_PART_ATTRIBUTE, FRAME_OF_REFERENCE_ATTRIBUTE, LATERALITY_ATTRIBUTE
 
 #: Where the DICOM browser keeps the UIDs of a volume's files.
 INSTANCES_ATTRIBUTE = "DICOM.instanceUIDs"
@@ -19,8 +20,9 @@ INSTANCES_ATTRIBUTE = "DICOM.instanceUIDs"
 def require_scouts(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
     """Refuse volumes whose DICOM headers say that they are not scouts, or that come from several patients or studies.
 
-    The frame of reference of each volume is noted, so that volumes of different ones are not mixed. Volumes without
-    DICOM files, or whose files are gone, are taken as they are.
+    The frame of reference of each volume is noted, so that volumes of different ones are not mixed, and the part and
+    side of the body that the headers state. Volumes without DICOM files, or whose files are gone, are taken as they
+    are.
 
     Raises:
         InputError: naming the volume.
@@ -39,6 +41,9 @@ def require_scouts(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
         references = {frame.frame_of_reference for frame in frames}
         if len(references) == 1 and not node.GetAttribute(FRAME_OF_REFERENCE_ATTRIBUTE):
             node.SetAttribute(FRAME_OF_REFERENCE_ATTRIBUTE, references.pop() or None)
+        if frames:
+            node.SetAttribute(LATERALITY_ATTRIBUTE, unanimous(frame.laterality for frame in frames) or None)
+            node.SetAttribute(BODY_PART_ATTRIBUTE, unanimous(frame.body_part for frame in frames) or None)
     if everything:
         require_one_examination(everything, ", ".join(node.GetName() for node in nodes))
 

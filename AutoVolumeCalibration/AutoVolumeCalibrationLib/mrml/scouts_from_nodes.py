@@ -12,7 +12,7 @@ import vtk
 
 from ..core.errors import AutoVolumeError, InputError
 from ..core.geometry.coordinates import unit
-from ..core.scouts.stack import ScoutSlice, ScoutStack, group_into_stacks, is_even
+from ..core.scouts.stack import ScoutSlice, ScoutStack, group_into_stacks, header_side, is_even, unanimous
 from ..core.scouts.validation import finite_pixels
 from ..core.scouts.volume import Volume, cut_volume, is_volume, stack_from_volume
 from .transforms import parent_to_world
@@ -20,6 +20,9 @@ from .transforms import parent_to_world
 #: Attributes for what a volume node has no field for.
 THICKNESS_ATTRIBUTE = "AutoVolume.ThicknessMm"
 FRAME_OF_REFERENCE_ATTRIBUTE = "AutoVolume.FrameOfReference"
+#: What the DICOM header states about the body.
+LATERALITY_ATTRIBUTE = "AutoVolume.Laterality"
+BODY_PART_ATTRIBUTE = "AutoVolume.BodyPart"
 #: Shared by the nodes of one stack that had to be split into single slices.
 STACK_ATTRIBUTE = "AutoVolume.Stack"
 
@@ -31,16 +34,19 @@ def stacks_from_volume_nodes(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) ->
         InputError: a node does not hold a scout; the message names it and says what to do.
     """
     stacks: list[ScoutStack] = []
-    single: dict[tuple[str, str], list[ScoutSlice]] = {}
+    single: dict[tuple[str, str], list[ScoutStack]] = {}
     for node in nodes:
         for stack in stacks_from_volume_node(node):
             if len(stack.slices) > 1:
                 stacks.append(stack)
             else:
                 key = (node.GetAttribute(STACK_ATTRIBUTE) or "", stack.frame_of_reference or "")
-                single.setdefault(key, []).append(stack.slices[0])
-    for (name, frame_of_reference), slices in single.items():
-        stacks += group_into_stacks(slices, frame_of_reference or None, name or slices[0].source)
+                single.setdefault(key, []).append(stack)
+    for (name, frame_of_reference), parts in single.items():
+        slices = [stack.slices[0] for stack in parts]
+        laterality, body_part = header_side(parts), unanimous(stack.body_part for stack in parts)
+        joined = group_into_stacks(slices, frame_of_reference or None, name or slices[0].source)
+        stacks += [replace(stack, laterality=laterality, body_part=body_part) for stack in joined]
     return stacks
 
 
@@ -64,7 +70,9 @@ def stacks_from_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> list[ScoutS
     except AutoVolumeError as error:
         raise type(error)(error.what, source=name, remedy=error.remedy) from error
     frame_of_reference = node.GetAttribute(FRAME_OF_REFERENCE_ATTRIBUTE) or None
-    return [replace(stack, frame_of_reference=frame_of_reference) for stack in stacks]
+    laterality, body_part = (node.GetAttribute(name) or "" for name in (LATERALITY_ATTRIBUTE, BODY_PART_ATTRIBUTE))
+    stated = {"frame_of_reference": frame_of_reference, "laterality": laterality, "body_part": body_part}
+    return [replace(stack, **stated) for stack in stacks]
 
 
 def volume_nodes_from_stack(
@@ -131,5 +139,8 @@ def _volume_node(
         node.SetAttribute(THICKNESS_ATTRIBUTE, repr(float(first.thickness_mm)))
     if stack.frame_of_reference:
         node.SetAttribute(FRAME_OF_REFERENCE_ATTRIBUTE, stack.frame_of_reference)
+    for attribute, text in ((LATERALITY_ATTRIBUTE, stack.laterality), (BODY_PART_ATTRIBUTE, stack.body_part)):
+        if text:
+            node.SetAttribute(attribute, text)
     node.CreateDefaultDisplayNodes()
     return node

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from slicer.i18n import tr as _
 
 from ..core.anatomy.landmark import MISSING, Landmark
+from ..core.planning.side_in_words import side_in_words
 from ..core.workflow.calibration import Calibration
 from ..core.workflow.manual_planning import first_landmarks, plan_by_hand
 from ..mrml.scouts_from_nodes import stacks_from_volume_nodes
@@ -90,4 +91,6 @@ def _found_text(calibration: Calibration) -> str:
     found = [landmark for landmark in calibration.landmarks if landmark.status != MISSING]
     seconds = calibration.timings_s.get("total", 0.0)
     text = _("{found} of {all} landmarks in {seconds:.1f} s. Drag those that are off.")
-    return text.format(found=len(found), all=len(calibration.landmarks), seconds=seconds)
+    text = text.format(found=len(found), all=len(calibration.landmarks), seconds=seconds)
+    side = side_in_words(calibration.frame, calibration.protocol.anatomy)
+    return f"{side[:1].upper()}{side[1:]}; {text}" if side else text

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ..core.planning.console.card import CardLine, ConsoleCard, card_text
 from ..core.planning.console.cards import console_cards
+from ..core.planning.side_in_words import side_in_words
 from ..core.workflow.calibration import Calibration
 from .current_study import CurrentStudy
 from .shared.enabling import allow
@@ -48,7 +49,7 @@ class ConsoleSection:
         self._fill_vendors()
         card = self._card()
         self._fill_table(card.lines if card else ())
-        self._ui.consoleNotesLabel.text = _notes(card) if card else ""
+        self._ui.consoleNotesLabel.text = _notes(card, calibration) if card and calibration else ""
         self._ui.consoleNotesLabel.visible = card is not None
         none = _("Calibrate first, or start by hand.") if card is None else ""
         allow(self._ui.copyAllButton, _("Copy all lines with their notes"), none)
@@ -117,6 +118,8 @@ def _all_numbers(calibration: Calibration) -> ConsoleCard:
     return ConsoleCard(ALL_NUMBERS, title, lines, _("DICOM's own definitions of orientation and position."))
 
 
-def _notes(card: ConsoleCard) -> str:
-    """The notes before typing, and what the card was checked against."""
-    return "\n".join([*card.notes, _("Checked against: {evidence}").format(evidence=card.evidence)])
+def _notes(card: ConsoleCard, calibration: Calibration) -> str:
+    """The side of a limb, the notes before typing, and what the card was checked against."""
+    side = side_in_words(calibration.frame, calibration.protocol.anatomy)
+    which = [f"{side[:1].upper()}{side[1:]}"] if side else []
+    return "\n".join([*which, *card.notes, _("Checked against: {evidence}").format(evidence=card.evidence)])

@@ -40,6 +40,10 @@ class ModelLimits:
         profile_peak: half turns are tried where the landmarks' highest peaks in the sagittal slices have a lower mean:
             a half turn mirrors or reverses the profile. Heads that pass ``dense_peak`` have 0.73-0.90, and after a
             half turn 0.18-0.42 (the same benchmark).
+        recognition_score: the same score of the middle slices, from which on the model is sure that the scouts show its
+            anatomy (``workflow.recognition``). Measured by ``Testing/benchmarks/recognition.py``.
+        recognition_lead: by how much it must then exceed the score of every other sure model. Assumed, until the
+            benchmark has recorded it.
     """
 
     clear_peak: float = 0.70
@@ -55,6 +59,8 @@ class ModelLimits:
     orientation_gain: float = 0.05
     turned_deg: float = 10.0
     profile_peak: float = 0.65
+    recognition_score: float = 0.45
+    recognition_lead: float = 0.1
 
     def to_dict(self) -> dict[str, Any]:
         """The section `limits` of a bundle's metadata and of calibration.json."""

@@ -22,8 +22,10 @@ from ..geometry.oriented_box import FACES, OrientedBox, outward_axis
 from ..motion.motion import Motion, motion_message
 from ..scouts.stack import ScoutStack
 from .box import TRUSTED_SD_MM
+from .check import ERROR, OK, WARNING, Check
 from .face_uncertainty import Coverage, coverage_of
 from .frame import AnatomicalFrame
+from .limb_checks import body_part_check, side_check
 from .margins import faces_at_risk
 from .risk.finding import PlanRisk, risk_in_words, where_to_look
 
@@ -37,9 +39,6 @@ FACE_SD_MM = (TRUSTED_SD_MM, 10.0)
 #: A joint that is turned farther than this against its neutral pose, degrees: beyond what models are trained on, and
 #: beyond what can be.
 BENT_DEG = (25.0, 45.0)
-
-#: The side of a limb counts as known above this probability, as contradicted below the second one.
-KNOWN_SIDE, OTHER_SIDE = 0.95, 0.05
 
 #: A standard deviation above these says only that the value is not determined; the number would mean nothing.
 UNDETERMINED_DEG, UNDETERMINED_MM = 45.0, 100.0
@@ -60,6 +59,9 @@ COVERED_BY_RISK = ("anatomy", "shape", "tilt")
 
 #: A placed point counts as far off beyond this many mm plus this many standard deviations of its position in heads.
 PLACED_SLACK_MM, PLACED_SPREADS = 2.0, 3.0
+
+
+__all__ = ["ERROR", "OK", "WARNING", "Check", "Evidence", "is_covered_by_risk", "run_checks", "scout_checks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,7 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     findings = [*([at_risk] if at_risk else []), *scout_checks(evidence.stacks, states_risk=evidence.risk is not None)]
     of_landmarks = (
         _other_anatomy,
+        _body_part,
         _risk,
         _head,
         _shape,
@@ -295,16 +298,11 @@ def _size(e: Evidence) -> Check | None:
 
 
 def _side(e: Evidence) -> Check | None:
-    """Is the limb on the side that the protocol states, or is the side known where the box depends on it?"""
-    side, probability = e.frame.side, e.frame.side_probability
-    if not side:
-        return None
-    limb = e.protocol.anatomy or "limb"
-    if e.protocol.side and probability < OTHER_SIDE:
-        return Check("side", ERROR, f"The protocol is for a {side} {limb}, this looks like the other one: check it.")
-    if (e.protocol.side or e.rule.side) and probability < KNOWN_SIDE:
-        return Check("side", WARNING, f"It is not clear that this is a {side} {limb}: check the side.")
-    return None
+    return side_check(e.stacks, e.frame, e.protocol, e.rule)
+
+
+def _body_part(e: Evidence) -> Check | None:
+    return body_part_check(e.stacks, e.protocol)
 
 
 def _bent(e: Evidence) -> Check | None:
@@ -395,15 +393,3 @@ def _above(value: float, limits: tuple[float, float]) -> str | None:
 
 def _below(value: float, limits: tuple[float, float]) -> str | None:
     return ERROR if value < limits[1] else WARNING if value < limits[0] else None
-
-
-OK, WARNING, ERROR = "ok", "warning", "error"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding about the scouts or the plan: level is "ok", "warning" or "error"."""
-
-    name: str
-    level: str
-    message: str

@@ -35,7 +35,7 @@ from ..anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..anatomy.protocol import Line, Protocol, line_axes
 from ..errors import InputError
 from ..geometry.covariance import is_covariance
-from .fit.anatomical_frame import AnatomicalFrame, JointAngle
+from .fit.anatomical_frame import BY_HEADER, BY_PROTOCOL, FOUND, AnatomicalFrame, JointAngle
 from .fit.axes import FollowedAxes, blended, followed_part, part_axes
 from .fit.body import Body, body_of, in_world_mm2
 from .fit.determined import FEWEST_LANDMARKS, require_determined
@@ -65,7 +65,10 @@ FREE_SUPERIOR = 0.7
 
 
 def fit_frame(
-    landmarks: Sequence[Landmark], protocol: Protocol, pose_covariance: np.ndarray | None = None
+    landmarks: Sequence[Landmark],
+    protocol: Protocol,
+    pose_covariance: np.ndarray | None = None,
+    header_side: str = "",
 ) -> AnatomicalFrame:
     """The frame that explains the landmarks that are not missing.
 
@@ -75,6 +78,8 @@ def fit_frame(
     Args:
         pose_covariance: (7, 7) of the error that all predicted landmarks share, as (rotation about right, anterior,
             superior in rad; log scale; translation along them in mm); None: they err independently.
+        header_side: of the limb, "right" or "left", as the scouts' headers state it; empty where they do not. The
+            protocol's own side comes first.
 
     Raises:
         InputError: fewer than three landmarks, or all nearly collinear; the message says what would help.
@@ -96,14 +101,15 @@ def fit_frame(
             side: robust_fit(points, errors, predicted, body.subset(chosen), pose_covariance)
             for side, body in bodies.items()
         }
-        side, probability = side_of(fits, protocol.side)
+        side, probability = side_of(fits, protocol.side or header_side)
         fit, body = fits[side], bodies[side]
         expected, covariance = predict(fit, chosen, body)
         placement = _Placement(fit, expected, covariance, observed)
         if body.joint is None and not protocol.frame.lines:
             return _rigid_frame(placement, protocol)
         frame = _followed_frame(placement, body, protocol)
-        return replace(frame, side=side, side_probability=probability)
+        source = BY_PROTOCOL if protocol.side else BY_HEADER if header_side else FOUND
+        return replace(frame, side=side, side_probability=probability, side_source=source)
 
 
 @dataclass(frozen=True, eq=False)

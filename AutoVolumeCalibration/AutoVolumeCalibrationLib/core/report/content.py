@@ -17,6 +17,7 @@ from ..planning.checks import ERROR, OK, WARNING, Check
 from ..planning.console.card import ConsoleCard
 from ..planning.console.cards import console_cards
 from ..planning.margins import COVERED_MM, margins_mm, plan_coverage, proposed_margins_mm
+from ..planning.side_in_words import side_in_words
 from ..scouts.series_geometry import manufacturer
 
 if TYPE_CHECKING:
@@ -118,6 +119,11 @@ def size_text(calibration: Calibration) -> str:
     edges = f"{right:.0f} × {anterior:.0f} × {superior:.0f} mm (right-left × front-back × head-foot)"
     anatomy = calibration.protocol.anatomy.replace("_", " ") or "anatomy"
     return f"{edges}, {anatomy} {100 * calibration.frame.scale:.0f} % of typical"
+
+
+def side_text(calibration: Calibration) -> str:
+    """Which limb it is, and how that is known; empty for an anatomy without sides."""
+    return side_in_words(calibration.frame, calibration.protocol.anatomy)
 
 
 def margins_text(calibration: Calibration) -> str:

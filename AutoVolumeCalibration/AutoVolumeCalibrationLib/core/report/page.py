@@ -28,6 +28,7 @@ from .content import (
     model_text,
     passed,
     points_to_check,
+    side_text,
     size_text,
     worst_level,
 )
@@ -189,8 +190,14 @@ def _card(card: ConsoleCard) -> str:
 
 
 def _plan(calibration: Calibration) -> str:
-    texts = (angles_text(calibration), size_text(calibration), landmarks_text(calibration), model_text(calibration))
-    paragraphs = "\n".join(f"<p>{escape(text[0].upper() + text[1:])}</p>" for text in texts)
+    texts = (
+        side_text(calibration),
+        angles_text(calibration),
+        size_text(calibration),
+        landmarks_text(calibration),
+        model_text(calibration),
+    )
+    paragraphs = "\n".join(f"<p>{escape(text[0].upper() + text[1:])}</p>" for text in texts if text)
     return f"<h2>Plan, landmarks and model</h2>\n{paragraphs}"
 
 

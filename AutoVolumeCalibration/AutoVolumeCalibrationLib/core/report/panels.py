@@ -19,6 +19,7 @@ from .content import (
     model_text,
     passed,
     points_to_check,
+    side_text,
     size_text,
 )
 from .sheet import Sheet, wrapped
@@ -160,8 +161,14 @@ def _faces(calibration: Calibration, width_px: float) -> Panel:
 
 
 def _plan(calibration: Calibration, width_px: float) -> Panel:
-    texts = (angles_text(calibration), size_text(calibration), landmarks_text(calibration), model_text(calibration))
-    return Panel("Plan, landmarks and model", [Paragraph(_wrap(text, width_px)[:4]) for text in texts])
+    texts = (
+        side_text(calibration),
+        angles_text(calibration),
+        size_text(calibration),
+        landmarks_text(calibration),
+        model_text(calibration),
+    )
+    return Panel("Plan, landmarks and model", [Paragraph(_wrap(text, width_px)[:4]) for text in texts if text])
 
 
 def _card(card: ConsoleCard, width_px: float) -> Panel:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..anatomy.landmark import MISSING
 from ..planning.risk.finding import risk_in_words
+from ..planning.side_in_words import side_in_words
 
 if TYPE_CHECKING:
     from ..workflow.calibration import Calibration
@@ -27,6 +28,9 @@ def one_line(calibration: Calibration) -> str:
 def html_table(calibration: Calibration) -> str:
     """The prescription and the checks as an HTML table; all texts are escaped."""
     rows = [("Prescription", f"<pre>{escape(calibration.prescription.to_text())}</pre>")]
+    side = side_in_words(calibration.frame, calibration.protocol.anatomy)
+    if side:
+        rows.append(("Side", escape(side)))
     if calibration.risk:
         rows.append(("Risk", escape(risk_in_words(calibration.risk.probability))))
     rows += [(f"Check: {escape(check.level)}", escape(check.message)) for check in calibration.checks]

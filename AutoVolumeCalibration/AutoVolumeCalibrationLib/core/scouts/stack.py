@@ -99,6 +99,8 @@ class ScoutStack:
         volume: what names the image that the stack was cut from, the same for all stacks of one volume: the head cannot
             have moved between them. Empty for slices as they were acquired.
         remark: what the user should know about how the stack came about, a sentence; it becomes a warning of the plan.
+        laterality: side of the body that the header states, "right" or "left"; empty where it states none.
+        body_part: Body Part Examined of the header, empty where there is none.
     """
 
     plane: str
@@ -108,6 +110,8 @@ class ScoutStack:
     series: str | None = None
     remark: str = ""
     volume: str = ""
+    laterality: str = ""
+    body_part: str = ""
 
     @property
     def normal(self) -> np.ndarray:
@@ -135,6 +139,17 @@ class ScoutStack:
             digest.update(f"{s.pixels.shape} {s.spacing_mm[0]:.3f} {s.spacing_mm[1]:.3f}".encode())
             digest.update(np.ascontiguousarray(s.pixels, dtype="<f4").data)
         return digest.hexdigest()[:32]
+
+
+def unanimous(words: Iterable[str]) -> str:
+    """The one word that all say who say something; empty where nobody does, or where they disagree."""
+    said = {word for word in words if word}
+    return said.pop() if len(said) == 1 else ""
+
+
+def header_side(stacks: Iterable[ScoutStack]) -> str:
+    """Side of the body, "right" or "left", that all headers state that state one; else empty."""
+    return unanimous(stack.laterality for stack in stacks)
 
 
 def plane_of(normal: np.ndarray) -> str:

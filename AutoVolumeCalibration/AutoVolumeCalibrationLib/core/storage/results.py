@@ -174,6 +174,7 @@ def calibration_to_dict(
         "model": _model_to_dict(model) if model else None,
         "scouts": [identity_of(stack).to_dict() for stack in calibration.stacks],
         "protocol": protocol.name,
+        "anatomy": protocol.anatomy,
         "protocol_file": _protocol_file(protocol),
         "protocol_sha256": protocol_digest(protocol),
         "coordinate_system": "RAS",
@@ -336,7 +337,11 @@ def _joint_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
     """The side of a limb and how far its joint is bent; nothing for one rigid anatomy."""
     stated: dict[str, Any] = {}
     if frame.side:
-        stated |= {"side": frame.side, "side_probability": float(frame.side_probability)}
+        stated |= {
+            "side": frame.side,
+            "side_probability": float(frame.side_probability),
+            "side_source": frame.side_source,
+        }
     if frame.angles:
         stated["angles_deg"] = {
             name: {"value": float(angle.deg), "sd": float(angle.sd_deg)} for name, angle in frame.angles.items()

@@ -21,7 +21,7 @@ from ..detection.fusion import fuse
 from ..detection.reorientation import back_from_head_space, in_head_space, is_turned, points_in_head_space
 from ..errors import InputError
 from ..planning.frame import AnatomicalFrame, fit_frame
-from ..scouts.stack import ScoutStack
+from ..scouts.stack import ScoutStack, header_side
 
 if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel
@@ -211,7 +211,8 @@ class StudyLocalizer:
         found = (landmark for landmark in located.landmarks if landmark.name not in placed)
         landmarks = [*placed.values(), *found]
         try:
-            return fit_frame(landmarks, self._protocol, self._model.uncertainty.pose_covariance)
+            shared = self._model.uncertainty.pose_covariance
+            return fit_frame(landmarks, self._protocol, shared, header_side(self._stacks))
         except InputError:
             return None
 

@@ -21,7 +21,7 @@ from ..planning.frame import FEWEST_LANDMARKS, fit_frame
 from ..planning.prescription import prescribe
 from ..planning.risk.features import plan_features
 from ..planning.risk.finding import PlanRisk
-from ..scouts.stack import ScoutStack, require_usable
+from ..scouts.stack import ScoutStack, header_side, require_usable
 from .calibration import Calibration
 from .localization import locate
 from .located_after_motion import located_after_motion
@@ -265,7 +265,7 @@ def _plan(
     motion: Motion | None,
 ) -> Calibration:
     landmarks = with_corrections(predicted, corrections)
-    frame = fit_frame(landmarks, protocol, model.pose_covariance if model else None)
+    frame = fit_frame(landmarks, protocol, model.pose_covariance if model else None, header_side(stacks))
     box = plan_box(frame, protocol, rule, _coverage(rule, model))
     return _checked(
         Calibration(

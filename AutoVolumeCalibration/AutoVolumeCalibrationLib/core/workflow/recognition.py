@@ -1,7 +1,8 @@
 """Which anatomy do the scouts show: every model looks at the middle slices, and the surest one is believed.
 
 A model scores the peaks of its landmarks that agree with its typical anatomy (``localization``). A score is sure above
-the model's own ``orientation_score``: heads in the right orientation have 0.51 to 0.86, a phantom has 0.19.
+the model's own ``recognition_score``, and must lead by its ``recognition_lead`` (``detection.model_limits``); both are
+measured by ``Testing/benchmarks/recognition.py``.
 """
 
 from __future__ import annotations
@@ -19,10 +20,6 @@ from .pipeline import with_other_anatomy
 
 if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel
-
-#: The best score must exceed every other sure one by this; else the scouts could be of either anatomy. Assumed until
-#: two anatomies are shipped.
-LEAD = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +93,13 @@ def check_anatomy(
 
 
 def _sure(scores: Mapping[AnatomyCandidate, float]) -> dict[AnatomyCandidate, float]:
-    return {each: score for each, score in scores.items() if score >= each.model.limits.orientation_score}
+    return {each: score for each, score in scores.items() if score >= each.model.limits.recognition_score}
 
 
 def _leading(sure: Mapping[AnatomyCandidate, float]) -> AnatomyCandidate:
     """The surest candidate; InputError where another one is nearly as sure."""
     first, *others = sorted(sure, key=lambda each: -sure[each])
-    if others and sure[first] - sure[others[0]] < LEAD:
+    if others and sure[first] - sure[others[0]] < first.model.limits.recognition_lead:
         raise InputError(f"the scouts may show a {first.anatomy} or a {others[0].anatomy}", remedy="Name the protocol.")
     return first
 

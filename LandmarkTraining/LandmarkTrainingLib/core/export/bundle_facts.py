@@ -23,6 +23,7 @@ EVIDENCE = "evidence"
 UNMEASURED = {
     "threshold": f"{ASSUMED}: measured with brain-scout 0.1.0",
     "limits": f"{ASSUMED}: measured with brain-scout 0.1.0",
+    "recognition": ASSUMED,
     "uncertainty": ASSUMED,
     "coverage": ASSUMED,
 }

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...anatomy.body_region import BODY_REGIONS
+
 if TYPE_CHECKING:
     from highdicom.sr import CodedConcept
+
+#: Side of the body -> SNOMED CT.
+_LATERALITY = {"right": "24028007", "left": "7771000"}
 
 #: Designator of the project's own codes; names beginning with 99 are private (PS3.16 section 8.2).
 SCHEME = "99AVC"
@@ -51,6 +56,23 @@ def named(kind: str, name: str, title: str) -> CodedConcept:
     Names longer than a code value become its beginning; the tracking identifier holds the whole name.
     """
     return _coded(name[:_LONGEST_VALUE], title or f"{kind} {name}")
+
+
+def site_concept(anatomy: str) -> CodedConcept:
+    """The region of the body in SNOMED CT, in this project's own scheme for a user's anatomy."""
+    from highdicom.sr import CodedConcept
+
+    region = BODY_REGIONS.get(anatomy)
+    if region is None:
+        return named("Anatomy", anatomy.upper() or "LIMB", anatomy.replace("_", " ").capitalize() or "Limb")
+    return CodedConcept(region.code, "SCT", region.meaning)
+
+
+def laterality_concept(side: str) -> CodedConcept:
+    """ "right" or "left" as a code of CID 244, Laterality."""
+    from highdicom.sr import CodedConcept
+
+    return CodedConcept(_LATERALITY[side], "SCT", side.capitalize())
 
 
 def face_concept(face: str) -> CodedConcept:

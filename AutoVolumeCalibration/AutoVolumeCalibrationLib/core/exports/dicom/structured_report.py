@@ -21,7 +21,7 @@ from ...storage.results import SavedCalibration
 from ..extras import needing
 from .plan_record import plan_record, record_digest, saved_plan
 from .scout_headers import copy_study, time_of_scouts
-from .sr_codes import SCHEME, concept, face_concept, named
+from .sr_codes import SCHEME, concept, face_concept, laterality_concept, named, site_concept
 from .uids import uid_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def structured_report(
     groups = [
         *[parts.landmark(one, titles.get(one.name, "")) for one in saved.landmarks if one.position_mm is not None],
         *parts.faces(saved),
-        parts.prescription(saved),
+        parts.prescription(saved, _sites(content)),
     ]
     report = sr.MeasurementReport(
         observation_context=_observer(),
@@ -139,8 +139,8 @@ class _ReportParts:
             )
         return groups
 
-    def prescription(self, saved: SavedCalibration) -> Any:
-        """What is typed at the scanner, as numbers."""
+    def prescription(self, saved: SavedCalibration, sites: Sequence[Any]) -> Any:
+        """What is typed at the scanner, as numbers; ``sites``: which limb, if it is one."""
         from highdicom import sr
         from pydicom.sr.codedict import codes
 
@@ -150,6 +150,7 @@ class _ReportParts:
         return sr.MeasurementsAndQualitativeEvaluations(
             tracking_identifier=self._tracking("prescription", plan.box),
             finding_type=concept("PRESCRIPTION"),
+            finding_sites=sites or None,
             measurements=[
                 _number("CENTER_L", left, mm),
                 _number("CENTER_P", posterior, mm),
@@ -176,6 +177,16 @@ class _ReportParts:
             graphic_data=swap_ras_lps(points_mm),
             frame_of_reference_uid=self._frame,
         )
+
+
+def _sites(content: Mapping[str, Any]) -> list[Any]:
+    """The limb with its laterality as the finding site; none for an anatomy without sides."""
+    from highdicom import sr
+
+    side = content["frame"].get("side")
+    if not side:
+        return []
+    return [sr.FindingSite(site_concept(content.get("anatomy", "")), laterality=laterality_concept(side))]
 
 
 def _number(name: str, value: float, unit: Any) -> Any:

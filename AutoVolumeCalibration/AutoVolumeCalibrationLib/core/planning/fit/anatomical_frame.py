@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+#: Where the side of a limb comes from.
+FOUND, BY_HEADER, BY_PROTOCOL = "found", "header", "protocol"
+
 
 @dataclass(frozen=True)
 class JointAngle:
@@ -38,7 +41,8 @@ class AnatomicalFrame:
             line, and where the anatomy does not state it.
         side: side of the body that the limb is on, "right" or "left"; empty where the anatomy has no sides.
         side_probability: how probable that is, given the points and where the limb lies in the scanner; small where
-            the protocol states the other side.
+            protocol or header state the other side.
+        side_source: FOUND by the fit, or stated: BY_HEADER of the scouts, or BY_PROTOCOL.
         angles: name -> how far the parts of a joint are turned against their neutral pose; empty for one rigid part.
         part_axes: part -> (3, 3) its axes, rows in RAS: the same for all parts in the neutral pose.
         response: (3, n, 3) rotation vector, RAS rad, of ``axes`` per mm of each expected point; None: that of one
@@ -58,6 +62,7 @@ class AnatomicalFrame:
     line_pitch_sd_rad: float = 0.0
     side: str = ""
     side_probability: float = 1.0
+    side_source: str = FOUND
     angles: Mapping[str, JointAngle] = field(default_factory=dict)
     part_axes: Mapping[str, np.ndarray] = field(default_factory=dict)
     response: np.ndarray | None = None

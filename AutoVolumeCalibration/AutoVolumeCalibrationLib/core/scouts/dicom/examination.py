@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ...errors import InputError
-from ..stack import ScoutStack, group_into_stacks
+from ..stack import ScoutStack, group_into_stacks, unanimous
 from .frame import DicomFrame
 
 _ONE_EXAMINATION = "Choose the scouts of one examination."
@@ -29,7 +29,12 @@ def stacks_from_frames(frames: Sequence[DicomFrame], source: str) -> list[ScoutS
     for (_, frame_of_reference), members in series.items():
         name = f"series {members[0].series_number}" if members[0].series_number else "DICOM"
         grouped = group_into_stacks((m.scout for m in members), frame_of_reference or None, name)
-        stacks += [replace(stack, series=members[0].series or None) for stack in grouped]
+        stated = {
+            "series": members[0].series or None,
+            "laterality": unanimous(member.laterality for member in members),
+            "body_part": unanimous(member.body_part for member in members),
+        }
+        stacks += [replace(stack, **stated) for stack in grouped]
     return stacks
 
 

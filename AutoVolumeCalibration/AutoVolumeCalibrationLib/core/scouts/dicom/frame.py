@@ -22,6 +22,7 @@ class DicomFrame:
         time: date and time of acquisition, as text that sorts.
         kind: what it shows instead of a plain magnitude image (``series.kind_of_image``), None where it is one.
         localizer: the header calls it so.
+        laterality: side of the body, "right" or "left"; body_part: in DICOM's words.
     """
 
     scout: ScoutSlice
@@ -37,3 +38,5 @@ class DicomFrame:
     time: str = ""
     kind: str | None = None
     localizer: bool = False
+    laterality: str = ""
+    body_part: str = ""

@@ -11,6 +11,7 @@ from ...errors import InputError
 from ..series import NotAScout, is_named_localizer, kind_of_image
 from ..stack import ScoutSlice
 from ..validation import MAX_FRAMES, require_sane_size
+from .body_side import body_part_of, laterality_of
 from .damage import EXPORT_AGAIN
 from .elements import frame_value, items_of, size_of, text_of, value_of, words_of
 from .frame import DicomFrame
@@ -63,6 +64,8 @@ def _frame(dataset: Dataset, path: Path, index: int, scout: ScoutSlice) -> Dicom
         time=_time(dataset),
         kind=kind_of_image(image_type, str(component or ""), str(technique or "")),
         localizer=is_named_localizer(description, image_type),
+        laterality=laterality_of(dataset, index),
+        body_part=body_part_of(dataset),
     )
 
 
