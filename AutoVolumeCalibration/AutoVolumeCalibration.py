@@ -48,10 +48,10 @@ class AutoVolumeCalibration(ScriptedLoadableModule):
 
 
 def registerSampleData():
-    """Offer the shipped scouts in the Sample Data module."""
+    """Offer the shipped studies in the Sample Data module."""
     from AutoVolumeCalibrationLib.widgets import sample_data
 
-    sample_data.register(Path(__file__).parent / "Resources" / "Icons" / "ColinScouts.png")
+    sample_data.register(Path(__file__).parent / "Resources" / "Icons")
 
 
 class AutoVolumeCalibrationWidget(ScriptedLoadableModuleWidget):

@@ -59,7 +59,7 @@ def make_scouts(colin: Path) -> list[ScoutStack]:
     rng = np.random.default_rng(SEED)
     stacks = []
     for stack in cut_three_planes(turned, GEOMETRY, center_mm=np.zeros(3)):
-        stacks.append(replace(stack, slices=tuple(_as_scanned(s, rng) for s in stack.slices)))
+        stacks.append(replace(stack, slices=tuple(as_scanned(s, rng) for s in stack.slices)))
     return stacks
 
 
@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{options.output}: {size / 1e6:.2f} MB")
 
 
-def _as_scanned(scout_slice: ScoutSlice, rng: np.random.Generator) -> ScoutSlice:
+def as_scanned(scout_slice: ScoutSlice, rng: np.random.Generator) -> ScoutSlice:
     """The slice with Rician noise, and stored as scanners do: columns run to the left or back, rows down or back."""
     pixels = scout_slice.pixels
     real, imaginary = rng.normal(0.0, NOISE_SD, (2, *pixels.shape))

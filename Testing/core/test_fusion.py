@@ -222,3 +222,26 @@ def test_the_middle_of_a_pair_counts_once_though_both_channels_see_it():
     axial.peak_values[:, 1] = 0
     left = fused([sagittal, axial]).landmarks[1]
     assert np.sqrt(left.covariance_mm2[1, 1]) == pytest.approx(2 * SD, rel=0.01)
+
+
+def test_a_middle_that_one_of_the_pair_shows_places_both():
+    """Sagittal slices that show one condyle: of the two names of the middle only one reaches the threshold there.
+
+    The coronal slices show the right point alone. The left one follows: it lies as far on the other side of the middle.
+    """
+    coronal, sagittal = stack_seeing("coronal", offsets=MANY), stack_seeing("sagittal", offsets=MANY)
+    left = NAMES.index("LEFT")
+    for stack in (coronal, sagittal):
+        stack.peak_values[:, left] = 0.1
+    both = stack_seeing("sagittal", offsets=MANY)
+    half, whole = fused([sagittal, coronal]).landmarks[left], fused([both, coronal]).landmarks[left]
+    assert half.status == PREDICTED and half.position_mm == pytest.approx(POINTS[left], abs=0.3)
+    assert half.planes == whole.planes == ("sagittal",)
+    # One name of the middle counts half of what both count.
+    assert np.trace(half.covariance_mm2) > np.trace(whole.covariance_mm2)
+
+
+def test_a_pair_that_only_its_middle_shows_is_missing():
+    """Nothing says how far apart the two lie."""
+    fusion = fused([stack_seeing("sagittal", offsets=MANY)])
+    assert {mark.name for mark in fusion.landmarks if mark.status == MISSING} >= {"LEFT", "RIGHT"}

@@ -113,6 +113,24 @@ def test_a_protocol_that_the_bundle_carries_takes_part(folder):
     assert [each.anatomy for each in found] == ["brain", "paw"]
 
 
+def test_a_carried_protocol_is_listed_and_found_by_its_name(folder, capsys):
+    from AutoVolumeCalibrationLib.cli.listing_commands import run_protocols
+
+    paw = promoted(folder, "paw-1", anatomy="paw", protocols=["PawBox"])
+    with pytest.raises(ProtocolError, match="unknown protocol PawBox"):
+        anatomies.find_protocol("PawBox")
+    data = json.loads(load_protocol("BrainAcPc").source.read_text(encoding="utf-8"))
+    data |= constellation_to_dict(load_protocol("BrainAcPc").constellation) | {"name": "PawBox", "anatomy": "paw"}
+    (paw / PROTOCOLS).mkdir()
+    for name in ("PawBox", "BrainAcPc"):
+        (paw / PROTOCOLS / f"{name}.json").write_text(json.dumps({**data, "name": name}), encoding="utf-8")
+    assert anatomies.find_protocol("PawBox").source == paw / PROTOCOLS / "PawBox.json"
+    assert anatomies.find_protocol("BrainAcPc").anatomy == "brain"  # a shipped name is never hidden
+    run_protocols(None)
+    listed = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert listed.count("BrainAcPc") == 1 and listed[-1] == "PawBox"
+
+
 def test_with_two_anatomies_the_scouts_decide_unless_a_model_is_named(knee):
     assert anatomies.known_protocol() is None
     assert anatomies.known_protocol("knee-1").name == "KneeSagittal"

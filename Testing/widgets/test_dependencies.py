@@ -190,10 +190,12 @@ def test_the_sample_scouts_are_offered_with_their_checksums(panel, monkeypatch):
     monkeypatch.setitem(sys.modules, "SampleData", SimpleNamespace(SampleDataLogic=source))
     (register,) = [call for call in slicer.app.startup if call.__name__ == "registerSampleData"]
     register()
-    (options,) = offered
-    assert len(options["uris"]) == len(options["checksums"]) == len(options["nodeNames"]) == 3
-    assert all(uri.startswith("file:///") for uri in options["uris"])
-    assert all(len(checksum) == len("SHA256:") + 64 for checksum in options["checksums"])
+    assert [options["sampleName"] for options in offered] == ["ColinScouts", "KneeScouts"]
+    for options in offered:
+        assert len(options["uris"]) == len(options["checksums"]) == len(options["nodeNames"]) == 3
+        assert all(uri.startswith("file:///") for uri in options["uris"])
+        assert all(len(checksum) == len("SHA256:") + 64 for checksum in options["checksums"])
+        assert Path(options["thumbnailFileName"]).is_file()
 
 
 def test_without_the_sample_data_module_nothing_is_offered(panel, monkeypatch):

@@ -48,9 +48,9 @@ def backends_text(metadata: Mapping[str, Any]) -> str:
 
 def run_protocols(_arguments: argparse.Namespace) -> int:
     """``autovolume protocols``."""
-    from ..core.anatomy.protocol_file import list_protocols
+    from ..core.models.anatomies import usable_protocols
 
-    for protocol in list_protocols():
+    for protocol in usable_protocols():
         say(f"{protocol.name}: {protocol.title}")
         for box in protocol.boxes:
             say(f"    {box.name}: {box.title}")

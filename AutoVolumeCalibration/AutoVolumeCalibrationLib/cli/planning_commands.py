@@ -145,10 +145,9 @@ def choose_protocol(arguments: argparse.Namespace) -> Protocol | None:
         ProtocolError: it is damaged or has no such box.
     """
     from ..core.anatomy.protocol import box_rule
-    from ..core.anatomy.protocol_file import load_protocol
-    from ..core.models.anatomies import known_protocol
+    from ..core.models.anatomies import find_protocol, known_protocol
 
-    protocol = load_protocol(arguments.protocol) if arguments.protocol else known_protocol(arguments.model)
+    protocol = find_protocol(arguments.protocol) if arguments.protocol else known_protocol(arguments.model)
     if protocol is not None:
         box_rule(protocol, arguments.box)
     return protocol

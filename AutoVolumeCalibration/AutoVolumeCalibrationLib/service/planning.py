@@ -54,14 +54,13 @@ def plan_study(
     Raises:
         AutoVolumeError: naming the scouts, the model or the folder.
     """
-    from ..core.anatomy.protocol_file import load_protocol
-    from ..core.models.anatomies import model_for, with_anatomy_checked
+    from ..core.models.anatomies import find_protocol, model_for, with_anatomy_checked
     from ..core.scouts.reader import read_study
     from ..core.workflow.pipeline import calibrate
 
     with claimed_folder(folder, overwrite=True):
         drawings = choose_drawings(folder) if drawings is None else drawings
-        protocol = load_protocol(request.protocol)
+        protocol = find_protocol(request.protocol)
         started = time.perf_counter()
         name = request.model or model_for(protocol)
         model = warm_model(name, request.device, request.backend, request.weights)

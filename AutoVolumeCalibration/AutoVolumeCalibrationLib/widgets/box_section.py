@@ -10,12 +10,13 @@ from slicer.i18n import tr as _
 
 from ..core.anatomy.protocol import Protocol, box_rule
 from ..core.anatomy.protocol_file import load_protocol
-from ..core.errors import ProtocolError
+from ..core.errors import ModelError, ProtocolError
 from ..core.files.atomic_write import write_text
 from ..core.files.json_files import read_json
 from ..core.files.resources import resource_path
 from ..core.geometry.coordinates import rotation_angles_deg
 from ..core.geometry.oriented_box import FACES
+from ..core.models.store import carried_protocols
 from ..core.planning.margins import coverage_text, margins_mm, plan_coverage, proposed_margins_mm
 from ..core.planning.protocol_editing import ADJUSTED, save_by_example
 from ..core.workflow.calibration import Calibration
@@ -25,6 +26,14 @@ from .messages import errors_shown
 from .shared.enabling import allow
 
 DEFAULT_PROTOCOL = "BrainAcPc"
+
+
+def _carried() -> list[Path]:
+    """Protocols of the user's own default models; none where a damaged file hides them, which Calibrate reports."""
+    try:
+        return list(carried_protocols().values())
+    except ModelError:
+        return []
 
 
 class BoxSection:
@@ -39,6 +48,10 @@ class BoxSection:
             # Titles only: checking the whole file would need a package that may not be installed yet.
             data = read_json(path, ProtocolError, _("Install AutoVolumeCalibration again."))
             ui.protocolComboBox.addItem(data.get("title", data["name"]), data["name"])
+        for path in _carried():
+            data = read_json(path, ProtocolError, _("Get the model bundle again."))
+            ui.protocolComboBox.addItem(data.get("title", data["name"]), str(path))
+            self._opened.add(str(path))
         ui.protocolComboBox.setCurrentIndex(ui.protocolComboBox.findData(DEFAULT_PROTOCOL))
         ui.protocolComboBox.connect("activated(int)", self._on_protocol)
         ui.protocolFileButton.connect("clicked()", self._on_protocol_file)

@@ -1,4 +1,4 @@
-"""The shipped sample scouts, offered in Slicer's Sample Data module."""
+"""The shipped sample studies, offered in Slicer's Sample Data module."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from ..core.geometry.coordinates import PLANES
 from ..core.models.bundle import sha256_of
 
 CATEGORY = "Auto Volume Calibration"
-SAMPLE = "ColinScouts"
+#: Folders of ``SampleData``, of which each is a data set.
+SAMPLES = ("ColinScouts", "KneeScouts")
 
 
-def register(icon: Path) -> None:
-    """Offer the three scouts as one data set; nothing where this application has no Sample Data module."""
+def register(icons: Path) -> None:
+    """Offer each sample's three scouts as one data set; nothing where this application has no Sample Data module.
+
+    Args:
+        icons: folder with a thumbnail of each sample.
+    """
     try:
         from SampleData import SampleDataLogic
     except ImportError:
         return
-    files = [resource_path("SampleData", SAMPLE, f"{plane}.nrrd") for plane in PLANES]
-    SampleDataLogic.registerCustomSampleDataSource(
-        category=CATEGORY,
-        sampleName=SAMPLE,
-        thumbnailFileName=str(icon),
-        uris=[path.as_uri() for path in files],
-        fileNames=[f"{SAMPLE}-{path.name}" for path in files],
-        checksums=[f"SHA256:{sha256_of(path)}" for path in files],
-        nodeNames=[f"{SAMPLE} {plane}" for plane in PLANES],
-    )
+    for sample in SAMPLES:
+        files = [resource_path("SampleData", sample, f"{plane}.nrrd") for plane in PLANES]
+        SampleDataLogic.registerCustomSampleDataSource(
+            category=CATEGORY,
+            sampleName=sample,
+            thumbnailFileName=str(icons / f"{sample}.png"),
+            uris=[path.as_uri() for path in files],
+            fileNames=[f"{sample}-{path.name}" for path in files],
+            checksums=[f"SHA256:{sha256_of(path)}" for path in files],
+            nodeNames=[f"{sample} {plane}" for plane in PLANES],
+        )

@@ -3,7 +3,7 @@
 The slices of a stack show the same structure, so their errors are not independent: the stack gives one in-plane
 position (weighted by peak value) as certain as its best slice, and one position along its normal, from how the peak
 values fall off. Stacks are combined by information (inverse covariance). In a sagittal stack a left/right pair
-appears as its middle, which ties both points together.
+appears as its middle, which ties both points together, whichever of the two names it was found under.
 """
 
 from __future__ import annotations
@@ -157,7 +157,14 @@ def _fuse_pair(
                 matrix[:, 3 * side : 3 * side + 3] = np.eye(3)
                 rows.append((matrix, view))
             found[side].append(view)
-    return _landmarks_of(names, found, rows)
+    # A middle that only one name of the pair shows places the other one as well, where something else shows the first.
+    found_by_other = [[view for view in found[1 - side] if _is_middle(view, found[side])] for side in range(2)]
+    return _landmarks_of(names, [own + others for own, others in zip(found, found_by_other, strict=True)], rows)
+
+
+def _is_middle(view: StackView, own: Sequence[StackView]) -> bool:
+    """Whether a sagittal view of the partner shows the middle of the pair that no sagittal view among ``own`` shows."""
+    return view.plane == "sagittal" and not any(other.plane == "sagittal" for other in own)
 
 
 def _landmarks_of(

@@ -15,7 +15,7 @@ from ..scouts.stack import ScoutStack
 from ..workflow.calibration import Calibration
 from ..workflow.recognition import AnatomyCandidate, check_anatomy, recognise
 from .bundle import load_model, read_metadata
-from .store import DEFAULT_ANATOMY, PROTOCOLS, bundle_anatomy, default_models, model_folder
+from .store import DEFAULT_ANATOMY, PROTOCOLS, bundle_anatomy, carried_protocols, default_models, model_folder
 
 _logger = logging.getLogger(__name__)
 
@@ -43,6 +43,30 @@ def default_protocol(anatomy: str, model: str | Path) -> Protocol:
     if not shipped:
         raise ProtocolError(f"no protocol for the anatomy {anatomy} is installed", remedy="Name the protocol file.")
     return next(iter(shipped.values()))
+
+
+def find_protocol(name_or_file: str | Path) -> Protocol:
+    """A shipped protocol or one of a default model's bundle by its name, or the protocol of a ``.json`` file.
+
+    Raises:
+        ProtocolError: unknown or damaged.
+        ModelError: ``current.json`` is damaged.
+    """
+    shipped = {protocol.name for protocol in list_protocols()}
+    carried = {} if str(name_or_file) in shipped else carried_protocols()
+    return load_protocol(carried.get(str(name_or_file), name_or_file))
+
+
+def usable_protocols() -> list[Protocol]:
+    """The shipped protocols, and then those that the default models bring along; a shipped name is never hidden.
+
+    Raises:
+        ProtocolError: one of them is damaged.
+        ModelError: ``current.json`` is damaged.
+    """
+    shipped = list_protocols()
+    names = {protocol.name for protocol in shipped}
+    return [*shipped, *(load_protocol(path) for name, path in carried_protocols().items() if name not in names)]
 
 
 def known_protocol(model: str | Path | None = None) -> Protocol | None:

@@ -123,6 +123,18 @@ def shipped_models() -> dict[str, Path]:
     return _bundles_in(resource_path("Models"))
 
 
+def carried_protocols() -> dict[str, Path]:
+    """Name -> file of the protocols that the default models bring along in their bundles, by anatomy and name.
+
+    Raises:
+        ModelError: ``current.json`` is damaged.
+    """
+    folders = model_folders()
+    default = [folders[name] for name in default_models().values() if name in folders]
+    files = [path for folder in default for path in sorted((folder / PROTOCOLS).glob("*.json"))]
+    return {path.stem: path for path in reversed(files)}
+
+
 def _bundles_in(folder: Path) -> dict[str, Path]:
     """The bundles in a folder by name. Names that begin with a dot are unfinished copies."""
     found = sorted(path.parent.parent for path in folder.glob("*/configs/metadata.json"))

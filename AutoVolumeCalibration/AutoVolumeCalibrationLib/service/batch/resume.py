@@ -47,13 +47,12 @@ def resolved(request: PlanRequest) -> Request:
         AutoVolumeError: there is no such protocol, box or model.
     """
     from ...core.anatomy.protocol import box_rule
-    from ...core.anatomy.protocol_file import load_protocol
-    from ...core.models.anatomies import model_for
+    from ...core.models.anatomies import find_protocol, model_for
     from ...core.models.bundle import read_metadata
     from ...core.models.store import model_folder
     from ...core.storage.results import protocol_digest, protocol_reference
 
-    protocol = load_protocol(request.protocol)
+    protocol = find_protocol(request.protocol)
     box = box_rule(protocol, request.box).name
     model = request.model or model_for(protocol)
     weights = read_metadata(model_folder(model))["weights"]["sha256"]
