@@ -52,7 +52,8 @@ def test_it_is_small_and_says_what_it_is():
 
 
 def test_its_forms_are_the_same_scouts_and_only_dicom_states_the_side():
-    dicom, images = read_scouts([SAMPLE / "dicom"]), read_scouts(sorted(SAMPLE.glob("*.nrrd")))
+    dicom = read_scouts([SAMPLE / "dicom"])
+    images = read_scouts([SAMPLE / f"{stack.plane}.nrrd" for stack in dicom])
     assert header_side(dicom) == truth()["side"] == "left" and header_side(images) == ""
     assert {stack.body_part for stack in dicom} == {"KNEE"}
     for one, other in zip(dicom, images, strict=True):

@@ -77,7 +77,7 @@ _SITE = (
         "labels",
         "Train on label maps",
         "Needs no images: scouts of random contrast, pose and shape are simulated from label maps, with exact "
-        "landmarks. This is how the shipped model was made. Of other anatomies than the head, scene.json beside the "
+        "landmarks. This is how the shipped models were made. Of other anatomies than the head, scene.json beside the "
         "label maps says what their numbers are.",
         learns_from=LABEL_MAPS,
         settings={"steps": 20000, "checkpoint_steps": 500, "picture_steps": 1000},
