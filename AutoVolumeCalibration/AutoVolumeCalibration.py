@@ -39,8 +39,8 @@ class AutoVolumeCalibration(ScriptedLoadableModule):
         )
         parent.acknowledgementText = _(
             "Built on 3D Slicer, MONAI and PyTorch. The landmark definitions of the brain follow the anatomical "
-            "fiducials (AFIDs) protocol of Lau et al., 2019. The simulated knee of the sample data is made from the SPL "
-            "knee atlas (Surgical Planning Laboratory, Brigham and Women's Hospital; Open Anatomy Project)."
+            "fiducials (AFIDs) protocol of Lau et al., 2019. The sample knee is simulated from the SPL knee "
+            "atlas (Surgical Planning Laboratory, Brigham and Women's Hospital; Open Anatomy Project)."
         )
         # Without an application (documentation builds, tests) there is no start-up to wait for.
         application = getattr(slicer, "app", None)
