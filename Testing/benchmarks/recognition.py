@@ -27,12 +27,12 @@ sys.path[:0] = [str(ROOT / name) for name in ("AutoVolumeCalibration", "Landmark
 
 from recognition_study.cases import NEITHER, Case, cases  # noqa: E402
 from recognition_study.limits import Scored, ScoreLimit, confusion, lead_of, score_limit  # noqa: E402
+from recognition_study.recording import record  # noqa: E402
 
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError  # noqa: E402
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text  # noqa: E402
-from AutoVolumeCalibrationLib.core.files.json_files import json_text  # noqa: E402
 from AutoVolumeCalibrationLib.core.models.anatomies import default_protocol, installed_anatomies  # noqa: E402
-from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata  # noqa: E402
+from AutoVolumeCalibrationLib.core.models.bundle import load_model  # noqa: E402
 from AutoVolumeCalibrationLib.core.models.store import bundle_anatomy, default_folder  # noqa: E402
 from AutoVolumeCalibrationLib.core.planning.checks import OK  # noqa: E402
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack  # noqa: E402
@@ -188,15 +188,6 @@ def _levels(log: Sequence[Scored], names: Sequence[str]) -> str:
 def _green(log: Sequence[Scored]) -> str:
     green = [each.name for each in log if OK in each.wrong_plan.values()]
     return f"Green although wrong: {', '.join(green)}." if green else "No wrong plan is green."
-
-
-def record(folder: Path, limit: float, lead: float, studies: int) -> None:
-    """Write the limits into the bundle, beside the others."""
-    path = folder / "configs" / "metadata.json"
-    metadata = read_metadata(folder)
-    stated = {**metadata.get("limits", {}), "recognition_score": limit, "recognition_lead": lead}
-    evidence = {**metadata.get("evidence", {}), "recognition": f"measured on {studies} studies"}
-    write_text(path, json_text({**metadata, "limits": stated, "evidence": evidence}))
 
 
 if __name__ == "__main__":

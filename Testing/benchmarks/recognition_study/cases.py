@@ -62,12 +62,12 @@ def cases(data: Path | None, knees: Path | None, count: int, seed: int) -> Itera
         count: studies of each kind and geometry.
     """
     yield from _samples()
-    yield from _drawn(count, seed)
-    if data is not None:
-        yield from _heads(data, count, seed)
-        yield from _others(data)
     if knees is not None:
         yield from _simulated(knees, KNEE, "simulated knee", count, seed)
+    if data is not None:
+        yield from _heads(data, count, seed)
+        yield from _others(data, count)
+    yield from _drawn(count, seed)
 
 
 def _samples() -> Iterator[Case]:
@@ -121,8 +121,8 @@ def _shape(name: str, geometry: ScoutGeometry, rng: np.random.Generator) -> Sequ
     return add_noise(shape_scouts(name, geometry, rng), NOISE, rng)
 
 
-def _others(data: Path) -> Iterator[Case]:
+def _others(data: Path, count: int) -> Iterator[Case]:
     for name, read in phantoms(data):
         yield Case(name, NEITHER, "phantom", 0, read)
-    for name, read in below_heads(list_heads(data, "train")):
+    for name, read in below_heads(list_heads(data, "train")[:count]):
         yield Case(name, NEITHER, "neck", 5, read)

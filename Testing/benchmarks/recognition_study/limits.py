@@ -57,9 +57,10 @@ def score_limit(log: Sequence[Scored], anatomy: str) -> ScoreLimit:
         ValueError: the log holds no study of the anatomy, or none of anything else.
     """
     own = [each.middle[anatomy] for each in log if each.truth == anatomy]
-    foreign = [max(each.best[anatomy], each.middle[anatomy]) for each in log if each.truth != anatomy]
-    if not own or not foreign:
+    others = [each for each in log if each.truth != anatomy]
+    if not own or not others:
         raise ValueError(f"the log holds no study that is a {anatomy}, or none that is not")
+    foreign = [max(each.best[anatomy], each.middle[anatomy]) for each in others]
     highest, lowest = max(foreign), min(own)
     limit = max(highest + LEAST_GAP, (highest + lowest) / 2)
     return ScoreLimit(round(limit, 3), highest, lowest)
