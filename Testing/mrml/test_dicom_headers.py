@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.scouts.stack import header_side
 from calibrations import scout_stacks
 from dicom_localizers import write_localizer
 
@@ -15,6 +17,7 @@ slicer = pytest.importorskip("slicer")
 from AutoVolumeCalibrationLib.mrml.dicom_headers import INSTANCES_ATTRIBUTE  # noqa: E402
 from AutoVolumeCalibrationLib.mrml.scouts_from_nodes import (  # noqa: E402
     FRAME_OF_REFERENCE_ATTRIBUTE,
+    stacks_from_volume_nodes,
     volume_nodes_from_stack,
 )
 
@@ -78,3 +81,19 @@ def test_volumes_whose_files_are_gone_or_that_never_had_any_are_taken_as_they_ar
     files.clear()
     nodes[1].SetAttribute(INSTANCES_ATTRIBUTE, None)
     assert len(engine.study_of(nodes).scouts) == 2
+
+
+def test_the_side_of_the_headers_stays_with_the_volumes(engine, loaded):
+    stated = {"Laterality": "L", "BodyPartExamined": "KNEE"}
+    nodes, _ = loaded(stated, stated)
+    study = engine.study_of(nodes)
+    stacks = stacks_from_volume_nodes(study.scouts)
+    assert header_side(stacks) == "left" and {stack.body_part for stack in stacks} == {"KNEE"}
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_the_side_survives_the_way_into_the_scene_and_back(scene, slices):
+    stacks = [replace(s, slices=s.slices[:slices], laterality="right", body_part="KNEE") for s in scout_stacks()]
+    nodes = [node for stack in stacks for node in volume_nodes_from_stack(scene, stack, stack.plane)]
+    again = stacks_from_volume_nodes(nodes)
+    assert header_side(again) == "right" and {stack.body_part for stack in again} == {"KNEE"}
