@@ -1,4 +1,4 @@
-"""How well the models tell which anatomy scouts show; measures the limits of recognition and records them.
+"""How surely the models recognise which anatomy scouts show; measures the limits of recognition and records them.
 
     python Testing/benchmarks/recognition.py --output DIR --data DATA --knees LABELS [--bundle DIR] [--record]
 

@@ -71,8 +71,10 @@ def stacks_from_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> list[ScoutS
         raise type(error)(error.what, source=name, remedy=error.remedy) from error
     frame_of_reference = node.GetAttribute(FRAME_OF_REFERENCE_ATTRIBUTE) or None
     laterality, body_part = (node.GetAttribute(name) or "" for name in (LATERALITY_ATTRIBUTE, BODY_PART_ATTRIBUTE))
-    stated = {"frame_of_reference": frame_of_reference, "laterality": laterality, "body_part": body_part}
-    return [replace(stack, **stated) for stack in stacks]
+    return [
+        replace(stack, frame_of_reference=frame_of_reference, laterality=laterality, body_part=body_part)
+        for stack in stacks
+    ]
 
 
 def volume_nodes_from_stack(

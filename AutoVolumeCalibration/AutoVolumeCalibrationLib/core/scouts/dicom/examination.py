@@ -29,12 +29,9 @@ def stacks_from_frames(frames: Sequence[DicomFrame], source: str) -> list[ScoutS
     for (_, frame_of_reference), members in series.items():
         name = f"series {members[0].series_number}" if members[0].series_number else "DICOM"
         grouped = group_into_stacks((m.scout for m in members), frame_of_reference or None, name)
-        stated = {
-            "series": members[0].series or None,
-            "laterality": unanimous(member.laterality for member in members),
-            "body_part": unanimous(member.body_part for member in members),
-        }
-        stacks += [replace(stack, **stated) for stack in grouped]
+        uid = members[0].series or None
+        side, part = (unanimous(words) for words in zip(*((m.laterality, m.body_part) for m in members), strict=True))
+        stacks += [replace(stack, series=uid, laterality=side, body_part=part) for stack in grouped]
     return stacks
 
 
