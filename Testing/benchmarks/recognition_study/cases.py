@@ -65,8 +65,8 @@ def cases(data: Path | None, knees: Path | None, count: int, seed: int) -> Itera
     if knees is not None:
         yield from _simulated(knees, KNEE, "simulated knee", count, seed)
     if data is not None:
-        yield from _heads(data, count, seed)
         yield from _others(data, count)
+        yield from _heads(data, count, seed)
     yield from _drawn(count, seed)
 
 
