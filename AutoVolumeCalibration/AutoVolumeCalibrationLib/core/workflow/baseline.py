@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from ..scouts.reader import read_study
 from ..scouts.series_geometry import box_of_stack, read_series_geometry
 from ..storage.results import CALIBRATION_FILE
 from .calibration import Calibration
-from .pipeline import calibrate, with_box
+from .pipeline import calibrate
 from .saved_plan import reopen
 
 if TYPE_CHECKING:
@@ -38,4 +39,5 @@ def read_baseline(
     series = read_series_geometry(path, force=force)
     stacks = read_study([path], force=force, series=[series.stack.series] if series.stack.series else []).stacks
     plan = calibrate(stacks, protocol, model)
-    return with_box(plan, box_of_stack(series.stack, plan.box.name))
+    # Only its place matters: what the plan by landmarks says of it has no meaning.
+    return replace(plan, box=box_of_stack(series.stack, plan.box.name))
