@@ -18,6 +18,7 @@ ROOMS = {
         "detection",
         "networks",
         "motion",
+        "follow_up",
         "planning",
         "storage",
         "report",

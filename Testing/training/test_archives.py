@@ -15,6 +15,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError, ProtocolError, Usag
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.scouts.series_geometry import box_of_stack
 from AutoVolumeCalibrationLib.core.scouts.stack import group_into_stacks
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
@@ -23,7 +24,7 @@ from calibrations import ellipsoid_head
 from data_sets import PROTOCOL
 from dicom_localizers import write_localizer
 from LandmarkTrainingLib.core.datasets.building import Skipped, build_dataset
-from LandmarkTrainingLib.core.datasets.from_archive import archive_candidates, box_of_stack
+from LandmarkTrainingLib.core.datasets.from_archive import archive_candidates
 from LandmarkTrainingLib.core.datasets.reading import read_dataset, subject_of
 from LandmarkTrainingLib.core.datasets.site_protocol import site_protocol
 from LandmarkTrainingLib.core.reference_heads.truth import true_frame
@@ -88,7 +89,7 @@ def test_a_study_holds_the_localizer_and_the_box_of_the_series_after_it(tmp_path
 @pytest.mark.parametrize("seed", range(6))
 def test_the_axes_of_a_box_are_a_rotation_named_by_the_nearest_world_axes(plane, seed):
     axes = Rotation.random(random_state=seed).as_matrix()
-    box = box_of_stack(slab(plane, axes))
+    box = box_of_stack(slab(plane, axes), "reference")
     assert box.axes @ box.axes.T == pytest.approx(np.eye(3), abs=1e-9)
     assert np.linalg.det(box.axes) == pytest.approx(1)
     assert (np.diag(box.axes) > 0).all()

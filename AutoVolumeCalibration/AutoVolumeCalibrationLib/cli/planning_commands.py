@@ -51,6 +51,12 @@ def register(commands: argparse._SubParsersAction) -> None:
         help="landmarks to keep fixed (.mrk.json, .fcsv), may be given several times; they also guide detection",
     )
     add_slab_flag(calibrate)
+    calibrate.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="PLAN|SERIES",
+        help="output folder of calibrate, or DICOM series, of an earlier visit: plan the same box in the anatomy",
+    )
     calibrate.add_argument("--scene", action="store_true", help="write scene.mrb for Slicer too")
     add_report_flags(calibrate)
     calibrate.add_argument("--overwrite", action="store_true", help="replace results in DIR")
@@ -112,6 +118,8 @@ def run_calibrate(arguments: argparse.Namespace) -> int:
         with ProgressLine() as progress:
             study, read_s = read_scout_study(arguments, progress)
             calibration = plan_scouts(arguments, study, read_s, protocol, placed.landmarks, progress)
+            if arguments.baseline:
+                calibration = _followed(calibration, arguments, progress)
             progress("writing results")
             write_plan(calibration, arguments.output, arguments.scouts, drawings)
     print_notes((*study.notes, *placed.notes))
@@ -265,6 +273,22 @@ def _find_and_plan(
 
     with device_failures(model):
         return calibrate(stacks, protocol, model, box=box, corrections=placed, progress=detection_progress(progress))
+
+
+def _followed(calibration: Calibration, arguments: argparse.Namespace, progress: Callable[[str], None]) -> Calibration:
+    """The plan with the box of the visit that ``--baseline`` names."""
+    from ..core.models.anatomies import model_for
+    from ..core.models.bundle import load_model
+    from ..core.workflow.baseline import read_baseline
+    from ..core.workflow.follow_up_plan import follow
+
+    progress("comparing with the baseline")
+    model = load_model(arguments.model or model_for(calibration.protocol), arguments.device, arguments.backend)
+    started = time.perf_counter()
+    baseline = read_baseline(arguments.baseline, calibration.protocol, model, force=arguments.force)
+    with naming(str(arguments.baseline)):
+        result = follow(calibration, baseline, arguments.baseline)
+    return replace(result, timings_s={**calibration.timings_s, "baseline": time.perf_counter() - started})
 
 
 def detection_progress(progress: Callable[[str], None]) -> Callable[[float], None]:

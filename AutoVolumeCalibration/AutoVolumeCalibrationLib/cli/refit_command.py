@@ -48,7 +48,7 @@ def run_refit(arguments: argparse.Namespace) -> int:
     """``autovolume refit``."""
     from ..core.anatomy.protocol_file import load_protocol
     from ..core.storage.results import read_results
-    from ..core.workflow.pipeline import plan_from_landmarks
+    from ..core.workflow.pipeline import plan_from_landmarks, with_follow_up
     from ..core.workflow.saved_plan import stacks_of
 
     _require_repredict(arguments)
@@ -72,6 +72,7 @@ def run_refit(arguments: argparse.Namespace) -> int:
             motion=saved.motion,
             birge_ratios=saved.birge_ratios,
         )
+        calibration = with_follow_up(calibration, saved.follow_up)
     if arguments.repredict:
         calibration = _repredicted(calibration, changed.landmarks, arguments)
     calibration = with_total(calibration, started)

@@ -91,6 +91,7 @@ def recall(study: Study, stacks: Sequence[ScoutStack]) -> Calibration:
         prescription=saved.prescription,
         checks=saved.checks,
         timings_s=saved.timings_s,
+        follow_up=saved.follow_up,
     )
 
 

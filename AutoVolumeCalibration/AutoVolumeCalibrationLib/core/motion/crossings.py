@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..geometry.oriented_box import OrientedBox
 from ..geometry.rotations import rotation_about
 from ..scouts.stack import ScoutStack
 from .crossing_images import CrossingImage, chosen_slices, crossing_images
@@ -63,10 +64,16 @@ class _Pair:
 
 
 class Crossings:
-    """The crossing slices of stacks of different ``bodies``, in pixels and samples of about ``pixel_mm``."""
+    """The crossing slices of stacks of different ``bodies``, in pixels and samples of about ``pixel_mm``.
 
-    def __init__(self, stacks: Sequence[ScoutStack], bodies: Sequence[int], pixel_mm: float) -> None:
-        self.center_mm, self.pixel_mm = middle_of(stacks), pixel_mm
+    With a ``region`` only what lies in it is compared, and offsets are about its middle.
+    """
+
+    def __init__(
+        self, stacks: Sequence[ScoutStack], bodies: Sequence[int], pixel_mm: float, region: OrientedBox | None = None
+    ) -> None:
+        self.center_mm, self.pixel_mm = region.center_mm if region else middle_of(stacks), pixel_mm
+        self._region = region
         self._steps = np.arange(-REACH_MM, REACH_MM + pixel_mm / 2, pixel_mm)
         self._pairs = _pairs(stacks, bodies, pixel_mm)
 
@@ -82,6 +89,8 @@ class Crossings:
         chosen = np.stack(np.meshgrid(*map(np.arange, count), indexing="ij"), axis=-1).reshape(-1, 2)
         samples = [_sampled(pair.images[i], chosen[:, i], *sides[i], points) for i in range(2)]
         known = samples[0][1] & samples[1][1]
+        if self._region:
+            known &= self._region.contains(points)
         arms = [points - self.center_mm - offsets[n, 3:] for n in numbers]
         # (l, t, 6) by which a stack's planes move along their normal at the points.
         moved = [_displacements(arm, axes[2]) for arm, (axes, _) in zip(arms, sides, strict=True)]

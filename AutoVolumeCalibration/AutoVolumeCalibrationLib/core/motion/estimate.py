@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..geometry.oriented_box import OrientedBox
 from ..scouts.stack import ScoutStack
 from .crossings import PARAMETERS, Crossings, Profiles
 
@@ -51,16 +52,19 @@ class OffsetFit:
     center_mm: np.ndarray
 
 
-def fit_offsets(stacks: Sequence[ScoutStack], bodies: Sequence[int]) -> OffsetFit | None:
+def fit_offsets(
+    stacks: Sequence[ScoutStack], bodies: Sequence[int], region: OrientedBox | None = None
+) -> OffsetFit | None:
     """The offsets of the stacks' bodies; None where no slices of two bodies cross within the images.
 
     Args:
         bodies: (n,) number of each stack's body, 0 and up: stacks of one body cannot have moved against each other.
+        region: only what lies in it is compared; all where None.
     """
     offsets = np.zeros((max(bodies) + 1, PARAMETERS))
     fit = None
     for pixel_mm, steps in zip(PIXELS_MM, STEPS, strict=True):
-        crossings = Crossings(stacks, bodies, pixel_mm)
+        crossings = Crossings(stacks, bodies, pixel_mm, region)
         for _ in range(steps):
             fit = _fit_at(offsets, crossings, bodies)
             if fit is None:

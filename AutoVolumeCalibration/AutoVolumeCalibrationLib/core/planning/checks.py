@@ -17,6 +17,7 @@ from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol
 from ..detection.model_limits import ModelLimits
 from ..errors import shortened
+from ..follow_up.follow_up import CERTAIN_DEG, CERTAIN_MM, LARGEST_CHI_SQUARE, FollowUp
 from ..geometry.coordinates import PLANES
 from ..geometry.oriented_box import FACES, OrientedBox, outward_axis
 from ..motion.motion import Motion, motion_message
@@ -70,6 +71,7 @@ class Evidence:
 
     ``coverage`` None: the textbook factors of a normal distribution. ``risk`` None: the model states none.
     ``other_anatomy``: what the model of another anatomy recognised more surely, empty where there is none.
+    ``follow_up``: how the box of a baseline was placed, None for a plan by landmarks.
     """
 
     stacks: Sequence[ScoutStack]
@@ -84,6 +86,7 @@ class Evidence:
     limits: ModelLimits = ModelLimits()
     risk: PlanRisk | None = None
     other_anatomy: str = ""
+    follow_up: FollowUp | None = None
 
     @property
     def stated_coverage(self) -> Coverage:
@@ -93,10 +96,13 @@ class Evidence:
 
 def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     """All findings, worst first; a single "ok" when there is none."""
+    if evidence.follow_up and evidence.follow_up.matched:
+        return _follow_up_checks(evidence)
     # The faces at risk come first among the warnings: they are what the user can mend at once.
     at_risk = _coverage(evidence)
     findings = [*([at_risk] if at_risk else []), *scout_checks(evidence.stacks, states_risk=evidence.risk is not None)]
     of_landmarks = (
+        _not_matched,
         _other_anatomy,
         _body_part,
         _risk,
@@ -120,6 +126,21 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
         if evidence.risk:
             text = f"{text} {risk_in_words(evidence.risk.probability)}."
         findings = [Check("ready", OK, text)]
+    return _worst_first(findings)
+
+
+def _follow_up_checks(evidence: Evidence) -> tuple[Check, ...]:
+    """Findings about a plan whose box is the baseline's: it does not rest on the landmarks of this visit."""
+    checks = (_other_anatomy, _head, _moved, _baseline_certain, _baseline_agrees)
+    findings = [finding for check in checks if (finding := check(evidence))]
+    findings += scout_checks(evidence.stacks, states_risk=True)
+    if not findings and evidence.follow_up:
+        text = f"The box is the baseline's; it lies {evidence.follow_up.in_words}. The plan is ready for review."
+        findings = [Check("ready", OK, text)]
+    return _worst_first(findings)
+
+
+def _worst_first(findings: Sequence[Check]) -> tuple[Check, ...]:
     return tuple(sorted(findings, key=lambda finding: (ERROR, WARNING, OK).index(finding.level)))
 
 
@@ -173,6 +194,37 @@ def _risk(e: Evidence) -> Check | None:
         return None
     where = where_to_look(e.frame, e.protocol, {stack.plane for stack in e.stacks})
     return Check("risk", level, f"{risk_in_words(e.risk.probability)}: {where}.")
+
+
+def _not_matched(e: Evidence) -> Check | None:
+    """Do the images show what the baseline's showed?"""
+    if e.follow_up is None or e.follow_up.matched:
+        return None
+    found = f"correlation {e.follow_up.correlation:.2f}"
+    return Check(
+        "baseline", ERROR, f"The scouts do not match the baseline's ({found}): this plan follows the landmarks alone."
+    )
+
+
+def _baseline_certain(e: Evidence) -> Check | None:
+    """Is it known well enough where the box of the baseline lies now?"""
+    f = e.follow_up
+    if f is None or (f.sd_mm <= CERTAIN_MM and f.sd_deg <= CERTAIN_DEG):
+        return None
+    known = f"sd {f.sd_deg:.1f} deg, {f.sd_mm:.1f} mm"
+    return Check("baseline", WARNING, f"The place of the baseline's box is uncertain ({known}): add slices.")
+
+
+def _baseline_agrees(e: Evidence) -> Check | None:
+    """Do the images and the landmarks of both visits agree about how the patient lies now?"""
+    f = e.follow_up
+    if f is None or f.chi_square <= LARGEST_CHI_SQUARE:
+        return None
+    return Check(
+        "baseline",
+        WARNING,
+        f"Images and landmarks disagree by more than their uncertainty, the box lies {f.in_words}: compare the visits.",
+    )
 
 
 def _other_anatomy(e: Evidence) -> Check | None:

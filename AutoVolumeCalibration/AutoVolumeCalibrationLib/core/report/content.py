@@ -30,6 +30,9 @@ VERDICTS = {
     ERROR: "Do not use without review",
 }
 
+#: Standard deviations within which 95 % of a normal distribution lie, to both sides.
+NORMAL_95 = 1.96
+
 
 @dataclass(frozen=True)
 class FaceRow:
@@ -100,12 +103,16 @@ def face_rows(calibration: Calibration) -> list[FaceRow]:
 
 def angles_text(calibration: Calibration) -> str:
     """Pitch, roll and yaw against the scanner's axes with their uncertainty."""
-    frame, coverage = calibration.frame, plan_coverage(calibration)
-    angles = rotation_angles_deg(np.eye(3), frame.axes)
-    most = coverage.angles_deg(frame.covariance, frame.line_pitch_sd_rad)
+    frame, coverage, follow_up = calibration.frame, plan_coverage(calibration), calibration.follow_up
+    if follow_up and follow_up.matched:
+        axes, most, level = calibration.box.axes, [NORMAL_95 * follow_up.sd_deg] * 3, "against the baseline"
+    else:
+        axes, level = frame.axes, coverage_level(calibration)
+        most = list(coverage.angles_deg(frame.covariance, frame.line_pitch_sd_rad))
+    angles = rotation_angles_deg(np.eye(3), axes)
     names = ("pitch", "roll", "yaw")
     text = ", ".join(f"{name} {a:+.1f} ± {m:.1f}°" for name, a, m in zip(names, angles, most, strict=True))
-    return f"{text} ({coverage_level(calibration)})"
+    return f"{text} ({level})"
 
 
 def coverage_level(calibration: Calibration) -> str:

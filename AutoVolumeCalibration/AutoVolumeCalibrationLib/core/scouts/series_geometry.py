@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files.dicom_parsing import parse_dicom, quiet_libraries
+from ..geometry.oriented_box import OrientedBox
 from .dicom import PARSE_ERRORS, DicomFrame, is_dicom, read_dicom_frames
 from .series import NotAScout
 from .stack import ScoutSlice, ScoutStack, group_into_stacks
@@ -61,6 +62,24 @@ def read_series_geometry(path: Path, *, force: bool = False) -> SeriesGeometry:
         raise InputError("the slices are not evenly spaced", source=str(path), remedy=_REMEDY)
     spacing = float(np.median(gaps)) if len(gaps) else stack.thickness_mm
     return SeriesGeometry(stack, spacing, _field_of_view(stack.slices[0]))
+
+
+def box_of_stack(stack: ScoutStack, name: str) -> OrientedBox:
+    """The box that the slices of a stack fill, from outer edge to outer edge.
+
+    Its axes are those of the images, each named right, anterior or superior by the world axis it is nearest to (the
+    three together); so they are right-handed whichever way the images were turned.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    first, last = stack.slices[0], stack.slices[-1]
+    directions = np.array([first.column_axis, first.row_axis, stack.normal])
+    depth_mm = float((last.origin_mm - first.origin_mm) @ stack.normal) + stack.thickness_mm
+    down_mm, across_mm = first.extent_mm
+    sizes = np.array([across_mm, down_mm, depth_mm])
+    world, own = linear_sum_assignment(-np.abs(directions.T))
+    axes = directions[own] * np.sign(directions[own, world])[:, None]
+    return OrientedBox(name, (first.center_mm + last.center_mm) / 2, axes, sizes[own])
 
 
 def manufacturer(stacks: Sequence[ScoutStack]) -> str:

@@ -20,6 +20,7 @@ from ..files.atomic_write import atomic_path
 from ..files.json_files import json_text, read_json, require_schema
 from ..files.output_folder import require_place
 from ..files.resources import resource_path
+from ..follow_up.follow_up import FollowUp, follow_up_from_dict, follow_up_to_dict
 from ..geometry.oriented_box import FACES, OrientedBox
 from ..motion.motion import Motion, motion_from_dict, motion_to_dict
 from ..planning.checks import Check
@@ -73,6 +74,7 @@ class SavedCalibration:
         scouts: which scouts they were, none in results of versions before 0.2.
         protocol_sha256: of the protocol's file, None where that was not kept.
         risk: of the plan, None where the model states none or an earlier version planned.
+        follow_up: how the box of a baseline was placed, None without one.
     """
 
     landmarks: tuple[Landmark, ...]
@@ -91,6 +93,7 @@ class SavedCalibration:
     protocol_sha256: str | None = None
     motion: Motion | None = None
     risk: PlanRisk | None = None
+    follow_up: FollowUp | None = None
 
 
 def write_results(
@@ -191,6 +194,7 @@ def calibration_to_dict(
         "disagreeing": list(calibration.disagreeing),
         "motion": motion_to_dict(calibration.motion) if calibration.motion else None,
         "birge_ratios": {name: float(ratio) for name, ratio in calibration.birge_ratios.items()},
+        **_follow_up_entry(calibration.follow_up),
     }
 
 
@@ -224,6 +228,7 @@ def saved_from_dict(data: Mapping[str, Any], source: Path | str) -> SavedCalibra
         protocol_sha256=data.get("protocol_sha256"),
         motion=motion_from_dict(data["motion"]) if data.get("motion") else None,
         risk=PlanRisk(**data["risk"]) if data.get("risk") else None,
+        follow_up=_follow_up(data.get("follow_up")),
     )
 
 
@@ -297,6 +302,17 @@ def _coverage_to_dict(calibration: Calibration) -> dict[str, Any]:
         "safe_margins_mm": coverage.safe_margins_mm(sd_mm),
         "angles_deg": _list(coverage.angles_deg(frame.covariance, frame.line_pitch_sd_rad)),
     }
+
+
+def _follow_up_entry(follow_up: FollowUp | None) -> dict[str, Any]:
+    """How the box of a baseline was placed; nothing without one."""
+    if follow_up is None:
+        return {}
+    return {"follow_up": {**follow_up_to_dict(follow_up), "box": box_to_dict(follow_up.box)}}
+
+
+def _follow_up(entry: Mapping[str, Any] | None) -> FollowUp | None:
+    return follow_up_from_dict(entry, box_from_dict(entry["box"])) if entry else None
 
 
 def _landmark_to_dict(landmark: Landmark) -> dict[str, Any]:

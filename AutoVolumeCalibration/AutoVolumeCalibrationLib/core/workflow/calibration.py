@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..anatomy.landmark import Landmark
 from ..detection.model_info import ModelInfo
 from ..detection.model_limits import ModelLimits
+from ..follow_up.follow_up import FollowUp
 from ..geometry.oriented_box import OrientedBox
 from ..motion.motion import Motion
 from ..planning.checks import ERROR, Check
@@ -34,7 +35,7 @@ class Calibration:
     ``predicted`` keeps the network's own landmarks, so that a correction can be reset, ``disagreeing`` the names
     of those on which the planes disagreed, and ``birge_ratios`` by how much (``detection.fusion.Fusion``). ``motion``
     says whether the head moved between the stacks, None where nobody looked. ``risk`` is that of the plan as it is,
-    None where the model states none.
+    None where the model states none. ``follow_up`` says how the box of a baseline was placed, None without one.
     """
 
     stacks: tuple[ScoutStack, ...]
@@ -51,6 +52,7 @@ class Calibration:
     motion: Motion | None = None
     birge_ratios: Mapping[str, float] = field(default_factory=dict)
     risk: PlanRisk | None = None
+    follow_up: FollowUp | None = None
 
     @property
     def limits(self) -> ModelLimits:

@@ -12,6 +12,7 @@ from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol, box_rule
 from ..detection.model_info import ModelInfo
 from ..errors import InputError, ModelError, UsageError
+from ..follow_up.follow_up import FollowUp, between_boxes
 from ..motion.motion import FOUND, Motion
 from ..motion.search import find_motion
 from ..planning.box import plan_box
@@ -104,7 +105,7 @@ def refit(calibration: Calibration, corrections: Iterable[Landmark], *, box: str
 
     ``corrections`` are all that hold now: a landmark not among them returns to its prediction.
     """
-    return plan_from_landmarks(
+    planned = plan_from_landmarks(
         calibration.stacks,
         calibration.protocol,
         corrections,
@@ -116,6 +117,7 @@ def refit(calibration: Calibration, corrections: Iterable[Landmark], *, box: str
         motion=calibration.motion,
         birge_ratios=calibration.birge_ratios,
     )
+    return with_follow_up(planned, calibration.follow_up)
 
 
 def repredict(
@@ -151,6 +153,7 @@ def repredict(
     )
     if calibration.model:
         result = with_other_anatomy(result, calibration.model.other_anatomy)
+    result = with_follow_up(result, calibration.follow_up)
     if not model.guided:
         return result
     # No confidence: a position of the typical head, which nothing returns to once a model has run.
@@ -193,7 +196,7 @@ def plan_from_landmarks(
 def with_box(calibration: Calibration, box: OrientedBox) -> Calibration:
     """The plan with ``box`` as the user drew it: prescribed and checked as it is, until the next fit plans it anew."""
     rule = box_rule(calibration.protocol, box.name)
-    return _checked(replace(calibration, box=box, prescription=prescribe(box, rule)))
+    return checked(replace(calibration, box=box, prescription=prescribe(box, rule)))
 
 
 def with_other_anatomy(calibration: Calibration, anatomy: str) -> Calibration:
@@ -204,7 +207,18 @@ def with_other_anatomy(calibration: Calibration, anatomy: str) -> Calibration:
     model = calibration.model
     if model is None or model.other_anatomy == anatomy:
         return calibration
-    return _checked(replace(calibration, model=replace(model, other_anatomy=anatomy)))
+    return checked(replace(calibration, model=replace(model, other_anatomy=anatomy)))
+
+
+def with_follow_up(calibration: Calibration, follow_up: FollowUp | None) -> Calibration:
+    """The plan by landmarks with the box of its baseline instead; as it is without one, or where nothing matches."""
+    if follow_up is None:
+        return calibration
+    rule = box_rule(calibration.protocol, calibration.box.name)
+    rotation_deg, shift_mm = between_boxes(calibration.box, follow_up.box)
+    box = replace(follow_up.box, name=rule.name) if follow_up.matched else calibration.box
+    compared = replace(follow_up, rotation_deg=rotation_deg, shift_mm=shift_mm)
+    return checked(replace(calibration, box=box, prescription=prescribe(box, rule), follow_up=compared))
 
 
 def in_protocol_order(landmarks: Iterable[Landmark], protocol: Protocol) -> tuple[Landmark, ...]:
@@ -267,7 +281,7 @@ def _plan(
     landmarks = with_corrections(predicted, corrections)
     frame = fit_frame(landmarks, protocol, model.pose_covariance if model else None, header_side(stacks))
     box = plan_box(frame, protocol, rule, _coverage(rule, model))
-    return _checked(
+    return checked(
         Calibration(
             stacks=tuple(stacks),
             protocol=protocol,
@@ -285,13 +299,15 @@ def _plan(
     )
 
 
-def _checked(calibration: Calibration) -> Calibration:
-    """The plan with the findings about it."""
+def checked(calibration: Calibration) -> Calibration:
+    """The plan with the findings about it as it is."""
     c = calibration
     rule = box_rule(c.protocol, c.box.name)
     still_predicted = {landmark.name for landmark in c.landmarks if landmark.status == PREDICTED}
     in_doubt = [name for name in c.disagreeing if name in still_predicted]
-    coverage, risk = _coverage(rule, c.model), plan_risk(c)
+    # The risk is that of a plan by landmarks.
+    risk = None if c.follow_up and c.follow_up.matched else plan_risk(c)
+    coverage = _coverage(rule, c.model)
     own = on_side(rule, c.frame.side, c.protocol.constellation)
     evidence = Evidence(
         c.stacks,
@@ -306,6 +322,7 @@ def _checked(calibration: Calibration) -> Calibration:
         c.limits,
         risk,
         c.model.other_anatomy if c.model else "",
+        c.follow_up,
     )
     return replace(c, risk=risk, checks=_with_remarks(run_checks(evidence), c.stacks))
 

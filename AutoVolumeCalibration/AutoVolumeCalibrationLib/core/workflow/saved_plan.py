@@ -12,7 +12,7 @@ from ..scouts.reader import read_study
 from ..scouts.stack import ScoutStack
 from ..storage.results import SavedCalibration, read_results
 from .calibration import Calibration
-from .pipeline import plan_from_landmarks
+from .pipeline import plan_from_landmarks, with_follow_up
 
 _REMEDY = "Give the scouts that it was made on, or calibrate again."
 
@@ -27,7 +27,7 @@ def reopen(folder: Path | str, *, scouts: Sequence[Path | str] = ()) -> Calibrat
         InputError: there is no plan, or the scouts are gone or are not those that it was made on.
     """
     saved = read_results(folder)
-    return plan_from_landmarks(
+    planned = plan_from_landmarks(
         stacks_of(saved, folder, scouts),
         load_protocol(saved.protocol),
         saved.landmarks,
@@ -39,6 +39,7 @@ def reopen(folder: Path | str, *, scouts: Sequence[Path | str] = ()) -> Calibrat
         motion=saved.motion,
         birge_ratios=saved.birge_ratios,
     )
+    return with_follow_up(planned, saved.follow_up)
 
 
 def stacks_of(saved: SavedCalibration, folder: Path | str, scouts: Sequence[Path | str] = ()) -> list[ScoutStack]:

@@ -11,12 +11,9 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.scouts.dicom import read_dicom_frames, stacks_from_frames
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
-from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
+from AutoVolumeCalibrationLib.core.scouts.series_geometry import box_of_stack
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 from AutoVolumeCalibrationLib.core.storage.results import box_to_dict
 
@@ -53,24 +50,6 @@ def archive_candidates(root: Path, wanted: str = "*") -> Iterator[Candidate | Sk
             yield Candidate(folder, partial(_study, before, planned), planned.patient or None)
 
 
-def box_of_stack(stack: ScoutStack, name: str = REFERENCE_NAME) -> OrientedBox:
-    """The box that the slices of a stack fill, from outer edge to outer edge.
-
-    Its axes are those of the images, each named right, anterior or superior by the world axis it is nearest to (the
-    three together); so they are right-handed whichever way the images were turned.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    first, last = stack.slices[0], stack.slices[-1]
-    directions = np.array([first.column_axis, first.row_axis, stack.normal])
-    depth_mm = float((last.origin_mm - first.origin_mm) @ stack.normal) + stack.thickness_mm
-    down_mm, across_mm = first.extent_mm
-    sizes = np.array([across_mm, down_mm, depth_mm])
-    world, own = linear_sum_assignment(-np.abs(directions.T))
-    axes = directions[own] * np.sign(directions[own, world])[:, None]
-    return OrientedBox(name, (first.center_mm + last.center_mm) / 2, axes, sizes[own])
-
-
 def _planned(series: Sequence[Series], wanted: str) -> Series | None:
     """The first diagnostic series that matches and follows a localizer."""
     localizers = [one.order for one in series if one.localizer]
@@ -88,6 +67,6 @@ def _study(localizers: Sequence[Series], planned: Series) -> list[LabelledStudy]
     provenance = {
         "kind": "archive",
         "coordinate_system": "RAS",
-        REFERENCE_BOX: box_to_dict(box_of_stack(volume)),
+        REFERENCE_BOX: box_to_dict(box_of_stack(volume, REFERENCE_NAME)),
     }
     return [LabelledStudy("", stacks, (), provenance)]

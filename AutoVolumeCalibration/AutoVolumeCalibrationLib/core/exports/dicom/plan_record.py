@@ -14,7 +14,10 @@ _LEFT_OUT: Mapping[str, Any] = {"sources": [], "study": "", "protocol_file": Non
 
 def plan_record(content: Mapping[str, Any]) -> dict[str, Any]:
     """The content of calibration.json without what holds on this computer only."""
-    return {**content, **_LEFT_OUT}
+    record = {**content, **_LEFT_OUT}
+    if "follow_up" in record:
+        record["follow_up"] = {**record["follow_up"], "baseline": ""}
+    return record
 
 
 def record_digest(record: Mapping[str, Any]) -> str:

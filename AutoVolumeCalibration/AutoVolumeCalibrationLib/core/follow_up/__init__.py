@@ -1,0 +1,1 @@
+"""The same box at every visit: the scouts of a follow-up registered onto those of the baseline."""

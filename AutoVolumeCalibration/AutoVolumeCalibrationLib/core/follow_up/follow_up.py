@@ -1,0 +1,101 @@
+"""The box of the baseline, placed on the scouts of a follow-up: the result, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..geometry.oriented_box import FACES, OrientedBox, face_center_mm, outward_axis
+from ..geometry.rotations import rotation_vector
+from .registration import Registration
+
+#: Below this mean correlation the scouts do not show the same anatomy: one person's visits correlate by 0.85 to 0.97,
+#: also in other contrasts.
+LEAST_CORRELATION = 0.6
+
+#: Quantile 0.999 of chi-square with 6 degrees of freedom: the landmarks and the images disagree above it.
+LARGEST_CHI_SQUARE = 22.46
+
+#: Where a plan of the baseline has its box, in mm and deg, beyond which a registration counts as uncertain.
+CERTAIN_MM, CERTAIN_DEG = 1.5, 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class FollowUp:
+    """How the follow-up was brought onto its baseline.
+
+    Attributes:
+        baseline: where the plan or the series of the baseline is.
+        box: the baseline's, where the images of the follow-up show the same anatomy; RAS of the follow-up.
+        sd_deg, sd_mm: standard deviation of its rotation and of its centre, the largest direction.
+        correlation: of the scouts of both visits, -1..1.
+        chi_square: of the disagreement between the images and the landmarks of both visits, 6 degrees of freedom.
+        rotation_deg, shift_mm: (3,) rotation vector and shift of the centre from the plan by landmarks alone to the box
+            of the baseline, along the axes of that plan (right, anterior, superior).
+    """
+
+    baseline: str
+    box: OrientedBox
+    sd_deg: float
+    sd_mm: float
+    correlation: float
+    chi_square: float
+    rotation_deg: np.ndarray
+    shift_mm: np.ndarray
+
+    @property
+    def matched(self) -> bool:
+        """Whether the images of both visits show the same anatomy."""
+        return self.correlation >= LEAST_CORRELATION
+
+    @property
+    def in_words(self) -> str:
+        """How far the box lies from the plan by landmarks alone."""
+        turned, moved = np.linalg.norm(self.rotation_deg), np.linalg.norm(self.shift_mm)
+        return f"{turned:.1f} deg and {moved:.1f} mm from the plan by landmarks alone"
+
+
+def box_at_follow_up(box: OrientedBox, registration: Registration) -> OrientedBox:
+    """The box of the baseline in the RAS of the follow-up, its faces as uncertain as the registration."""
+    from_baseline = np.linalg.inv(registration.to_baseline)
+    rotation = from_baseline[:3, :3]
+    spread = {face: _face_sd_mm(box, face, registration) for face in FACES}
+    center = rotation @ box.center_mm + from_baseline[:3, 3]
+    return replace(box, center_mm=center, axes=box.axes @ rotation.T, face_sd_mm=spread)
+
+
+def _face_sd_mm(box: OrientedBox, face: str, registration: Registration) -> float:
+    """Standard deviation of the middle of a face along its normal n: of n . (shift + rotation x arm)."""
+    normal = outward_axis(box.axes, face)
+    arm = face_center_mm(box, face) - registration.center_mm
+    slope = np.concatenate([np.cross(arm, normal), normal])
+    return float(np.sqrt(slope @ registration.covariance @ slope))
+
+
+def between_boxes(first: OrientedBox, second: OrientedBox) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation vector in deg and shift in mm, both (3,) along the axes of ``first``, that bring it onto ``second``."""
+    turn = second.axes.T @ first.axes
+    return np.rad2deg(first.axes @ rotation_vector(turn)), first.axes @ (second.center_mm - first.center_mm)
+
+
+def follow_up_to_dict(follow_up: FollowUp) -> dict[str, Any]:
+    """As ``calibration.json`` keeps it; the box has its own form there."""
+    return {
+        "baseline": follow_up.baseline,
+        "sd_deg": float(follow_up.sd_deg),
+        "sd_mm": float(follow_up.sd_mm),
+        "correlation": float(follow_up.correlation),
+        "chi_square": float(follow_up.chi_square),
+        "rotation_deg": follow_up.rotation_deg.tolist(),
+        "shift_mm": follow_up.shift_mm.tolist(),
+    }
+
+
+def follow_up_from_dict(entry: Mapping[str, Any], box: OrientedBox) -> FollowUp:
+    """The inverse of ``follow_up_to_dict``, with the box that was kept beside it."""
+    vectors = {key: np.array(entry[key], dtype=float) for key in ("rotation_deg", "shift_mm")}
+    numbers = {key: float(entry[key]) for key in ("sd_deg", "sd_mm", "correlation", "chi_square")}
+    return FollowUp(baseline=entry["baseline"], box=box, **numbers, **vectors)
