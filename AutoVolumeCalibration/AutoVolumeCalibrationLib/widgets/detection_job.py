@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.anatomy.landmark import Landmark
@@ -82,6 +83,22 @@ def repredict_landmarks(
     model = load_model(settings.model or model_for(calibration.protocol), settings.device)
     with _device_failures(model):
         return repredict(calibration, corrections, model, progress=progress, cancelled=cancelled)
+
+
+def follow_baseline(calibration: Calibration, path: Path, settings: DetectionSettings) -> Calibration:
+    """The plan with the box of the visit at ``path``: the folder of a plan, or of a DICOM series.
+
+    Raises:
+        AutoVolumeError: one line for the user.
+    """
+    from ..core.models.anatomies import model_for
+    from ..core.models.bundle import load_model
+    from ..core.workflow.baseline import read_baseline
+    from ..core.workflow.follow_up_plan import follow
+
+    model = load_model(settings.model or model_for(calibration.protocol), settings.device)
+    with _device_failures(model):
+        return follow(calibration, read_baseline(path, calibration.protocol, model), path)
 
 
 @contextmanager

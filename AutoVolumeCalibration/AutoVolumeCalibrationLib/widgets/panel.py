@@ -13,6 +13,7 @@ import slicer.util
 from ..core.errors import AutoVolumeError
 from ..mrml.engine import CalibrationEngine
 from .advanced_section import AdvancedSection
+from .baseline_section import BaselineSection
 from .box_section import BoxSection
 from .calibrate_section import CalibrateSection
 from .checks_section import ChecksSection
@@ -64,12 +65,14 @@ class Panel:
         self.advanced = AdvancedSection(self.ui, self.current)
         self.calibrate = CalibrateSection(self.ui, self.current, self.jobs, self.inputs, self.box, self.advanced)
         self.landmarks = LandmarksSection(self.ui, self.current, self.jobs, self.advanced)
+        self.baseline = BaselineSection(self.ui, self.current, self.jobs, self.advanced)
         self._sections: list[Section] = [
             self.inputs,
             self.calibrate,
             ChecksSection(self.ui, self.current),
             self.landmarks,
             self.box,
+            self.baseline,
             ConsoleSection(self.ui, self.current),
             self.advanced,
             ExportSection(self.ui, self.current, self.jobs),
