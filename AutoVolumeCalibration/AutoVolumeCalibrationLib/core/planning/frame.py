@@ -40,7 +40,7 @@ from .fit.axes import FollowedAxes, blended, followed_part, part_axes
 from .fit.body import Body, body_of, in_world_mm2
 from .fit.determined import FEWEST_LANDMARKS, require_determined
 from .fit.prediction import condition_number, left_out_residuals, predict
-from .fit.response import pose_difference, rotation_response
+from .fit.response import pose_difference, rotation_response, rotation_variances
 from .fit.robust_fit import Fit, robust_fit
 from .fit.side import side_of
 
@@ -54,6 +54,7 @@ __all__ = [
     "fit_frame",
     "pose_difference",
     "rotation_response",
+    "rotation_variances",
 ]
 
 #: A landmark with less than this robust weight is named an outlier.
