@@ -101,7 +101,7 @@ def angles_text(calibration: Calibration) -> str:
     """Pitch, roll and yaw against the scanner's axes with their uncertainty."""
     frame, coverage = calibration.frame, plan_coverage(calibration)
     angles = rotation_angles_deg(np.eye(3), frame.axes)
-    most = coverage.angles_deg(frame.covariance, frame.line_pitch_sd_rad)
+    most = coverage.angles_deg(frame.covariance, frame.line_sd_rad)
     names = ("pitch", "roll", "yaw")
     text = ", ".join(f"{name} {a:+.1f} ± {m:.1f}°" for name, a, m in zip(names, angles, most, strict=True))
     return f"{text} ({coverage_level(calibration)})"

@@ -29,8 +29,8 @@ def anatomy_surface_mm(heads: LabelHeads, head: int) -> torch.Tensor:
     voxels = np.argwhere(inside & ~binary_erosion(inside))
     points = _to_head(heads, head, voxels)
     if extent is not None:
-        low, high = extent.heights_mm(dict(zip(heads.names, heads.landmarks_mm[head].cpu().numpy(), strict=True)))
-        points = points[(points[:, 2] >= low) & (points[:, 2] <= high)]
+        landmarks = dict(zip(heads.names, heads.landmarks_mm[head].cpu().numpy(), strict=True))
+        points = points[torch.from_numpy(extent.holds(points.cpu().numpy(), landmarks)).to(points.device)]
     chosen = np.random.default_rng(0).permutation(len(points))[:SURFACE_POINTS]
     return points[torch.from_numpy(chosen).to(points.device)]
 

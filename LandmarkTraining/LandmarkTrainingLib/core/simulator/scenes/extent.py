@@ -8,30 +8,44 @@ from typing import Any
 
 import numpy as np
 
+#: Fewer landmarks have no hull.
+FEWEST_LANDMARKS = 4
+
 
 @dataclass(frozen=True)
 class Extent:
-    """The outside of some tissues, from the lowest to the highest of some landmarks along the anatomy's third axis.
+    """The outside of some tissues about some landmarks.
 
-    A shaft of a bone runs on beyond every box; the landmarks say where what is scanned ends.
+    A shaft of a bone runs on beyond every box: what counts lies inside the convex hull of the landmarks, each side of
+    which is moved outwards by ``within_mm``.
 
     Attributes:
-        tissues: their numbers; between: names of the landmarks.
+        tissues: their numbers; landmarks: names, at least FEWEST_LANDMARKS.
     """
 
     tissues: tuple[int, ...]
-    between: tuple[str, ...]
+    landmarks: tuple[str, ...]
+    within_mm: float
 
-    def heights_mm(self, landmarks_mm: Mapping[str, np.ndarray]) -> tuple[float, float]:
-        """Lowest and highest of the landmarks, whose positions (3,) are in the anatomy's space; NaN are left out."""
-        heights = [float(landmarks_mm[name][2]) for name in self.between if name in landmarks_mm]
-        return float(np.nanmin(heights)), float(np.nanmax(heights))
+    def holds(self, points_mm: np.ndarray, landmarks_mm: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(n,) bool: which of the points (n, 3) count.
+
+        Args:
+            landmarks_mm: name -> (3,) in the same axes; those that are NaN are left out.
+        """
+        from scipy.spatial import ConvexHull
+
+        corners = np.array([landmarks_mm[name] for name in self.landmarks if name in landmarks_mm], dtype=float)
+        sides = ConvexHull(corners[np.isfinite(corners).all(axis=1)]).equations
+        beyond = points_mm @ sides[:, :3].T + sides[:, 3]
+        inside: np.ndarray = beyond.max(axis=1) <= self.within_mm
+        return inside
 
     @staticmethod
     def from_dict(data: Mapping[str, Any], tissue_names: Sequence[str]) -> Extent:
-        """The extent of a JSON object; ValueError or KeyError where a tissue or landmarks are absent."""
-        if not data["between"] or not data["tissues"]:
-            raise ValueError("extent needs tissues and landmarks")
-        return Extent(
-            tuple(tissue_names.index(name) for name in data["tissues"]), tuple(str(name) for name in data["between"])
-        )
+        """The extent of a JSON object; ValueError or KeyError where a tissue is absent or landmarks are too few."""
+        landmarks = tuple(str(name) for name in data["landmarks"])
+        if not data["tissues"] or len(landmarks) < FEWEST_LANDMARKS:
+            raise ValueError(f"extent needs tissues and {FEWEST_LANDMARKS} landmarks")
+        tissues = tuple(tissue_names.index(name) for name in data["tissues"])
+        return Extent(tissues, landmarks, float(data["within_mm"]))
