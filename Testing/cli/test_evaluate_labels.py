@@ -51,3 +51,4 @@ def test_what_is_for_heads_only_is_refused(autovolume, asked, tmp_path):
     assert_refused(autovolume(*asked, "--protocol", "KneeAxial", "--corrected"), 2, "are for heads")
     assert_refused(autovolume(*asked, "--protocol", "KneeAxial", "--heads", "head_01"), 3, "no label map head_01")
     assert not (tmp_path / "out").exists()
+    assert_refused(autovolume(*asked), 3, "none of the landmarks of protocol BrainAcPc")

@@ -14,15 +14,16 @@ from LandmarkTrainingLib.core.reference_knees.own_lines import own_lines, turns_
 CONDYLES = (("COND_POST_L",), ("COND_POST_R",))
 
 
-@pytest.mark.parametrize("axis", ["right", "anterior", "superior"])
-def test_the_turn_brings_the_axis_onto_the_line(axis):
+@pytest.mark.parametrize(("axis", "about"), [("right", None), ("anterior", "right"), ("superior", "right")])
+def test_the_turn_brings_the_axis_onto_the_line(axis, about):
     rng = np.random.default_rng(3)
     axes = rotation_about(rng.normal(size=3))
     places = {"A": np.zeros(3), "B": axes[["right", "anterior", "superior"].index(axis)] * 40 + rng.normal(0, 3, 3)}
-    line = AxisLine(axis, (("A",), ("B",)))
+    line = AxisLine(axis, (("A",), ("B",)), about)
     turn = turns_rad(axes, line, places)
     assert axes @ rotation_about(axes.T @ turn).T == pytest.approx(along_lines(axes, (line,), places))
     assert turn[["right", "anterior", "superior"].index(axis)] == pytest.approx(0, abs=1e-9)
+    assert about is None or turn[1:] == pytest.approx(np.zeros(2), abs=1e-9)
 
 
 def test_condyles_that_scatter_give_the_line_its_roll_and_yaw():

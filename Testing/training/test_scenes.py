@@ -140,7 +140,7 @@ def test_the_extent_of_the_knee_ends_where_the_shafts_begin():
     names = load_protocol("KneeSagittal").constellation.names
     places = dict(zip(names, load_protocol("KneeSagittal").constellation.joint.reference_mm, strict=True))
     shafts = np.array([places[name] for name in ("FEMUR_SHAFT_HIGH", "TIBIA_SHAFT")])
-    rim = np.array([places["PATELLA_BACK"] + [side * 20, 6, 0] for side in (-1, 1)])
+    rim = np.array([places["PATELLA_BACK"] + [side * 22, 6, 0] for side in (-1, 1)])
     assert not scene.extent.holds(shafts, places).any() and scene.extent.holds(rim, places).all()
 
 

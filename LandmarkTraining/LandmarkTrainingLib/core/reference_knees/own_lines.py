@@ -16,10 +16,11 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol import FrameRule, Protocol
 from AutoVolumeCalibrationLib.core.geometry.coordinates import unit
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 
-#: (bone whose axes they are, line): those that frames of protocols follow.
+#: (bone whose axes they are, line): those that frames of protocols follow. The shaft, which leans outwards, is followed
+#: in pitch alone, after the condyles.
 LINES = (
     ("femur", AxisLine("right", (("COND_POST_L",), ("COND_POST_R",)))),
-    ("femur", AxisLine("superior", (("FEMUR_SHAFT_LOW",), ("FEMUR_SHAFT_HIGH",)))),
+    ("femur", AxisLine("superior", (("FEMUR_SHAFT_LOW",), ("FEMUR_SHAFT_HIGH",)), "right")),
     ("tibia", AxisLine("right", (("PLATEAU_L",), ("PLATEAU_R",)))),
 )
 
@@ -38,6 +39,8 @@ def own_lines(
     the axes of the bone. The deviation is the root mean square: where the typical knee's own line does not run along
     the axis, that is part of it. Unbiased for the number of people.
 
+    A line whose landmarks nobody has is left out.
+
     Args:
         people: number -> landmarks of each visit, name -> (3,) mm of a right knee.
     """
@@ -47,6 +50,8 @@ def own_lines(
     result = []
     for part, each in LINES:
         turns = [turns_rad(axes, each, knee) for axes, knee in frames[part] if _has(each, knee)]
+        if not turns:
+            continue
         pitch, roll, yaw = np.rad2deg(np.sqrt(factor * np.mean(np.square(turns), axis=0)))
         sd = {"pitch_sd_deg": pitch, "roll_sd_deg": roll, "yaw_sd_deg": yaw}
         rounded = {key: round(float(value), 2) for key, value in sd.items()}
@@ -55,9 +60,15 @@ def own_lines(
 
 
 def turns_rad(axes: np.ndarray, each: AxisLine, landmarks_mm: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(3,) small rotation about right, anterior, superior that brings an axis of ``axes`` (3, 3) onto its line."""
+    """(3,) small rotation about right, anterior, superior that brings an axis of ``axes`` (3, 3) onto its line.
+
+    A line that states the axis ``about`` which it is followed turns about that one alone.
+    """
     along = _AXES.index(each.axis)
-    direction = axes @ unit(line_direction(each.line, landmarks_mm))
+    direction = axes @ line_direction(each.line, landmarks_mm)
+    if each.about:
+        direction[_AXES.index(each.about)] = 0.0
+    direction = unit(direction)
     axis = np.eye(3)[along]
     cross = np.cross(axis, direction)
     sine = float(np.linalg.norm(cross))

@@ -100,6 +100,20 @@ def numbers_of_maps(folder: Path) -> dict[int, str]:
     return {number: files[number].name.split(".nii")[0] for number in sorted(files)}
 
 
+def require_landmarks(heads: LabelHeads, folder: Path, protocol: str) -> None:
+    """Refuse label maps without any landmark of a protocol: they are of another anatomy.
+
+    Raises:
+        InputError: naming the folder.
+    """
+    if not torch.isfinite(heads.landmarks_mm).any():
+        raise InputError(
+            f"has none of the landmarks of protocol {protocol}",
+            source=str(folder),
+            remedy="Name the protocol of its anatomy with --protocol.",
+        )
+
+
 def _beside(path: Path) -> Path:
     return path.with_name(path.name.split(".nii")[0] + ".csv")
 

@@ -16,14 +16,14 @@ PEOPLE_FILE = "people.csv"
 
 
 class _PeopleOfMaps(dict[str, str]):
-    """Name of a label map -> its person; a map that is not listed is of a person of its own."""
+    """Name of a label map -> its person; one that is not listed is nobody else's."""
 
     def __missing__(self, name: str) -> str:
         return name
 
 
 def read_people_of_maps(folder: Path) -> Mapping[str, str]:
-    """Name of a label map (without .nii.gz) -> its person; without the file every map is of a person of its own.
+    """Name of a label map (without .nii.gz) -> its person; without the file each is another one's.
 
     Raises:
         InputError: the file is damaged.

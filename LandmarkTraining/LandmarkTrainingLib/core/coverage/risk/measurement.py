@@ -11,7 +11,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 
 from ...reference_heads.heads import list_heads
-from ...simulator.label_maps import load_simulated_anatomy, numbers_of_maps
+from ...simulator.label_maps import load_simulated_anatomy, numbers_of_maps, require_landmarks
 from ...simulator.people_of_maps import PEOPLE_FILE
 from .cases import RiskCase, planned_cases
 from .fit import FittedRisk, fit_risk
@@ -30,11 +30,12 @@ def study_source(labels: Path, volumes: Path | None, protocol: Protocol, rule: B
     """All label maps of a folder, and the heads of split `train`; never a head of split `validation`.
 
     Raises:
-        InputError: a file is missing or damaged, or all label maps are of one person.
+        InputError: a file is missing or damaged, or all label maps are of one person or of another anatomy.
         UsageError: volumes, which are of heads, are named with label maps of another anatomy.
     """
     maps = numbers_of_maps(labels)
     loaded = load_simulated_anatomy(labels, list(maps), protocol.constellation.names)
+    require_landmarks(loaded, labels, protocol.name)
     if volumes and loaded.scene is not None:
         raise UsageError("real volumes are of heads, the label maps are not", remedy="Leave --volumes out.")
     require_people(loaded.people, labels)

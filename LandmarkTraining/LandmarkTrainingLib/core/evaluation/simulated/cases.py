@@ -22,7 +22,7 @@ from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 
 from ...simulator.effects.effect_settings import SimulationEffects
 from ...simulator.label_heads import LabelHeads
-from ...simulator.label_maps import load_simulated_anatomy, numbers_of_maps
+from ...simulator.label_maps import load_simulated_anatomy, numbers_of_maps, require_landmarks
 from ...simulator.pose import PoseLimits
 from ...simulator.render import simulate_study
 from ...simulator.slice_planes import SliceSettings
@@ -112,6 +112,7 @@ class LabelMapCases:
         if number not in self._loaded:
             self._loaded.clear()
             heads = load_simulated_anatomy(self.folder, [number], self.protocol.constellation.names)
+            require_landmarks(heads, self.folder, self.protocol.name)
             self._loaded[number] = heads, anatomy_surface_mm(heads, 0)
         return self._loaded[number]
 

@@ -67,7 +67,7 @@ JOINT_LANDMARKS = (
     *("PATELLA_TOP", "PATELLA_BOTTOM", "PATELLA_BACK", "PATELLA_FRONT"),
 )
 #: The rim of the patella, whose landmarks lie on its midline, is this far outside the landmarks' hull, mm.
-JOINT_WITHIN_MM = 10.0
+JOINT_WITHIN_MM = 13.0
 
 
 def knee_table() -> TissueTable:
