@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,10 +51,9 @@ def own_lines(
         turns = [turns_rad(axes, each, knee) for axes, knee in frames[part] if _has(each, knee)]
         if not turns:
             continue
-        pitch, roll, yaw = np.rad2deg(np.sqrt(factor * np.mean(np.square(turns), axis=0)))
-        sd = {"pitch_sd_deg": pitch, "roll_sd_deg": roll, "yaw_sd_deg": yaw}
-        rounded = {key: round(float(value), 2) for key, value in sd.items()}
-        result.append(replace(LineVariation(each.line, heads=len(people), axis=each.axis, part=part), **rounded))
+        sd_deg = np.rad2deg(np.sqrt(factor * np.mean(np.square(turns), axis=0)))
+        pitch, roll, yaw = (round(float(sd), 2) for sd in sd_deg)
+        result.append(LineVariation(each.line, pitch, len(people), roll, yaw, each.axis, part))
     return result
 
 

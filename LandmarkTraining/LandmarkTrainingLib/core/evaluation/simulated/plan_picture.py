@@ -124,7 +124,7 @@ def _draw_plane(axes: Axes, plan: Calibration, reference: Reference, stack: Scou
     draw_landmarks(axes, view, plan, mm_per_point=2 * half_mm / (_PLANE_PX * 72 / _DPI), size=9.5)
     caption = f"{stack.plane} {index + 1} of {len(stack.slices)}"
     ground = {"facecolor": BACKGROUND, "edgecolor": "none", "pad": 2}
-    style = {"color": GREY, "fontsize": 10, "family": FONT, "va": "top", "bbox": ground}
+    style: dict[str, Any] = {"color": GREY, "fontsize": 10, "family": FONT, "va": "top", "bbox": ground}
     axes.text(0.02, 0.98, caption, transform=axes.transAxes, **style)
 
 
