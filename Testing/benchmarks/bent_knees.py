@@ -5,6 +5,7 @@ anatomy was measured from are taken (``reference_knees.people.KEPT_BACK``). Thei
 their own epicondyles, which is not the hinge that is fitted, and their patella by 0.6 of that. Half of the knees are
 mirrored to the other side, all lie in the middle of the scanner in a pose turned by 15 degrees. "change" is the mean
 of the error minus that of the same knees unbent: axes through the landmarks and the axes of the bones differ a little.
+"stated" is of the axes as those through the landmarks, with what the anatomy states of people's own lines.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def fitted(knees: list[np.ndarray], joint: Protocol, protocol: Protocol, bent_de
             placement = Placement(random_placement(repeat, angle_deg=15).turn, np.zeros(3))
             frame = fit_frame(with_errors(landmarks_at(joint, points, placement, error_mm), rng), protocol)
             axes.append(rotation_angles_deg(placement.turn.T, frame.axes))
-            stated.append(np.rad2deg(np.sqrt(np.diagonal(frame.covariance)[:3])))
+            stated.append(np.rad2deg(np.sqrt(np.diagonal(frame.line_covariance)[:3])))
             angles.append(frame.angles["flexion"].deg if frame.angles else np.nan)
             sides.append(frame.side in ("", side))
     return Errors(np.array(axes), np.array(stated), np.array(angles), float(np.mean(sides)))

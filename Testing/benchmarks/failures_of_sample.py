@@ -35,7 +35,6 @@ from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration  # no
 from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate  # noqa: E402
 from benchmarks.limits_of_scouts.effects import Effect  # noqa: E402
 from benchmarks.sample_failures.degradations import DEGRADATIONS  # noqa: E402
-from benchmarks.sample_failures.picture import draw_failure  # noqa: E402
 from LandmarkTrainingLib.core.evaluation.evaluation_report import (  # noqa: E402
     WRONG_CENTER_MM,  # noqa: E402
     WRONG_ROTATION_DEG,  # noqa: E402
@@ -45,6 +44,7 @@ from LandmarkTrainingLib.core.evaluation.metrics import (  # noqa: E402
     box_errors,  # noqa: E402
     markdown_table,  # noqa: E402
 )
+from LandmarkTrainingLib.core.evaluation.simulated.plan_picture import Reference, draw_plan  # noqa: E402
 
 SEED = 0
 MOST_PICTURES = 6
@@ -138,9 +138,9 @@ def _draw(outcomes: dict[str, Outcome], reference: OrientedBox, folder: Path) ->
     for name, outcome in outcomes.items():
         path = folder / f"{name}.png"
         if name in chosen:
-            draw_failure(
+            draw_plan(
                 outcome.plan,
-                reference,
+                Reference(reference, "planned on the scouts as they were"),
                 DEGRADATIONS[name][0].capitalize(),
                 _errors(outcome),
                 path,

@@ -52,7 +52,7 @@ def asked(bundle, tmp_path, monkeypatch):
 def test_the_risk_is_measured_reported_and_recorded(autovolume, asked, bundle, tmp_path):
     ran = autovolume(*asked, "--studies", 60, "--record", bundle)
     assert ran.code == 0 and ran.err.count("wrong") == 30
-    assert "60 planned studies of 5 heads, 30 wrong" in ran.out
+    assert "60 planned studies of 5 people, 30 wrong" in ran.out
     assert (tmp_path / "out" / "risk.md").read_text(encoding="utf-8") == ran.out.removesuffix("\n")
     risk = load_model(bundle, "cpu", "onnx").risk
     assert risk.facts["studies"] == 60

@@ -13,8 +13,10 @@ from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
 from fake_models import fake_model
 from LandmarkTrainingLib.core.coverage import studies as coverage_studies
-from LandmarkTrainingLib.core.coverage.studies import brain_surface_mm, simulated_cases
+from LandmarkTrainingLib.core.coverage.studies import simulated_cases
 from LandmarkTrainingLib.core.evaluation.methods import Plan
+from LandmarkTrainingLib.core.evaluation.simulated import truth as simulated_truth
+from LandmarkTrainingLib.core.simulator.surfaces import SURFACE_POINTS, anatomy_surface_mm
 from toy_heads import RIGID, toy_heads
 
 PROTOCOL = load_protocol("BrainAcPc")
@@ -37,16 +39,16 @@ def model():
 
 
 def test_the_surface_of_a_brain_lies_on_its_outside(heads):
-    surface = brain_surface_mm(heads, 0).numpy()
+    surface = anatomy_surface_mm(heads, 0).numpy()
     outermost = np.linalg.norm(surface / [70, 90, 80], axis=1)
-    assert 500 < len(surface) <= coverage_studies.SURFACE_POINTS
+    assert 500 < len(surface) <= SURFACE_POINTS
     assert (outermost <= 1.001).all()
     assert np.median(outermost) > 0.97, "the balls inside are of other tissues, and hollow"
 
 
 def test_the_true_plan_needs_just_the_margins_that_the_brain_reaches_beyond_its_landmarks(heads, monkeypatch):
     truths = []
-    true_plan = coverage_studies.plan_box
+    true_plan = simulated_truth.plan_box
 
     def perfect(*_arguments, **_options):
         return lambda _stacks: Plan((), truths[-1][0], truths[-1][1])
@@ -57,7 +59,7 @@ def test_the_true_plan_needs_just_the_margins_that_the_brain_reaches_beyond_its_
 
     monkeypatch.setattr(coverage_studies, "LIMITS", RIGID)
     monkeypatch.setattr(coverage_studies, "model_method", perfect)
-    monkeypatch.setattr(coverage_studies, "plan_box", remember)
+    monkeypatch.setattr(simulated_truth, "plan_box", remember)
     rule = PROTOCOL.boxes[0]
     (case,) = simulated_cases(model(), heads, PROTOCOL, rule, studies=1)
     places = dict(zip(NAMES, PROTOCOL.constellation.reference_mm, strict=True))

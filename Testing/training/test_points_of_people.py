@@ -10,6 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.cli.main import main
+from AutoVolumeCalibrationLib.core.anatomy.axis_lines import AxisLine
 from AutoVolumeCalibrationLib.core.anatomy.constellation import constellation_from_dict
 from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
@@ -343,5 +344,5 @@ def test_the_shipped_brain_is_not_pitched_against_human_raters(shared_data):
     sets, _ = point_sets.with_names_of(read_point_sets(paths), constellation.names)
     variation, pitches = points_anatomy.line_variation(sets, constellation, AC_PC, "shipped")
     assert len(pitches) == 40 and abs(pitches.mean()) < 0.1
-    stated = np.rad2deg(constellation.line_pitch_sd_rad(variation.line))
+    stated = np.rad2deg(constellation.line_sd_rad((AxisLine("anterior", variation.line, "right"),))[0])
     assert variation.pitch_sd_deg == pytest.approx(stated, abs=0.01)

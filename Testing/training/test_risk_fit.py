@@ -32,6 +32,7 @@ from LandmarkTrainingLib.core.coverage.risk.studies import LABELS, NON_HEAD, VOL
 from LandmarkTrainingLib.core.runs.run_folder import RunFolder
 from LandmarkTrainingLib.core.training import training_run
 from LandmarkTrainingLib.core.training.bundle_export import record_risk
+from toy_heads import toy_heads
 
 PROTOCOL = load_protocol("BrainAcPc")
 RULE = PROTOCOL.boxes[0]
@@ -163,7 +164,7 @@ def test_the_report_says_what_was_flagged_and_how_reliable_it_is():
     fitted = fit_risk(cases)
     text = risk_report(fitted, cases)
     assert f"{sum(case.wrong for case in cases[:900])} wrong" in text
-    assert "mean predicted" in text and "heads, 1 per plane" in text and "no head" in text
+    assert "mean predicted" in text and "all, 1 per plane" in text and "no head" in text
     assert fitted.model.facts["studies"] == 900 and fitted.model.facts["people"] == 20
     flags = fitted.model.facts["one_slice"]
     assert flags["right"] + flags["wrong"] == 900 and flags["wrong"] == sum(case.wrong for case in cases[:900])
@@ -236,7 +237,7 @@ def test_non_heads_fill_their_slices_with_something():
 
 
 def test_every_kind_of_study_is_drawn_and_one_slice_is_commonest():
-    source, seen = StudySource(None, [], [], PROTOCOL, RULE), []
+    source, seen = StudySource(None, [], ["someone"], PROTOCOL, RULE), []
 
     def remember(number, geometry, rng, kind):
         seen.append((kind, geometry.slices))
@@ -294,7 +295,8 @@ def test_a_training_may_measure_the_risk_at_its_end(tmp_path, monkeypatch, caplo
 
     monkeypatch.setattr(training_run, "measure_risk", made_up_measurement)
     config = TrainingConfig(device="cpu", check_heads=(19, 20), risk_studies=300)
-    training_run._add_risk(run, config, None, PROTOCOL)
-    assert asked == [(["head_19", "head_20"], tmp_path, 300)]
+    heads = replace(toy_heads(count=2), people=("head_19", "head_20"))
+    training_run._add_risk(run, config, heads, PROTOCOL)
+    assert asked == [(("head_19", "head_20"), tmp_path, 300)]
     assert (load_model(run.bundle, "cpu", "onnx").risk is not None) == enough
     assert ("states no risk" in caplog.text) == (not enough)

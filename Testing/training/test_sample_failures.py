@@ -18,9 +18,9 @@ from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from benchmarks.failures_of_sample import Outcome
 from benchmarks.sample_failures.degradations import DEGRADATIONS, Moved, with_void, without_left
-from benchmarks.sample_failures.picture import draw_failure, judged
 from head_phantom import phantom_volume
 from LandmarkTrainingLib.core.evaluation.metrics import box_errors
+from LandmarkTrainingLib.core.evaluation.simulated.plan_picture import Reference, draw_plan, judged
 
 FIVE = ScoutGeometry(5, 12.0, 6.0, 4.0, 64)
 CORNERS = np.array([[0, 0], [0, 63], [63, 0], [63, 63]])
@@ -96,9 +96,18 @@ def test_a_refusal_is_neither_wrong_nor_unnoticed():
 def test_a_picture_is_small_shows_both_boxes_and_names_a_plane_that_is_missing(plan, stacks, tmp_path):
     noisy = replace(plan, stacks=tuple(DEGRADATIONS["noise_30"][1][0](stacks, np.random.default_rng(0))))
     paths = [tmp_path / name for name in ("same.png", "other.png", "two.png")]
-    draw_failure(noisy, plan.box, "Noise", "off", paths[0], wrong=False)
-    draw_failure(noisy, moved_box(plan.box, (9.0, 9.0, 9.0)), "Noise", "off", paths[1], wrong=True)
-    draw_failure(replace(plan, stacks=plan.stacks[1:]), plan.box, "Two planes", "off", paths[2], wrong=False)
+    draw_plan(noisy, Reference(plan.box, "as they were"), "Noise", "off", paths[0], wrong=False)
+    draw_plan(
+        noisy, Reference(moved_box(plan.box, (9.0, 9.0, 9.0)), "as they were"), "Noise", "off", paths[1], wrong=True
+    )
+    draw_plan(
+        replace(plan, stacks=plan.stacks[1:]),
+        Reference(plan.box, "as they were"),
+        "Two planes",
+        "off",
+        paths[2],
+        wrong=False,
+    )
     pictures = [np.asarray(Image.open(path).convert("RGB"), dtype=int) for path in paths]
     assert all(picture.shape == (496, 1100, 3) for picture in pictures)
     assert all(path.stat().st_size < 200_000 for path in paths)

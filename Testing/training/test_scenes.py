@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from LandmarkTrainingLib.core.simulator import render
 from LandmarkTrainingLib.core.simulator.effects.effect_settings import SimulationEffects
@@ -19,6 +20,7 @@ from LandmarkTrainingLib.core.simulator.knees.tissues import HALF_MM, VOXEL_MM, 
 from LandmarkTrainingLib.core.simulator.label_maps import find_label_maps, load_simulated_anatomy
 from LandmarkTrainingLib.core.simulator.pose import PoseLimits
 from LandmarkTrainingLib.core.simulator.render import simulate_batch
+from LandmarkTrainingLib.core.simulator.scenes.extent import Extent
 from LandmarkTrainingLib.core.simulator.scenes.other_limb import OtherLimb
 from LandmarkTrainingLib.core.simulator.scenes.scene import SCENE_FILE, Scene, read_scene, scene_from_dict
 from LandmarkTrainingLib.core.simulator.scenes.tissue_table import TissueTable
@@ -110,12 +112,36 @@ def test_a_scene_survives_being_written(folder):
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": "other"}, {"origin": None, "center_mm": "x"}, {"varied": {"tissues": ["bone"], "share": 1}}],
+    [
+        {"format": "other"},
+        {"origin": None, "center_mm": "x"},
+        {"varied": {"tissues": ["bone"], "share": 1}},
+        {"extent": {"tissues": ["bone"], "landmarks": ["A", "B", "C", "D"], "within_mm": 5}},
+        {"extent": {"tissues": ["marrow"], "landmarks": ["A", "B"], "within_mm": 5}},
+    ],
 )
 def test_a_damaged_scene_is_refused(tmp_path, change):
     (tmp_path / SCENE_FILE).write_text(json.dumps(knee_scene() | change), encoding="utf-8")
     with pytest.raises(InputError, match="not a scene"):
         read_scene(tmp_path)
+
+
+def test_an_extent_is_the_hull_of_its_landmarks_grown_on_every_side():
+    corners = [[x, y, z] for x in (-10, 10) for y in (-10, 10) for z in (-10, 10)]
+    landmarks = {str(i): np.array(corner, dtype=float) for i, corner in enumerate(corners)}
+    extent = Extent((1,), (*landmarks, "ABSENT", "UNKNOWN"), 5.0)
+    landmarks["UNKNOWN"] = np.full(3, np.nan)
+    points = np.array([[0, 0, 14.9], [0, 0, 15.1], [14.9, -14.9, 14.9], [-15.1, 0, 0]])
+    assert extent.holds(points, landmarks).tolist() == [True, False, True, False]
+
+
+def test_the_extent_of_the_knee_ends_where_the_shafts_begin():
+    scene = scene_from_dict(knee_scene())
+    names = load_protocol("KneeSagittal").constellation.names
+    places = dict(zip(names, load_protocol("KneeSagittal").constellation.joint.reference_mm, strict=True))
+    shafts = np.array([places[name] for name in ("FEMUR_SHAFT_HIGH", "TIBIA_SHAFT")])
+    rim = np.array([places["PATELLA_BACK"] + [side * 22, 6, 0] for side in (-1, 1)])
+    assert not scene.extent.holds(shafts, places).any() and scene.extent.holds(rim, places).all()
 
 
 def test_a_signal_for_each_tissue_is_required():

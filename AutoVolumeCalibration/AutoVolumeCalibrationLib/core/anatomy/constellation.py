@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ProtocolError
+from .axis_lines import AxisLine
 from .joint import Joint, joint_from_dict
+from .line_variation import LineVariation, line_sd_rad, variation_from_dict
 from .variation import RESIDUAL_FLOOR_MM, covariance_of_modes
 
 __all__ = [
@@ -47,21 +49,6 @@ class LandmarkDefinition:
     mirror: str | None = None
 
 
-@dataclass(frozen=True)
-class LineVariation:
-    """How the individual's own line through landmarks is pitched against the typical head fitted to all landmarks.
-
-    Attributes:
-        line: (from, to) landmark names, see ``protocol.Line``.
-        pitch_sd_deg: standard deviation of that pitch among heads.
-        heads: how many were measured.
-    """
-
-    line: tuple[tuple[str, ...], tuple[str, ...]]
-    pitch_sd_deg: float
-    heads: int = 0
-
-
 @dataclass(frozen=True, eq=False)
 class Constellation:
     """The landmarks of an anatomy with the way in which they vary together.
@@ -88,9 +75,13 @@ class Constellation:
         other = self.joint.mirrored(self.mirror_indices)
         return {joint.side: joint for joint in (self.joint, other)}
 
-    def line_pitch_sd_rad(self, line: tuple[tuple[str, ...], tuple[str, ...]]) -> float:
-        """Standard deviation of the pitch between an individual's line and the fitted typical head; 0: not stated."""
-        return next((float(np.deg2rad(each.pitch_sd_deg)) for each in self.lines if each.line == line), 0.0)
+    def line_sd_rad(self, lines: Sequence[AxisLine], part: str = "") -> np.ndarray:
+        """(3,) standard deviation of an individual's own lines against the axes of the fitted anatomy, about them.
+
+        Args:
+            part: of a joint, whose axes they are.
+        """
+        return line_sd_rad(self.lines, lines, part)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -159,7 +150,7 @@ def _line(entry: Mapping[str, Any], landmarks: Sequence[LandmarkDefinition], sou
             source=str(source),
             remedy="Name landmarks of the file.",
         )
-    return LineVariation((start, end), float(entry["pitch_sd_deg"]), int(entry.get("heads", 0)))
+    return variation_from_dict(entry, (start, end))
 
 
 def _definition(entry: Mapping[str, Any]) -> LandmarkDefinition:

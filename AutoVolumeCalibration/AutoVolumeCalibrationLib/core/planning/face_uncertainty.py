@@ -67,6 +67,8 @@ class Coverage:
     @property
     def measured_on(self) -> str:
         """Whom it was measured on, in words."""
+        if self.simulated and self.simulated == self.heads:
+            return f"{self.simulated} simulated people"
         people = f"{self.heads - self.simulated} people"
         return f"{people} and {self.simulated} simulated ones" if self.simulated else people
 
@@ -89,18 +91,18 @@ class Coverage:
             return float(excess_mm > 0)
         return math.erfc(-excess_mm / spread_mm / math.sqrt(2)) / 2
 
-    def angles_deg(self, frame_covariance: np.ndarray, line_pitch_sd_rad: float = 0.0) -> np.ndarray:
+    def angles_deg(self, frame_covariance: np.ndarray, line_sd_rad: np.ndarray | None = None) -> np.ndarray:
         """(3,) deg: pitch, roll and yaw are off by more in no more than 1 - LEVEL of heads each.
 
-        The factors were measured against the axes of the fitted typical head, so what the individual's own line adds
-        to the pitch is not among them.
+        The factors were measured against the axes of the fitted typical head, so what the individual's own lines add
+        to them is not among them.
 
         Args:
-            frame_covariance, line_pitch_sd_rad: (6, 6) and scalar of ``frame.AnatomicalFrame``.
+            frame_covariance, line_sd_rad: (6, 6) and (3,) of ``frame.AnatomicalFrame``.
         """
         most = np.sqrt(np.diagonal(frame_covariance)[:3]) * self.angle_factors
-        most[0] = np.hypot(most[0], TWO_SIDED * line_pitch_sd_rad)
-        return np.rad2deg(most)
+        own = np.zeros(3) if line_sd_rad is None else TWO_SIDED * line_sd_rad
+        return np.rad2deg(np.hypot(most, own))
 
     def to_dict(self) -> dict[str, Any]:
         """The entry in a bundle's metadata and in calibration.json."""

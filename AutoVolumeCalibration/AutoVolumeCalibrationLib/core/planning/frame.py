@@ -14,7 +14,7 @@ Pose and size (R, t, s) are estimated by generalised least squares with covarian
 The axes are those of the fitted constellation, whose anterior axis is the protocol's line (e.g. PC -> AC) in the mean
 head: a pitch from all landmarks is steadier than one from two points 28 mm apart (FIELD 2). Once the user has placed a
 landmark of the line, the axes follow that line through its expected points. Until then the individual's own line is
-pitched against the axes by what the anatomy states of it (``AnatomicalFrame.line_pitch_sd_rad``).
+rotated against the axes by what the anatomy states of it (``AnatomicalFrame.line_sd_rad``).
 
 An anatomy of parts joined by hinges has the angles of its hinges as further parameters, with a prior, and what the
 hinges leave open as part of S (``anatomy.joint``). Its limb is on one side of the body: both sides are fitted, and the
@@ -40,7 +40,7 @@ from .fit.axes import FollowedAxes, blended, followed_part, part_axes
 from .fit.body import Body, body_of, in_world_mm2
 from .fit.determined import FEWEST_LANDMARKS, require_determined
 from .fit.prediction import condition_number, left_out_residuals, predict
-from .fit.response import pose_difference, rotation_response
+from .fit.response import pose_difference, rotation_response, rotation_variances
 from .fit.robust_fit import Fit, robust_fit
 from .fit.side import side_of
 
@@ -54,6 +54,7 @@ __all__ = [
     "fit_frame",
     "pose_difference",
     "rotation_response",
+    "rotation_variances",
 ]
 
 #: A landmark with less than this robust weight is named an outlier.
@@ -160,7 +161,7 @@ def _rigid_frame(placement: _Placement, protocol: Protocol) -> AnatomicalFrame:
         expected_mm=positions,
         expected_covariance_mm2=spread @ covariance @ spread.T,
         line=line,
-        line_pitch_sd_rad=0.0 if line else protocol.constellation.line_pitch_sd_rad(protocol.frame.line),
+        line_sd_rad=np.zeros(3) if line else protocol.constellation.line_sd_rad(protocol.frame.axis_lines),
         **placement.common(),
     )
 
@@ -175,13 +176,15 @@ def _followed_frame(placement: _Placement, body: Body, protocol: Protocol) -> An
     turns = fit.pose.rotation if posture is None else fit.pose.rotation @ posture.rotations
     covariance = in_world_mm2(placement.covariance, fit.pose.scale * turns)
     parts: Mapping[str, FollowedAxes] = {}
+    shares: Mapping[str, float] = {}
     if body.joint is None:
         response = rotation_response(protocol, None).reshape(3, -1, 3) / fit.pose.scale
         turn = fit.pose.rotation
         followed = FollowedAxes(turn.T, np.einsum("ai,inj,bj->anb", turn, response, turn))
     else:
         parts = part_axes(body.joint, fit.pose, points)
-        followed = blended(followed_part(protocol, body.joint), parts)
+        shares = followed_part(protocol, body.joint)
+        followed = blended(shares, parts)
     placed = _has_placed_line(placement.observed, protocol)
     followed = followed.along(protocol.frame.axis_lines if placed else (), positions)
     origin = names.index(protocol.frame.origin)
@@ -196,6 +199,10 @@ def _followed_frame(placement: _Placement, body: Body, protocol: Protocol) -> An
         expected_mm=positions,
         expected_covariance_mm2=covariance,
         line=protocol.frame.line if placed else None,
+        # Of axes between two parts nothing is measured.
+        line_sd_rad=np.zeros(3)
+        if placed or len(shares) > 1
+        else protocol.constellation.line_sd_rad(protocol.frame.axis_lines, next(iter(shares), "")),
         angles={
             name: JointAngle(float(np.rad2deg(angle)), float(np.rad2deg(sd)))
             for name, angle, sd in zip(angles, fit.angles, angle_sd, strict=True)

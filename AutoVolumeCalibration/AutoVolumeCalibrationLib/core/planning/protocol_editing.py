@@ -92,10 +92,7 @@ def constellation_to_dict(constellation: Constellation) -> dict[str, Any]:
             for landmark in constellation.landmarks
         ],
         "modes_mm": [mode.reshape(-1, 3).tolist() for mode in constellation.modes_mm],
-        "lines": [
-            {**_line_to_dict(each.line), "pitch_sd_deg": each.pitch_sd_deg, "heads": each.heads}
-            for each in constellation.lines
-        ],
+        "lines": [each.to_dict() for each in constellation.lines],
         **joint,
     }
 

@@ -108,7 +108,7 @@ def angles_text(calibration: Calibration) -> str:
         axes, most, level = calibration.box.axes, [NORMAL_95 * follow_up.sd_deg] * 3, "against the baseline"
     else:
         axes, level = frame.axes, coverage_level(calibration)
-        most = list(coverage.angles_deg(frame.covariance, frame.line_pitch_sd_rad))
+        most = list(coverage.angles_deg(frame.covariance, frame.line_sd_rad))
     angles = rotation_angles_deg(np.eye(3), axes)
     names = ("pitch", "roll", "yaw")
     text = ", ".join(f"{name} {a:+.1f} ± {m:.1f}°" for name, a, m in zip(names, angles, most, strict=True))

@@ -300,7 +300,7 @@ def _coverage_to_dict(calibration: Calibration) -> dict[str, Any]:
         "measured": coverage.measured,
         "reach_mm": coverage.reach_mm(sd_mm),
         "safe_margins_mm": coverage.safe_margins_mm(sd_mm),
-        "angles_deg": _list(coverage.angles_deg(frame.covariance, frame.line_pitch_sd_rad)),
+        "angles_deg": _list(coverage.angles_deg(frame.covariance, frame.line_sd_rad)),
     }
 
 
@@ -343,7 +343,8 @@ def _frame_to_dict(frame: AnatomicalFrame) -> dict[str, Any]:
         "origin_mm": _list(frame.origin_mm),
         "axes": _list(frame.axes),
         "scale": float(frame.scale),
-        "line_pitch_sd_deg": float(np.rad2deg(frame.line_pitch_sd_rad)),
+        "line_pitch_sd_deg": float(np.rad2deg(frame.line_sd_rad[0])),
+        "line_sd_deg": _list(np.rad2deg(frame.line_sd_rad)),
         "covariance": _list(frame.covariance),
         **_joint_to_dict(frame),
     }

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -20,9 +21,14 @@ from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
 from AutoVolumeCalibrationLib.core.planning.face_uncertainty import LEVEL, Coverage, rule_key
 
 from ..evaluation.case_log import CaseResult
+from ..simulator.label_maps import numbers_of_maps
+from ..simulator.people_of_maps import PEOPLE_FILE, read_people_of_maps
 
 #: With fewer subjects split conformal prediction cannot guarantee 95 % of subjects (Vovk 2012): 0.95 (n + 1) > n.
 FEWEST_PERSONS = 19
+
+#: To find the coverage of others each is left out in turn.
+FEWEST_LEFT_OUT = 2
 
 ANGLES = ("pitch", "roll", "yaw")
 
@@ -69,6 +75,36 @@ def scores_of(cases: Sequence[CaseResult], subjects: Mapping[str, str]) -> Score
             for name in ("needed_mm", "face_sd_mm", "frame_angles_deg", "angles_sd_deg")
         ),
     )
+
+
+def scores_of_maps(cases: Sequence[CaseResult], labels: Path) -> Scores:
+    """The planned cases of ``evaluate --labels``; maps of one person count as that person's.
+
+    Raises:
+        InputError: no case is of a label map in the folder or holds the needed margins, or all are of one person.
+    """
+    people, maps = read_people_of_maps(labels), set(numbers_of_maps(labels).values())
+    unknown = sorted({case.head for case in cases} - maps)
+    if unknown:
+        raise InputError(
+            f"has no label map {unknown[0]}, which a case is of",
+            source=str(labels),
+            remedy="Name the label maps of evaluate --labels, or --data for heads.",
+        )
+    scores = scores_of(cases, {name: people[name] for name in maps})
+    if len(set(scores.persons.tolist())) < FEWEST_LEFT_OUT:
+        raise InputError(
+            "all cases are of one person, so the coverage of others cannot be measured",
+            source=str(labels),
+            remedy=f"Evaluate label maps of several people, or say whose they are in {PEOPLE_FILE}.",
+        )
+    return scores
+
+
+def simulated_coverage(scores: Scores, rule: BoxRule) -> Coverage:
+    """Factors of cases whose scouts are all simulated: their people count as simulated ones."""
+    measured = measure_coverage([scores], rule)
+    return replace(measured, simulated=measured.heads)
 
 
 def person_of(subject: str) -> str:

@@ -67,14 +67,23 @@ class Template:
 
 
 def mean_constellation(stacks: Sequence[ScoutStack], protocol: Protocol) -> list[Landmark]:
-    """The protocol's reference constellation, straight, with the head's centre where the scouts cross."""
-    origin = scouts_center_mm(stacks) - HEAD_CENTER_MM
+    """The protocol's reference constellation, straight, with the anatomy's middle where the scouts cross."""
+    origin = scouts_center_mm(stacks) - _middle_mm(protocol)
     planes = tuple(dict.fromkeys(stack.plane for stack in stacks))
     covariance = np.eye(3) * UNSEEN_SD_MM**2
     return [
         Landmark(point.name, origin + np.asarray(point.reference_mm), covariance, 1.0, PREDICTED, planes)
         for point in protocol.constellation.landmarks
     ]
+
+
+def _middle_mm(protocol: Protocol) -> np.ndarray:
+    """(3,) mm: the middle of the brain, and of another anatomy that of the box round its landmarks."""
+    if {"AC", "PC"} <= set(protocol.constellation.names):
+        return np.array(HEAD_CENTER_MM)
+    reference = protocol.constellation.reference_mm
+    middle: np.ndarray = (reference.min(axis=0) + reference.max(axis=0)) / 2
+    return middle
 
 
 def register_template(stacks: Sequence[ScoutStack], template: Template, seed: int = 0) -> list[Landmark]:

@@ -33,8 +33,12 @@ class CaseResult:
         frame_angles_deg: (pitch, roll, yaw) from the true to the found frame.
         acpc_pitch_deg: pitch of the found frame against the true AC-PC line itself.
         box: errors of the box.
-        covered: share of the brain's surface points inside the box.
-        needed_mm: margins (6,), order FACES, that the found box would have needed to hold the whole brain.
+        slice_angles_deg: angle between the normals of the planned and the true slices, and rotation within them.
+        joint_deg: name of a joint's angle -> found minus true.
+        side_right: whether the plan is for the right side of the body; None where the anatomy has no sides.
+        covered: share of the anatomy's surface points (brain, or joint) inside the box with the rule's margins.
+        covered_planned: the same of the box as users get it, with margins for the uncertainty.
+        needed_mm: margins (6,), order FACES, that the found box would have needed to hold the whole anatomy.
         angles_sd_deg, face_sd_mm: standard deviations that the plan states, of (pitch, roll, yaw) and the faces (6,).
         level: worst check, "ok", "warning" or "error"; None where the method has no checks.
         findings: names of the checks that are not ok.
@@ -54,7 +58,11 @@ class CaseResult:
     frame_angles_deg: Sequence[float] = ()
     acpc_pitch_deg: float | None = None
     box: BoxErrors | None = None
+    slice_angles_deg: Sequence[float] = ()
+    joint_deg: Mapping[str, float] = field(default_factory=dict)
+    side_right: bool | None = None
     covered: float | None = None
+    covered_planned: float | None = None
     needed_mm: Sequence[float] = ()
     angles_sd_deg: Sequence[float] = ()
     face_sd_mm: Sequence[float] = ()

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from AutoVolumeCalibrationLib.core.anatomy.box_side import on_side
 from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, box_rule
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
@@ -34,6 +35,8 @@ from ..reference_heads.heads import Head
 from ..reference_heads.poses import Pose, head_to_scanner, move_named, move_points, posed_volume, random_pose
 from ..reference_heads.truth import true_frame
 from .case_log import CaseKey, CaseResult, append_case, open_case_log
+from .errors.joint_errors import angle_errors_deg, is_side_right
+from .errors.slice_angles import slice_angles_deg
 from .methods import Method, Plan, SliceDetections
 from .metrics import box_errors, covered_fraction, landmark_errors_mm, points_on_slice
 
@@ -71,18 +74,20 @@ class Truth:
 
     Attributes:
         points: landmark name -> (3,) mm.
-        brain_points: (n, 3) mm on the surface of the brain.
+        surface_points: (n, 3) mm on the surface of the brain, or of what else the box should hold.
         frame, box: planned from the points; None where these do not determine them.
         absent: names of the landmarks that are known not to be in the scouts.
-        unseen_mm: name of an extreme -> how far the brain reaches beyond ``brain_points`` there.
+        unseen_mm: name of an extreme -> how far the brain reaches beyond ``surface_points`` there.
+        outermost: the how manieth outermost of the points counts as the outermost: of thousands the last few are noise.
     """
 
     points: Mapping[str, np.ndarray]
-    brain_points: np.ndarray | None
+    surface_points: np.ndarray | None
     frame: AnatomicalFrame | None
     box: OrientedBox | None
     absent: frozenset[str] = frozenset()
     unseen_mm: Mapping[str, float] = field(default_factory=lambda: OUTWARD_MM)
+    outermost: int = ROBUST_RANK
 
 
 def evaluate(
@@ -182,8 +187,12 @@ def measure(key: CaseKey, plan: Plan, truth: Truth, stacks: Sequence[ScoutStack]
         frame_angles_deg=[] if axes is None else [float(a) for a in rotation_angles_deg(axes, plan.frame.axes)],
         acpc_pitch_deg=_acpc_pitch_deg(truth, plan.frame),
         box=None if truth.box is None else box_errors(plan.box, truth.box),
-        covered=None if truth.brain_points is None else covered_fraction(plan.box, truth.brain_points),
-        needed_mm=[] if truth.brain_points is None else needed_margins_mm(plan, truth, protocol),
+        slice_angles_deg=[] if truth.box is None else _slice_angles_deg(plan, truth.box, protocol),
+        joint_deg=angle_errors_deg(plan.frame, truth.frame),
+        side_right=is_side_right(plan.frame, truth.frame),
+        covered=_covered(plan.box, truth),
+        covered_planned=_covered(plan.delivered or plan.box, truth),
+        needed_mm=[] if truth.surface_points is None else needed_margins_mm(plan, truth, protocol),
         angles_sd_deg=[float(sd) for sd in np.rad2deg(np.sqrt(np.diagonal(plan.frame.covariance)[:3]))],
         face_sd_mm=[float(plan.box.face_sd_mm[face]) for face in FACES],
         level=level,
@@ -218,15 +227,23 @@ def in_plane_errors_mm(
 
 
 def needed_margins_mm(plan: Plan, truth: Truth, protocol: Protocol) -> list[float]:
-    """Margins (6,), order FACES, with which the plan's box would hold the whole brain; a truth with brain points."""
-    rule = box_rule(protocol, plan.box.name)
+    """Margins (6,), order FACES, with which the plan's box would hold the whole anatomy; a truth with such points."""
+    rule = on_side(box_rule(protocol, plan.box.name), plan.frame.side, protocol.constellation)
     margins = margins_mm(plan.box, plan.frame, protocol)
     needed = []
     for face in FACES:
-        beyond = (truth.brain_points - face_center_mm(plan.box, face)) @ outward_axis(plan.box.axes, face)
+        beyond = (truth.surface_points - face_center_mm(plan.box, face)) @ outward_axis(plan.box.axes, face)
         unseen = max(truth.unseen_mm.get(name, 0.0) for name in rule.faces[face].landmarks)
-        needed.append(float(margins[face] + np.sort(beyond)[-ROBUST_RANK] + unseen))
+        needed.append(float(margins[face] + np.sort(beyond)[-truth.outermost] + unseen))
     return needed
+
+
+def _covered(box: OrientedBox, truth: Truth) -> float | None:
+    return None if truth.surface_points is None else covered_fraction(box, truth.surface_points)
+
+
+def _slice_angles_deg(plan: Plan, true: OrientedBox, protocol: Protocol) -> list[float]:
+    return list(slice_angles_deg(plan.box, true, box_rule(protocol, plan.box.name)))
 
 
 def _acpc_pitch_deg(truth: Truth, frame: AnatomicalFrame) -> float | None:
@@ -287,11 +304,12 @@ def _describe(
     scans = {name: asdict(geometry) for name, geometry in geometries.items()}
     described = {"protocol": protocol.name, "conditions": asdict(conditions), "geometries": scans}
     # The frame of the truth is fitted, too: another constellation gives another truth.
-    described["anatomy"] = _anatomy_digest(protocol)
+    described["anatomy"] = anatomy_digest(protocol)
     return {**described, "corrected": True} if any(head.corrected for head in heads) else described
 
 
-def _anatomy_digest(protocol: Protocol) -> str:
+def anatomy_digest(protocol: Protocol) -> str:
+    """Eight digits that differ where the typical anatomy does."""
     constellation = protocol.constellation
     numbers = np.concatenate([constellation.reference_mm.ravel(), constellation.covariance_mm2.ravel()])
     return f"{zlib.crc32(np.round(numbers, 3).tobytes()):08x}"

@@ -13,6 +13,7 @@ from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK
 
 from ..reference_heads.brain_extremes import NORMAL_AXIS
 from .case_log import CaseResult
+from .errors.tables import Group, joint_table, light_table, slice_table
 from .metrics import SUCCESS_RADII_MM, Summary, markdown_table, success_rates, summarize
 
 #: A plan that is rotated or shifted by more than this must be flagged.
@@ -21,20 +22,21 @@ WRONG_ROTATION_DEG, WRONG_CENTER_MM = 5.0, 10.0
 #: Cell of what was not measured.
 NOTHING = "-"
 
-Group = tuple[tuple[str, ...], list[CaseResult]]
-
 
 def report(results: Sequence[CaseResult]) -> str:
-    """All tables: box, landmarks, faces, checks, times, single heads, single landmarks.
+    """All tables: box, slices, joint, landmarks, faces, checks, lights, times, single heads, single landmarks.
 
     Rows are geometry x method in the order in which they come in ``results``.
     """
     groups = _grouped(results, lambda case: (case.geometry, case.method))
     sections = (
         ("Box", _box_table(groups)),
+        ("Slices: planned against true ones, and cases with the whole anatomy inside the box", slice_table(groups)),
+        ("Joint: angle found minus true, and side of the body", joint_table(groups)),
         ("Landmarks", _landmark_table(groups)),
         ("Faces: size of the error along the true normal, median (p95), and its signed mean, mm", _face_table(groups)),
         (f"Checks: wrong means > {WRONG_ROTATION_DEG:g} deg or > {WRONG_CENTER_MM:g} mm", _check_table(groups)),
+        ("Lights", light_table(groups, is_wrong)),
         ("Mean time per step, s", _time_table(groups)),
         ("Single cases", _head_table(results)),
         ("In-plane error of single landmarks: median (p95), mm; number of slices", _name_table(results)),
@@ -223,9 +225,26 @@ def _case_errors(cases: Sequence[CaseResult]) -> dict[str, Any]:
         "rotation_deg": _rounded(summarize(box.rotation_deg for box in boxes)),
         "center_mm": _rounded(summarize(box.center_mm for box in boxes)),
         **({"brain_inside_smallest": round(min(covered), 4)} if covered else {}),
+        **_slice_errors(planned),
         "wrong": sum(map(is_wrong, planned)),
         "wrong_and_not_flagged": sum(is_wrong(case) and case.level == "ok" for case in planned),
     }
+
+
+def _slice_errors(planned: Sequence[CaseResult]) -> dict[str, Any]:
+    """Angles of the slices, where they are known, and what is known of a joint."""
+    angled = [case.slice_angles_deg for case in planned if len(case.slice_angles_deg)]
+    joint = [abs(error) for case in planned for error in case.joint_deg.values()]
+    sides = [case.side_right for case in planned if case.side_right is not None]
+    result: dict[str, Any] = {}
+    if angled:
+        result["slice_normal_deg"] = _rounded(summarize(angles[0] for angles in angled))
+        result["slice_in_plane_deg"] = _rounded(summarize(angles[1] for angles in angled))
+    if joint:
+        result["joint_angle_deg"] = _rounded(summarize(joint))
+    if sides:
+        result["wrong_side"] = sides.count(False)
+    return result
 
 
 def _rounded(values: Summary) -> dict[str, float | None]:

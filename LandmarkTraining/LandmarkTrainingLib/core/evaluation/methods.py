@@ -42,7 +42,8 @@ class Plan:
 
     Attributes:
         landmarks: as found.
-        frame, box: planned from them.
+        frame, box: planned from them, with the rule's own margins.
+        delivered: the box as users get it, with margins for the uncertainty; None: it is ``box``.
         checks: findings about the plan; None where the method has no checks.
         detections: slice by slice; None where the method does not detect on single slices.
         timings_s: seconds per step.
@@ -54,6 +55,7 @@ class Plan:
     checks: Sequence[Check] | None = None
     detections: Sequence[SliceDetections] | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    delivered: OrientedBox | None = None
 
 
 Method = Callable[[Sequence[ScoutStack]], Plan]
@@ -106,7 +108,7 @@ def model_method(
         detections = look(stacks, protocol, model)
         # The rule's own margins, as the true box has them: margins for the uncertainty would count as errors.
         planned = plan_box(result.frame, protocol, box_rule(protocol, box))
-        return Plan(result.landmarks, result.frame, planned, result.checks, detections, result.timings_s)
+        return Plan(result.landmarks, result.frame, planned, result.checks, detections, result.timings_s, result.box)
 
     return plan
 

@@ -16,7 +16,12 @@ from AutoVolumeCalibrationLib.core.detection.detector import StackDetections, de
 from AutoVolumeCalibrationLib.core.detection.fusion import depth_in_stack
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncertainty
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame, fit_frame, pose_difference
+from AutoVolumeCalibrationLib.core.planning.frame import (
+    AnatomicalFrame,
+    fit_frame,
+    pose_difference,
+    rotation_variances,
+)
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 from AutoVolumeCalibrationLib.core.workflow.localization import locate
@@ -92,6 +97,7 @@ def _pose_covariance(model: LandmarkModel, protocol: Protocol, cases: list[_Stud
 
     None where a model, hardly trained, finds the head in fewer than ``FEWEST_STUDIES``.
 
+    Of a joint they are those of the part that carries the others (``pose_difference``).
     Left and right are alike, so moments between a mirrored and an unmirrored coordinate are set to zero.
     """
     differences, explained = [], []
@@ -101,7 +107,7 @@ def _pose_covariance(model: LandmarkModel, protocol: Protocol, cases: list[_Stud
         except InputError:
             continue
         differences.append(pose_difference(protocol, frame, case.truth))
-        explained.append(frame.covariance)
+        explained.append(rotation_variances(protocol, frame))
     if len(differences) < FEWEST_STUDIES:
         return None
     errors = np.array(differences)
@@ -111,7 +117,7 @@ def _pose_covariance(model: LandmarkModel, protocol: Protocol, cases: list[_Stud
     # Roll, yaw and the shift to the side change sign in a mirror; pitch, size and the other shifts do not.
     odd = np.array([False, True, True, False, True, False, False])
     moments[np.not_equal.outer(odd, odd)] = 0
-    moments[:3, :3] -= np.diag(np.diagonal(np.mean(explained, axis=0))[:3])
+    moments[:3, :3] -= np.diag(np.mean(explained, axis=0))
     return _positive(moments)
 
 

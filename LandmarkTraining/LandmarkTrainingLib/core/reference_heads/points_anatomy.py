@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,7 @@ def line_variation(
 
 def with_line(data: Mapping[str, Any], variation: LineVariation) -> dict[str, Any]:
     """The content of an anatomy file with this variation in the place of an earlier one of the same line."""
-    start, end = (names[0] if len(names) == 1 else list(names) for names in variation.line)
-    entry = {"from": start, "to": end, "pitch_sd_deg": round(variation.pitch_sd_deg, 2), "heads": variation.heads}
+    entry = replace(variation, pitch_sd_deg=round(variation.pitch_sd_deg, 2)).to_dict()
     others = [each for each in data.get("lines", ()) if (_names(each["from"]), _names(each["to"])) != variation.line]
     return {**data, "lines": [*others, entry]}
 

@@ -21,6 +21,7 @@ from AutoVolumeCalibrationLib.core.files.json_files import json_text, read_json,
 
 from .articulation import BASE, MOVING, ArticulatedShapes, articulated, fitted
 from .landmarks import KneeLandmarks, knee_axes
+from .own_lines import own_lines
 from .people import read_people, stacked
 
 #: Keep the modes that explain this part of the variance, at most so many.
@@ -64,7 +65,26 @@ def update_knee(anatomy_json: Path, labels_folder: Path) -> None:
     people = read_people(labels_folder)
     if len(people) < 3:
         raise InputError("has fewer than three people", source=str(labels_folder), remedy="Add label maps.")
-    write_text(anatomy_json, json_text(data | measured(data, constellation, people)))
+    data = data | measured(data, constellation, people)
+    lines = own_lines(constellation_from_dict(data, anatomy_json), _named(people, constellation.names), ORIGIN)
+    write_text(anatomy_json, json_text(data | {"lines": [each.to_dict() for each in lines]}))
+
+
+def _named(
+    people: Mapping[int, Sequence[KneeLandmarks]], names: Sequence[str]
+) -> dict[int, list[dict[str, np.ndarray]]]:
+    """Number of the person -> name -> (3,) mm of every visit, those that were found."""
+    return {
+        number: [
+            {
+                name: place
+                for name, place in zip(names, stacked(knee, tuple(names)), strict=True)
+                if np.isfinite(place).all()
+            }
+            for knee in visits
+        ]
+        for number, visits in people.items()
+    }
 
 
 def measured(

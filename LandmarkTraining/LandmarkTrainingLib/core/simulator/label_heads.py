@@ -42,6 +42,7 @@ class LabelHeads:
         atrophied: (n0,) number of the copy with a thinner cortex of each of the first n0 heads, which are intact; None
             where there are no copies.
         scene: of another anatomy than the head, whose space takes the place of head space; None for heads.
+        people: whose the intact heads are, by name.
     """
 
     tissues: torch.Tensor
@@ -51,6 +52,7 @@ class LabelHeads:
     fields: torch.Tensor | None = None
     atrophied: np.ndarray | None = None
     scene: Scene | None = None
+    people: tuple[str, ...] = ()
 
     @property
     def center_mm(self) -> np.ndarray:
@@ -135,6 +137,7 @@ def load_label_heads(
         torch.from_numpy(np.array(landmarks)).float(),
         tuple(names),
         torch.stack(fields) if fields else None,
+        people=tuple(f"head_{number:02d}" for number in heads),
     )
     return with_atrophied_copies(loaded) if effects.atrophy else loaded
 
@@ -151,6 +154,7 @@ def with_atrophied_copies(heads: LabelHeads) -> LabelHeads:
         heads.names,
         None if heads.fields is None else torch.cat([heads.fields, heads.fields]),
         count + np.arange(count),
+        people=heads.people,
     )
 
 

@@ -15,7 +15,8 @@ from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from ..reference_heads.label_landmarks import read_label_map
 from ..reference_heads.point_files import read_points
 from .effects.effect_settings import SimulationEffects
-from .label_heads import LabelHeads, load_label_heads
+from .label_heads import LabelHeads, find_heads, load_label_heads
+from .people_of_maps import read_people_of_maps
 from .scenes.scene import SCENE_FILE, read_scene
 
 #: Effects that need no head.
@@ -73,6 +74,7 @@ def load_simulated_anatomy(
         torch.from_numpy(np.array(landmarks)).float(),
         tuple(names),
         scene=scene,
+        people=tuple(read_people_of_maps(folder)[files[number].name.split(".nii")[0]] for number in numbers),
     )
 
 
@@ -80,6 +82,36 @@ def find_label_maps(folder: Path) -> dict[int, Path]:
     """Number -> file of the label maps in a folder."""
     matches = [(_NUMBERED.match(path.name), path) for path in sorted(Path(folder).iterdir())]
     return {int(match.group(1)): path for match, path in matches if match}
+
+
+def numbers_of_maps(folder: Path) -> dict[int, str]:
+    """Number -> name of the label maps in a folder, of heads or of what its ``scene.json`` describes.
+
+    Raises:
+        InputError: it holds none.
+    """
+    if not (Path(folder) / SCENE_FILE).is_file():
+        return {number: f"head_{number:02d}" for number in find_heads(folder)}
+    files = find_label_maps(folder)
+    if not files:
+        raise InputError(
+            "holds no label map NAME_01.nii.gz", source=str(folder), remedy="Name the folder of label maps."
+        )
+    return {number: files[number].name.split(".nii")[0] for number in sorted(files)}
+
+
+def require_landmarks(heads: LabelHeads, folder: Path, protocol: str) -> None:
+    """Refuse label maps without any landmark of a protocol: they are of another anatomy.
+
+    Raises:
+        InputError: naming the folder.
+    """
+    if not torch.isfinite(heads.landmarks_mm).any():
+        raise InputError(
+            f"has none of the landmarks of protocol {protocol}",
+            source=str(folder),
+            remedy="Name the protocol of its anatomy with --protocol.",
+        )
 
 
 def _beside(path: Path) -> Path:

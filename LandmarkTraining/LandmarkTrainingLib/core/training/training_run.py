@@ -25,8 +25,8 @@ from AutoVolumeCalibrationLib.core.models.store import model_folder
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR
 
 from ..config import TrainingConfig
-from ..coverage.risk.measurement import measure_risk
-from ..coverage.risk.studies import StudySource, label_names
+from ..coverage.risk.measurement import FEWEST_PEOPLE, measure_risk
+from ..coverage.risk.studies import StudySource
 from ..datasets.anatomy_fit import require_fit
 from ..datasets.check import check_dataset
 from ..evaluation.study_calibration import calibrate_on_studies
@@ -77,6 +77,7 @@ def run_training(
     for data_set in (*folders.datasets, *([folders.validation] if folders.validation else [])):
         require_fit(data_set, protocol)
     data = load_training_data(folders, config, protocol.constellation)
+    _require_measurable_risk(config, data)
     network = report = None  # a resumed run loads its weights from the checkpoint
     if not folder.checkpoint.exists():
         _log_errors_of(folders, protocol)
@@ -130,7 +131,7 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
 def _add_risk(folder: RunFolder, config: TrainingConfig, heads: LabelHeads, protocol: Protocol) -> None:
     """Add how probable it is that a plan is wrong, or log why it is not known: the bundle is complete without it."""
     model = load_model(folder.bundle, config.device)
-    source = StudySource(heads, label_names(config.check_heads), [], protocol, protocol.boxes[0])
+    source = StudySource(heads, heads.people, [], protocol, protocol.boxes[0])
     plans = folder.path / f"risk_{model.sha256[:8]}"
     plans.mkdir(exist_ok=True)
     try:
@@ -139,6 +140,22 @@ def _add_risk(folder: RunFolder, config: TrainingConfig, heads: LabelHeads, prot
         logger.warning("%s states no risk of its plans: %s", folder.bundle, error)
     else:
         record_risk(folder.bundle, fitted.model, fitted.limits, model.sha256)
+
+
+def _require_measurable_risk(config: TrainingConfig, data: TrainingData) -> None:
+    """Refuse, before hours of training, a risk that cannot be measured at their end.
+
+    Raises:
+        UsageError: without label maps of several people that the run does not learn from.
+    """
+    people = set(data.check_heads.people) if data.check_heads else set()
+    if config.risk_studies and len(people) < FEWEST_PEOPLE:
+        what = "those for validation are of one person" if people else "this run has none"
+        raise UsageError(
+            f"risk_studies needs label maps of several people to simulate studies from, {what}",
+            source="settings",
+            remedy="Set risk_studies to 0; autovolume risk --labels measures it later.",
+        )
 
 
 def _add_graph(bundle: Path) -> None:

@@ -36,9 +36,9 @@ class AnatomicalFrame:
         outliers: names of the landmarks that contradict the others, the worst first.
         condition_number: of the pose's normal matrix; large means that a direction is hardly determined.
         line: (from, to) landmark names through which the axes are drawn; None: they are the fitted constellation's.
-        line_pitch_sd_rad: standard deviation of the pitch of the individual's own line against the axes, beyond what
-            ``covariance`` states: heads differ there from the constellation. 0 where the axes are drawn through the
-            line, and where the anatomy does not state it.
+        line_sd_rad: (3,) standard deviation of the rotation of the individual's own lines against the axes, about
+            right, anterior, superior, beyond what ``covariance`` states: people differ there from the constellation.
+            0 where the axes are drawn through the lines, and where the anatomy does not state it.
         side: side of the body that the limb is on, "right" or "left"; empty where the anatomy has no sides.
         side_probability: how probable that is, given the points and where the limb lies in the scanner; small where
             protocol or header state the other side.
@@ -59,7 +59,7 @@ class AnatomicalFrame:
     outliers: tuple[str, ...] = ()
     condition_number: float = 1.0
     line: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-    line_pitch_sd_rad: float = 0.0
+    line_sd_rad: np.ndarray = field(default_factory=lambda: np.zeros(3))
     side: str = ""
     side_probability: float = 1.0
     side_source: str = FOUND
@@ -69,10 +69,10 @@ class AnatomicalFrame:
 
     @property
     def line_covariance(self) -> np.ndarray:
-        """(6, 6) ``covariance`` of the axes seen as those of the individual's own line.
+        """(6, 6) ``covariance`` of the axes seen as those of the individual's own lines.
 
-        No further slice and no further landmark makes ``line_pitch_sd_rad`` smaller, only placing the line's ends.
+        No further slice and no further landmark makes ``line_sd_rad`` smaller, only placing the lines' ends.
         """
         claimed = self.covariance.copy()
-        claimed[0, 0] += self.line_pitch_sd_rad**2
+        claimed[:3, :3] += np.diag(self.line_sd_rad**2)
         return claimed

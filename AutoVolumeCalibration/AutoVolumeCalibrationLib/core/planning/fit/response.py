@@ -8,6 +8,7 @@ import numpy as np
 
 from ...anatomy.protocol import Line, Protocol
 from .anatomical_frame import AnatomicalFrame
+from .body import body_of
 from .pose import pose_jacobian
 
 
@@ -39,11 +40,40 @@ def rotation_response(protocol: Protocol, line: Line | None) -> np.ndarray:
 def pose_difference(protocol: Protocol, found: AnatomicalFrame, true: AnatomicalFrame) -> np.ndarray:
     """(7,) how the pose of ``found`` differs from that of ``true``, in head axes, as ``pose_covariance`` counts it.
 
-    Generalised least squares over the expected positions of the whole constellation.
+    Generalised least squares over the expected positions of the whole constellation. Of a joint it is the pose of the
+    part that carries the others: how far the joint is bent is estimated besides and left out.
     """
     names = protocol.constellation.names
     moved = np.array([found.expected_mm[name] - true.expected_mm[name] for name in names])
+    if true.part_axes:
+        difference: np.ndarray = _joint_response(protocol, true) @ moved.ravel()
+        return difference
     return _constellation_response(protocol) @ (moved @ true.axes.T / true.scale).ravel()
+
+
+def rotation_variances(protocol: Protocol, frame: AnatomicalFrame) -> np.ndarray:
+    """(3,) rad squared: variances of the first three of ``pose_difference`` that a frame's covariance states."""
+    if frame.part_axes:
+        response = _joint_response(protocol, frame)[:3]
+        variances: np.ndarray = ((response @ frame.expected_covariance_mm2) * response).sum(axis=1)
+        return variances
+    return np.diagonal(frame.covariance)[:3].copy()
+
+
+def _joint_response(protocol: Protocol, frame: AnatomicalFrame) -> np.ndarray:
+    """(7, 3n) change of the pose of a joint's first part when expected points move by mm in RAS, in its own axes."""
+    body = body_of(protocol.constellation, frame.side)
+    assert body.joint is not None
+    angles = np.deg2rad([frame.angles[name].deg for name in body.joint.angles])
+    posture = body.posture(angles)
+    assert posture is not None
+    jacobian = body.jacobian(posture)
+    weighted = np.linalg.solve(body.shape, jacobian)
+    # The angles are among the parameters, so that a joint that is bent further is not taken for a rotation.
+    in_parts = np.linalg.solve(jacobian.T @ weighted, weighted.T)[:7].reshape(7, -1, 3)
+    to_parts = np.swapaxes(posture.rotations, 1, 2) @ frame.part_axes[body.joint.base] / frame.scale
+    in_world: np.ndarray = np.einsum("kni,nij->knj", in_parts, to_parts).reshape(7, -1)
+    return in_world
 
 
 @lru_cache(maxsize=16)

@@ -87,7 +87,7 @@ def fit_risk(
     wrong = sum(case.wrong for case in planned if case.kind != NON_HEAD)
     if wrong < FEWEST_WRONG:
         raise InputError(
-            f"only {wrong} of the studies of heads are planned wrong, {FEWEST_WRONG} are needed",
+            f"only {wrong} of the studies are planned wrong, {FEWEST_WRONG} are needed",
             remedy="Plan more studies.",
         )
     left_out = _left_out(planned, names)

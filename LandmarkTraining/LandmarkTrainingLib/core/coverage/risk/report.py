@@ -29,7 +29,7 @@ def risk_report(fitted: FittedRisk, cases: Sequence[RiskCase]) -> str:
     head = np.array([case.kind != NON_HEAD for case in planned])
     return (
         f"## Predicted against observed share of wrong plans\n\n{facts['studies']} planned studies of "
-        f"{facts['people']} heads, {facts['wrong']} wrong; predictions by a fit without the head itself.\n\n"
+        f"{facts['people']} people, {facts['wrong']} wrong; predictions by a fit without the person.\n\n"
         f"{_reliability(planned, predicted, head)}\n\n"
         f"## Flags\n\nFlagged: stated risk above {model.warning:.3f}, or another finding; error: above "
         f"{model.error:.2f}.\n\n{_flags(planned, predicted, model, cases)}\n\n"
@@ -76,12 +76,12 @@ def _groups(planned: Sequence[RiskCase]) -> list[tuple[str, int]]:
     """(kind, slices) of the rows; 0 slices: any."""
     kinds = sorted({case.kind for case in planned if case.kind != NON_HEAD})
     slices = sorted({case.slices for case in planned})
-    rows = [("heads", count) for count in slices] + [(kind, count) for kind in kinds for count in slices]
+    rows = [("all", count) for count in slices] + [(kind, count) for kind in kinds for count in slices]
     return [*rows, (NON_HEAD, 0)]
 
 
 def _belongs(case: RiskCase, name: str, slices: int) -> bool:
-    kind = case.kind == name or (name == "heads" and case.kind != NON_HEAD)
+    kind = case.kind == name or (name == "all" and case.kind != NON_HEAD)
     return kind and slices in (0, case.slices)
 
 

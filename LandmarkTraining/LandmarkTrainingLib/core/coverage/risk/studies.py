@@ -1,4 +1,4 @@
-"""The studies that a model's risk is fitted on: simulated and real heads of which the truth is known, and non-heads.
+"""The studies that a model's risk is fitted on: simulated anatomies and real heads of known truth, and other bodies.
 
 A study depends on (seed, number) alone, so that an interrupted run goes on where it stopped.
 """
@@ -21,6 +21,7 @@ from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
 
 from ...evaluation.evaluation import add_noise, true_plan
+from ...evaluation.simulated.truth import true_side
 from ...reference_heads.heads import Head
 from ...reference_heads.poses import head_to_scanner, posed_volume, random_pose
 from ...reference_heads.truth import true_frame
@@ -62,6 +63,9 @@ EFFECTS = SimulationEffects(
     small_field=0.1,
 )
 
+#: The same of an anatomy other than the head.
+EFFECTS_OF_OTHERS = SimulationEffects(coil_shading=0.25, small_field=0.1)
+
 #: Standard deviation of the noise of cut volumes over their brightest pixel.
 NOISE = (0.01, 0.06)
 
@@ -91,8 +95,8 @@ class StudySource:
     """What studies are drawn from.
 
     Attributes:
-        labels: label maps of heads; label_names: how they are called in cross-validation.
-        heads: real heads of split `train`.
+        labels: label maps, of heads or of another anatomy; label_names: whose they are, for cross-validation.
+        heads: real heads of split `train`; without any none is cut.
         protocol, rule: what is planned.
         seed: of all studies.
     """
@@ -108,7 +112,7 @@ class StudySource:
     def study(self, number: int) -> RiskStudy:
         """The study of that number."""
         rng = np.random.default_rng((self.seed, number))
-        kind = _drawn_from(KIND_SHARES, rng)
+        kind = _drawn_from(_shares(cut=bool(self.heads)), rng)
         geometry = _geometry(_drawn_from(SLICE_SHARES, rng), rng)
         make = {LABELS: self._simulated, VOLUMES: self._cut, NON_HEAD: self._non_head}[kind]
         return make(number, geometry, rng)
@@ -121,7 +125,8 @@ class StudySource:
         study = simulate_study(self.labels, constellation.mirror_indices, geometry, seed, settings, motion)
         scouts = scouts_of(study, constellation, geometry, settings)
         landmarks = scouts.landmarks if motion is None else _where_it_lay(scouts.landmarks, motion)
-        truth = plan_box(true_frame(landmarks, self.protocol), self.protocol, self.rule)
+        frame = true_frame(landmarks, replace(self.protocol, side=true_side(study, self.protocol)))
+        truth = plan_box(frame, self.protocol, self.rule)
         return RiskStudy(number, LABELS, self.label_names[study.head], geometry.slices, scouts.stacks, truth)
 
     def _cut(self, number: int, geometry: ScoutGeometry, rng: np.random.Generator) -> RiskStudy:
@@ -153,7 +158,7 @@ class StudySource:
 
     @cached_property
     def _settings(self) -> SliceSettings:
-        return SliceSettings(limits=LIMITS, effects=EFFECTS)
+        return SliceSettings(limits=LIMITS, effects=EFFECTS if self.labels.scene is None else EFFECTS_OF_OTHERS)
 
 
 def _where_it_lay(landmarks: Sequence[Landmark], motion: StudyMotion) -> list[Landmark]:
@@ -166,9 +171,11 @@ def _where_it_lay(landmarks: Sequence[Landmark], motion: StudyMotion) -> list[La
     return [one if one.position_mm is None else one.corrected(mean(one.position_mm)) for one in landmarks]
 
 
-def label_names(numbers: Sequence[int]) -> list[str]:
-    """How the heads of numbered label maps are called."""
-    return [f"head_{number:02d}" for number in numbers]
+def _shares(*, cut: bool) -> dict[str, float]:
+    """How often each kind occurs; without volumes to cut label maps take their share."""
+    if cut:
+        return KIND_SHARES
+    return {LABELS: KIND_SHARES[LABELS] + KIND_SHARES[VOLUMES], NON_HEAD: KIND_SHARES[NON_HEAD]}
 
 
 def _drawn_from(shares: Mapping[_Key, float], rng: np.random.Generator) -> _Key:

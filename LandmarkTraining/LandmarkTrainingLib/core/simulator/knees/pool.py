@@ -13,12 +13,16 @@ from AutoVolumeCalibrationLib.core.geometry.coordinates import swap_ras_lps
 
 from ...reference_knees.constellation import ORIGIN
 from ...reference_knees.people import read_people, stacked
+from ..people_of_maps import write_people_of_maps
 from ..scenes.scene import SCENE_FILE
 from .atlas import KneeAtlas, load_atlas
 from .deformation import deform, random_build
-from .shapes import KneeShapes, read_shapes
+from .shapes import KneeShapes, random_turn, read_shapes
 from .soft_tissue import cover
 from .tissues import HALF_MM, VOXEL_MM, knee_scene
+
+#: Added to the number of a kept-back person's knee where it is bent.
+BENT = 1000
 
 
 def write_knees(atlas_file: Path, anatomy_json: Path, folder: Path, count: int, seed: int) -> Iterator[Path]:
@@ -41,27 +45,40 @@ def write_knees(atlas_file: Path, anatomy_json: Path, folder: Path, count: int, 
 
 
 def write_kept_back(atlas_file: Path, anatomy_json: Path, people: Path, folder: Path, seed: int) -> Iterator[Path]:
-    """Write a knee in the shape of each person who is kept for the test, one for each visit.
+    """Write knees in the shape of each person who is kept for the test, two for each visit: as it lay, and bent.
 
-    Their number is that of the person and that of the visit: ``knee_0042`` is the second visit of person 4. These are
-    shapes that no model learnt from, in the tissues of the atlas; never train on them.
+    Their number is that of the person and that of the visit: ``knee_0042`` is the second visit of person 4 as it lay,
+    extended; ``knee_1042`` is the same bent further by a random angle, as coils and cushions bend knees
+    (``shapes.random_turn``). ``people.csv`` says whose they are. These are shapes that no model learnt from, in the
+    tissues of the atlas; never train on them.
 
     Raises:
         InputError: the atlas or the people's label maps cannot be read; ProtocolError: the anatomy is damaged.
         UsageError: the folder cannot be written.
     """
     atlas, shapes = load_atlas(atlas_file), read_shapes(anatomy_json)
+    found = read_people(people, kept_back=True)
     _begin(folder)
-    for person, visits in read_people(people, kept_back=True).items():
-        for visit, found in enumerate(visits, start=1):
-            path = folder / f"knee_{person:03d}{visit}.nii.gz"
-            if not path.exists():
-                own = stacked(found, shapes.names)
-                own = own - own[shapes.names.index(ORIGIN)]
-                own = np.where(np.isnan(own), shapes.mean_mm, own)
-                tissues, landmarks = knee_like(atlas, shapes, own, np.random.default_rng((seed, person, visit)))
-                write_knee(path, tissues, shapes.names, landmarks)
-            yield path
+    numbers = {
+        BENT * bent + 10 * person + visit: (person, visit, bent)
+        for person, visits in found.items()
+        for visit in range(1, len(visits) + 1)
+        for bent in (0, 1)
+    }
+    write_people_of_maps(folder, {f"knee_{number:04d}": f"person {who}" for number, (who, _, _) in numbers.items()})
+    for number, (person, visit, bent) in numbers.items():
+        path = folder / f"knee_{number:04d}.nii.gz"
+        if not path.exists():
+            own = stacked(found[person][visit - 1], shapes.names)
+            own = own - own[shapes.names.index(ORIGIN)]
+            own = np.where(np.isnan(own), shapes.mean_mm, own)
+            # Those as they lay keep the numbers that they had before there were bent ones.
+            rng = np.random.default_rng((seed, person, visit, *([1] if bent else [])))
+            if bent:
+                own = shapes.bent(own, random_turn(rng, shapes.hinges[0].flexion_sd_deg))
+            tissues, landmarks = knee_like(atlas, shapes, own, rng)
+            write_knee(path, tissues, shapes.names, landmarks)
+        yield path
 
 
 def _begin(folder: Path) -> None:

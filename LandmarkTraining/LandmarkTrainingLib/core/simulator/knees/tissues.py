@@ -59,6 +59,16 @@ HALF_MM, VOXEL_MM = np.array([110.0, 118.0, 168.0]), 1.4
 #: Point near the isocentre, and the largest distance of slices from it, mm from EMINENCE.
 CENTER_MM, SLICE_RANGE_MM = (0.0, 4.0, 8.0), (42.0, 40.0, 65.0)
 
+#: What a box should hold: bones and cartilage of condyles, tibial plateau and patella. The shafts run on beyond it.
+JOINT_TISSUES = (MARROW, CORTEX, CARTILAGE, RED_MARROW)
+JOINT_LANDMARKS = (
+    *("COND_POST_R", "COND_POST_L", "COND_DIST_R", "COND_DIST_L", "EPICOND_R", "EPICOND_L"),
+    *("PLATEAU_R", "PLATEAU_L", "PLATEAU_POST_R", "PLATEAU_POST_L"),
+    *("PATELLA_TOP", "PATELLA_BOTTOM", "PATELLA_BACK", "PATELLA_FRONT"),
+)
+#: The rim of the patella, whose landmarks lie on its midline, is this far outside the landmarks' hull, mm.
+JOINT_WITHIN_MM = 13.0
+
 
 def knee_table() -> TissueTable:
     """The tissues of simulated knees; the label numbers are those of the tissues."""
@@ -89,5 +99,10 @@ def knee_scene() -> dict[str, Any]:
             "folded_share": 0.03,
         },
         "other_limb": {"share": 0.25, "distance_mm": [125.0, 210.0]},
+        "extent": {
+            "tissues": [NAMES[number] for number in JOINT_TISSUES],
+            "landmarks": list(JOINT_LANDMARKS),
+            "within_mm": JOINT_WITHIN_MM,
+        },
         **knee_table().to_dict(tuple(SEQUENCES)),
     }

@@ -13,6 +13,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.files.json_files import read_json
 
 from ..effects.fields_of_view import FieldsOfView
+from .extent import Extent
 from .other_limb import OtherLimb
 from .tissue_table import TissueTable
 
@@ -33,6 +34,7 @@ class Scene:
         slice_range_mm: (3,) largest distance of sagittal, coronal and axial slices from the isocentre.
         fields: the fields of view.
         other_limb: how often and where the other leg or arm is in view; None: never.
+        extent: what a scan box should hold; None: the landmarks.
     """
 
     table: TissueTable
@@ -41,6 +43,7 @@ class Scene:
     slice_range_mm: np.ndarray
     fields: FieldsOfView = field(default_factory=FieldsOfView)
     other_limb: OtherLimb | None = None
+    extent: Extent | None = None
 
 
 def read_scene(folder: Path) -> Scene:
@@ -57,14 +60,15 @@ def scene_from_dict(data: Mapping[str, Any]) -> Scene:
     """The scene of a JSON object."""
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']}")
-    limb = data.get("other_limb")
+    limb, extent, table = data.get("other_limb"), data.get("extent"), TissueTable.from_dict(data)
     return Scene(
-        TissueTable.from_dict(data),
+        table,
         str(data["origin"]),
         np.array(data["center_mm"], dtype=float),
         np.array(data["slice_range_mm"], dtype=float),
         FieldsOfView(**{key: _pair(value) for key, value in data["fields_of_view"].items()}),
         None if limb is None else OtherLimb(float(limb["share"]), _pair(limb["distance_mm"])),
+        None if extent is None else Extent.from_dict(extent, table.names),
     )
 
 

@@ -1,8 +1,10 @@
-"""A degraded study in one small picture: three slices, the box that was planned and the one that should have been."""
+"""A plan in one small picture: three slices, the box that was planned and the one that should have been."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,18 +39,40 @@ _DPI = 100
 _PLANE_PX, _GAP_PX, _TITLE_PX, _LEGEND_PX = 356, 8, 108, 32
 _SIZE_PX = (3 * _PLANE_PX + 4 * _GAP_PX, _TITLE_PX + _PLANE_PX + _LEGEND_PX)
 #: Half the side of what is shown, about the reference box's centre: a head and the box around it.
-_HALF_MM = 125.0
+HALF_MM = 125.0
 _FINDINGS_WIDTH = 138
 #: Colours kept in the file: noise hardly compresses otherwise. An octree keeps the few pixels of the lines in theirs.
 _COLOURS = 128
+_TRUE_POINT: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 8,
+    "markerfacecolor": "none",
+    "markeredgewidth": 1.4,
+    "markeredgecolor": REFERENCE_BOX,
+}
 
 
-def draw_failure(plan: Calibration, reference: OrientedBox, title: str, error: str, path: Path, *, wrong: bool) -> None:
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What a plan is compared with.
+
+    Attributes:
+        box: that should have been planned; drawn dashed. label: what it is, for the legend.
+        points_mm: name -> (3,) RAS of the true landmarks; empty: they are not drawn.
+        half_mm: half the side of what is shown.
+    """
+
+    box: OrientedBox
+    label: str
+    points_mm: Mapping[str, np.ndarray] = field(default_factory=dict)
+    half_mm: float = HALF_MM
+
+
+def draw_plan(plan: Calibration, reference: Reference, title: str, error: str, path: Path, *, wrong: bool) -> None:
     """Write the PNG: per plane the slice nearest to the reference's centre, both boxes' outlines, the landmarks.
 
     Args:
-        reference: box planned on the study as it was before; drawn dashed.
-        title: what was done to the study.
+        title: which case it is, or what was done to the study.
         error: how far the plan is off, in words.
         wrong: whether that is too far; then the heading is never green, whatever the checks say.
 
@@ -60,7 +84,7 @@ def draw_failure(plan: Calibration, reference: OrientedBox, title: str, error: s
     figure = Figure(figsize=(_SIZE_PX[0] / _DPI, _SIZE_PX[1] / _DPI), dpi=_DPI, facecolor=BACKGROUND)
     for number, plane in enumerate(PLANES):
         axes = _plane_axes(figure, number)
-        found = nearest_slice(plan.stacks, plane, reference.center_mm)
+        found = nearest_slice(plan.stacks, plane, reference.box.center_mm)
         if found is None:
             axes.text(0.5, 0.5, f"no {plane} scout", color=GREY, family=FONT, ha="center", transform=axes.transAxes)
             continue
@@ -71,7 +95,7 @@ def draw_failure(plan: Calibration, reference: OrientedBox, title: str, error: s
     messages = " ".join(check.message for check in plan.checks if check.level != OK)
     for row, line in enumerate(textwrap.wrap(messages, _FINDINGS_WIDTH, max_lines=2, placeholder=" ...")):
         _write(figure, 76 + 19 * row, line, size=10, color=GREY)
-    _draw_legend(figure)
+    _draw_legend(figure, reference)
     _save(figure, path)
 
 
@@ -84,20 +108,23 @@ def judged(level: str, wrong: bool) -> tuple[str, str]:
     return level, f"Right, {flags[level]}"
 
 
-def _draw_plane(axes: Axes, plan: Calibration, reference: OrientedBox, stack: ScoutStack, index: int) -> None:
+def _draw_plane(axes: Axes, plan: Calibration, reference: Reference, stack: ScoutStack, index: int) -> None:
     view = view_slice(stack, index)
     draw_image(axes, view, window([s.pixels for s in stack.slices]))
-    middle = view.to_picture(reference.center_mm)
-    axes.set_xlim(middle[0] - _HALF_MM, middle[0] + _HALF_MM)
-    axes.set_ylim(middle[1] - _HALF_MM, middle[1] + _HALF_MM)
+    middle, half_mm = view.to_picture(reference.box.center_mm), reference.half_mm
+    axes.set_xlim(middle[0] - half_mm, middle[0] + half_mm)
+    axes.set_ylim(middle[1] - half_mm, middle[1] + half_mm)
     draw_box(axes, view, plan.box)
-    outline = section_in_picture(view, reference)
+    outline = section_in_picture(view, reference.box)
     if len(outline):
         axes.plot(*np.vstack([outline, outline[:1]]).T, color=REFERENCE_BOX, linewidth=1.4, linestyle=(0, (4, 3)))
-    draw_landmarks(axes, view, plan, mm_per_point=2 * _HALF_MM / (_PLANE_PX * 72 / _DPI), size=9.5)
+    near = [point for point in reference.points_mm.values() if abs(view.distance_mm(point)) <= view.reach_mm]
+    if near:
+        axes.plot(*view.to_picture(np.array(near)).T, linestyle="none", **_TRUE_POINT)
+    draw_landmarks(axes, view, plan, mm_per_point=2 * half_mm / (_PLANE_PX * 72 / _DPI), size=9.5)
     caption = f"{stack.plane} {index + 1} of {len(stack.slices)}"
     ground = {"facecolor": BACKGROUND, "edgecolor": "none", "pad": 2}
-    style = {"color": GREY, "fontsize": 10, "family": FONT, "va": "top", "bbox": ground}
+    style: dict[str, Any] = {"color": GREY, "fontsize": 10, "family": FONT, "va": "top", "bbox": ground}
     axes.text(0.02, 0.98, caption, transform=axes.transAxes, **style)
 
 
@@ -117,10 +144,10 @@ def _write(figure: Figure, top_px: float, text: str, **options: Any) -> None:
     figure.text(_GAP_PX / _SIZE_PX[0], 1 - top_px / _SIZE_PX[1], text, **style)
 
 
-def _draw_legend(figure: Figure) -> None:
+def _draw_legend(figure: Figure, reference: Reference) -> None:
     from matplotlib.lines import Line2D
 
-    lines = (
+    lines = [
         Line2D([], [], color=BOX, linewidth=1.4, label="planned on these scouts (band: 2 sd)"),
         Line2D(
             [],
@@ -128,12 +155,14 @@ def _draw_legend(figure: Figure) -> None:
             color=REFERENCE_BOX,
             linewidth=1.4,
             linestyle=(0, (4, 3)),
-            label="planned on the scouts as they were",
+            label=reference.label,
         ),
-    )
+    ]
+    if reference.points_mm:
+        lines.append(Line2D([], [], linestyle="none", label="true landmark", **_TRUE_POINT))
     prop = {"family": FONT, "size": 10}
     figure.legend(
-        handles=lines, loc="lower left", ncols=2, frameon=False, prop=prop, labelcolor=TEXT, borderaxespad=0.3
+        handles=lines, loc="lower left", ncols=3, frameon=False, prop=prop, labelcolor=TEXT, borderaxespad=0.3
     )
 
 
