@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -93,6 +95,31 @@ def test_a_study_that_hangs_is_ended_and_not_begun_again_with_that_limit(two_wor
     assert begun(tmp_path).count("hang 1") == 1
     (stacks,) = (tmp_path / "records").rglob("*.last.txt")
     assert "_hang" in stacks.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_loading_the_model_takes_nothing_of_the_time_of_a_study(two_workers, tmp_path):
+    jobs = toy_jobs(tmp_path, "plan 1", "plan 2", limits=Limits(seconds=1.0))
+    found = outcomes([replace(job, prepare=partial(time.sleep, 1.5)) for job in jobs], two_workers)
+    assert [found[job.work.study].exit_code for job in jobs] == [0, 0]
+
+
+def test_a_model_that_cannot_be_loaded_is_the_outcome_of_each_study(here, tmp_path):
+    jobs = [replace(job, prepare=partial(os.stat, tmp_path / "none")) for job in toy_jobs(tmp_path, "plan 1", "plan 2")]
+    found = outcomes(jobs, here)
+    assert {outcome.message.partition(":")[0] for outcome in found.values()} == {"FileNotFoundError"}
+    assert (len(found), begun(tmp_path)) == (2, [])
+
+
+def test_workers_share_the_cores_and_the_memory_that_this_process_may_use(monkeypatch):
+    pytest.importorskip("distributed", reason="needs dask.distributed (the extra cluster)")
+    monkeypatch.setattr("dask.system.CPU_COUNT", 6)  # of 64, as in a job of a cluster
+    monkeypatch.setattr("distributed.system.MEMORY_LIMIT", 12 * 2**30)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [workers._environment(count)["OMP_NUM_THREADS"] for count in (1, 4, 9)] == ["6", "1", "1"]
+    assert workers.memory_share_gb(4) == 3.0
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert workers._environment(1)["OMP_NUM_THREADS"] == "2"
 
 
 @pytest.mark.slow

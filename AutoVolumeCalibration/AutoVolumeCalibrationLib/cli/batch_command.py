@@ -7,10 +7,11 @@ import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..service.planning import PlanRequest, claimed_folder
+from ..service.planning import PlanRequest, claimed_folder, prepare
 from .console import ProgressLine, print_notes, say
 from .planning_commands import add_planning_flags, choose_protocol
 
@@ -181,7 +182,8 @@ def _jobs(studies: Sequence[Study], arguments: argparse.Namespace, request: Requ
             records.forget(study.name)
         scouts = tuple(os.path.abspath(path) for path in study.scouts)
         work = BatchWork(study.name, scouts, output, request.request, request.key)
-        jobs.append(Job(work, records.folder, limits, records.read(study.name).stamp))
+        seen = records.read(study.name).stamp
+        jobs.append(Job(work, records.folder, limits, seen, partial(prepare, request.request)))
     return jobs
 
 
@@ -234,9 +236,9 @@ def _memory_gb(arguments: argparse.Namespace) -> float | None:
     """The limit of a worker; workers of another cluster have limits of their own unless one is given."""
     if arguments.memory_limit or arguments.scheduler:
         return arguments.memory_limit
-    import psutil
+    from ..service.engine.workers import memory_share_gb
 
-    return psutil.virtual_memory().total / 2**30 / arguments.workers
+    return memory_share_gb(arguments.workers)
 
 
 def _part(studies: Sequence[Study], shard: tuple[int, int] | None) -> Sequence[Study]:

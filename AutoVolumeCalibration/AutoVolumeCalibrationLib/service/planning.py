@@ -79,6 +79,22 @@ def plan_study(
     return plan
 
 
+def prepare(request: PlanRequest) -> None:
+    """Load what all studies of the request need, the model and the libraries; in a process that has them it is quick.
+
+    Raises:
+        AutoVolumeError: naming the protocol or the model.
+    """
+    from ..core.anatomy.protocol_file import load_protocol
+    from ..core.models.anatomies import model_for
+    from ..core.report import overview  # noqa: F401 - the drawing library takes long to load
+    from ..core.scouts import reader  # noqa: F401
+    from ..core.workflow import pipeline  # noqa: F401
+
+    protocol = load_protocol(request.protocol)
+    warm_model(request.model or model_for(protocol), request.device, request.backend, request.weights)
+
+
 @lru_cache(maxsize=1)
 def warm_model(name: str | None, device: str, backend: str, weights: str) -> LandmarkModel:
     """``load_model``, once in this process for the studies that follow each other.

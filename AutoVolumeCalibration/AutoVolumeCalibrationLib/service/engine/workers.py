@@ -100,7 +100,6 @@ def local_cluster(count: int) -> Iterator[Workers]:
     from distributed.security import Security
 
     be_quiet()
-    threads = max(1, (os.cpu_count() or 1) // count)
     security = Security.temporary()
     with (
         TemporaryDirectory(prefix="autovolume-workers-") as scratch,
@@ -116,7 +115,7 @@ def local_cluster(count: int) -> Iterator[Workers]:
             silence_logs=logging.CRITICAL,
             protocol="tls://",
             security=security,
-            env={"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))},
+            env=_environment(count),
         )
         try:
             with Client(cluster, security=security, set_as_default=False) as client:
@@ -125,6 +124,21 @@ def local_cluster(count: int) -> Iterator[Workers]:
             with _undisturbed(), suppress(TimeoutError):  # a worker that is starting: it ends with this process
                 _kill(cluster)
                 cluster.close(timeout=_END_S)
+
+
+def _environment(count: int) -> dict[str, str]:
+    """Threads of each worker's libraries: its share of the cores that this process may use, unless that is set."""
+    from dask import system
+
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, system.CPU_COUNT // count)))}
+
+
+def memory_share_gb(count: int) -> float:
+    """What each of ``count`` workers may have of this machine's memory, or of the part that this process may use."""
+    from distributed.system import MEMORY_LIMIT
+
+    share: float = MEMORY_LIMIT / 2**30 / count
+    return share
 
 
 @contextmanager
