@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
+from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled, UsageError
 from AutoVolumeCalibrationLib.service.engine import attempt as attempts
 from AutoVolumeCalibrationLib.service.engine import workers
 from AutoVolumeCalibrationLib.service.engine.claims import claimed
@@ -181,6 +182,30 @@ def test_a_record_that_cannot_be_written_is_the_outcome_of_its_study(here, tmp_p
     found = outcomes(toy_jobs(tmp_path, "plan 1", "plan 2"), here)
     assert {outcome.exit_code for outcome in found.values()} <= {1, 3}
     assert sorted(found) == ["plan 1", "plan 2"]
+
+
+class _Client:
+    """A dask client whose only worker is just being started again."""
+
+    status = "running"
+
+    def scheduler_info(self, n_workers: int) -> dict[str, object]:
+        return {"workers": {}}
+
+    def submit(self, *_arguments: object, pure: bool) -> Future:
+        return Future()
+
+
+def test_workers_that_had_nothing_to_do_for_long_may_start_again(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(workers.time, "monotonic", lambda: now)
+    cluster = workers._workers_of(_Client(), 1, lambda: None)
+    now = 2.0 * workers._ALONE_S
+    cluster.submit(len, "study")
+    cluster.check()
+    now += 1.1 * workers._ALONE_S
+    with pytest.raises(AutoVolumeError, match="the cluster has gone"):
+        cluster.check()
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):

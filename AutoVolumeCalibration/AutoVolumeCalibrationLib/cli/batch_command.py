@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..service.planning import PlanRequest, claimed_folder, prepare
+from ..service.planning import PlanRequest, made_folder, prepare
 from .console import ProgressLine, print_notes, say
 from .planning_commands import add_planning_flags, choose_protocol
 
@@ -82,7 +82,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
     outcomes = _earlier_outcomes(studies, arguments, request, records)
     jobs = _jobs([study for study in studies if study.name not in outcomes], arguments, request, records)
     table_path = arguments.output / _table_name(arguments.shard)
-    with claimed_folder(arguments.output, overwrite=True):
+    with made_folder(arguments.output):
         try:
             table = OutcomeTable(table_path, outcomes.values())
             with closing(_planned(jobs, arguments)) as planned:
@@ -99,7 +99,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
             else:
                 table_path.unlink(missing_ok=True)
         if arguments.shard:
-            _write_whole_table(arguments.output / SUMMARY, all_studies, outcomes, records)
+            _write_whole_table(arguments.output / SUMMARY, all_studies, outcomes, records, request)
     return min((outcome.exit_code for outcome in outcomes.values() if outcome.exit_code), default=0)
 
 
@@ -247,19 +247,28 @@ def _part(studies: Sequence[Study], shard: tuple[int, int] | None) -> Sequence[S
 
 
 def _table_name(shard: tuple[int, int] | None) -> str:
-    from ..service.batch.manifest import SUMMARY
+    from ..service.batch.manifest import SUMMARY, part_summary
 
-    return SUMMARY if shard is None else f"batch-{shard[0]}of{shard[1]}.csv"
+    return SUMMARY if shard is None else part_summary(*shard)
 
 
-def _write_whole_table(path: Path, studies: Sequence[Study], own: Mapping[str, Outcome], records: Records) -> None:
-    """The table of all parts, by the part that ends last."""
+def _write_whole_table(
+    path: Path, studies: Sequence[Study], own: Mapping[str, Outcome], records: Records, request: Request
+) -> None:
+    """The table of all parts, by the part that ends last: by then the others' records are of this request, too."""
     from ..service.batch.table import write_table
 
-    known = {study.name: own.get(study.name) or records.read(study.name).outcome for study in studies}
+    known = {study.name: own.get(study.name) or _recorded(study, records, request) for study in studies}
     outcomes = {name: outcome for name, outcome in known.items() if outcome is not None}
     if len(outcomes) == len(studies):
         write_table(path, _in_order(studies, outcomes))
+
+
+def _recorded(study: Study, records: Records, request: Request) -> Outcome | None:
+    from ..service.batch.resume import study_key
+
+    record = records.read(study.name)
+    return record.outcome if record.key == study_key(request.key, study.scouts) else None
 
 
 def _in_order(studies: Sequence[Study], outcomes: Mapping[str, Outcome]) -> list[Outcome]:

@@ -163,14 +163,25 @@ def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
     Raises:
         UsageError: it cannot be made or written, or holds results and ``overwrite`` is False.
     """
-    from ..core.files.output_folder import require_place
     from ..core.storage.results import PLAN_FILES, earlier_plan_aside
+
+    with made_folder(folder, overwrite, PLAN_FILES), earlier_plan_aside(folder):
+        yield
+
+
+@contextmanager
+def made_folder(folder: Path, overwrite: bool = True, names: Sequence[str] = ()) -> Iterator[None]:
+    """Check and make a folder before the work; remove it again where the work fails, it was made here and is empty.
+
+    Raises:
+        UsageError: it cannot be made or written, or holds one of the files ``names`` and ``overwrite`` is False.
+    """
+    from ..core.files.output_folder import require_place
 
     made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
-        require_place(folder, overwrite, PLAN_FILES)
-        with earlier_plan_aside(folder):
-            yield
+        require_place(folder, overwrite, names)
+        yield
     except BaseException:
         for path in made:
             with suppress(OSError):  # never made, or not empty any more: not ours to remove

@@ -192,6 +192,8 @@ def _workers_of(client: Client, count: int, kill: Callable[[], None]) -> Workers
             raise AutoVolumeError("the cluster has gone", remedy="Go on with --resume.")
 
     def submit(function: Callable[..., Any], /, *arguments: Any) -> Future:
+        nonlocal seen_at
+        seen_at = time.monotonic()  # nobody asked after the workers while there was nothing to do
         done: Future = Future()
         client.submit(function, *arguments, pure=False).add_done_callback(partial(_pass_on, done))
         return done
