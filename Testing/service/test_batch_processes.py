@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from AutoVolumeCalibrationLib.core.storage.results import read_results
+from benchmarks.batch_runs.studies import make_study
 from child_processes import started
 from command_line import MAIN_FILE, MIDDLE_SLICES, PLANNED_CODES, ROOT
 
@@ -124,6 +125,16 @@ def test_ctrl_c_ends_all_processes_and_counts_what_was_done(studies, tmp_path):
         assert json.loads(path.read_text(encoding="utf-8"))["attempts"] == 0
 
 
+def test_ctrl_c_while_the_workers_start_is_a_cancel_in_one_line(studies, tmp_path):
+    with batch(studies, tmp_path / "out", "--workers", "2") as process:
+        wait_until(lambda: len(psutil.Process(process.pid).children(recursive=True)) > 2)
+        os.killpg(process.pid, signal.SIGINT)
+        code, _, err = finished(process)
+        assert alive_in_session(process.pid) == []
+    assert (code, err) == (130, "autovolume: cancelled with 0 of 6 studies done. --resume goes on\n")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_batch_that_is_killed_leaves_nothing_running_and_is_resumed(studies, tmp_path):
     output = tmp_path / "out"
     with batch(studies, output, "--workers", "1") as process:
@@ -185,9 +196,9 @@ def test_a_part_that_is_killed_is_taken_over(studies, tmp_path):
     assert list((output / ".batch").rglob("*.claim")) == []
 
 
-def test_a_cluster_over_tcp_gives_the_same_plans(studies, tmp_path):
-    for name in "cdef":
-        shutil.rmtree(studies / name)
+def test_a_cluster_over_tcp_gives_the_same_plans(tmp_path):
+    studies = tmp_path / "studies"
+    names = [make_study(studies, number).name for number in range(3)]
     dask = [sys.executable, "-m", "dask"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "AutoVolumeCalibration"), "OMP_NUM_THREADS": "1"}
     options = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "env": environment, "cwd": tmp_path}
@@ -213,5 +224,6 @@ def test_a_cluster_over_tcp_gives_the_same_plans(studies, tmp_path):
             assert (code in PLANNED_CODES, err) == (True, "")
     with batch(studies, tmp_path / "here", "--workers", "2") as process:
         assert finished(process)[0] == code
-    for name in "ab":
-        assert plan_of(tmp_path / "there" / name) == plan_of(tmp_path / "here" / name)
+    there, here = ([plan_of(tmp_path / where / name) for name in names] for where in ("there", "here"))
+    assert there == here
+    assert len({str(plan["box"]) for plan in there}) == len(names)

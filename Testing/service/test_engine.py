@@ -14,7 +14,7 @@ import pytest
 
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled, UsageError
 from AutoVolumeCalibrationLib.service.engine import attempt as attempts
-from AutoVolumeCalibrationLib.service.engine import workers
+from AutoVolumeCalibrationLib.service.engine import processes, workers
 from AutoVolumeCalibrationLib.service.engine.claims import claimed
 from AutoVolumeCalibrationLib.service.engine.limits import Limits
 from AutoVolumeCalibrationLib.service.engine.outcome import Outcome
@@ -117,10 +117,10 @@ def test_workers_share_the_cores_and_the_memory_that_this_process_may_use(monkey
     monkeypatch.setattr("dask.system.CPU_COUNT", 6)  # of 64, as in a job of a cluster
     monkeypatch.setattr("distributed.system.MEMORY_LIMIT", 12 * 2**30)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert [workers._environment(count)["OMP_NUM_THREADS"] for count in (1, 4, 9)] == ["6", "1", "1"]
-    assert workers.memory_share_gb(4) == 3.0
+    assert [processes.environment(count)["OMP_NUM_THREADS"] for count in (1, 4, 9)] == ["6", "1", "1"]
+    assert processes.memory_share_gb(4) == 3.0
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert workers._environment(1)["OMP_NUM_THREADS"] == "2"
+    assert processes.environment(1)["OMP_NUM_THREADS"] == "2"
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
@@ -70,18 +70,19 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run_batch(arguments: argparse.Namespace) -> int:
     """``autovolume batch``; 0 where every study was planned, else the lowest code of a study that was not."""
     from ..core.errors import Cancelled
-    from ..service.batch.manifest import SUMMARY, list_studies
+    from ..service.batch.manifest import list_studies
+    from ..service.batch.parts import in_order, studies_of_part, table_name, write_whole_table
     from ..service.batch.resume import resolved
     from ..service.batch.table import OutcomeTable, write_table
     from ..service.engine.records import Records
 
     request = resolved(plan_request(arguments))
     all_studies = list_studies(arguments.studies, arguments.output)
-    studies = _part(all_studies, arguments.shard)
+    studies = studies_of_part(all_studies, arguments.shard)
     records = Records(arguments.output.absolute() / RECORDS_FOLDER)
     outcomes = _earlier_outcomes(studies, arguments, request, records)
     jobs = _jobs([study for study in studies if study.name not in outcomes], arguments, request, records)
-    table_path = arguments.output / _table_name(arguments.shard)
+    table_path = arguments.output / table_name(arguments.shard)
     with made_folder(arguments.output):
         try:
             table = OutcomeTable(table_path, outcomes.values())
@@ -95,11 +96,11 @@ def run_batch(arguments: argparse.Namespace) -> int:
             ) from stop
         finally:
             if outcomes:
-                write_table(table_path, _in_order(studies, outcomes))
+                write_table(table_path, in_order(studies, outcomes))
             else:
                 table_path.unlink(missing_ok=True)
         if arguments.shard:
-            _write_whole_table(arguments.output / SUMMARY, all_studies, outcomes, records, request)
+            write_whole_table(arguments.output, all_studies, outcomes, records, request.key)
     return min((outcome.exit_code for outcome in outcomes.values() if outcome.exit_code), default=0)
 
 
@@ -236,43 +237,9 @@ def _memory_gb(arguments: argparse.Namespace) -> float | None:
     """The limit of a worker; workers of another cluster have limits of their own unless one is given."""
     if arguments.memory_limit or arguments.scheduler:
         return arguments.memory_limit
-    from ..service.engine.workers import memory_share_gb
+    from ..service.engine.processes import memory_share_gb
 
     return memory_share_gb(arguments.workers)
-
-
-def _part(studies: Sequence[Study], shard: tuple[int, int] | None) -> Sequence[Study]:
-    """Every N-th study: neighbours in a list are often alike, and take alike long."""
-    return studies if shard is None else studies[shard[0] - 1 :: shard[1]]
-
-
-def _table_name(shard: tuple[int, int] | None) -> str:
-    from ..service.batch.manifest import SUMMARY, part_summary
-
-    return SUMMARY if shard is None else part_summary(*shard)
-
-
-def _write_whole_table(
-    path: Path, studies: Sequence[Study], own: Mapping[str, Outcome], records: Records, request: Request
-) -> None:
-    """The table of all parts, by the part that ends last: by then the others' records are of this request, too."""
-    from ..service.batch.table import write_table
-
-    known = {study.name: own.get(study.name) or _recorded(study, records, request) for study in studies}
-    outcomes = {name: outcome for name, outcome in known.items() if outcome is not None}
-    if len(outcomes) == len(studies):
-        write_table(path, _in_order(studies, outcomes))
-
-
-def _recorded(study: Study, records: Records, request: Request) -> Outcome | None:
-    from ..service.batch.resume import study_key
-
-    record = records.read(study.name)
-    return record.outcome if record.key == study_key(request.key, study.scouts) else None
-
-
-def _in_order(studies: Sequence[Study], outcomes: Mapping[str, Outcome]) -> list[Outcome]:
-    return [outcomes[study.name] for study in studies if study.name in outcomes]
 
 
 def duration_text(seconds: float) -> str:
