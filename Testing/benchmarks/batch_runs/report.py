@@ -108,17 +108,17 @@ def _memory_line(state: State, count: int) -> str:
     listed = ", ".join(f"{code}: {number}" for code, number in sorted(codes.items()))
     return (
         f"- `batch`, workers: {count}: resident memory of the largest worker {memory[0]:.0f} MiB at first, "
-        f"{memory[middle]:.0f} halfway, {memory[-1]:.0f} at the end, {memory.max():.0f} at most. In the second half it "
-        f"changes by {_slope(memory[middle:]):+.1f} MiB per 1,000 studies. The process that hands them out: "
+        f"{memory[middle]:.0f} halfway, {memory[-1]:.0f} at the end, {memory.max():.0f} at most"
+        f"{_slope(memory[middle:])}. The process that hands them out: "
         f"{runs[0].command_mb:.0f} -> {runs[-1].command_mb:.0f} MiB. Studies by exit code: {listed}."
     )
 
 
-def _slope(memory: np.ndarray) -> float:
-    """MiB per 1,000 studies."""
+def _slope(memory: np.ndarray) -> str:
     if len(memory) < 2:
-        return float("nan")
-    return 1000 * float(np.polyfit(np.arange(len(memory)) * MEASURE_EVERY, memory, 1)[0])
+        return ""
+    slope = 1000 * float(np.polyfit(np.arange(len(memory)) * MEASURE_EVERY, memory, 1)[0])
+    return f"; in the second half it changes by {slope:+.1f} MiB per 1,000 studies"
 
 
 def _draw(state: State, counts: Sequence[int], path: Path) -> None:
@@ -144,9 +144,10 @@ def _draw(state: State, counts: Sequence[int], path: Path) -> None:
     for number, (before, after) in enumerate(zip(state.rounds, state.rounds[1:], strict=False), start=1):
         if before.begun != after.begun:
             memory.axvline(size * number, color="0.6", linewidth=1)
-    memory.set(ylabel="resident memory of the\nlargest worker, MiB", ylim=(0, None))
-    speed.set(ylabel="studies per second", xlabel="studies", ylim=(0, None))
+    memory.set(ylabel="resident memory of the\nlargest worker, MiB")
+    speed.set(ylabel="studies per second", xlabel="studies")
     for axes in (memory, speed):
-        axes.legend(frameon=False)
+        axes.set_ylim(0, 1.2 * axes.dataLim.y1)
+        axes.legend(frameon=False, ncols=2, loc="lower right")
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
