@@ -1,9 +1,13 @@
 """Studies per second of ``batch`` against the bare call in a loop, in one run, and the memory of its workers.
 
-Each study is one slice per plane of the sample. Loop and batch do the same: read, detect, plan, write all files. They
-take turns, so that what else the machine does meets both. Processor time is given beside the time on the wall.
+Run: ``python Testing/benchmarks/batch_speed.py --studies 2000 --output FOLDER``. Writes ``batch_speed.md`` and ``.png``
+into FOLDER after every round of studies. A run that was stopped goes on where it was with the same command.
 
-Usage: ``.venv/bin/python Testing/benchmarks/batch_speed.py [--studies 200] [--rounds 2] [--workers 1 2]``
+Each study is one slice per plane of the sample, with another pose, other slices and other noise. All ways of planning
+do the same with it: read, detect, plan, write all files. They take turns in each round, so that what else the machine
+does meets them alike, and all processes and their models stay from round to round: starting is not measured. The bare
+call plans a part of each round only (``--bare``). N workers are compared with N times one bare process, and with N
+bare processes at once, which share the memory and the processors as workers do.
 """
 
 from __future__ import annotations
@@ -11,122 +15,84 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "Testing")]
 
-SAMPLE = Path(__file__).resolve().parents[2] / "Resources" / "SampleData" / "ColinScouts" / "dicom"
-MIDDLE_SLICES = [SAMPLE / f"{number:04d}.dcm" for number in (3, 8, 13)]
+from AutoVolumeCalibrationLib.core.errors import AutoVolumeError  # noqa: E402
+from benchmarks.batch_runs.bare import bare_loops  # noqa: E402
+from benchmarks.batch_runs.engine import engine  # noqa: E402
+from benchmarks.batch_runs.measured import Run  # noqa: E402
+from benchmarks.batch_runs.report import BARE, ENGINE, round_line, way, write_report  # noqa: E402
+from benchmarks.batch_runs.state import State, opened  # noqa: E402
+from benchmarks.batch_runs.studies import make_study  # noqa: E402
 
+#: Studies that each process plans before anything is measured.
+_WARM_UP = 4
 
-@dataclass(frozen=True)
-class Measured:
-    """Studies, seconds on the wall and of processors, and the largest worker's memory at the beginning and end."""
-
-    studies: int
-    wall_s: float
-    processor_s: float
-    memory_mb: tuple[float, float]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1])
-    arguments = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with tempfile.TemporaryDirectory() as folder:
-        studies = list(_studies(Path(folder), arguments.studies))
-        bare, engine = [], {count: [] for count in arguments.workers}
-        for number in range(arguments.rounds):
-            bare.append(_loop(studies, Path(folder) / f"loop{number}"))
-            for count in arguments.workers:
-                engine[count].append(_batch(studies, Path(folder) / f"batch{number}-{count}", count))
-    load = os.getloadavg()[0]
-    print(f"{arguments.studies} studies, {arguments.rounds} rounds, {os.cpu_count()} processors, load {load:.1f}")
-    reference = _report("bare call in a loop", bare, None)
-    for count, runs in engine.items():
-        _report(f"batch, workers: {count}", runs, reference)
+#: Way of planning -> what plans studies into a folder.
+Ways = Mapping[str, Callable[[Sequence[Path], Path], Run]]
 
 
-def _studies(folder: Path, count: int) -> Iterator[Path]:
-    for number in range(count):
-        study = folder / "studies" / f"{number:05d}"
-        study.mkdir(parents=True)
-        for path in MIDDLE_SLICES:
-            shutil.copy(path, study)
-        yield study
+def main() -> int:
+    """Exit code 0, or 2 where FOLDER holds another benchmark."""
+    arguments = _arguments()
+    settings = {"round": arguments.round, "bare": arguments.bare, "workers": arguments.workers}
+    try:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        state = opened(arguments.output / "batch_speed.json", settings)
+        _measure(state, arguments)
+    except AutoVolumeError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
-def _loop(studies: Sequence[Path], output: Path) -> Measured:
-    from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-    from AutoVolumeCalibrationLib.core.models.bundle import load_model
-    from AutoVolumeCalibrationLib.core.scouts.reader import read_study
-    from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate
-
-    protocol, model = load_protocol("BrainAcPc"), load_model(device="cpu")
-
-    def plan(study: Path) -> None:
-        calibrate(read_study([study]).stacks, protocol, model).save(output / study.name, sources=[study])
-
-    plan(studies[0])
-    own = psutil.Process()
-    memory, wall, processor = own.memory_info().rss, time.perf_counter(), time.process_time()
-    for study in studies[1:]:
-        plan(study)
-    wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    return Measured(len(studies) - 1, wall, processor, (memory / 2**20, own.memory_info().rss / 2**20))
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--studies", type=int, default=2000)
+    parser.add_argument("--round", type=int, default=100, metavar="N", help="studies of a round (default: 100)")
+    parser.add_argument("--bare", type=int, default=20, metavar="N", help="of them by the bare call (default: 20)")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], metavar="N", help="default: 1 2")
+    return parser.parse_args()
 
 
-def _batch(studies: Sequence[Path], output: Path, count: int) -> Measured:
-    """From the first outcome on: starting up and loading the model are measured by nothing but the clock of a user."""
-    from AutoVolumeCalibrationLib.cli.batch_study import BatchWork
-    from AutoVolumeCalibrationLib.service.batch.resume import resolved
-    from AutoVolumeCalibrationLib.service.engine.attempt import Job
-    from AutoVolumeCalibrationLib.service.engine.limits import Limits
-    from AutoVolumeCalibrationLib.service.engine.running import run
-    from AutoVolumeCalibrationLib.service.engine.workers import local_cluster
-    from AutoVolumeCalibrationLib.service.planning import PlanRequest
-
-    request = resolved(PlanRequest("BrainAcPc", device="cpu"))
-    limits = Limits(600.0, 8.0)
-    works = [BatchWork(study.name, (str(study),), output, request.request, request.key) for study in studies]
-    with local_cluster(count) as workers:
-        with closing(run([Job(work, output / ".batch", limits) for work in works], workers)) as outcomes:
-            for _ in range(count):
-                next(outcomes)
-            memory, wall, processor = _memory_mb(), time.perf_counter(), _processor_s()
-            done = sum(1 for _ in outcomes)
-        wall, processor = time.perf_counter() - wall, _processor_s() - processor
-        return Measured(done, wall, processor, (memory, _memory_mb()))
+def _measure(state: State, arguments: argparse.Namespace) -> None:
+    rounds = -(-arguments.studies // arguments.round)
+    counts = sorted({1, *arguments.workers})
+    with ExitStack() as opened_, tempfile.TemporaryDirectory(prefix="batch-speed-") as folder:
+        ways = {
+            **{way(BARE, count): opened_.enter_context(bare_loops(count)).plan for count in counts},
+            **{way(ENGINE, count): opened_.enter_context(engine(count)).plan for count in counts},
+        }
+        if len(state.rounds) < rounds:
+            _plan_all(ways, _WARM_UP * max(counts), _WARM_UP * max(counts), 0, Path(folder))
+        for number in range(len(state.rounds), rounds):
+            runs = _plan_all(ways, arguments.round, arguments.bare, number, Path(folder))
+            state.add(runs, os.getloadavg()[0])
+            print(round_line(number + 1, rounds, state.rounds[-1]), flush=True)
+            write_report(state, counts, arguments.output)
+    print(write_report(state, counts, arguments.output))
 
 
-def _family() -> list[psutil.Process]:
-    return [psutil.Process(), *psutil.Process().children(recursive=True)]
-
-
-def _processor_s() -> float:
-    return sum(sum(process.cpu_times()[:2]) for process in _family())
-
-
-def _memory_mb() -> float:
-    return max(process.memory_info().rss for process in _family()[1:]) / 2**20
-
-
-def _report(title: str, runs: Sequence[Measured], reference: tuple[float, float] | None) -> tuple[float, float]:
-    studies = sum(run.studies for run in runs)
-    wall, processor = sum(run.wall_s for run in runs) / studies, sum(run.processor_s for run in runs) / studies
-    against = f", {reference[0] / wall:.2f} and {reference[1] / processor:.2f} of the loop" if reference else ""
-    memory = ", ".join(f"{run.memory_mb[0]:.0f} -> {run.memory_mb[1]:.0f}" for run in runs)
-    print(f"{title:20} {1 / wall:.2f} studies/s, {1 / processor:.2f} per processor second{against}; memory {memory} MB")
-    return wall, processor
+def _plan_all(ways: Ways, studies: int, bare: int, number: int, folder: Path) -> dict[str, Run]:
+    """Plan the studies of a round in every way; which way comes first changes from round to round."""
+    made = [make_study(folder / "studies", number * studies + index) for index in range(studies)]
+    names = list(ways)
+    runs = {}
+    for name in [*names[number % len(names) :], *names[: number % len(names)]]:
+        runs[name] = ways[name](made[:bare] if name.startswith(BARE) else made, folder / "plans")
+        shutil.rmtree(folder / "plans")
+    shutil.rmtree(folder / "studies")
+    return {name: runs[name] for name in names}
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -126,6 +126,25 @@ def test_results_are_replaced_only_where_that_is_wanted(autovolume, studies, tmp
     assert autovolume(*arguments, "--overwrite").code in PLANNED_CODES
 
 
+def test_a_study_may_have_the_name_of_the_folder_of_an_earlier_plan(autovolume, studies, tmp_path):
+    shutil.rmtree(studies / "b")
+    (studies / "a").rename(studies / "previous")
+    assert autovolume("batch", studies, "--output", tmp_path / "out", *HERE).code in PLANNED_CODES
+    assert set(files_in(tmp_path / "out" / "previous")) == RESULT_FILES
+
+
+def test_a_part_makes_no_table_of_what_another_request_planned(autovolume, studies, tmp_path):
+    arguments = ["batch", studies, "--output", tmp_path / "out", *HERE, "--resume"]
+    for part in ("1/2", "2/2"):
+        autovolume(*arguments, "--shard", part)
+    assert list(table(tmp_path / "out")) == ["a", "b", "c"]
+    (tmp_path / "out" / "batch.csv").unlink()
+    autovolume(*arguments, "--shard", "1/2", "--protocol", "BrainSagittal3D")
+    assert not (tmp_path / "out" / "batch.csv").exists()
+    autovolume(*arguments, "--shard", "2/2", "--protocol", "BrainSagittal3D")
+    assert list(table(tmp_path / "out")) == ["a", "b", "c"]
+
+
 def test_an_output_folder_among_the_studies_is_no_study(autovolume, studies):
     shutil.rmtree(studies / "c")
     (studies / ".hidden").mkdir()
@@ -171,6 +190,7 @@ def test_a_cancelled_batch_keeps_what_it_has_done(autovolume, studies, tmp_path,
         ["/a,x"],
         ["a\\b,x"],
         ["batch.csv,x"],
+        ["batch-1of2.csv,x"],
     ],
     ids=str,
 )
@@ -186,6 +206,11 @@ def test_a_file_that_is_no_manifest_is_refused(autovolume, tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     assert_refused(autovolume("batch", path, "--output", tmp_path / "out", *HERE), 3, path)
+
+
+def test_a_folder_with_the_name_of_a_table_is_refused(autovolume, studies, tmp_path):
+    (studies / "b").rename(studies / "Batch-2of3.csv")
+    assert_refused(autovolume("batch", studies, "--output", tmp_path / "out", *HERE), 3, "Batch-2of3.csv")
 
 
 def test_a_folder_without_studies_is_refused(autovolume, tmp_path):

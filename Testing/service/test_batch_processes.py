@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from AutoVolumeCalibrationLib.core.storage.results import read_results
+from benchmarks.batch_runs.studies import make_study
 from child_processes import started
 from command_line import MAIN_FILE, MIDDLE_SLICES, PLANNED_CODES, ROOT
 
@@ -29,6 +30,19 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(os.name == "nt", reason="signals of POSIX"),
 ]
+
+#: ``autovolume`` that notes each study that it plans in the file named first.
+NOTING = """
+import sys
+from AutoVolumeCalibrationLib.cli import batch_study, main
+plan_study = batch_study.plan_study
+def noted(request, scouts, folder):
+    with open(sys.argv[1], "a") as file:
+        file.write(folder.name + "\\n")
+    return plan_study(request, scouts, folder)
+batch_study.plan_study = noted
+sys.exit(main.main(sys.argv[2:]))
+"""
 
 
 @pytest.fixture
@@ -83,6 +97,12 @@ def alive_in_session(leader: int) -> list[str]:
     return found
 
 
+def shown(out: str) -> dict[str, str]:
+    """Study -> its message and the seconds that it took, from the lines of a batch."""
+    found = re.findall(r"^\d+/\d+  (\w+): (.*\[[\d.]+ s)", out, re.MULTILINE)
+    return dict(found)
+
+
 def plan_of(folder: Path) -> dict[str, object]:
     content = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
     return {key: content[key] for key in ("landmarks", "box", "prescription", "checks", "model")}
@@ -103,6 +123,16 @@ def test_ctrl_c_ends_all_processes_and_counts_what_was_done(studies, tmp_path):
     assert {path.name for path in output.iterdir() if path.is_dir()} - {".batch"} >= set(done)
     for path in (output / ".batch").rglob("*.json"):
         assert json.loads(path.read_text(encoding="utf-8"))["attempts"] == 0
+
+
+def test_ctrl_c_while_the_workers_start_is_a_cancel_in_one_line(studies, tmp_path):
+    with batch(studies, tmp_path / "out", "--workers", "2") as process:
+        wait_until(lambda: len(psutil.Process(process.pid).children(recursive=True)) > 2)
+        os.killpg(process.pid, signal.SIGINT)
+        code, _, err = finished(process)
+        assert alive_in_session(process.pid) == []
+    assert (code, err) == (130, "autovolume: cancelled with 0 of 6 studies done. --resume goes on\n")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_batch_that_is_killed_leaves_nothing_running_and_is_resumed(studies, tmp_path):
@@ -138,9 +168,37 @@ def test_parts_of_a_batch_share_a_folder(studies, tmp_path):
     assert list(rows(output)) == list("abcdef")
 
 
-def test_a_cluster_over_tcp_gives_the_same_plans(studies, tmp_path):
-    for name in "cdef":
-        shutil.rmtree(studies / name)
+def test_the_same_part_twice_at_once_plans_each_study_once(studies, tmp_path):
+    words = ["batch", str(studies), "--output", str(tmp_path / "out"), "--workers", "0", "--shard", "1/2", "--resume"]
+    command = [sys.executable, "-c", NOTING, str(tmp_path / "planned.txt"), *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "AutoVolumeCalibration")}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    with started(command, **options) as one, started(command, **options) as other:
+        (code, out, err), (other_code, other_out, other_err) = finished(one), finished(other)
+    assert (code in PLANNED_CODES, err, other_code, other_err) == (True, "", code, "")
+    assert sorted((tmp_path / "planned.txt").read_text(encoding="utf-8").split()) == ["a", "c", "e"]
+    assert set(shown(out)) == {"a", "c", "e"}
+    assert shown(out) == shown(other_out)
+
+
+def test_a_part_that_is_killed_is_taken_over(studies, tmp_path):
+    output = tmp_path / "out"
+    flags = ["--workers", "0", "--shard", "1/2", "--resume"]
+    with batch(studies, output, *flags) as process:
+        wait_until(lambda: list((output / ".batch").rglob("*.claim")))
+        process.kill()
+        process.wait(timeout=10)
+    assert len(list((output / ".batch").rglob("*.claim"))) == 1
+    with batch(studies, output, *flags) as process:
+        code, out, err = finished(process)
+    assert (code in PLANNED_CODES, err) == (True, "")
+    assert set(shown(out)) == {"a", "c", "e"}
+    assert list((output / ".batch").rglob("*.claim")) == []
+
+
+def test_a_cluster_over_tcp_gives_the_same_plans(tmp_path):
+    studies = tmp_path / "studies"
+    names = [make_study(studies, number).name for number in range(3)]
     dask = [sys.executable, "-m", "dask"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "AutoVolumeCalibration"), "OMP_NUM_THREADS": "1"}
     options = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "env": environment, "cwd": tmp_path}
@@ -164,7 +222,8 @@ def test_a_cluster_over_tcp_gives_the_same_plans(studies, tmp_path):
             with batch(studies, tmp_path / "there", "--scheduler", address) as process:
                 code, _, err = finished(process)
             assert (code in PLANNED_CODES, err) == (True, "")
-    with batch(studies, tmp_path / "here", "--workers", "0") as process:
+    with batch(studies, tmp_path / "here", "--workers", "2") as process:
         assert finished(process)[0] == code
-    for name in "ab":
-        assert plan_of(tmp_path / "there" / name) == plan_of(tmp_path / "here" / name)
+    there, here = ([plan_of(tmp_path / where / name) for name in names] for where in ("there", "here"))
+    assert there == here
+    assert len({str(plan["box"]) for plan in there}) == len(names)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
+from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled, UsageError
 from AutoVolumeCalibrationLib.service.engine import attempt as attempts
-from AutoVolumeCalibrationLib.service.engine import workers
+from AutoVolumeCalibrationLib.service.engine import processes, workers
 from AutoVolumeCalibrationLib.service.engine.claims import claimed
 from AutoVolumeCalibrationLib.service.engine.limits import Limits
 from AutoVolumeCalibrationLib.service.engine.outcome import Outcome
@@ -96,6 +99,31 @@ def test_a_study_that_hangs_is_ended_and_not_begun_again_with_that_limit(two_wor
 
 
 @pytest.mark.slow
+def test_loading_the_model_takes_nothing_of_the_time_of_a_study(two_workers, tmp_path):
+    jobs = toy_jobs(tmp_path, "plan 1", "plan 2", limits=Limits(seconds=1.0))
+    found = outcomes([replace(job, prepare=partial(time.sleep, 1.5)) for job in jobs], two_workers)
+    assert [found[job.work.study].exit_code for job in jobs] == [0, 0]
+
+
+def test_a_model_that_cannot_be_loaded_is_the_outcome_of_each_study(here, tmp_path):
+    jobs = [replace(job, prepare=partial(os.stat, tmp_path / "none")) for job in toy_jobs(tmp_path, "plan 1", "plan 2")]
+    found = outcomes(jobs, here)
+    assert {outcome.message.partition(":")[0] for outcome in found.values()} == {"FileNotFoundError"}
+    assert (len(found), begun(tmp_path)) == (2, [])
+
+
+def test_workers_share_the_cores_and_the_memory_that_this_process_may_use(monkeypatch):
+    pytest.importorskip("distributed", reason="needs dask.distributed (the extra cluster)")
+    monkeypatch.setattr("dask.system.CPU_COUNT", 6)  # of 64, as in a job of a cluster
+    monkeypatch.setattr("distributed.system.MEMORY_LIMIT", 12 * 2**30)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [processes.environment(count)["OMP_NUM_THREADS"] for count in (1, 4, 9)] == ["6", "1", "1"]
+    assert processes.memory_share_gb(4) == 3.0
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert processes.environment(1)["OMP_NUM_THREADS"] == "2"
+
+
+@pytest.mark.slow
 def test_a_study_that_needs_too_much_memory_is_ended(two_workers, tmp_path):
     found = outcomes(toy_jobs(tmp_path, "grow 1", "plan 1", limits=Limits(memory_gb=0.6)), two_workers)
     assert "stopped: it needed more than 0.6 GB of memory" in found["grow 1"].message
@@ -154,6 +182,30 @@ def test_a_record_that_cannot_be_written_is_the_outcome_of_its_study(here, tmp_p
     found = outcomes(toy_jobs(tmp_path, "plan 1", "plan 2"), here)
     assert {outcome.exit_code for outcome in found.values()} <= {1, 3}
     assert sorted(found) == ["plan 1", "plan 2"]
+
+
+class _Client:
+    """A dask client whose only worker is just being started again."""
+
+    status = "running"
+
+    def scheduler_info(self, n_workers: int) -> dict[str, object]:
+        return {"workers": {}}
+
+    def submit(self, *_arguments: object, pure: bool) -> Future:
+        return Future()
+
+
+def test_workers_that_had_nothing_to_do_for_long_may_start_again(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(workers.time, "monotonic", lambda: now)
+    cluster = workers._workers_of(_Client(), 1, lambda: None)
+    now = 2.0 * workers._ALONE_S
+    cluster.submit(len, "study")
+    cluster.check()
+    now += 1.1 * workers._ALONE_S
+    with pytest.raises(AutoVolumeError, match="the cluster has gone"):
+        cluster.check()
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..service.planning import PlanRequest, claimed_folder
+from ..service.planning import PlanRequest, made_folder, prepare
 from .console import ProgressLine, print_notes, say
 from .planning_commands import add_planning_flags, choose_protocol
 
@@ -69,19 +70,20 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run_batch(arguments: argparse.Namespace) -> int:
     """``autovolume batch``; 0 where every study was planned, else the lowest code of a study that was not."""
     from ..core.errors import Cancelled
-    from ..service.batch.manifest import SUMMARY, list_studies
+    from ..service.batch.manifest import list_studies
+    from ..service.batch.parts import in_order, studies_of_part, table_name, write_whole_table
     from ..service.batch.resume import resolved
     from ..service.batch.table import OutcomeTable, write_table
     from ..service.engine.records import Records
 
     request = resolved(plan_request(arguments))
     all_studies = list_studies(arguments.studies, arguments.output)
-    studies = _part(all_studies, arguments.shard)
+    studies = studies_of_part(all_studies, arguments.shard)
     records = Records(arguments.output.absolute() / RECORDS_FOLDER)
     outcomes = _earlier_outcomes(studies, arguments, request, records)
     jobs = _jobs([study for study in studies if study.name not in outcomes], arguments, request, records)
-    table_path = arguments.output / _table_name(arguments.shard)
-    with claimed_folder(arguments.output, overwrite=True):
+    table_path = arguments.output / table_name(arguments.shard)
+    with made_folder(arguments.output):
         try:
             table = OutcomeTable(table_path, outcomes.values())
             with closing(_planned(jobs, arguments)) as planned:
@@ -94,11 +96,11 @@ def run_batch(arguments: argparse.Namespace) -> int:
             ) from stop
         finally:
             if outcomes:
-                write_table(table_path, _in_order(studies, outcomes))
+                write_table(table_path, in_order(studies, outcomes))
             else:
                 table_path.unlink(missing_ok=True)
         if arguments.shard:
-            _write_whole_table(arguments.output / SUMMARY, all_studies, outcomes, records)
+            write_whole_table(arguments.output, all_studies, outcomes, records, request.key)
     return min((outcome.exit_code for outcome in outcomes.values() if outcome.exit_code), default=0)
 
 
@@ -181,7 +183,8 @@ def _jobs(studies: Sequence[Study], arguments: argparse.Namespace, request: Requ
             records.forget(study.name)
         scouts = tuple(os.path.abspath(path) for path in study.scouts)
         work = BatchWork(study.name, scouts, output, request.request, request.key)
-        jobs.append(Job(work, records.folder, limits, records.read(study.name).stamp))
+        seen = records.read(study.name).stamp
+        jobs.append(Job(work, records.folder, limits, seen, partial(prepare, request.request)))
     return jobs
 
 
@@ -234,34 +237,9 @@ def _memory_gb(arguments: argparse.Namespace) -> float | None:
     """The limit of a worker; workers of another cluster have limits of their own unless one is given."""
     if arguments.memory_limit or arguments.scheduler:
         return arguments.memory_limit
-    import psutil
+    from ..service.engine.processes import memory_share_gb
 
-    return psutil.virtual_memory().total / 2**30 / arguments.workers
-
-
-def _part(studies: Sequence[Study], shard: tuple[int, int] | None) -> Sequence[Study]:
-    """Every N-th study: neighbours in a list are often alike, and take alike long."""
-    return studies if shard is None else studies[shard[0] - 1 :: shard[1]]
-
-
-def _table_name(shard: tuple[int, int] | None) -> str:
-    from ..service.batch.manifest import SUMMARY
-
-    return SUMMARY if shard is None else f"batch-{shard[0]}of{shard[1]}.csv"
-
-
-def _write_whole_table(path: Path, studies: Sequence[Study], own: Mapping[str, Outcome], records: Records) -> None:
-    """The table of all parts, by the part that ends last."""
-    from ..service.batch.table import write_table
-
-    known = {study.name: own.get(study.name) or records.read(study.name).outcome for study in studies}
-    outcomes = {name: outcome for name, outcome in known.items() if outcome is not None}
-    if len(outcomes) == len(studies):
-        write_table(path, _in_order(studies, outcomes))
-
-
-def _in_order(studies: Sequence[Study], outcomes: Mapping[str, Outcome]) -> list[Outcome]:
-    return [outcomes[study.name] for study in studies if study.name in outcomes]
+    return memory_share_gb(arguments.workers)
 
 
 def duration_text(seconds: float) -> str:

@@ -78,6 +78,22 @@ def plan_study(
     return plan
 
 
+def prepare(request: PlanRequest) -> None:
+    """Load what all studies of the request need, the model and the libraries; in a process that has them it is quick.
+
+    Raises:
+        AutoVolumeError: naming the protocol or the model.
+    """
+    from ..core.anatomy.protocol_file import load_protocol
+    from ..core.models.anatomies import model_for
+    from ..core.report import overview  # noqa: F401 - the drawing library takes long to load
+    from ..core.scouts import reader  # noqa: F401
+    from ..core.workflow import pipeline  # noqa: F401
+
+    protocol = load_protocol(request.protocol)
+    warm_model(request.model or model_for(protocol), request.device, request.backend, request.weights)
+
+
 @lru_cache(maxsize=1)
 def warm_model(name: str | None, device: str, backend: str, weights: str) -> LandmarkModel:
     """``load_model``, once in this process for the studies that follow each other.
@@ -146,14 +162,25 @@ def claimed_folder(folder: Path, overwrite: bool) -> Iterator[None]:
     Raises:
         UsageError: it cannot be made or written, or holds results and ``overwrite`` is False.
     """
-    from ..core.files.output_folder import require_place
     from ..core.storage.results import PLAN_FILES, earlier_plan_aside
+
+    with made_folder(folder, overwrite, PLAN_FILES), earlier_plan_aside(folder):
+        yield
+
+
+@contextmanager
+def made_folder(folder: Path, overwrite: bool = True, names: Sequence[str] = ()) -> Iterator[None]:
+    """Check and make a folder before the work; remove it again where the work fails, it was made here and is empty.
+
+    Raises:
+        UsageError: it cannot be made or written, or holds one of the files ``names`` and ``overwrite`` is False.
+    """
+    from ..core.files.output_folder import require_place
 
     made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
-        require_place(folder, overwrite, PLAN_FILES)
-        with earlier_plan_aside(folder):
-            yield
+        require_place(folder, overwrite, names)
+        yield
     except BaseException:
         for path in made:
             with suppress(OSError):  # never made, or not empty any more: not ours to remove

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from pathlib import Path
 from ...core.errors import InputError, printable
 from ...core.files.regular_file import require_regular
 
-#: Written into the output folder; no study can have these names.
+#: Written into the output folder, as is ``part_summary``; no study can have these names.
 SUMMARY = "batch.csv"
+_TABLES = re.compile(r"batch(-\d+of\d+)?\.csv", re.IGNORECASE)
 
 #: Names of the two columns; case and blanks do not matter.
 STUDY, SCOUTS = "study", "scouts"
@@ -35,6 +37,11 @@ class Study:
 
     name: str
     scouts: tuple[str, ...]
+
+
+def part_summary(part: int, parts: int) -> str:
+    """The name of the table of one part of a batch."""
+    return f"batch-{part}of{parts}.csv"
 
 
 def list_studies(source: Path, output: Path) -> list[Study]:
@@ -61,6 +68,9 @@ def _studies_of_folder(source: Path, output: Path) -> list[Study]:
     if not folders:
         raise InputError("holds no study folders", source=str(source), remedy="Give one folder per study.")
     studies = [Study(_clean(path.name) or path.name, (str(path),)) for path in folders]
+    for study in studies:
+        if _TABLES.fullmatch(study.name):
+            raise InputError(f"{study.name} is the name of a table", source=str(source), remedy="Rename that folder.")
     _require_distinct(
         ((study.name, f"folder {path.name!r}") for study, path in zip(studies, folders, strict=True)), source
     )
@@ -174,7 +184,7 @@ def _clean(name: str) -> str:
 def _is_plain(name: str) -> bool:
     """Can a folder of this name be made in the output folder, and nowhere else?"""
     unseen = any(unicodedata.category(character) == "Cc" for character in name)
-    return not name.startswith(".") and not set(name) & set("/\\:\0") and not unseen and _folded(name) != SUMMARY
+    return not name.startswith(".") and not set(name) & set("/\\:\0") and not unseen and not _TABLES.fullmatch(name)
 
 
 def _folded(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from ...core.errors import AutoVolumeError, Cancelled
 from .claims import claimed
-from .limits import Limits, enforced
+from .limits import Limits, memory_limit, time_limit
 from .outcome import Outcome, StudyStoppedError, Work
 from .records import MOST_ATTEMPTS, Record, Records
 
@@ -27,12 +28,14 @@ class Job:
         records: folder of the records.
         limits: of the study.
         seen: stamp of the record when the batch began: another one is the outcome of another batch, since then.
+        prepare: called before the study's time begins, such as to load the model; None where that is not needed.
     """
 
     work: Work
     records: Path
     limits: Limits = Limits()
     seen: str = ""
+    prepare: Callable[[], None] | None = None
 
 
 def attempt(job: Job) -> Outcome | None:
@@ -75,8 +78,11 @@ def _outcome(job: Job) -> Outcome:
     begun = replace(record, stopped="", limit=0.0).begun()
     records.write(job.work.study, begun)
     try:
-        with enforced(job.limits, stacks, partial(_note_exceeded, records, job.work.study, begun)):
-            outcome = job.work()
+        with memory_limit(job.limits.memory_gb, partial(_note_exceeded, records, job.work.study, begun)):
+            if job.prepare:
+                job.prepare()
+            with time_limit(job.limits.seconds, stacks):
+                outcome = job.work()
     except (Cancelled, KeyboardInterrupt):
         records.write(job.work.study, begun.cancelled())
         raise

@@ -30,27 +30,31 @@ class Limits:
 
 
 @contextmanager
-def enforced(limits: Limits, stacks: Path, exceeded: Callable[[str, float], None]) -> Iterator[None]:
-    """End this process where the body exceeds a limit.
+def memory_limit(limit_gb: float | None, exceeded: Callable[[str, float], None]) -> Iterator[None]:
+    """End this process where it needs more than ``limit_gb`` GiB while the body runs; None for no limit.
 
     Args:
-        stacks: file that is left where the time is over: where the study was. It is the only sign, because what ends
-            the process must not need the interpreter, which a library may hold for ever.
-        exceeded: called with the reason and the limit before memory ends the process.
+        exceeded: called with the reason and the limit before.
     """
+    if limit_gb is None:
+        yield
+        return
     stop = threading.Event()
-    if limits.memory_gb is not None:
-        arguments = (limits.memory_gb, exceeded, stop)
-        threading.Thread(target=_watch_memory, args=arguments, daemon=True).start()
+    threading.Thread(target=_watch_memory, args=(limit_gb, exceeded, stop), daemon=True).start()
     try:
-        with _time_limit(limits.seconds, stacks):
-            yield
+        yield
     finally:
         stop.set()
 
 
 @contextmanager
-def _time_limit(seconds: float | None, stacks: Path) -> Iterator[None]:
+def time_limit(seconds: float | None, stacks: Path) -> Iterator[None]:
+    """End this process where the body takes longer; None for no limit.
+
+    Args:
+        stacks: file that is left where the time is over: where the study was. It is the only sign, because what ends
+            the process must not need the interpreter, which a library may hold for ever.
+    """
     if seconds is None:
         yield
         return

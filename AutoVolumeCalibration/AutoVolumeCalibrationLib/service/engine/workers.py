@@ -7,13 +7,11 @@ worker that died again, and its workers end when the process that started them d
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -21,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import AutoVolumeError, UsageError
+from .processes import ctrl_c_deferred, end_cluster, environment, kill_workers
 
 if TYPE_CHECKING:
     import distributed
@@ -31,9 +30,6 @@ _PATIENCE_S = 30
 
 #: How long there may be no worker at all: those of a local cluster take seconds to start again.
 _ALONE_S = 300
-
-#: How long killed processes may take to end.
-_END_S = 10
 
 #: The engine counts attempts itself; dask must not give up earlier because of studies that only waited for a worker.
 _ALLOWED_FAILURES = 100
@@ -100,31 +96,26 @@ def local_cluster(count: int) -> Iterator[Workers]:
     from distributed.security import Security
 
     be_quiet()
-    threads = max(1, (os.cpu_count() or 1) // count)
     security = Security.temporary()
-    with (
-        TemporaryDirectory(prefix="autovolume-workers-") as scratch,
-        dask.config.set({**_SETTINGS, "temporary-directory": scratch}),
-    ):
-        cluster = _quietly(
-            LocalCluster,
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,  # the engine's own limit says which study exceeded it
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-            protocol="tls://",
-            security=security,
-            env={"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))},
-        )
-        try:
-            with Client(cluster, security=security, set_as_default=False) as client:
-                yield _workers_of(client, count, lambda: _kill(cluster))
-        finally:
-            with _undisturbed(), suppress(TimeoutError):  # a worker that is starting: it ends with this process
-                _kill(cluster)
-                cluster.close(timeout=_END_S)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(TemporaryDirectory(prefix="autovolume-workers-"))
+        stack.enter_context(dask.config.set({**_SETTINGS, "temporary-directory": scratch}))
+        with ctrl_c_deferred():
+            cluster = _quietly(
+                LocalCluster,
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,  # the engine's own limit says which study exceeded it
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+                protocol="tls://",
+                security=security,
+                env=environment(count),
+            )
+            stack.callback(end_cluster, cluster)
+        client = stack.enter_context(Client(cluster, security=security, set_as_default=False))
+        yield _workers_of(client, count, lambda: kill_workers(cluster))
 
 
 @contextmanager
@@ -178,6 +169,8 @@ def _workers_of(client: Client, count: int, kill: Callable[[], None]) -> Workers
             raise AutoVolumeError("the cluster has gone", remedy="Go on with --resume.")
 
     def submit(function: Callable[..., Any], /, *arguments: Any) -> Future:
+        nonlocal seen_at
+        seen_at = time.monotonic()  # nobody asked after the workers while there was nothing to do
         done: Future = Future()
         client.submit(function, *arguments, pure=False).add_done_callback(partial(_pass_on, done))
         return done
@@ -198,37 +191,6 @@ def _pass_on(done: Future, remote: distributed.Future) -> None:
         done.set_result(remote.result(timeout=_PATIENCE_S))
     except (OSError, TimeoutError, CancelledError) as error:
         done.set_exception(LostError(str(error)))
-
-
-def _kill(cluster: LocalCluster) -> None:
-    """End the worker processes at once, and for good: a nanny starts no worker again that it was to kill."""
-    import psutil
-
-    processes = []
-    for nanny in list(cluster.workers.values()):
-        nanny.close_gracefully()  # else it starts the worker again
-        started = getattr(nanny.process, "process", None)
-        if started is not None and started.pid is not None:
-            with suppress(psutil.NoSuchProcess):
-                processes.append(psutil.Process(started.pid))
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(processes, timeout=_END_S)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C must not keep the first from ending the workers."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not the main thread: it gets no signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _run_now(function: Callable[..., Any], /, *arguments: Any) -> Future:
