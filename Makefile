@@ -14,11 +14,15 @@ MUTANTS ?= --sample 220
 SAMPLE := Resources/SampleData/ColinScouts/dicom
 OUTPUT := output/sample
 
+# What the site shows, under the paths that its links expect.
+PAGES := build/pages
+PAGES_FROM := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md CITATION.cff docs Resources
+
 # The lowest versions that pyproject.toml promises have wheels for Python 3.10 and 3.11 only.
 VENV_MINIMUM := .venv-minimum
 MINIMUM_OUTPUT := output/sample-minimum
 
-.PHONY: help calibrate test quick test-minimum mutants lint clean
+.PHONY: help calibrate test quick test-minimum mutants docs lint clean
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -41,13 +45,18 @@ test-minimum: $(VENV_MINIMUM)/.ready  ## Quick tests with the lowest versions pr
 	$(VENV_MINIMUM)/bin/autovolume calibrate $(SAMPLE) --output $(MINIMUM_OUTPUT) --overwrite
 	$(VENV_MINIMUM)/bin/python -m pytest Testing/core -m 'not slow'
 
+docs: $(VENV)/.ready-docs  ## The documentation as a site: site/index.html
+	rm -rf $(PAGES) && mkdir -p $(PAGES)
+	ln -s $(addprefix $(CURDIR)/,$(PAGES_FROM)) $(PAGES)
+	$(BIN)/python -m mkdocs build --strict --quiet
+
 lint: $(VENV)/.ready-test  ## Style, format, types and likely bugs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:  ## Remove the environment, outputs and caches
-	rm -rf $(VENV) $(VENV_MINIMUM) output build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(VENV_MINIMUM) output build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: pip runs again only when what it would install has changed.
@@ -59,6 +68,10 @@ $(VENV)/.ready-run: $(REQUIREMENTS) | $(BIN)/python
 $(VENV)/.ready-test: $(REQUIREMENTS) | $(BIN)/python
 	$(PIP_INSTALL) -e '.[test]'
 	touch $(VENV)/.ready-run $@
+
+$(VENV)/.ready-docs: $(REQUIREMENTS) | $(BIN)/python
+	$(PIP_INSTALL) -e '.[docs]'
+	touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
