@@ -22,7 +22,7 @@ PAGES_FROM := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md CITATION.cff do
 VENV_MINIMUM := .venv-minimum
 MINIMUM_OUTPUT := output/sample-minimum
 
-.PHONY: help calibrate test quick test-minimum mutants docs lint clean
+.PHONY: help calibrate test quick test-minimum mutants docs pages lint clean
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -45,10 +45,12 @@ test-minimum: $(VENV_MINIMUM)/.ready  ## Quick tests with the lowest versions pr
 	$(VENV_MINIMUM)/bin/autovolume calibrate $(SAMPLE) --output $(MINIMUM_OUTPUT) --overwrite
 	$(VENV_MINIMUM)/bin/python -m pytest Testing/core -m 'not slow'
 
-docs: $(VENV)/.ready-docs  ## The documentation as a site: site/index.html
+docs: $(VENV)/.ready-docs pages  ## The documentation as a site: site/index.html
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+pages:
 	rm -rf $(PAGES) && mkdir -p $(PAGES)
 	ln -s $(addprefix $(CURDIR)/,$(PAGES_FROM)) $(PAGES)
-	$(BIN)/python -m mkdocs build --strict --quiet
 
 lint: $(VENV)/.ready-test  ## Style, format, types and likely bugs
 	$(BIN)/ruff check .

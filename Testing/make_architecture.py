@@ -53,16 +53,16 @@ def draw(picture: Path) -> None:
 
 
 def _empty(axes: Axes, title: str) -> None:
-    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlim=(-0.01, 1.01), ylim=(0, 1))
     axes.set_title(title, loc="left", fontweight="bold", color=INK)
     axes.axis("off")
 
 
 def _box(axes: Axes, at: tuple[float, float], size: tuple[float, float], name: str, note: str) -> None:
-    axes.add_patch(matplotlib.patches.Rectangle(at, *size, facecolor=PALE, edgecolor=COLOUR))
+    axes.add_patch(matplotlib.patches.Rectangle(at, *size, facecolor=PALE, edgecolor=COLOUR, zorder=4))
     middle = at[0] + size[0] / 2
-    axes.text(middle, at[1] + 0.64 * size[1], name, ha="center", va="center", fontweight="bold", color=INK)
-    axes.text(middle, at[1] + 0.28 * size[1], note, ha="center", va="center", color=INK)
+    axes.text(middle, at[1] + 0.64 * size[1], name, ha="center", va="center", fontweight="bold", color=INK, zorder=5)
+    axes.text(middle, at[1] + 0.28 * size[1], note, ha="center", va="center", color=INK, zorder=5)
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -105,7 +105,7 @@ def _rooms(axes: Axes, package: str) -> None:
     axes.set(xlim=(-0.6, len(names) - 0.4), ylim=(len(names) - 0.4, -0.6), aspect="equal")
     axes.grid(color="#eeeeee")
     axes.set_axisbelow(True)
-    axes.set_title(f"{package}.core: row imports column", loc="left", fontweight="bold", color=INK)
+    axes.set_title(f"{package}.core", loc="left", fontweight="bold", color=INK)
 
 
 if __name__ == "__main__":

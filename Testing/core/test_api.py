@@ -1,4 +1,4 @@
-"""What scripts import: the names, the example of the README, and the result that saves and shows itself."""
+"""What scripts import: the names, the example of the documents, and the result that saves and shows itself."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from AutoVolumeCalibrationLib.core.planning.checks import WARNING, Check
 from AutoVolumeCalibrationLib.core.storage.results import RESULT_FILES, read_results
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "scripter.md"
 SAMPLE = ROOT / "Resources" / "SampleData" / "ColinScouts" / "dicom"
 
 
@@ -26,10 +27,10 @@ def python_examples(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
-    """The names that the README's example leaves behind, run as written beside a folder of scouts."""
+    """The names that the page's example leaves behind, run as written beside a folder of scouts."""
     folder = tmp_path_factory.mktemp("example")
     (folder / "scouts").symlink_to(SAMPLE)
-    (code,) = python_examples((ROOT / "README.md").read_text(encoding="utf-8"))
+    (code,) = python_examples(PAGE.read_text(encoding="utf-8"))
     names: dict[str, object] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -42,7 +43,7 @@ def plan(example):
     return example["plan"]
 
 
-def test_the_readme_example_plans_corrects_and_saves(example):
+def test_the_example_of_the_page_plans_corrects_and_saves(example):
     plan = example["plan"]
     assert isinstance(plan, api.Calibration)
     assert [mark.name for mark in plan.landmarks if mark.status == "corrected"] == [example["corrected"].name]
@@ -50,8 +51,8 @@ def test_the_readme_example_plans_corrects_and_saves(example):
     assert [Path(source) for source in saved.sources] == [example["folder"] / "scouts"]
 
 
-def test_the_docstring_shows_the_example_of_the_readme():
-    (code,) = python_examples((ROOT / "README.md").read_text(encoding="utf-8"))
+def test_the_docstring_shows_the_example_of_the_page():
+    (code,) = python_examples(PAGE.read_text(encoding="utf-8"))
     docstring = re.sub(r"^    ", "", api.__doc__, flags=re.MULTILINE)
     assert code.strip() in docstring
 

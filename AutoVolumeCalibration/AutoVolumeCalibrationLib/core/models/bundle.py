@@ -72,7 +72,8 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto", b
 
     Args:
         name_or_folder: ``store.default_model_name()`` when None.
-        device, backend: see ``backend.choose_backend``.
+        device: "auto", "cpu", "cuda" or "mps", see ``backend.choose_backend``.
+        backend: "auto", "torch" or "onnx", which runs the network.
 
     Raises:
         ModelError: unknown or damaged bundle, its hash does not match, or what would run it is not installed.

@@ -136,7 +136,8 @@ def repredict(
 
     Args:
         model: any; a correction of a landmark that the model does not know takes part in the fit only.
-        progress, cancelled: as in ``calibrate``.
+        progress: as in ``calibrate``.
+        cancelled: as in ``calibrate``.
 
     Raises:
         InputError: too few landmarks are found.
