@@ -93,7 +93,7 @@ def _layers(axes: Axes) -> None:
 
 
 def _rooms(axes: Axes, package: str) -> None:
-    """A mark for every room (row) that imports another one (column). All lie below the diagonal: no import leads back."""
+    """A mark for every room (row) that imports another one (column); below the diagonal, as no import leads back."""
     names, graph = ROOMS[package], edges()[package]
     place = {name: number for number, name in enumerate(names)}
     axes.plot([0, len(names) - 1], [0, len(names) - 1], color="#bbbbbb", linewidth=1)
