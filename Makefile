@@ -46,7 +46,7 @@ test-minimum: $(VENV_MINIMUM)/.ready  ## Quick tests with the lowest versions pr
 	$(VENV_MINIMUM)/bin/python -m pytest Testing/core -m 'not slow'
 
 docs: $(VENV)/.ready-docs pages  ## The documentation as a site: site/index.html
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 pages:
 	rm -rf $(PAGES) && mkdir -p $(PAGES)
