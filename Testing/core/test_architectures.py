@@ -68,6 +68,9 @@ def test_evaluation_is_deterministic_and_slices_do_not_influence_each_other(name
     [
         ("unet", {"features": [8] * 5}),
         ("unet", {"act": "relu"}),
+        ("unet", {"activation": "swish"}),
+        ("unet", {"norm": "layer"}),
+        ("unet", {"spatial_dropout": 1}),
         ("attention_unet", {"features": [8] * 6}),
         ("attention_unet", {"features": [8, 8, 8, 8, 0]}),
         ("scn", {"width": 0}),
@@ -104,6 +107,30 @@ def test_the_unet_has_five_levels_and_every_level_a_skip():
     joined = [network.unet.get_submodule(f"upcat_{level}.convs.conv_0.conv").in_channels for level in (4, 3, 2, 1)]
     assert joined == [64 + 64, 32 + 32, 16 + 16, 8 + 16]  # skip and what comes up
     assert shapes(network)[-1] == (4, 3, 1, 1, 1)
+
+
+def test_the_unet_takes_the_norms_and_activations_of_the_texts():
+    network = narrow("unet", norm="instance", activation="elu", dropout=0.2, spatial_dropout=True)
+    assert len(layers(network, torch.nn.InstanceNorm2d)) == len(layers(network, torch.nn.ELU)) == 18
+    assert not layers(network, torch.nn.BatchNorm2d) and not layers(network, torch.nn.LeakyReLU)
+    assert {layer.p for layer in layers(network, torch.nn.Dropout2d)} == {0.2} and not layers(network, torch.nn.Dropout)
+    assert all(layer.affine for layer in layers(network, torch.nn.InstanceNorm2d))
+    check_evaluation(network)
+    slopes = [layer.weight.tolist() for layer in layers(narrow("unet", activation="prelu"), torch.nn.PReLU)]
+    assert slopes == [[0.25]] * 18
+    assert len(layers(narrow("unet", activation="relu"), torch.nn.ReLU)) == 18
+
+
+def test_spatial_dropout_drops_whole_maps():
+    network = narrow("unet", dropout=0.5, spatial_dropout=True, activation="relu").train()
+    kept = []
+    layers(network, torch.nn.Dropout2d)[0].register_forward_hook(
+        lambda _m, given, out: kept.append((given[0], out.clone()))
+    )
+    network(torch.randn(2, 4, 32, 32))
+    given, out = kept[0]
+    share = (out != 0).sum((2, 3)) / (given != 0).sum((2, 3)).clamp_min(1)
+    assert set(share.flatten().tolist()) == {0.0, 1.0}
 
 
 def test_the_attention_unet_gates_each_of_its_four_skips_between_none_and_all():
@@ -184,6 +211,14 @@ def test_the_flat_net_has_five_branches_side_by_side_and_never_pools():
     assert isinstance(network.joined[-1], torch.nn.Tanh)
     kinds = {type(layer).__name__ for layer in whole.modules() if not list(layer.children())}
     assert kinds == {"PixelUnshuffle", "Conv2d", "ReLU", "Tanh"}
+
+
+def test_the_flat_net_starts_with_glorots_weights():
+    (network,) = narrow("flat_net", width=16, stem=1).networks
+    for layer in layers(network, torch.nn.Conv2d):
+        inputs, outputs = layer.weight[0].numel(), layer.weight[:, 0].numel()
+        reach = (6 / (inputs + outputs)) ** 0.5
+        assert 0.9 * reach < float(layer.weight.detach().abs().max()) <= reach and not layer.bias.any()
 
 
 def test_landmarks_are_dealt_over_several_flat_nets_that_share_nothing():

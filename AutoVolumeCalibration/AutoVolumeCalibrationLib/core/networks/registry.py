@@ -112,6 +112,16 @@ def _hourglass_divisor(options: Mapping[str, Any]) -> int:
     return 2 ** min(options["depth"], 4) * options["stem"]
 
 
+def _among(*names: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in names
+
+
+_LAYER_KINDS = {
+    "norm": _among("batch", "instance"),
+    "activation": _among("leaky_relu", "relu", "elu", "prelu"),
+    "spatial_dropout": _flag,
+}
+
 _EVERY = {"in_channels": _count, "out_channels": _count, "stem": _one_of(1, 2, 4)}
 
 _RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d", "resnext101_32x8d")
@@ -126,23 +136,32 @@ ENCODERS: Mapping[str, tuple[str, str]] = {
 ARCHITECTURES: dict[str, Architecture] = {
     "unet_plus_plus": Architecture(
         build=_class("unet_plus_plus", "StemUNetPlusPlus"),
-        options={**_EVERY, "features": _counts(6), "dropout": _fraction, "deep_supervision": _flag},
+        options={
+            **_EVERY,
+            **_LAYER_KINDS,
+            "features": _counts(6),
+            "dropout": _fraction,
+            "deep_supervision": _flag,
+            "average_heads": _flag,
+        },
         divisor=_sixteen_stems,
     ),
     "encoder_unet_plus_plus": Architecture(
         build=_class("encoder_unet_plus_plus", "EncoderUNetPlusPlus"),
         options={
             **_EVERY,
-            "encoder": lambda value: isinstance(value, str) and value in ENCODERS,
+            "encoder": _among(*ENCODERS),
             "decoder": _up_to(5),
-            "deep_supervision": lambda value: isinstance(value, bool),
+            "deep_supervision": _flag,
+            "average_heads": _flag,
+            "form": _among("nested", "segmentation_models"),
         },
         # Of the encoders' coarsest map.
         divisor=lambda options: 32,
     ),
     "unet": Architecture(
         build=_class("unet", "StemUNet"),
-        options={**_EVERY, "features": _counts(6), "dropout": _fraction},
+        options={**_EVERY, **_LAYER_KINDS, "features": _counts(6), "dropout": _fraction},
         divisor=_sixteen_stems,
     ),
     "attention_unet": Architecture(
@@ -215,6 +234,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             "depth": _one_of(*range(1, 9)),
             "sigma": _pixels,
             "dropout": _fraction,
+            "align_corners": _flag,
+            "mixing_kernel": _one_of(1, 3),
         },
         divisor=_hourglass_divisor,
     ),

@@ -7,7 +7,7 @@ supervision), the last one its best. Coordinates are heatmap pixels (row, column
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,6 +35,11 @@ class DisplacementOutput(NamedTuple):
     """
 
     displacements: torch.Tensor
+
+
+def mean_of_heads(heads: Iterable[torch.nn.Module], features: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Mean of what each head makes of its features: the accurate mode of U-Net++ (Zhou 2018, section 3.2)."""
+    return torch.stack([head(own) for head, own in zip(heads, features, strict=True)]).mean(dim=0)
 
 
 def heatmaps_of(output: PointOutput, size: Sequence[int], sigma: float) -> torch.Tensor:
