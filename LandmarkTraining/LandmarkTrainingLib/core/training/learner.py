@@ -21,7 +21,7 @@ from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import encode_images
 from ..slices.blending import cut_out, mixup_batch
-from ..slices.given_landmarks import given_maps, taught_maps
+from ..slices.given_landmarks import given_maps, taught_slices
 from ..slices.targets import Targets, TargetSettings, make_targets, target_settings
 from .freezing import freeze, hold_frozen_norms, unfreeze
 from .optimization import build_optimizer, build_schedule, l1_penalty
@@ -171,18 +171,8 @@ class Learner:
         if not self._guided:
             return self._parallel(image)
         known = given_maps(targets, self.config.known_fraction, (*seed, 1))
-        truth = targets.heatmaps
-        if self.config.teacher_forcing < 1:
-            own = self._own_maps(image, known)
-            truth = taught_maps(targets, own, self.config.teacher_forcing, (*seed, 2))
-        return self._parallel(image, known, truth)
-
-    @torch.no_grad()
-    def _own_maps(self, image: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        self.network.eval()
-        own = self.network(image, known).float()
-        hold_frozen_norms(self.network.train())
-        return own
+        taught = taught_slices(len(image), self.config.teacher_forcing, (*seed, 2)).to(image.device)
+        return self._parallel(image, known, targets.heatmaps, taught)
 
     def _take_step(self) -> None:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)

@@ -160,8 +160,8 @@ class KneelHourglass(torch.nn.Module):
         stem: how much coarser than the image the heatmaps are; published: 4.
         sigma: standard deviation of the heatmaps in evaluation mode, heatmap pixels.
         dropout: probability that a feature map is dropped before each of the two 1x1 convolutions of the head.
-        align_corners: of the linear interpolation upwards; published: true. False: as in models of version 0.4 and
-            before, which do not state it.
+        align_corners: of the linear interpolation upwards; published: true. False: as in models of version 0.1.0,
+            which do not state it.
         mixing_kernel: side of the kernels of the skips and of the mixer: 1 as in the paper, 3 as in the authors' code.
 
     Shape:

@@ -1,4 +1,4 @@
-"""VGG-19 (Simonyan and Zisserman 2015, arXiv:1409.1556) as an encoder: the maps before each pooling and after the last."""
+"""VGG-19 (Simonyan and Zisserman 2015, arXiv:1409.1556) as an encoder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ BATCH_NORM = {"vgg19": False, "vgg19_bn": True}
 
 
 class VggEncoder(Encoder):
-    """The convolutions of VGG-19, their parameters named as in torchvision's checkpoints (``features.0.weight``).
+    """The maps of VGG-19 before each pooling, and the last one pooled.
+
+    The parameters are named as in torchvision's checkpoints (``features.0.weight``).
 
     Args:
         name: one of ``BATCH_NORM``.
