@@ -152,6 +152,19 @@ def test_wing_is_the_papers_formula_and_has_no_jump(difference):
     assert cost == pytest.approx(inside if size < 15 else outside, abs=1e-9)
 
 
+def test_wing_of_parts_of_the_image_is_nearly_straight_there():
+    truth = targets((16, 20))
+    prediction = PointOutput(truth.points.nan_to_num(0) + torch.tensor([1.6, 2.0]), truth.peak_values.clone())
+    term, silent = {"name": "wing", "unit": "image"}, {"name": "presence_bce", "weight": 0.0}
+    # A tenth of the height and of the width.
+    assert float(of_points(term, silent)(prediction, truth)) == pytest.approx(15 * math.log1p(0.1 / 3), rel=1e-5)
+    assert 15 * math.log1p(0.1 / 3) == pytest.approx(5 * 0.1, rel=0.02)
+    with pytest.raises(UsageError, match="unit 'mm' of wing is unknown"):
+        of_points({"name": "wing", "unit": "mm"})
+    with pytest.raises(UsageError, match="unit"):
+        of_points({"name": "presence_bce", "unit": "image"})
+
+
 @pytest.mark.parametrize("name", POINT_LOSSES)
 def test_points_out_of_view_or_unknown_do_not_pull_and_high_targets_pull_harder(name):
     truth = targets()

@@ -110,7 +110,8 @@ def wing(width: float = 15.0, curvature: float = 3.0) -> Loss:
     """Wing loss of coordinates, mean of row and column (Feng 2018, arXiv:1711.06753, eq. 5).
 
     ``width ln(1 + |d| / curvature)`` below ``|d| = width``, ``|d|`` plus a constant above, ``d`` in heatmap pixels.
-    The defaults are those of KNEEL (Tiulpin 2019).
+    The defaults are those of KNEEL (Tiulpin 2019), where ``d`` is a part of the image's side (the term's
+    ``"unit": "image"``): within the image the curve is then nearly straight, 5 |d|.
     """
     if min(width, curvature) <= 0:
         raise ValueError("width and curvature must be positive")
