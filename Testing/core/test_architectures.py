@@ -19,6 +19,8 @@ from architecture_checks import (
 )
 from AutoVolumeCalibrationLib.core.errors import ModelError
 from AutoVolumeCalibrationLib.core.networks.architectures.deeplabv3 import Bottleneck
+from AutoVolumeCalibrationLib.core.networks.architectures.outputs import SigmaOutput
+from AutoVolumeCalibrationLib.core.networks.registry import find_architecture
 
 #: The widths and depths of the papers, and the parameters that 4 channels to 3 landmarks then need.
 PUBLISHED = {
@@ -75,6 +77,8 @@ def test_evaluation_is_deterministic_and_slices_do_not_influence_each_other(name
         ("attention_unet", {"features": [8, 8, 8, 8, 0]}),
         ("scn", {"width": 0}),
         ("scn", {"width": 10**6}),
+        ("scn", {"grid": 12}),
+        ("scn", {"learned_sigma": 0}),
         ("scn", {"dropout": 1.0}),
         ("scn", {"features": [8] * 6}),
         ("flat_net", {"rates": [1, 2, 3, 4]}),
@@ -199,6 +203,28 @@ def test_the_scn_local_appearance_goes_down_by_means_and_adds_what_comes_up_to_t
     for skip in seen[2::-1]:
         expected = skip + torch.nn.functional.interpolate(expected, scale_factor=2, mode="bilinear")
     assert torch.allclose(result, expected)
+
+
+@pytest.mark.parametrize(("grid", "divisor"), [(4, 8), (8, 8), (16, 16), (32, 32)])
+def test_the_scn_configures_on_the_grid_that_is_asked_for(grid, divisor):
+    network = narrow("scn", grid=grid, stem=2).eval()
+    assert network.spatial[0].kernel_size == network.spatial[-1].scale_factor == grid
+    options = {**NARROW["scn"], "grid": grid}
+    assert find_architecture("scn", options).divisor(options) == 2 * divisor
+    check_size_of_answer("scn", options)
+
+
+def test_the_scn_learns_a_sigma_for_each_landmark_and_scales_its_peaks_back():
+    network = narrow("scn", learned_sigma=2.5, dropout=0.0)
+    image = torch.randn(1, 4, 64, 64)
+    output = network.train()(image)
+    assert isinstance(output, SigmaOutput) and output.sigmas.tolist() == [2.5] * 3 and output.start == 2.5
+    with torch.no_grad():
+        network.sigmas.copy_(torch.tensor([2.5, 5.0, -1.0]))
+    heatmaps = network.eval()(image)
+    scale = torch.tensor([1.0, 4.0, (0.3 / 2.5) ** 2])
+    assert torch.allclose(heatmaps, output.heatmaps * scale[:, None, None])
+    assert narrow("scn").state_dict().keys() == network.state_dict().keys() - {"sigmas"}
 
 
 def test_the_flat_net_has_five_branches_side_by_side_and_never_pools():

@@ -107,6 +107,10 @@ def _sixteen_stems(options: Mapping[str, Any]) -> int:
     return 16 * options["stem"]
 
 
+def _scn_divisor(options: Mapping[str, Any]) -> int:
+    return max(8, options.get("grid", 16)) * options["stem"]
+
+
 def _hourglass_divisor(options: Mapping[str, Any]) -> int:
     """Smaller grids may be odd: an hourglass of depth 6 needs no image of 64 * stem pixels."""
     return 2 ** min(options["depth"], 4) * options["stem"]
@@ -171,8 +175,14 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "scn": Architecture(
         build=_class("scn", "SpatialConfigurationNet"),
-        options={**_EVERY, "width": _count, "dropout": _fraction},
-        divisor=_sixteen_stems,
+        options={
+            **_EVERY,
+            "width": _count,
+            "dropout": _fraction,
+            "grid": _one_of(4, 8, 16, 32),
+            "learned_sigma": _pixels,
+        },
+        divisor=_scn_divisor,
     ),
     "flat_net": Architecture(
         build=_class("flat_net", "FlatNets"),

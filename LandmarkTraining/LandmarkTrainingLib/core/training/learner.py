@@ -95,6 +95,12 @@ class Learner:
                 source="settings",
                 remedy="Leave it out.",
             )
+        if config.mixup and not config.mixup_losses and "learned_sigma" in config.options:
+            raise UsageError(
+                "mixup blends targets, whose width cannot be learned then",
+                source="settings",
+                remedy="Set mixup_losses=true, or leave learned_sigma out of options.",
+            )
         self._apply_freezing()
         self._parallel = in_parallel(self.network)
 

@@ -8,16 +8,17 @@ from typing import Any
 
 import torch
 
+from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.networks.architectures.outputs import DisplacementOutput, PointOutput
+from AutoVolumeCalibrationLib.core.networks.architectures.outputs import DisplacementOutput, PointOutput, SigmaOutput
 
 from ..config import TrainingConfig
 from ..options import build_with_options, find_named
 from ..slices.blending import Blend
 from ..slices.targets import Targets
-from .losses import DISPLACEMENT, HEATMAP, LOSSES, POINTS, PRESENCE, Loss
+from .losses import DISPLACEMENT, HEATMAP, LOSSES, POINTS, PRESENCE, SIGMA, Loss
 
-Output = torch.Tensor | PointOutput | DisplacementOutput
+Output = torch.Tensor | PointOutput | DisplacementOutput | SigmaOutput
 
 #: Units of coordinates in a loss: heatmap pixels, or heights and widths of the image (0..1 inside it).
 PIXELS, IMAGE = UNITS = ("pixels", "image")
@@ -41,7 +42,7 @@ class TrainingLoss(torch.nn.Module):
 
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
-        heatmap_terms = [_Term(values, config, (HEATMAP,), "losses") for values in config.losses]
+        heatmap_terms = [_Term(values, config, (HEATMAP, SIGMA), "losses") for values in config.losses]
         kinds = tuple(DEFAULT_POINT_TERMS)
         point_terms = [_Term(values, config, kinds, "point_losses") for values in config.point_losses]
         covered = {term.kind for term in point_terms}
@@ -70,9 +71,11 @@ class TrainingLoss(torch.nn.Module):
             cases = [_cases(output, targets) for output in several]
             needed = {kind for case in cases for kind in case}
             if missing := needed - {term.kind for term in self.terms}:
+                kind = sorted(missing)[0]
+                fitting = "sigma_penalty" if kind == SIGMA else "peak_weighted_mse"
                 raise UsageError(
-                    f"losses has no term for a network that outputs {missing.pop()}s",
-                    remedy='Add {"name": "peak_weighted_mse"}.',
+                    f"losses has no term for a network that outputs {kind}s",
+                    remedy=f'Add {{"name": "{fitting}"}}.',
                 )
             size = targets.heatmaps.shape[-2:]
             return sum(term(cases, size) for term in self.terms if term.kind in needed)
@@ -128,7 +131,19 @@ def _cases(output: Output, targets: Targets) -> dict[str, tuple[torch.Tensor, ..
             POINTS: (output.points.float(), points, visible),
             PRESENCE: (output.presence.float(), targets.peak_values, targets.known),
         }
+    if isinstance(output, SigmaOutput):
+        heatmaps, pixels = output.heatmaps.float(), output.start.new_tensor(float(output.heatmaps[0, 0].numel()))
+        return {
+            HEATMAP: (heatmaps, _of_sigmas(targets, output, heatmaps.shape[-2:]), targets.known),
+            SIGMA: (output.sigmas, output.start, pixels),
+        }
     return {HEATMAP: (output.float(), _resized(targets.heatmaps, output.shape[-2:]), targets.known)}
+
+
+def _of_sigmas(targets: Targets, output: SigmaOutput, size: Sequence[int]) -> torch.Tensor:
+    """(b, k, h, w) targets of the learned widths, of one mass; gradients reach the widths."""
+    peak_values = targets.peak_values * (output.start / output.sigmas) ** 2
+    return render_targets(targets.points, peak_values, size, output.sigmas[:, None])
 
 
 def _in_image(
@@ -143,6 +158,8 @@ def _twice(output: Output) -> Output:
     """The output of a batch, for its slices and once more for the slices they were blended with."""
     if isinstance(output, torch.Tensor):
         return torch.cat([output, output])
+    if isinstance(output, SigmaOutput):
+        return output._replace(heatmaps=torch.cat([output.heatmaps, output.heatmaps]))
     return type(output)(*(torch.cat([part, part]) for part in output))
 
 

@@ -37,6 +37,21 @@ class DisplacementOutput(NamedTuple):
     displacements: torch.Tensor
 
 
+class SigmaOutput(NamedTuple):
+    """Heatmaps of a network that learns the width of its targets (SCN, Payer 2019).
+
+    Attributes:
+        heatmaps: (B, k, h, w). Their target is a Gaussian of ``sigmas`` of the same mass whatever its width: as high as
+            the presence at ``start``, and ``start^2 / sigma^2`` times that at ``sigma``.
+        sigmas: (k,) heatmap pixels.
+        start: (), what all of them were at first.
+    """
+
+    heatmaps: torch.Tensor
+    sigmas: torch.Tensor
+    start: torch.Tensor
+
+
 def mean_of_heads(heads: Iterable[torch.nn.Module], features: Iterable[torch.Tensor]) -> torch.Tensor:
     """Mean of what each head makes of its features: the accurate mode of U-Net++ (Zhou 2018, section 3.2)."""
     return torch.stack([head(own) for head, own in zip(heads, features, strict=True)]).mean(dim=0)
