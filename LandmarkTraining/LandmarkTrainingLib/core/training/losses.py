@@ -150,7 +150,7 @@ def sigma_penalty(alpha: float = 20.0, mass: float = 100.0) -> Loss:
     """Mean square of learned sigmas (Payer 2019), balanced like the authors' code against an ``mse`` of this weight.
 
     There the loss of an image is ``1/2 sum (h - g)^2 + alpha/2 sum sigma^2``, the targets g are ``mass / 2 pi sigma^2``
-    high, and the defaults are those for cephalograms. Here targets begin with height 1 and the squares are averaged over
+    high, and the defaults are those for cephalograms. Here targets begin with height 1 and squares are averaged over
     pixels, which divides the loss by ``(mass / 2 pi start^2)^2`` and the number of pixels.
     """
     if alpha < 0 or mass <= 0:
