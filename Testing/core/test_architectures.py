@@ -49,6 +49,17 @@ def test_the_published_size_has_the_stated_number_of_parameters(name):
     assert parameter_count(name, options) == parameters
 
 
+@pytest.mark.parametrize(
+    ("name", "channels", "parameters"),
+    [
+        ("scn", {"in_channels": 1, "out_channels": 19}, 6_348_070),  # cephalograms
+        ("flat_net", {"in_channels": 3, "out_channels": 5}, 2_958_533),  # one of the five networks
+    ],
+)
+def test_between_the_channels_of_the_paper_a_network_has_its_parameters(name, channels, parameters):
+    assert parameter_count(name, {**PUBLISHED[name][0], **channels}) == parameters
+
+
 @pytest.mark.parametrize("stem", [1, 2, 4])
 @pytest.mark.parametrize("name", NARROW)
 def test_inputs_of_the_stated_divisor_come_out_coarser_by_the_stem(name, stem):
