@@ -235,6 +235,7 @@ def test_shown_maps_are_answered_at_every_level_of_deep_supervision(images):
             "iterative cannot be the inner network",
         ),
         ({"inner": "hourglass", "inner_options": {"width": 4, "depth": 1}}, "hourglass cannot be the inner network"),
+        ({"inner": "scn", "inner_options": {"width": 4, "learned_sigma": 2.0}}, "scn cannot be the inner network"),
         ({"inner_options": {"features": [4] * 5}}, "option features=.*unet"),
         ({"inner_options": {"features": [10**9] * 6}}, "option features=.*unet"),
         ({"inner_options": {"features": [4] * 6, "stem": 2}}, "may not set stem"),

@@ -320,6 +320,7 @@ def inner_network(
         raise ModelError(f"inner_options may not set {taken[0]}", remedy="The network around it does; leave it out.")
     architecture = find_architecture(name, complete)
     # A network that takes a target's sigma outputs coordinates in training, and heatmaps only in evaluation.
-    if architecture.guided or "sigma" in architecture.options:
+    # One that learns the widths of its targets gives them beside its heatmaps in training.
+    if architecture.guided or "sigma" in architecture.options or "learned_sigma" in options:
         raise ModelError(f"{name} cannot be the inner network", remedy="Choose one that maps images to heatmaps.")
     return name, complete
