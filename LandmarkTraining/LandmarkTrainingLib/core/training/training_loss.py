@@ -107,7 +107,7 @@ class _Term(torch.nn.Module):
     def forward(self, cases: Sequence[dict[str, tuple[torch.Tensor, ...]]], size: Sequence[int]) -> torch.Tensor:
         """The weighted mean over the outputs; outputs of another kind add nothing. ``size``: of the heatmaps."""
         if self.unit == IMAGE:
-            cases = [{**case, POINTS: _in_image(*case[POINTS], size)} if POINTS in case else case for case in cases]
+            cases = [{**case, POINTS: _in_image(case[POINTS], size)} if POINTS in case else case for case in cases]
         weights = self.output_weights or [1.0] * len(cases)
         if len(weights) != len(cases):
             raise UsageError(
@@ -146,10 +146,9 @@ def _of_sigmas(targets: Targets, output: SigmaOutput, size: Sequence[int]) -> to
     return render_targets(targets.points, peak_values, size, output.sigmas[:, None])
 
 
-def _in_image(
-    points: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, size: Sequence[int]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Points (b, k, 2) and their targets in heights and widths of the image instead of heatmap pixels."""
+def _in_image(case: tuple[torch.Tensor, ...], size: Sequence[int]) -> tuple[torch.Tensor, ...]:
+    """Points (b, k, 2) and their targets in heights and widths of the image instead of heatmap pixels; the weights."""
+    points, target, weight = case
     sides = torch.tensor(tuple(size), dtype=points.dtype, device=points.device)
     return points / sides, target / sides, weight
 
