@@ -30,24 +30,26 @@ PUBLISHED_MACHINE = {
     "memory_width": 256,
     "heads": 3,
 }
-RESNET = {"encoder": "resnet18", "decoder": [4] * 5, "stem": 1}
+#: The decoder of segmentation_models, finest row first.
+LIBRARY = {"decoder": [16, 32, 64, 128, 256], "form": "segmentation_models"}
+RESNET = {"encoder": "resnet18", **LIBRARY, "decoder": [4] * 5, "stem": 1}
 
 #: Name -> (architecture, published options, narrow options).
 NETWORKS = {
     "U-Net++": ("unet_plus_plus", {"features": [32, 64, 128, 256, 512, 32]}, {"features": [4] * 6}),
     "U-Net++ on VGG19": (
         "encoder_unet_plus_plus",
-        {"encoder": "vgg19", "decoder": [32, 64, 128, 256]},
-        {"encoder": "vgg19", "decoder": [4] * 4},
+        {"encoder": "vgg19", **LIBRARY},
+        {"encoder": "vgg19", **LIBRARY, "decoder": [4] * 5},
     ),
     "U-Net++ on ResNeXt101": (
         "encoder_unet_plus_plus",
-        {"encoder": "resnext101_32x8d", "decoder": [16, 32, 64, 128, 256]},
+        {"encoder": "resnext101_32x8d", **LIBRARY},
         RESNET,
     ),
     "U-Net++ on EfficientNet-B7": (
         "encoder_unet_plus_plus",
-        {"encoder": "efficientnet-b7", "decoder": [16, 32, 64, 128, 256]},
+        {"encoder": "efficientnet-b7", **LIBRARY},
         RESNET,
     ),
     "U-Net": ("unet", {"features": [*DEEP, 64]}, {"features": [4] * 6}),

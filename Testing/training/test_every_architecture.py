@@ -6,6 +6,7 @@ import torch
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncertainty
+from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from AutoVolumeCalibrationLib.core.networks.registry import ARCHITECTURES
 from LandmarkTrainingLib.core.evaluation.validation import inplane_errors_mm
@@ -82,6 +83,54 @@ def test_a_few_slices_are_memorised(name, tmp_path):
         if step % 10 == 9 and inplane_errors_mm(learner.average.module, batch, targets, learner.device)["p95_mm"] < 1.5:
             return
     pytest.fail(f"not learnt in {config.steps} steps")
+
+
+def learner_of(**settings):
+    config = TINY.replaced(settings)
+    targets = target_settings(config, COARSE)
+    return Learner(landmark_network(config, len(NAMES), targets), config, targets, torch.device("cpu"))
+
+
+def test_learned_widths_of_the_targets_are_trained_and_exported_with_the_weights():
+    options = {"width": 8, "stem": 2, "dropout": 0.0, "learned_sigma": 2.0}
+    losses = [{"name": "mse", "weight": 1000.0}, {"name": "sigma_penalty", "weight": 1000.0}]
+    learner = learner_of(architecture="scn", options=options, losses=losses)
+    batch = one_batch(learner.config, COARSE)
+    for step in range(3):
+        assert torch.isfinite(learner.learn(batch, step))
+    widths = learner.average.module.state_dict()["sigmas"]
+    assert widths.shape == (len(NAMES),) and (widths != 2.0).all() and (widths - 2).abs().max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"architecture": "scn", "options": {"width": 8, "stem": 2, "learned_sigma": 2.0}, "mixup": 0.5},
+            "mixup blends targets",
+        ),
+        (
+            {"architecture": "iterative", "options": LEARNERS["iterative"][0], "mixup": 0.5, "mixup_losses": True},
+            "mixup_losses does not suit iterative",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
+        learner_of(**settings)
+
+
+def test_blended_losses_train_a_network_that_outputs_coordinates():
+    options = LEARNERS["hourglass"][0]
+    settings = {"mixup": 1.0, "mixup_losses": True, "cutout": 0.01, "cutout_chance": 0.5}
+    wing = [{"name": "wing", "unit": "image"}]
+    learner = learner_of(architecture="hourglass", options=options, point_losses=wing, **settings)
+    batch = one_batch(learner.config, COARSE)
+    first = learner.loss_of(batch, 0)
+    assert torch.isfinite(first) and torch.equal(first, learner.loss_of(batch, 0))
+    for step in range(20):
+        learner.learn(batch, step)
+    assert learner.loss_of(batch, 0) < first
 
 
 @pytest.mark.parametrize("name", LEARNERS)

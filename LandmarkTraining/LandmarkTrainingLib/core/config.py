@@ -48,6 +48,7 @@ _RANGES: Mapping[str, _Range] = {
     "known_fraction": _SHARE,
     "teacher_forcing": _SHARE,
     "cutout": _BELOW_ONE,
+    "cutout_chance": _SHARE,
     "ema_decay": _BELOW_ONE,
 }
 
@@ -89,9 +90,11 @@ class TrainingConfig:
             (``core.known_heads.corrected_targets``).
         simulation: share of the simulated slices that show each effect of clinical scouts
             (``core.simulator.effect_settings``); empty: none.
-        mixup, cutout: share of the slices blended with another one; share of an image's pixels blanked.
+        mixup: share of the slices blended with another one.
+        mixup_losses: blend the losses of both slices instead of their targets (as KNEEL does).
+        cutout, cutout_chance: share of an image's pixels blanked, and of the images that it happens to.
         known_fraction, teacher_forcing: for networks with guidance: share of the slices with some landmarks given,
-            and how often an earlier group's maps are the true ones instead of the network's own.
+            and of those whose later groups see the true maps of earlier groups instead of the network's own.
         optimizer, optimizer_options, learning_rate, weight_decay: of ``core.training.optimization``; the decay is the
             L2 term.
         schedule, schedule_options, warmup_steps: schedule of the learning rate.
@@ -141,7 +144,9 @@ class TrainingConfig:
     corrected_targets: bool = False
     simulation: dict[str, Any] = field(default_factory=dict)
     mixup: float = 0.0
+    mixup_losses: bool = False
     cutout: float = 0.0
+    cutout_chance: float = 1.0
     known_fraction: float = 0.0
     teacher_forcing: float = 1.0
     optimizer: str = "adamw"

@@ -20,8 +20,8 @@ from ..runs.distributed import in_parallel
 from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import encode_images
-from ..slices.blending import cut_out, mixup_batch
-from ..slices.given_landmarks import given_maps, taught_maps
+from ..slices.blending import Blend, cut_out, mixup_batch, mixup_losses_batch
+from ..slices.given_landmarks import given_maps, taught_slices
 from ..slices.targets import Targets, TargetSettings, make_targets, target_settings
 from .freezing import freeze, hold_frozen_norms, unfreeze
 from .optimization import build_optimizer, build_schedule, l1_penalty
@@ -89,6 +89,18 @@ class Learner:
         self.loss = TrainingLoss(config)
         self.step, self._gathered = 0, 0
         self._guided = find_architecture(config.architecture, {}).guided
+        if self._guided and config.mixup_losses:
+            raise UsageError(
+                f"mixup_losses does not suit {config.architecture}: its input has the landmarks of one slice",
+                source="settings",
+                remedy="Leave it out.",
+            )
+        if config.mixup and not config.mixup_losses and "learned_sigma" in config.options:
+            raise UsageError(
+                "mixup blends targets, whose width cannot be learned then",
+                source="settings",
+                remedy="Set mixup_losses=true, or leave learned_sigma out of options.",
+            )
         self._apply_freezing()
         self._parallel = in_parallel(self.network)
 
@@ -120,11 +132,11 @@ class Learner:
         """
         seed = (self.config.seed, number)
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
-        image, targets = self._prepare(batch, seed)
+        image, targets, blend = self._prepare(batch, seed)
         hold_frozen_norms(self.network.train())
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
             outputs = self._forward(image, targets, seed)
-        loss = self.loss(outputs, targets)
+        loss = self.loss(outputs, targets, blend)
         return loss + self.config.l1 * l1_penalty(self.network.parameters()) if self.config.l1 else loss
 
     def checked(self, error: float) -> None:
@@ -157,32 +169,27 @@ class Learner:
     def _kinds(self) -> list[str]:
         return [self.config.architecture, self.config.optimizer, self.config.schedule]
 
-    def _prepare(self, batch: SliceBatch, seed: tuple[int, ...]) -> tuple[torch.Tensor, Targets]:
+    def _prepare(self, batch: SliceBatch, seed: tuple[int, ...]) -> tuple[torch.Tensor, Targets, Blend | None]:
+        """Network input, targets, and with ``mixup_losses`` what the slices were blended with."""
         config, images, targets = self.config, batch.images, make_targets(batch, self.targets)
         rng = np.random.default_rng((*seed, 0))
-        if config.mixup:
+        blend = None
+        if config.mixup and config.mixup_losses:
+            images, blend = mixup_losses_batch(images, batch.planes, targets, rng, config.mixup)
+            blend = blend.to(self.device)
+        elif config.mixup:
             images, targets = mixup_batch(images, batch.planes, targets, rng, config.mixup)
         if config.cutout:
-            images = cut_out(images, config.cutout, rng)
+            images = cut_out(images, config.cutout, rng, config.cutout_chance)
         image = encode_images(images, batch.planes).to(self.device)
-        return image.contiguous(memory_format=torch.channels_last), targets.to(self.device)
+        return image.contiguous(memory_format=torch.channels_last), targets.to(self.device), blend
 
     def _forward(self, image: torch.Tensor, targets: Targets, seed: tuple[int, ...]) -> Any:
         if not self._guided:
             return self._parallel(image)
         known = given_maps(targets, self.config.known_fraction, (*seed, 1))
-        truth = targets.heatmaps
-        if self.config.teacher_forcing < 1:
-            own = self._own_maps(image, known)
-            truth = taught_maps(targets, own, self.config.teacher_forcing, (*seed, 2))
-        return self._parallel(image, known, truth)
-
-    @torch.no_grad()
-    def _own_maps(self, image: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        self.network.eval()
-        own = self.network(image, known).float()
-        hold_frozen_norms(self.network.train())
-        return own
+        taught = taught_slices(len(image), self.config.teacher_forcing, (*seed, 2)).to(image.device)
+        return self._parallel(image, known, targets.heatmaps, taught)
 
     def _take_step(self) -> None:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)

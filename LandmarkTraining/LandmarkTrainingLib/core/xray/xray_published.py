@@ -96,8 +96,8 @@ _FINE: dict[str, dict[str, Any]] = {
     "gu2net": {"options": {**METHODS["gu2net"].settings["options"], "stem": 1}},
     # SGD depends on the size of the loss: a peak covers a sixteenth of the part of the image that it covers on scouts.
     "scn": {
-        "options": {**METHODS["scn"].settings["options"], "stem": 1},
-        "losses": [{"name": "mse", "weight": 16000.0}],
+        "options": {**METHODS["scn"].settings["options"], "stem": 1, "learned_sigma": 2.5},
+        "losses": [{"name": "mse", "weight": 16000.0}, {"name": "sigma_penalty", "weight": 16000.0}],
     },
 }
 
