@@ -46,13 +46,17 @@ class TrainingLoss(torch.nn.Module):
         # A list module also holds the parameters of losses that have some.
         self.terms = torch.nn.ModuleList(heatmap_terms + point_terms)
 
-    def forward(self, outputs: Output | list[Output], targets: Targets) -> torch.Tensor:
+    def forward(
+        self, outputs: Output | list[Output], targets: Targets, shares: Mapping[str, torch.Tensor] | None = None
+    ) -> torch.Tensor:
         """Scalar float32 loss.
 
         Args:
             outputs: (b, k, h, w) heatmaps, a PointOutput or a DisplacementOutput, or a list of them. Heatmaps of
                 another size than the targets' are compared with the targets at their size.
             targets: of the b slices; entries that are not ``known`` do not count.
+            shares: for each kind, the share that this batch has in the known landmarks of a step of several batches:
+                their losses add up to that of one batch. None: the batch is alone.
 
         Raises:
             UsageError: ``output_weights`` are not as many as the outputs, or no term fits an output.
@@ -66,7 +70,14 @@ class TrainingLoss(torch.nn.Module):
                     f"losses has no term for a network that outputs {missing.pop()}s",
                     remedy='Add {"name": "peak_weighted_mse"}.',
                 )
-            return sum(term(cases) for term in self.terms if term.kind in needed)
+            parts = [(term(cases), term.kind) for term in self.terms if term.kind in needed]
+            return sum(part if shares is None else part * shares[kind] for part, kind in parts)
+
+    @staticmethod
+    def known_of(targets: Targets) -> dict[str, torch.Tensor]:
+        """Kind -> what the mean over the known landmarks is divided by (scalar float32), at least 1 taken."""
+        known, visible = targets.known.float().sum(), (targets.peak_values * targets.known).sum()
+        return {HEATMAP: known, PRESENCE: known, POINTS: visible, DISPLACEMENT: visible}
 
 
 class _Term(torch.nn.Module):
