@@ -37,6 +37,7 @@ ROOMS = {
         "coverage",
         "export",
         "training",
+        "joint",
         "experiments",
         "xray",
     ),

@@ -12,7 +12,7 @@ from AutoVolumeCalibrationLib.core.errors import Cancelled, ModelError, UsageErr
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.runs.checkpoints import load_checkpoint, save_checkpoint
 from LandmarkTrainingLib.core.runs.run_folder import RunFolder
-from LandmarkTrainingLib.core.training.learner import warmed_average
+from LandmarkTrainingLib.core.training.learner import landmark_network, warmed_average
 from LandmarkTrainingLib.core.training.trainer import best_network, choose_training_device
 from LandmarkTrainingLib.core.training.trainer import train as train_on_slices
 from toy_heads import NAMES
@@ -166,7 +166,7 @@ def test_the_seed_decides_the_weights(data, tmp_path):
     assert any(not torch.equal(one[key], other[key]) for key in one)
 
 
-#: Terms whose means are taken over different numbers of landmarks, of a network without batch norm.
+#: Terms whose means are taken over different numbers of landmarks.
 GATHERED = {
     "heatmaps": {
         "architecture": "flat_net",
@@ -175,14 +175,21 @@ GATHERED = {
         "l1": 1e-3,
     },
     "coordinates and presence": {"architecture": "t2dl", "options": {"width": 4, "stage": 2, "stem": 1}},
+    "displacements": {"architecture": "t2dl", "options": {"width": 4, "stage": 1, "stem": 1}},
 }
+
+
+def batch_norms(config):
+    network = landmark_network(config, len(NAMES))
+    return [name for name, module in network.named_modules() if isinstance(module, torch.nn.BatchNorm2d)]
 
 
 @pytest.mark.parametrize("change", GATHERED.values(), ids=GATHERED)
 def test_gradients_gathered_over_batches_are_those_of_one_large_batch(tmp_path, change):
-    """Also where one batch knows one landmark, and the other all of them."""
+    """Also where one batch knows one landmark, and the other all of them. Batch norm is held: it sees each batch."""
     plain = {"optimizer": "sgd", "learning_rate": 0.1, "gradient_clip": 1e6, "weight_decay": 0.0, "steps": 2}
     config = TINY.replaced({**plain, **change})
+    config = config.replaced({"freeze": [f"{name}.*" for name in batch_norms(config)]})
     batch = one_batch(config.replaced({"batch_size": 8}))
     halves = [type(batch)(*(t[i : i + 4].clone() for t in vars(batch).values())) for i in (0, 4)]
     halves[1].depths_mm[:, 1:], halves[1].points[:, 1:], halves[1].visible[:, 1:] = np.nan, np.nan, False

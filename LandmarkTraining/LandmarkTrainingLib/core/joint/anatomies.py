@@ -83,7 +83,16 @@ def joint_config(config: TrainingConfig, anatomies: Sequence[Anatomy]) -> Traini
     entries = tuple(
         {**values, **_absolute(anatomy)} for values, anatomy in zip(config.anatomies, anatomies, strict=True)
     )
-    joint = replace(config, options={**config.options, "anatomies": landmarks}, anatomies=entries)
+    return replace(with_landmarks(config, landmarks), anatomies=entries)
+
+
+def with_landmarks(config: TrainingConfig, landmarks: Sequence[int]) -> TrainingConfig:
+    """The configuration with a network that knows so many landmarks of each anatomy.
+
+    Raises:
+        UsageError: the network learns one anatomy only.
+    """
+    joint = replace(config, options={**config.options, "anatomies": list(landmarks)})
     try:
         build_network(config.architecture, network_options(joint, sum(landmarks)))
     except (UsageError, ModelError) as error:
