@@ -76,6 +76,10 @@ def test_batches_are_of_one_anatomy_in_turn():
     batches = [source.batch(2, (7, number)) for number in range(5)]
     assert [batch.anatomy for batch in batches] == [0, 1, 2, 0, 1]
     assert [batch.points.shape[1] for batch in batches] == [3, 5, 2, 3, 5]
+    drawn = AlternatingSource(source.parts, [0.6, 0.3, 0.1])
+    numbers = [drawn.batch(2, (7, number)).anatomy for number in range(400)]
+    assert np.bincount(numbers) / 400 == pytest.approx([0.6, 0.3, 0.1], abs=0.06)
+    assert numbers[100:] == [drawn.batch(2, (7, number)).anatomy for number in range(100, 400)]
 
 
 @pytest.mark.slow

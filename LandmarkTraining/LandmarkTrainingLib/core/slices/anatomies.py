@@ -25,23 +25,36 @@ class AnatomyBatch(SliceBatch):
 
 @dataclass(frozen=True, eq=False)
 class AlternatingSource:
-    """Batches of one anatomy in turn (Zhu et al. 2021): batch number i is of anatomy i modulo their number."""
+    """Batches of one anatomy each, in alternation.
+
+    Attributes:
+        parts: sources of the anatomies.
+        shares: how many of the batches are of each, drawn at random, summing to 1 (Zhu et al. 2021 draw in proportion
+            to the number of images); None: batch number i is of anatomy i modulo their number.
+    """
 
     parts: Sequence[SliceSource]
+    shares: Sequence[float] | None = None
 
     def batch(self, count: int, seed: tuple[int, ...]) -> AnatomyBatch:
         """``count`` slices of one anatomy; the last number of ``seed`` is that of the batch."""
         anatomy = seed[-1] % len(self.parts)
+        if self.shares is not None:
+            anatomy = int(np.random.default_rng((*seed, len(self.parts))).choice(len(self.parts), p=self.shares))
         return AnatomyBatch(*vars(self.parts[anatomy].batch(count, seed)).values(), anatomy)
 
 
-def joint_data(parts: Sequence[TrainingData]) -> TrainingData:
-    """The data of several anatomies as those of one run; the landmarks of each follow those of the one before."""
+def joint_data(parts: Sequence[TrainingData], shares: Sequence[float] | None = None) -> TrainingData:
+    """The data of several anatomies as those of one run; the landmarks of each follow those of the one before.
+
+    Args:
+        shares: of the batches, see ``AlternatingSource``.
+    """
     first = np.cumsum([0, *(len(part.names) for part in parts)])
     return TrainingData(
         names=tuple(name for part in parts for name in part.names),
         mirror=np.concatenate([part.mirror + start for part, start in zip(parts, first, strict=False)]),
-        source=AlternatingSource([part.source for part in parts]),
+        source=AlternatingSource([part.source for part in parts], shares),
         check=parts[0].check,
         anatomies=tuple(parts),
     )

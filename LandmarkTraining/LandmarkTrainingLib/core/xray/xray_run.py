@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
@@ -80,7 +81,8 @@ def run_sets(
 ) -> str:
     """Train (or go on training) and measure; returns the report. On a finished run it only measures again.
 
-    Several sets are learnt by one network, in batches of one set in turn (``gu2net``, Zhu et al. 2021).
+    Several sets are learnt by one network (``gu2net``, Zhu et al. 2021), in batches of one set each, drawn in
+    proportion to the number of training images.
 
     Args:
         method: recipe whose settings a new run starts from, of ``xray_published.METHODS``.
@@ -146,7 +148,8 @@ def _training(
     ]
     if len(parts) == 1:
         return config, parts[0]
-    return with_landmarks(config, [len(part.names) for part in parts]), joint_data(parts)
+    counts = np.array([len(images[TRAINING]) for images in read])
+    return with_landmarks(config, [len(part.names) for part in parts]), joint_data(parts, counts / counts.sum())
 
 
 def _training_data(training_images: XrayImages, validation: XrayImages, config: TrainingConfig) -> TrainingData:
