@@ -127,8 +127,8 @@ class GU2Net(torch.nn.Module):
     anatomy: each sample goes through its own task, and batch norm takes its statistics over the samples of a task.
 
     As published it is trained by binary cross entropy (``losses=[{"name": "bce"}]``) on batches of one anatomy each,
-    and every anatomy has its own number of landmarks. There an anatomy is one task, here each of its three planes is one.
-    Any loss on heatmaps in 0..1 does. In training a sample alone with its task must be larger than the divisor
+    and every anatomy has its own number of landmarks. There an anatomy is one task, here each of its planes is one. Any
+    loss on heatmaps in 0..1 does. In training a sample alone with its task must be larger than the divisor
     (batch norm of a single pixel is undefined).
 
     Args:
