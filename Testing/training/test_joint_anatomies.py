@@ -1,4 +1,4 @@
-"""One network learns two toy anatomies in alternate batches: both are memorised, resumed, logged and told apart."""
+"""One network learns two toy anatomies in alternate batches: both are memorised, resumed and logged."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_batches_are_of_one_anatomy_in_turn():
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_anatomies_are_memorised_by_one_network(data):
-    """In the same images channel 0 means another landmark: only the task tells which."""
+    """In the same images channel 0 means another landmark: the task decides which."""
     config = CONFIG.replaced({"steps": 400, "learning_rate": 1e-2, "ema_decay": 0.9, "warmup_steps": 2})
     targets = target_settings(config, SLICES)
     learner = Learner(landmark_network(config, len(data.names), targets), config, targets, torch.device("cpu"))

@@ -177,7 +177,7 @@ def test_points_of_labelme_lie_in_the_middle_of_their_spot(tmp_path):
     assert np.isnan(two.points[2]).all() and np.isfinite(two.points[:2]).all()
 
 
-def test_two_readers_of_labelme_are_told_apart(tmp_path):
+def test_two_readers_of_labelme_are_kept_apart(tmp_path):
     write_labelme(tmp_path, [1, 2], "anna")
     write_labelme(tmp_path, [1, 2], "bert", shift=4.0)
     chosen = read_numbers("1-2")

@@ -44,7 +44,7 @@ def test_a_point_that_nobody_placed_counts_nowhere():
     assert measured["landmarks"] == {"A": 1.75, "B": None} and measured["errors"]["151"] == [1.0, None]
 
 
-def test_errors_are_told_in_units_of_the_distance_of_the_readers():
+def test_errors_are_stated_in_units_of_the_distance_of_the_readers():
     apart = np.array([[20.0, 30.0], [20.0, 50.0]])  # mean 20 and 40 pixels; errors of 10, 20, 25 and 45
     measured = measures(part(("151", "152"), ("A", "B"), ERRORS, apart), HEADS)["readers"]
     assert measured["distance"] == pytest.approx(30) and measured["landmarks"] == {"A": 20, "B": 40}
