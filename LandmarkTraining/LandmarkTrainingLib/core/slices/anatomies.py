@@ -41,7 +41,7 @@ class AlternatingSource:
         anatomy = seed[-1] % len(self.parts)
         if self.shares is not None:
             anatomy = int(np.random.default_rng((*seed, len(self.parts))).choice(len(self.parts), p=self.shares))
-        return AnatomyBatch(*vars(self.parts[anatomy].batch(count, seed)).values(), anatomy)
+        return AnatomyBatch(**vars(self.parts[anatomy].batch(count, seed)), anatomy=anatomy)
 
 
 def joint_data(parts: Sequence[TrainingData], shares: Sequence[float] | None = None) -> TrainingData:

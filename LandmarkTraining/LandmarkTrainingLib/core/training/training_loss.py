@@ -70,8 +70,11 @@ class TrainingLoss(torch.nn.Module):
                     f"losses has no term for a network that outputs {missing.pop()}s",
                     remedy='Add {"name": "peak_weighted_mse"}.',
                 )
-            parts = [(term(cases), term.kind) for term in self.terms if term.kind in needed]
-            return sum(part if shares is None else part * shares[kind] for part, kind in parts)
+            parts: list[tuple[str, torch.Tensor]] = [
+                (str(term.kind), term(cases)) for term in self.terms if term.kind in needed
+            ]
+            shared = [part if shares is None else part * shares[kind] for kind, part in parts]
+            return sum(shared, start=torch.zeros(()))
 
     @staticmethod
     def known_of(targets: Targets) -> dict[str, torch.Tensor]:
