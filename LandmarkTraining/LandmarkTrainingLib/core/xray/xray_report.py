@@ -54,14 +54,16 @@ def together(parts: Mapping[str, Part]) -> dict[str, Part]:
     if len(parts) < 2:
         return dict(parts)
     several = list(parts.values())
-
-    def all_of(name: str) -> np.ndarray | None:
-        arrays = [getattr(part, name) for part in several]
-        return None if any(array is None for array in arrays) else np.concatenate(arrays)
-
-    names = tuple(name for part in several for name in part.images)
-    arrays = {name: all_of(name) for name in ("errors", "pixels", "peaks", "readers_apart")}
-    return {**parts, " + ".join(parts): Part(names, several[0].landmarks, **arrays)}
+    apart = [part.readers_apart for part in several if part.readers_apart is not None]
+    whole = Part(
+        images=tuple(name for part in several for name in part.images),
+        landmarks=several[0].landmarks,
+        errors=np.concatenate([part.errors for part in several]),
+        pixels=np.concatenate([part.pixels for part in several]),
+        peaks=np.concatenate([part.peaks for part in several]),
+        readers_apart=np.concatenate(apart) if len(apart) == len(several) else None,
+    )
+    return {**parts, " + ".join(parts): whole}
 
 
 def measures(part: Part, benchmark: Benchmark) -> dict[str, Any]:

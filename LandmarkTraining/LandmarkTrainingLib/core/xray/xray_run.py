@@ -27,7 +27,7 @@ from ..runs.run_request import settings_from_text
 from ..slices.anatomies import each_anatomy, joint_data
 from ..slices.batches import TrainingData
 from ..slices.sources import part_of
-from ..slices.targets import target_settings
+from ..slices.targets import TargetSettings, target_settings
 from ..training.learner import network_options
 from ..training.starting_point import starting_network
 from ..training.trainer import Progress, best_network, choose_training_device, train
@@ -189,15 +189,14 @@ def _measured(
     }
     results = []
     for each, images, (own, _) in zip(data, read, each_anatomy(network, training), strict=True):
-        parts = {
-            name: Part(
-                *(images[name].names, images[name].landmarks),
-                *vars(point_errors(own.eval(), images[name], targets, device)).values(),
-                images[name].readers_apart,
-            )
-            for name in each.tests
-        }
+        parts = {name: _part(own.eval(), images[name], targets, device) for name in each.tests}
         measured = {name: measures(part, each.definition) for name, part in together(parts).items()}
         about = {"benchmark": each.benchmark, "annotator": each.annotator or None, "unit": each.definition.unit}
         results.append({**about, "matrix": each.matrix, **facts, "parts": measured})
     return results
+
+
+def _part(network: torch.nn.Module, images: XrayImages, targets: TargetSettings, device: torch.device) -> Part:
+    """The errors of a network on the images of a split."""
+    errors = point_errors(network, images, targets, device)
+    return Part(images.names, images.landmarks, errors.own, errors.pixels, errors.peaks, images.readers_apart)
