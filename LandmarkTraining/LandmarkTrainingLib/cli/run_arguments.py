@@ -88,10 +88,15 @@ def chosen_settings(arguments: argparse.Namespace) -> list[str]:
 def flags_named() -> Iterator[None]:
     """Name the flags of the command line in errors of the core, which the window shows too."""
     from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
+    from LandmarkTrainingLib.core.datasets.image_numbers import NAME_SPLITS
     from LandmarkTrainingLib.core.runs.run_folder import RESUME_OR_OTHER
     from LandmarkTrainingLib.core.training.training_data import NAME_DATA
 
-    flags = {NAME_DATA: "Give --dataset, --labels or --volumes.", RESUME_OR_OTHER: "Give --resume or another --output."}
+    flags = {
+        NAME_DATA: "Give --dataset, --labels or --volumes.",
+        RESUME_OR_OTHER: "Give --resume or another --output.",
+        NAME_SPLITS: "Give --train, --watch and --test with the numbers of images.",
+    }
     try:
         yield
     except UsageError as error:

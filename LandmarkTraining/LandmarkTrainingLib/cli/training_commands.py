@@ -59,12 +59,12 @@ def run_finetune(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, base: str | None) -> int:
+    from ..core.joint.joint_run import run_training_or_joint
     from ..core.training.training_data import DataFolders
-    from ..core.training.training_run import run_training
 
     folders = named_folders(arguments)
     with flags_named():
-        bundle = run_training(
+        bundle = run_training_or_joint(
             arguments.output,
             # A resumed run keeps its data.
             None if folders == DataFolders() else folders,

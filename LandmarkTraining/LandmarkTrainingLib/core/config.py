@@ -70,6 +70,8 @@ class TrainingConfig:
     Attributes:
         name: name of the exported bundle; "": that of the anatomy, such as ``brain-scout``.
         protocol: protocol whose landmarks are learnt, in its order.
+        anatomies: of a run that learns several anatomies with one network: ``{"protocol": ..., "labels": ...}`` of each
+            (``core.joint.anatomies``); empty: the run learns the ``protocol`` alone.
         architecture, options: network of ``core.networks.registry`` (channel counts and target width are filled in).
         base: bundle (name or folder) whose weights the network starts from, "" for random ones.
         encoder_weights: of networks with a published encoder: its ImageNet weights, a local file, or "public" to
@@ -121,6 +123,7 @@ class TrainingConfig:
 
     name: str = ""
     protocol: str = "BrainAcPc"
+    anatomies: tuple[dict[str, Any], ...] = ()
     architecture: str = "unet_plus_plus"
     options: dict[str, Any] = field(
         default_factory=lambda: {"features": [24, 32, 64, 128, 128, 32], "stem": 2, "dropout": 0.0}

@@ -80,6 +80,11 @@ def _at_most(largest: int) -> Callable[[Any], bool]:
     return lambda value: _count(value) and value <= largest
 
 
+def _anatomies(value: Any) -> bool:
+    """Check of the number of anatomies, or of the list of how many landmarks each has."""
+    return _at_most(16)(value) or _up_to(16)(value)
+
+
 def _one_of(*counts: int) -> Callable[[Any], bool]:
     return lambda value: _count(value) and value in counts
 
@@ -232,7 +237,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "gu2net": Architecture(
         build=_class("gu2net", "GU2Net"),
-        options={**_EVERY, "features": _counts(5), "width": _at_most(1024), "anatomies": _at_most(16)},
+        options={**_EVERY, "features": _counts(5), "width": _at_most(1024), "anatomies": _anatomies},
         divisor=_sixteen_stems,
     ),
     "hourglass": Architecture(

@@ -9,7 +9,8 @@ from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks, to_im
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 
 from ..simulator.render import SliceBatch
-from ..slices.batches import encode
+from ..slices.anatomies import each_anatomy
+from ..slices.batches import TrainingData, encode
 from ..slices.targets import TargetSettings
 
 #: Landmarks nearer to the slice than this count.
@@ -50,3 +51,22 @@ def inplane_errors_mm(
         if of_plane.any():
             result[f"{plane}_mm"] = float(np.median(distance[of_plane]))
     return result
+
+
+def validation_errors_mm(
+    network: torch.nn.Module, data: TrainingData, targets: TargetSettings, device: torch.device
+) -> dict[str, float]:
+    """``inplane_errors_mm`` on a run's validation slices.
+
+    Of a run that learns several anatomies each number is the mean of the anatomies', and those of each follow under the
+    anatomy's title (``knee_median_mm``).
+    """
+    measured = {
+        part.title: inplane_errors_mm(own, part.check, targets, device) for own, part in each_anatomy(network, data)
+    }
+    if len(measured) == 1:
+        return next(iter(measured.values()))
+    shared = set.intersection(*(set(errors) for errors in measured.values()))
+    first = next(iter(measured.values()))
+    mean = {key: float(np.mean([errors[key] for errors in measured.values()])) for key in first if key in shared}
+    return mean | {f"{title}_{key}": value for title, errors in measured.items() for key, value in errors.items()}

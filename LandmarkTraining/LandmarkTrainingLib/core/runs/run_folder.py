@@ -62,11 +62,11 @@ class RunFolder:
     def stop_request(self) -> Path:
         return self.path / STOP_FILE
 
-    def picture(self, step: int) -> Path:
-        """Path of the picture of a step."""
+    def picture(self, step: int, anatomy: str = "") -> Path:
+        """Path of the picture of a step, of one anatomy where a run learns several."""
         folder = self.path / PICTURES
         folder.mkdir(exist_ok=True)
-        return folder / f"step_{step:06d}.png"
+        return folder / f"step_{step:06d}{'_' if anatomy else ''}{anatomy}.png"
 
     def require_new(self) -> None:
         """Raises UsageError if the folder holds a run already."""

@@ -121,9 +121,17 @@ def step_text(line: Mapping[str, Any], error: str, unit: str) -> str:
     if median is not None:
         beyond = "" if p95 is None else f", 95th percentile {p95:.2f} {unit}"
         parts.append(f"{error} median {median:.2f} {unit}{beyond}")
+    parts += [f"{title} {value:.2f} {unit}" for title, value in _of_anatomies(line).items()]
     if left is not None:
         parts.append(f"{left / 60:.0f} min left")
     return ", ".join(parts)
+
+
+def _of_anatomies(line: Mapping[str, Any]) -> dict[str, float]:
+    """Anatomy -> its median error, of a run that learns several."""
+    start, end = "check_", "_median_mm"
+    values = {key: number(line, key) for key in line if key.startswith(start) and key.endswith(end)}
+    return {key[len(start) : -len(end)]: value for key, value in values.items() if value is not None}
 
 
 def number(row: Mapping[str, Any], column: str) -> float | None:

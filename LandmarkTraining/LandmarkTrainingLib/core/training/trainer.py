@@ -24,7 +24,7 @@ from AutoVolumeCalibrationLib.core.models.backend import choose_device
 
 from ..config import TrainingConfig
 from ..evaluation.pictures import prediction_picture
-from ..evaluation.validation import inplane_errors_mm
+from ..evaluation.validation import validation_errors_mm
 from ..runs import distributed
 from ..runs.checkpoints import state_errors_as_model_error
 from ..runs.run_folder import RunFolder
@@ -32,6 +32,7 @@ from ..runs.run_lock import exclusive_lock
 from ..runs.run_logging import CombinedLogger, open_loggers
 from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
+from ..slices.anatomies import each_anatomy
 from ..slices.batches import Batches, Numbers, TrainingData, batch_loader
 from ..slices.targets import target_settings
 from .learner import Learner, landmark_network
@@ -156,13 +157,14 @@ class _Run:
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_batch)
         return trainer
 
-    def _learn(self, batch: SliceBatch, number: int) -> dict[str, torch.Tensor]:
+    def _learn(self, batch: SliceBatch, number: int) -> dict[str, torch.Tensor | None]:
         return {"loss": self.learner.learn(batch, number * distributed.world_size() + distributed.rank())}
 
     def _after_batch(self, engine: Any) -> None:
-        self.losses.append(engine.state.output["loss"])
-        if len(self.losses) % self.config.accumulation:
+        loss = engine.state.output["loss"]
+        if loss is None:
             return
+        self.losses.append(loss)
         step = self.learner.step
         at_end = step == self.config.steps
         self.stopped = distributed.any_of(self._asked_to_stop()) and not at_end
@@ -195,8 +197,8 @@ class _Run:
         self.losses = []
 
     def _errors(self) -> dict[str, float]:
-        network, data = self.learner.average.module, self.data
-        return inplane_errors_mm(network, data.check, self.learner.targets, self.learner.device)
+        network = self.learner.average.module
+        return validation_errors_mm(network, self.data, self.learner.targets, self.learner.device)
 
     def _write(self, errors: Mapping[str, float], better: bool) -> None:
         step, average = self.learner.step, self.learner.average.module
@@ -226,10 +228,13 @@ class _Run:
         }
 
     def _draw(self, step: int) -> None:
-        learner, data, path = self.learner, self.data, self.folder.picture(step)
-        network, title = learner.average.module, f"Step {step}"
-        prediction_picture(network, data.check, learner.targets, data.names, path, device=learner.device, title=title)
-        self.loggers.log_picture(step, "predictions", path)
+        learner = self.learner
+        for network, data in each_anatomy(learner.average.module, self.data):
+            path, title = self.folder.picture(step, data.title), f"Step {step} {data.title}".rstrip()
+            prediction_picture(
+                *(network, data.check, learner.targets, data.names, path), device=learner.device, title=title
+            )
+            self.loggers.log_picture(step, f"predictions {data.title}".rstrip(), path)
 
     @contextmanager
     def _logging(self) -> Iterator[None]:

@@ -52,7 +52,13 @@ class TrainingLoss(torch.nn.Module):
         # A list module also holds the parameters of losses that have some.
         self.terms = torch.nn.ModuleList(heatmap_terms + point_terms)
 
-    def forward(self, outputs: Output | list[Output], targets: Targets, blend: Blend | None = None) -> torch.Tensor:
+    def forward(
+        self,
+        outputs: Output | list[Output],
+        targets: Targets,
+        blend: Blend | None = None,
+        shares: Mapping[str, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """Scalar float32 loss.
 
         Args:
@@ -60,6 +66,8 @@ class TrainingLoss(torch.nn.Module):
                 another size than the targets' are compared with the targets at their size.
             targets: of the b slices; entries that are not ``known`` do not count.
             blend: what the slices were blended with, for the blend of the losses against both; None: nothing.
+            shares: for each kind, the share that this batch has in the known landmarks of a step of several batches:
+                their losses add up to that of one batch. None: the batch is alone.
 
         Raises:
             UsageError: ``output_weights`` are not as many as the outputs, or no term fits an output.
@@ -78,7 +86,20 @@ class TrainingLoss(torch.nn.Module):
                     remedy=f'Add {{"name": "{fitting}"}}.',
                 )
             size = targets.heatmaps.shape[-2:]
-            return sum(term(cases, size) for term in self.terms if term.kind in needed)
+            parts: list[tuple[str, torch.Tensor]] = [
+                (str(term.kind), term(cases, size)) for term in self.terms if term.kind in needed
+            ]
+            shared = [part if shares is None else part * shares[kind] for kind, part in parts]
+            return sum(shared, start=torch.zeros(()))
+
+    @staticmethod
+    def known_of(targets: Targets, blend: Blend | None = None) -> dict[str, torch.Tensor]:
+        """Kind -> what the mean over the known landmarks is divided by (scalar float32), at least 1 taken."""
+        if blend is not None:
+            targets = blend.with_own(targets)
+        known, visible = targets.known.float().sum(), (targets.peak_values * targets.known).sum()
+        # Learned widths belong to no slice: every batch has an equal share.
+        return {HEATMAP: known, PRESENCE: known, POINTS: visible, DISPLACEMENT: visible, SIGMA: torch.ones_like(known)}
 
 
 class _Term(torch.nn.Module):
