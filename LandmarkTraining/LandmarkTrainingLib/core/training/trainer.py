@@ -35,6 +35,7 @@ from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import Batches, Numbers, TrainingData, batch_loader
 from ..slices.targets import target_settings
 from .learner import Learner, landmark_network
+from .search_agent.learner import new_learner
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def train(
     with distributed.process_group(device):
         targets = target_settings(config, slices)
         network = network or landmark_network(config, len(data.names), targets)
-        learner = Learner(network, config, targets, distributed.own_device(device))
+        learner = new_learner(network, config, targets, distributed.own_device(device))
         run = _Run(learner, data, folder, progress, cancelled)
         try:
             with exclusive_lock(folder.path) if distributed.rank() == 0 else nullcontext():
