@@ -13,7 +13,7 @@ from AutoVolumeCalibrationLib.core.networks.architectures.search_agent import RE
 from LandmarkTrainingLib.core.simulator.render import SliceBatch
 from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets
 from LandmarkTrainingLib.core.training.learner import landmark_network
-from LandmarkTrainingLib.core.training.search_agent.goals import Goals, distances, goals_of, rewards
+from LandmarkTrainingLib.core.training.search_agent.goals import LEAVING, Goals, distances, goals_of, rewards
 from LandmarkTrainingLib.core.training.search_agent.learner import SearchLearner, new_learner
 from LandmarkTrainingLib.core.training.search_agent.memory import CAPACITY, Memory, Walks
 from LandmarkTrainingLib.core.training.trainer import train
@@ -99,7 +99,11 @@ def test_a_step_is_worth_what_it_comes_nearer():
     away = Goals(torch.full((1, 1, 2), torch.nan), near.taught)
     assert distances(torch.tensor([[[4, 1]]]), away, (8, 8)).item() == 2  # over the left border
     assert distances(torch.tensor([[[4, -1]]]), away, (8, 8)).item() == 0
-    assert rewards(torch.tensor([[[7, 4]]]), torch.tensor([[[8, 4]]]), away, (8, 8)).item() == 1
+    out = torch.tensor([[[7, 4]]]), torch.tensor([[[8, 4]]])
+    assert rewards(*out, away, (8, 8)).item() == 1 + LEAVING
+    assert rewards(*out, near, (8, 8)).item() < -LEAVING
+    beyond = Goals(torch.tensor([[[9.0, 4.0]]]), near.taught)
+    assert rewards(*out, beyond, (8, 8)).item() == 1 + LEAVING
 
 
 def test_a_goal_keeps_its_place_on_a_coarser_grid():

@@ -80,7 +80,7 @@ _SITE = (
         "landmarks. This is how the shipped model was made. Of other anatomies than the head, scene.json beside the "
         "label maps says what their numbers are.",
         learns_from=LABEL_MAPS,
-        settings={"steps": 20000, "checkpoint_steps": 500, "picture_steps": 1000},
+        settings={"steps": 20000, "checkpoint_steps": 500},
     ),
 )
 

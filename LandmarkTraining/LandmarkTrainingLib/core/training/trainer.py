@@ -23,11 +23,11 @@ from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
 from AutoVolumeCalibrationLib.core.models.backend import choose_device
 
 from ..config import TrainingConfig
-from ..evaluation.pictures import prediction_picture
+from ..evaluation.pictures import kernel_picture, prediction_picture
 from ..evaluation.validation import inplane_errors_mm
 from ..runs import distributed
 from ..runs.checkpoints import state_errors_as_model_error
-from ..runs.run_folder import RunFolder
+from ..runs.run_folder import KERNELS, PREDICTIONS, RunFolder
 from ..runs.run_lock import exclusive_lock
 from ..runs.run_logging import CombinedLogger, open_loggers
 from ..simulator.render import SliceBatch
@@ -208,7 +208,7 @@ class _Run:
         line = self._log_line(errors)
         self.folder.append_log(line)
         self.loggers.log_scalars(step, {key: value for key, value in line.items() if key not in ("step", "steps")})
-        if self.config.picture_steps and step % self.config.picture_steps == 0:
+        if self._picture_is_due(step):
             self._draw(step)
         if self.progress:
             self.progress(step, self.config.steps, line)
@@ -226,11 +226,20 @@ class _Run:
             **{f"check_{key}": round(value, 3) for key, value in errors.items()},
         }
 
+    def _picture_is_due(self, step: int) -> bool:
+        """Whether a multiple of ``picture_steps`` was reached since the last checkpoint."""
+        every, passed = self.config.picture_steps, len(self.losses) // self.config.accumulation
+        return every > 0 and step // every > (step - passed) // every
+
     def _draw(self, step: int) -> None:
-        learner, data, path = self.learner, self.data, self.folder.picture(step)
+        learner, data = self.learner, self.data
         network, title = learner.average.module, f"Step {step}"
+        path = self.folder.picture(PREDICTIONS, step)
         prediction_picture(network, data.check, learner.targets, data.names, path, device=learner.device, title=title)
         self.loggers.log_picture(step, "predictions", path)
+        path = self.folder.picture(KERNELS, step)
+        kernel_picture(network, path)
+        self.loggers.log_picture(step, "kernels", path)
 
     @contextmanager
     def _logging(self) -> Iterator[None]:

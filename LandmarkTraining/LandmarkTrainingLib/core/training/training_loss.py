@@ -18,6 +18,9 @@ from .losses import DISPLACEMENT, HEATMAP, LOSSES, POINTS, PRESENCE, Loss
 
 Output = torch.Tensor | PointOutput | DisplacementOutput
 
+#: Remedy for settings that name a loss of the user's own, whose file was not given.
+NAME_LOSS_FILE = "Name its file too: it is code, and is executed at your request only."
+
 #: Terms for outputs that the configuration's ``point_losses`` do not cover.
 DEFAULT_POINT_TERMS = {POINTS: "wing", PRESENCE: "presence_bce", DISPLACEMENT: "smooth_l1"}
 
@@ -78,6 +81,8 @@ class _Term(torch.nn.Module):
             raise UsageError(f"{source}: {values!r} is not a loss term", remedy='Write {"name": ..., "weight": ...}.')
         options = dict(values)
         self.name = options.pop("name")
+        if isinstance(self.name, str) and ".py:" in self.name and self.name not in LOSSES:
+            raise UsageError(f"{source}: {self.name} is a loss of your own", remedy=NAME_LOSS_FILE)
         known = {name: entry for name, entry in LOSSES.items() if entry.kind in kinds}
         entry = find_named(known, self.name, f"loss in {source}")
         self.kind = entry.kind

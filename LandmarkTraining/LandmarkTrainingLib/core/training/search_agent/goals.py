@@ -7,12 +7,18 @@ from dataclasses import dataclass
 
 import torch
 
+from AutoVolumeCalibrationLib.core.networks.architectures.search_agent import is_inside
+
 from ...simulator.render import SliceBatch
 from ...slices.targets import Targets, TargetSettings
 
 #: Heights that a target would have for its distance from the slice: from the first on a landmark is on the slice, up
 #: to the second it is not. In between an agent learns nothing.
 PRESENT, ABSENT = 0.5, 0.1
+
+#: What leaving the image adds to the reward where the landmark is not in it, and takes away where it is. Without it an
+#: agent gains nothing by leaving now instead of a step later, and learns to walk along the border for ever.
+LEAVING = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +69,11 @@ def distances(positions: torch.Tensor, goals: Goals, size: Sequence[int]) -> tor
 
 
 def rewards(before: torch.Tensor, after: torch.Tensor, goals: Goals, size: Sequence[int]) -> torch.Tensor:
-    """(b, k) by how many pixels steps came nearer to the goals, from -1 to 1.
+    """(b, k) by how many pixels steps came nearer to the goals, from -1 to 1; more where they left the image.
 
     The paper takes the difference of the squared distances; that of the distances has the same sign and weighs steps
     near and far alike, so that one learning rate suits all grids.
     """
-    return distances(before, goals, size) - distances(after, goals, size)
+    nearer = distances(before, goals, size) - distances(after, goals, size)
+    should_leave = goals.leave | ~is_inside(goals.points.round(), size)
+    return nearer + LEAVING * torch.where(is_inside(after, size), 0.0, torch.where(should_leave, 1.0, -1.0))
