@@ -1,11 +1,11 @@
 """Does the displacement vote of T2DL (Zhang 2017) find wrong plans that the checks miss?
 
-Run: ``python Testing/benchmarks/second_opinion.py PLANS --labels LABELS --volumes DATA --voter BUNDLE``, PLANS being the
-``plans.jsonl`` of ``autovolume risk`` with the same label maps and volumes, BUNDLE a trained ``t2dl``. Of the studies in
-PLANS it takes all wrong plans without any finding, and as many right ones without any as ``--right`` says, plans them
-again, and lets the patches vote on every slice. Two scores of a study: how far the votes lie from the plan's landmarks
-(median over the landmarks near a slice), and how little the patches agree. A score is worth something if it is
-higher for the wrong plans.
+Run: ``python Testing/benchmarks/second_opinion.py PLANS --labels LABELS --volumes DATA --voter BUNDLE``, PLANS being
+the ``plans.jsonl`` of ``autovolume risk`` with the same label maps and volumes, BUNDLE a trained ``t2dl``. Of the
+studies in PLANS it takes all wrong plans without any finding, and as many right ones without any as ``--right`` says,
+plans them again, and lets the patches vote on every slice. Two scores of a study: how far the votes lie from the plan's
+landmarks (median over the landmarks near a slice), and how little the patches agree. A score is worth something if it
+is higher for the wrong plans.
 """
 
 from __future__ import annotations

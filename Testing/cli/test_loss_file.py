@@ -6,14 +6,37 @@ import json
 
 import pytest
 
-from cli.test_training_commands import SMALL, dataset, settings  # noqa: F401
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.storage.dataset import write_dataset
 from command_line import assert_refused
+from labelled_studies import spot_study
 from LandmarkTrainingLib.core.training.losses import LOSSES
 
 LOSS = """
 def squared(prediction, target, weight, power=2.0):
     return 1000 * ((prediction - target).abs() ** power).mean()
 """
+SMALL = {
+    "architecture": "unet",
+    "options": {"features": [4] * 6, "stem": 4},
+    "checkpoint_steps": 2,
+    "batch_size": 2,
+    "workers": 0,
+    "bf16": False,
+    "device": "cpu",
+}
+
+
+def settings(**values):
+    return [part for key, value in values.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    constellation = load_protocol("BrainAcPc").constellation
+    places = {mark.name: mark.reference_mm for mark in constellation.landmarks}
+    write_dataset(tmp_path / "set", [spot_study("case", places=places)], constellation)
+    return tmp_path / "set"
 
 
 @pytest.fixture
@@ -26,7 +49,7 @@ def loss_file(tmp_path):
     LOSSES.update(before)
 
 
-def test_a_run_learns_from_ones_own_loss_and_names_it_without_its_folder(autovolume, dataset, loss_file, tmp_path):  # noqa: F811
+def test_a_run_learns_from_ones_own_loss_and_names_it_without_its_folder(autovolume, dataset, loss_file, tmp_path):
     run = tmp_path / "run"
     given = ("train", "--output", run, "--dataset", dataset, *settings(**{**SMALL, "steps": 2}))
     ran = autovolume(*given, "--loss-file", loss_file)
@@ -36,12 +59,13 @@ def test_a_run_learns_from_ones_own_loss_and_names_it_without_its_folder(autovol
     assert str(tmp_path) not in (run / "bundle" / "configs" / "train.json").read_text(encoding="utf-8")
     LOSSES.pop("mine.py:squared")  # another process does not know it
     resumed = ("train", "--output", run, "--resume", *settings(steps=4))
-    assert_refused(autovolume(*resumed), 2, "mine.py:squared is a loss of your own", "--loss-file FILE.py:FUNCTION")
+    remedy = "Give its file, which is code and is executed, with --loss-file FILE.py:FUNCTION."
+    assert_refused(autovolume(*resumed), 2, f"mine.py:squared is a loss of your own. {remedy}")
     assert autovolume(*resumed, "--loss-file", loss_file).code == 0
     assert len((run / "log.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
-def test_settings_say_how_ones_own_loss_is_used(autovolume, dataset, loss_file, tmp_path):  # noqa: F811
+def test_settings_say_how_ones_own_loss_is_used(autovolume, dataset, loss_file, tmp_path):
     terms = [{"name": "mine.py:squared", "weight": 0.5, "power": 1.0}, {"name": "mse", "weight": 2.0}]
     given = ("train", "--output", tmp_path / "run", "--dataset", dataset)
     chosen = settings(**{**SMALL, "steps": 1, "checkpoint_steps": 1, "losses": terms})

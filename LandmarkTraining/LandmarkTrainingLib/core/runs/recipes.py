@@ -257,6 +257,19 @@ _PUBLISHED = (
         "Every patch votes for the position of each landmark; further layers then locate all of them jointly.",
         settings={**_PUBLISHED_RUN, "architecture": "t2dl", "options": {"width": 32, "stage": 2, "stem": 2}},
     ),
+    Recipe(
+        "search_agent",
+        "Search agents by reinforcement learning (Ghesu 2019)",
+        "An agent for each landmark walks over the image, from coarse to fine, and leaves it where the landmark is "
+        "absent. For a few landmarks: each has networks of its own. States no confidence.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "search_agent",
+            "options": {"width": 16, "patch": 21, "levels": 4, "stem": 1},
+            "learning_rate": 5e-3,
+            "gradient_clip": 5.0,
+        },
+    ),
 )
 
 RECIPES: tuple[Recipe, ...] = _SITE + _PUBLISHED
