@@ -119,3 +119,8 @@ def test_an_agent_that_left_does_not_come_back():
     # The coarse grid sends it away, the fine one would find the landmark.
     network, image = guided((8.0, 12.0), (60.0, 12.0))
     assert network.search(image).left.all()
+
+
+def test_a_walk_is_not_traced_because_the_trace_would_be_that_of_one_image():
+    with pytest.raises(RuntimeError, match="cannot be traced"):
+        torch.jit.trace(built("search_agent", NARROW).eval(), torch.randn(1, 4, 16, 16))

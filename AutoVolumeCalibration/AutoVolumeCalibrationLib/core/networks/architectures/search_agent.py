@@ -94,13 +94,15 @@ class SearchAgents(torch.nn.Module):
         axes: int = 2,
     ) -> None:
         super().__init__()
-        self.patch, self.stem, self.sigma, self.axes = patch, stem, sigma, axes
+        self.patch, self.stem, self.sigma, self.axes, self.landmarks = patch, stem, sigma, axes, out_channels
         self.values = torch.nn.ModuleList(
             ActionValues(in_channels, out_channels, width, patch, axes) for _ in range(levels)
         )
 
     @torch.no_grad()
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if torch.jit.is_tracing():
+            raise RuntimeError("how many steps a walk has depends on the image: it cannot be traced")
         points, left = self.search(image)
         size = [length // self.stem for length in image.shape[2:]]
         return heatmaps_of(PointOutput(points, (~left).float()), size, self.sigma)
@@ -114,7 +116,7 @@ class SearchAgents(torch.nn.Module):
             padded, size = self.grid(image, level)
             if level == coarsest:
                 middle = torch.tensor([(length - 1) // 2 for length in size], device=image.device)
-                start = middle.expand(len(image), self.values[level].landmarks, self.axes)
+                start = middle.expand(len(image), self.landmarks, self.axes)
                 steps = sum(size) // 2 + CIRCLE
             else:
                 start, steps = (2 * points + 0.5).round().long(), self.axes * REACH + CIRCLE
@@ -142,7 +144,8 @@ class SearchAgents(torch.nn.Module):
             windows = windows.unfold(2 + axis, self.patch, 1)
         ends = torch.tensor(windows.shape[2 : 2 + self.axes], device=positions.device) - 1
         within = positions.minimum(ends).clamp_min(0)
-        return windows[(images, slice(None), *within.unbind(-1))].float()
+        index: tuple[torch.Tensor | slice, ...] = (images, slice(None), *within.unbind(-1))
+        return windows[index].float()
 
     def _walk(
         self, level: int, padded: torch.Tensor, size: Sequence[int], start: torch.Tensor, steps: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -54,6 +54,7 @@ class SearchLearner(Learner):
             raise UsageError("search agents cannot learn from blended slices", remedy="Set mixup=0.")
         super().__init__(network, config, targets, device)
         self._memories = [Memory() for _ in network.values]
+        self._target = cast(SearchAgents, self.average.module)
 
     def loss_of(self, batch: SliceBatch, number: int) -> torch.Tensor:
         """Walk on batch ``number``, and the loss of what is remembered, with its gradient.
@@ -98,7 +99,7 @@ class SearchLearner(Learner):
         # A finer search begins where the coarser one ended: at a landmark.
         going = goals.taught if is_coarsest else goals.taught & ~goals.leave & is_inside(goals.points.round(), size)
         images = torch.arange(len(image), device=self.device)[:, None]
-        before, chosen, gained, ended, taught = [], [], [], [], []
+        steps = []
         for _ in range(WALK):
             best = network.values[level](network.patches(padded, images, here)).argmax(-1)
             chance = torch.rand(best.shape, generator=random).to(self.device) < self.random_share
@@ -106,14 +107,11 @@ class SearchLearner(Learner):
             move = torch.where(chance, drawn, best)
             after = here + step_of[move]
             left = ~is_inside(after, size)
-            for kept, value in (
-                *((before, here.short()), (chosen, move.to(torch.int8)), (ended, left), (taught, going)),
-                (gained, rewards(here, after, goals, size).nan_to_num()),
-            ):
-                kept.append(value)
+            gained = rewards(here, after, goals, size).nan_to_num()
+            steps.append((here.short(), move.to(torch.int8), gained, left, going))
             going = going & ~left
             here = torch.where(left[..., None], here, after)
-        return Walks(padded.half(), *(torch.stack(each) for each in (before, chosen, gained, ended, taught)))
+        return Walks(padded.half(), *map(torch.stack, zip(*steps, strict=True)))
 
     def _starts(self, goals: Goals, size: tuple[int, ...], is_coarsest: bool, random: torch.Generator) -> torch.Tensor:
         """(b, k, axes) int64 pixels: anywhere in the image on the coarsest grid, near the goal on the others."""
@@ -137,7 +135,7 @@ class SearchLearner(Learner):
         values = network.values[level](seen([steps.before for steps in drawn]))
         with torch.no_grad():
             after = seen([steps.before + step_of[steps.moves] for steps in drawn])
-            best = self.average.module.values[level](after).amax(-1)
+            best = self._target.values[level](after).amax(-1)
         return values.gather(-1, move[..., None]).squeeze(-1), gained + DISCOUNT * best * ~ended
 
 
