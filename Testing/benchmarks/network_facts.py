@@ -92,7 +92,7 @@ NETWORKS = {
     "T2DL": ("t2dl", {"width": 32, "stage": 2, "sigma": 1.0}, {"width": 4, "stage": 2, "sigma": 1.0}),
     "search agents": (
         "search_agent",
-        {"width": 16, "patch": 21, "levels": 4, "sigma": 1.0},
+        {"width": 16, "patch": 21, "levels": 5, "sigma": 1.0},
         "a patch at each step of a walk over the image",
     ),
 }
