@@ -155,6 +155,7 @@ def search(network, batch):
     return network.eval().search(torch.from_numpy(encode_slices(batch.images.numpy(), batch.planes.numpy())))
 
 
+@pytest.mark.slow
 def test_agents_learn_to_find_a_blob_and_to_leave_where_there_is_none():
     """Until both hold, or the steps are used up: whether agents leave changes from check to check for long."""
     config = AGENTS.replaced({"steps": 900})
