@@ -34,7 +34,7 @@ PUBLISHED_MACHINE = {
 LIBRARY = {"decoder": [16, 32, 64, 128, 256], "form": "segmentation_models"}
 RESNET = {"encoder": "resnet18", **LIBRARY, "decoder": [4] * 5, "stem": 1}
 
-#: Name -> (architecture, published options, narrow options).
+#: Name -> (architecture, published options, narrow options or what it sees in words).
 NETWORKS = {
     "U-Net++": ("unet_plus_plus", {"features": [32, 64, 128, 256, 512, 32]}, {"features": [4] * 6}),
     "U-Net++ on VGG19": (
@@ -89,9 +89,14 @@ NETWORKS = {
     "cascade": (
         "cascade",
         {"features": [32, 32, 64, 128, 256, 32], "width": 32, "coarse": 4, "crop": 32},
-        None,
+        "a crop, chosen on the whole image",
     ),
     "T2DL": ("t2dl", {"width": 32, "stage": 2, "sigma": 1.0}, {"width": 4, "stage": 2, "sigma": 1.0}),
+    "search agents": (
+        "search_agent",
+        {"width": 16, "patch": 21, "levels": 5, "sigma": 1.0},
+        "a patch at each step of a walk over the image",
+    ),
 }
 
 
@@ -107,10 +112,10 @@ def main() -> None:
     print(markdown_table(["network", "parameters, M", "one heatmap pixel sees"], rows))
 
 
-def field(architecture: str, narrow: dict | None) -> str:
-    """What one heatmap pixel sees, in words."""
-    if narrow is None:  # a cascade: no gradient runs through the choice of its crops
-        return "a crop, chosen on the whole image"
+def field(architecture: str, narrow: dict | str) -> str:
+    """What one heatmap pixel sees, in words: stated where no gradient shows it (choice of crops, walks)."""
+    if isinstance(narrow, str):
+        return narrow
     across = seen_across(build_network(architecture, {**CHANNELS, "stem": 1, **narrow}).eval())
     return "the whole image" if across >= SIDE - 1 else f"{across} pixels"
 

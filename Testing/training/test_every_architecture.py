@@ -13,7 +13,8 @@ from LandmarkTrainingLib.core.evaluation.validation import inplane_errors_mm
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import target_settings
 from LandmarkTrainingLib.core.training.bundle_export import export_bundle
-from LandmarkTrainingLib.core.training.learner import Learner, landmark_network
+from LandmarkTrainingLib.core.training.learner import landmark_network
+from LandmarkTrainingLib.core.training.search_agent.learner import new_learner
 from LandmarkTrainingLib.core.training.trainer import train
 from toy_heads import NAMES, RIGID
 from toy_training import SLICES as COARSE
@@ -59,6 +60,11 @@ LEARNERS = {
     "stacked_hourglass": ({"width": 16, "depth": 3, "stacks": 2, "stem": 2}, {"steps": 140}),
     "cascade": ({"features": [8] * 6, "width": 8, "coarse": 2, "crop": 16, "stem": 2}, {"steps": 400}),
     "t2dl": ({"width": 8, "stage": 2, "stem": 2}, {}),
+    # Every step trains one grid, on walks that change all the time: memorising takes longer.
+    "search_agent": (
+        {"width": 8, "patch": 9, "levels": 2, "stem": 1},
+        {"steps": 2000, "learning_rate": 6e-3, "schedule": "constant", "gradient_clip": 5.0},
+    ),
 }
 #: The same field of view for DeepLabV3, whose grid is eight times coarser than the image.
 FINE = SliceSettings(matrix=128, pixel_mm=2.0, profile_samples=1, limits=RIGID)
@@ -76,7 +82,7 @@ def test_a_few_slices_are_memorised(name, tmp_path):
     slices = FINE if name == "deeplabv3" else COARSE
     config = TINY.replaced({"architecture": name, "options": options, **change})
     batch, targets = one_batch(config, slices), target_settings(config, slices)
-    learner = Learner(landmark_network(config, len(NAMES), targets), config, targets, torch.device("cpu"))
+    learner = new_learner(landmark_network(config, len(NAMES), targets), config, targets, torch.device("cpu"))
     assert (batch.visible & (batch.depths_mm.abs() < 8)).sum() >= 4
     for step in range(config.steps):
         learner.learn(batch, step)

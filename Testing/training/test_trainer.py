@@ -233,8 +233,23 @@ def test_a_run_leaves_its_configuration_log_checkpoint_and_best_weights(data, tm
 def test_pictures_and_tensorboard_are_kept_on_the_way(data, tmp_path):
     pytest.importorskip("tensorboard")
     train(TINY.replaced({"picture_steps": 3, "loggers": ["tensorboard"]}), data, tmp_path)
-    assert [path.name for path in sorted((tmp_path / "pictures").iterdir())] == ["step_000003.png", "step_000006.png"]
+    drawn = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert drawn == [f"{kind}_{step:06d}.png" for kind in ("kernels", "step") for step in (3, 6)]
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize(("picture_steps", "drawn"), [(5, [6, 12]), (12, [12]), (13, []), (0, [])])
+def test_pictures_are_drawn_at_the_next_checkpoint(data, tmp_path, monkeypatch, picture_steps, drawn):
+    from LandmarkTrainingLib.core.training import trainer
+
+    steps = []
+    monkeypatch.setattr(trainer._Run, "_draw", lambda _run, step: steps.append(step))
+    train(TINY.replaced({"steps": 12, "picture_steps": picture_steps}), data, tmp_path)
+    assert steps == drawn
+
+
+def test_pictures_are_on_by_default():
+    assert TrainingConfig().picture_steps == 500
 
 
 def test_the_best_weights_are_those_of_the_lowest_error(data, tmp_path):

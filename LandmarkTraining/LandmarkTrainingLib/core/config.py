@@ -107,7 +107,8 @@ class TrainingConfig:
         batch_size, steps: slices per batch, and optimiser steps in all.
         patience: checkpoints without a better error after which the run ends; 0: never.
         checkpoint_steps: steps between checkpoints, each with the error on the validation slices.
-        picture_steps: steps between pictures of the predictions; 0: none.
+        picture_steps: steps between pictures of the predictions and of the first kernels, drawn at the next checkpoint;
+            0: none.
         loggers: where the log goes besides the run's folder: "tensorboard", "mlflow" (to ``mlflow_uri``; "": MLflow's
             own default).
         bf16: bfloat16 arithmetic where the processor has it.
@@ -167,7 +168,7 @@ class TrainingConfig:
     steps: int = 20000
     patience: int = 0
     checkpoint_steps: int = 500
-    picture_steps: int = 0
+    picture_steps: int = 500
     loggers: tuple[str, ...] = ()
     mlflow_uri: str = ""
     bf16: bool = True

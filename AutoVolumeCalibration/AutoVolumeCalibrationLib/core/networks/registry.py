@@ -281,6 +281,18 @@ ARCHITECTURES: dict[str, Architecture] = {
         options={**_EVERY, "width": _count, "stage": _one_of(1, 2), "sigma": _pixels},
         divisor=lambda options: 4 * options["stem"],
     ),
+    "search_agent": Architecture(
+        build=_class("search_agent", "SearchAgents"),
+        options={
+            **_EVERY,
+            "width": _at_most(128),
+            # Two poolings must leave something of a patch.
+            "patch": _one_of(*range(5, 66, 2)),
+            "levels": _one_of(*range(1, 7)),
+            "sigma": _pixels,
+        },
+        divisor=lambda options: options["stem"] * 2 ** (options["levels"] - 1),
+    ),
 }
 
 

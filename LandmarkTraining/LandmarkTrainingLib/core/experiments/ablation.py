@@ -7,7 +7,8 @@ A plan is a JSON file::
      "variants": {"U-Net": {"set": {settings}, "images": 100, "augment": true, "volumes": 5}}}
 
 ``images``: number of simulated training slices, the same for all variants (a variant's own number uses the first ones).
-``augment``: augment them. ``volumes``: learn from this number of real heads of split ``train`` instead.
+``augment``: augment them, as ``augmentation`` of the settings says.
+``volumes``: learn from this number of real heads of split ``train`` instead.
 Everything is kept in the output folder; an interrupted comparison can be resumed.
 """
 
@@ -212,7 +213,9 @@ class _Bench:
             heads = list_heads(self.data, "train")[: variant.volumes]
             return VolumeSource(load_volume_heads(heads, self.names), self.mirror)
         images = part_of(self.images, slice(0, variant.images or self.plan.images))
-        return FixedSlices(images, self.mirror, augmentation=Augmentation() if variant.augment else None)
+        config = self.plan.base.replaced(dict(variant.settings), source=variant.name)
+        augmentation = Augmentation.suited_to(config.augmentation, self.mirror) if variant.augment else None
+        return FixedSlices(images, self.mirror, augmentation=augmentation)
 
     def _images(self, labels: Path, path: Path) -> SliceBatch:
         """The simulated training slices of all variants, made once and kept."""

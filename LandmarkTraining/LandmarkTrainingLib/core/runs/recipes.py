@@ -107,7 +107,7 @@ _SITE = (
         "landmarks. This is how the shipped models were made. Of other anatomies than the head, scene.json beside the "
         "label maps says what their numbers are.",
         learns_from=LABEL_MAPS,
-        settings={"steps": 20000, "checkpoint_steps": 500, "picture_steps": 1000},
+        settings={"steps": 20000, "checkpoint_steps": 500},
     ),
 )
 
@@ -320,6 +320,20 @@ _PUBLISHED = (
         "T2DL, patches that vote (Zhang 2017)",
         "Every patch votes for the position of each landmark; further layers then locate all of them jointly.",
         settings={**_PUBLISHED_RUN, "architecture": "t2dl", "options": {"width": 32, "stage": 2, "stem": 2}},
+    ),
+    Recipe(
+        "search_agent",
+        "Search agents by reinforcement learning (Ghesu 2019)",
+        "An agent for each landmark walks over the image, from coarse to fine, and leaves it where the landmark is "
+        "absent. For a few landmarks: each has networks of its own. States no confidence.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "search_agent",
+            # On the coarsest grid, of 8 x 8 pixels, a patch shows the whole image from wherever it is seen.
+            "options": {"width": 16, "patch": 21, "levels": 5, "stem": 1},
+            "learning_rate": 5e-3,
+            "gradient_clip": 5.0,
+        },
     ),
 )
 

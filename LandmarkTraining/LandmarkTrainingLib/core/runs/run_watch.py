@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .run_folder import LOG_FILE, PICTURES
+from .run_folder import LOG_FILE, PICTURES, PREDICTIONS
 
 #: Columns of the log that the window shows.
 STEP, STEPS, LOSS, ERROR, SECONDS_LEFT = "step", "steps", "loss", "check_median_mm", "seconds_left"
@@ -90,9 +90,9 @@ class RunWatch:
             p95_mm=number(last, ERROR_P95),
         )
 
-    def newest_picture(self) -> Path | None:
-        """The picture of the latest step that has one."""
-        return max((self.folder / PICTURES).glob("step_*.png"), default=None, key=lambda path: path.name)
+    def newest_picture(self, kind: str = PREDICTIONS) -> Path | None:
+        """The picture of the latest step that has one; ``kind``: PREDICTIONS or KERNELS."""
+        return max((self.folder / PICTURES).glob(f"{kind}_*.png"), default=None, key=lambda path: path.name)
 
     def _add(self, line: bytes) -> bool:
         """Whether the line belongs to a log. A repeated step replaces its earlier line and all later ones."""

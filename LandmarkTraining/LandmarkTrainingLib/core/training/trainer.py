@@ -23,11 +23,11 @@ from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
 from AutoVolumeCalibrationLib.core.models.backend import choose_device
 
 from ..config import TrainingConfig
-from ..evaluation.pictures import prediction_picture
+from ..evaluation.pictures import kernel_picture, prediction_picture
 from ..evaluation.validation import validation_errors_mm
 from ..runs import distributed
 from ..runs.checkpoints import state_errors_as_model_error
-from ..runs.run_folder import RunFolder
+from ..runs.run_folder import KERNELS, PREDICTIONS, RunFolder
 from ..runs.run_lock import exclusive_lock
 from ..runs.run_logging import CombinedLogger, open_loggers
 from ..simulator.render import SliceBatch
@@ -36,6 +36,7 @@ from ..slices.anatomies import each_anatomy
 from ..slices.batches import Batches, Numbers, TrainingData, batch_loader
 from ..slices.targets import target_settings
 from .learner import Learner, landmark_network
+from .search_agent.learner import new_learner
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def train(
     with distributed.process_group(device):
         targets = target_settings(config, slices)
         network = network or landmark_network(config, len(data.names), targets)
-        learner = Learner(network, config, targets, distributed.own_device(device))
+        learner = new_learner(network, config, targets, distributed.own_device(device))
         run = _Run(learner, data, folder, progress, cancelled)
         try:
             with exclusive_lock(folder.path) if distributed.rank() == 0 else nullcontext():
@@ -209,7 +210,7 @@ class _Run:
         line = self._log_line(errors)
         self.folder.append_log(line)
         self.loggers.log_scalars(step, {key: value for key, value in line.items() if key not in ("step", "steps")})
-        if self.config.picture_steps and step % self.config.picture_steps == 0:
+        if self._picture_is_due(step):
             self._draw(step)
         if self.progress:
             self.progress(step, self.config.steps, line)
@@ -227,14 +228,22 @@ class _Run:
             **{f"check_{key}": round(value, 3) for key, value in errors.items()},
         }
 
+    def _picture_is_due(self, step: int) -> bool:
+        """Whether a multiple of ``picture_steps`` was reached since the last checkpoint."""
+        every, passed = self.config.picture_steps, len(self.losses) // self.config.accumulation
+        return every > 0 and step // every > (step - passed) // every
+
     def _draw(self, step: int) -> None:
         learner = self.learner
         for network, data in each_anatomy(learner.average.module, self.data):
-            path, title = self.folder.picture(step, data.title), f"Step {step} {data.title}".rstrip()
+            path, title = self.folder.picture(PREDICTIONS, step, data.title), f"Step {step} {data.title}".rstrip()
             prediction_picture(
                 *(network, data.check, learner.targets, data.names, path), device=learner.device, title=title
             )
             self.loggers.log_picture(step, f"predictions {data.title}".rstrip(), path)
+            path = self.folder.picture(KERNELS, step, data.title)
+            kernel_picture(network, path)
+            self.loggers.log_picture(step, f"kernels {data.title}".rstrip(), path)
 
     @contextmanager
     def _logging(self) -> Iterator[None]:

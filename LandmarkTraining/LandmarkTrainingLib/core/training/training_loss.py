@@ -23,6 +23,9 @@ Output = torch.Tensor | PointOutput | DisplacementOutput | SigmaOutput
 #: Units of coordinates in a loss: heatmap pixels, or heights and widths of the image (0..1 inside it).
 PIXELS, IMAGE = UNITS = ("pixels", "image")
 
+#: Remedy for settings that name a loss of the user's own, whose file was not given.
+NAME_LOSS_FILE = "Name its file too: it is code, and is executed at your request only."
+
 #: Terms for outputs that the configuration's ``point_losses`` do not cover.
 DEFAULT_POINT_TERMS = {POINTS: "wing", PRESENCE: "presence_bce", DISPLACEMENT: "smooth_l1"}
 
@@ -111,6 +114,8 @@ class _Term(torch.nn.Module):
             raise UsageError(f"{source}: {values!r} is not a loss term", remedy='Write {"name": ..., "weight": ...}.')
         options = dict(values)
         self.name = options.pop("name")
+        if isinstance(self.name, str) and ".py:" in self.name and self.name not in LOSSES:
+            raise UsageError(f"{source}: {self.name} is a loss of your own", remedy=NAME_LOSS_FILE)
         known = {name: entry for name, entry in LOSSES.items() if entry.kind in kinds}
         entry = find_named(known, self.name, f"loss in {source}")
         self.kind = entry.kind
