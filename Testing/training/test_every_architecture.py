@@ -94,7 +94,7 @@ def test_a_few_slices_are_memorised(name, tmp_path):
 def learner_of(**settings):
     config = TINY.replaced(settings)
     targets = target_settings(config, COARSE)
-    return Learner(landmark_network(config, len(NAMES), targets), config, targets, torch.device("cpu"))
+    return new_learner(landmark_network(config, len(NAMES), targets), config, targets, torch.device("cpu"))
 
 
 def test_learned_widths_of_the_targets_are_trained_and_exported_with_the_weights():

@@ -66,7 +66,7 @@ class RunFolder:
         return self.path / STOP_FILE
 
     def picture(self, kind: str, step: int, anatomy: str = "") -> Path:
-        """Path of the picture of a step; ``kind``: PREDICTIONS or KERNELS; of one anatomy where a run learns several."""
+        """Path of the picture of a step, PREDICTIONS or KERNELS; of one anatomy where a run learns several."""
         folder = self.path / PICTURES
         folder.mkdir(exist_ok=True)
         return folder / f"{kind}_{step:06d}{'_' if anatomy else ''}{anatomy}.png"

@@ -70,7 +70,7 @@ def _as_settings_error() -> Iterator[None]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Example:
+class Example:
     """A batch as the network takes it: input, targets, the seed of its randomness, and its anatomy among several.
 
     ``blend``: with ``mixup_losses``, what the slices were blended with.
@@ -104,7 +104,7 @@ class Learner:
         self.schedule = build_schedule(config, self.optimizer)
         self.loss = TrainingLoss(config)
         self.step = 0
-        self._gathered: list[_Example] = []
+        self._gathered: list[Example] = []
         self._guided = find_architecture(config.architecture, {}).guided
         if self._guided and config.mixup_losses:
             raise UsageError(
@@ -188,7 +188,7 @@ class Learner:
     def _kinds(self) -> list[str]:
         return [self.config.architecture, self.config.optimizer, self.config.schedule]
 
-    def _prepare(self, batch: SliceBatch, number: int) -> _Example:
+    def _prepare(self, batch: SliceBatch, number: int) -> Example:
         config, images, targets = self.config, batch.images, make_targets(batch, self.targets)
         seed = (config.seed, number)
         rng = np.random.default_rng((*seed, 0))
@@ -202,7 +202,7 @@ class Learner:
             images = cut_out(images, config.cutout, rng, config.cutout_chance)
         image = encode_images(images, batch.planes).to(self.device).contiguous(memory_format=torch.channels_last)
         anatomy = batch.anatomy if isinstance(batch, AnatomyBatch) else None
-        return _Example(image, targets.to(self.device), seed, anatomy, blend)
+        return Example(image, targets.to(self.device), seed, anatomy, blend)
 
     def _shares(self) -> list[dict[str, torch.Tensor]]:
         """Of each gathered batch: the share of the step's known landmarks that it has, for each kind of loss."""
@@ -211,7 +211,7 @@ class Learner:
         sums = {kind: total(torch.stack([c[kind] for c in counts]).sum()) / world_size() for kind in counts[0]}
         return [{kind: count.clamp_min(1) / sums[kind].clamp_min(1) for kind, count in c.items()} for c in counts]
 
-    def _loss(self, example: _Example, share: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+    def _loss(self, example: Example, share: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
         torch.manual_seed(int(np.random.SeedSequence(example.seed).generate_state(1, np.uint64)[0] >> 1))
         hold_frozen_norms(self.network.train())
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
@@ -222,7 +222,7 @@ class Learner:
         parts = self.config.accumulation if share else 1
         return loss + self.config.l1 * l1_penalty(self.network.parameters()) / parts
 
-    def _forward(self, example: _Example) -> Any:
+    def _forward(self, example: Example) -> Any:
         image, targets, seed = example.image, example.targets, example.seed
         if example.anatomy is not None:
             return self._parallel(image, example.anatomy)

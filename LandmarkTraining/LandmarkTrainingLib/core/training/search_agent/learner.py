@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +22,7 @@ from ...config import TrainingConfig
 from ...runs import distributed
 from ...simulator.render import SliceBatch
 from ...slices.targets import TargetSettings
-from ..learner import Learner
+from ..learner import Example, Learner
 from .goals import Goals, goals_of, rewards
 from .memory import Memory, Steps, Walks
 
@@ -31,6 +32,14 @@ DISCOUNT = 0.9
 WALK, BATCHES, STEPS = 10, 8, 16
 #: Share of random moves at the beginning, at the end, and the part of the run in which it falls.
 RANDOM_FIRST, RANDOM_LAST, RANDOM_FALLS = 1.0, 0.1, 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class SearchExample(Example):
+    """A batch with the goals of the agents on the grid ``level``."""
+
+    goals: Goals
+    level: int
 
 
 class SearchLearner(Learner):
@@ -56,24 +65,27 @@ class SearchLearner(Learner):
         self._memories = [Memory() for _ in network.values]
         self._target = cast(SearchAgents, self.average.module)
 
-    def loss_of(self, batch: SliceBatch, number: int) -> torch.Tensor:
-        """Walk on batch ``number``, and the loss of what is remembered, with its gradient.
-
-        All randomness depends on the run's seed and the number alone.
-        """
-        seed = (self.config.seed, number)
-        random = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
-        image, targets = self._prepare(batch, seed)
+    def _prepare(self, batch: SliceBatch, number: int) -> Example:
+        """The input, with what the agents look for in it; ``number`` says on which grid."""
+        plain = super()._prepare(batch, number)
         level = number % len(self._memories)
-        goals = goals_of(batch, targets, self.targets).on_grid(level)
-        memory = self._memories[level]
+        goals = goals_of(batch, plain.targets, self.targets).on_grid(level)
+        return SearchExample(**vars(plain), goals=goals, level=level)
+
+    def _loss(self, example: Example, share: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+        """Walk on the slices, and the loss of what is remembered; batches of one step count alike."""
+        assert isinstance(example, SearchExample)
+        seed = np.random.SeedSequence(example.seed).generate_state(1, np.uint64)[0]
+        random = torch.Generator().manual_seed(int(seed >> 1))
+        memory = self._memories[example.level]
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
-            memory.add(self._walk(image, goals, level, random))
+            memory.add(self._walk(example.image, example.goals, example.level, random))
             drawn = memory.draw(BATCHES, STEPS, random)
-            found, wanted = self._values(drawn, level)
+            found, wanted = self._values(drawn, example.level)
         taught = torch.cat([steps.taught for steps in drawn])
         error = functional.smooth_l1_loss(found, wanted, reduction="none")
-        return (error * taught).sum() / taught.sum().clamp_min(1)
+        loss = (error * taught).sum() / taught.sum().clamp_min(1)
+        return loss / self.config.accumulation if share else loss
 
     def state(self) -> dict[str, Any]:
         """As of any learner, with what the agents remember."""
