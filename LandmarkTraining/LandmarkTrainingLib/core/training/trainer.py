@@ -24,12 +24,13 @@ from AutoVolumeCalibrationLib.core.models.backend import choose_device
 
 from ..config import TrainingConfig
 from ..evaluation.pictures import prediction_picture
-from ..evaluation.validation import inplane_errors_mm
+from ..evaluation.validation import validation_errors
 from ..runs import distributed
 from ..runs.checkpoints import state_errors_as_model_error
+from ..runs.flat_channels import FlatChannels
 from ..runs.run_folder import RunFolder
 from ..runs.run_lock import exclusive_lock
-from ..runs.run_logging import CombinedLogger, open_loggers
+from ..runs.run_logging import CombinedLogger, open_loggers, scalars
 from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import Batches, Numbers, TrainingData, batch_loader
@@ -112,6 +113,7 @@ class _Run:
         self.losses: list[torch.Tensor] = []
         self.stopped = self.interrupted = False
         self.loggers = CombinedLogger([])  # until the loop begins
+        self.flat = FlatChannels()
 
     def load(self, state: dict[str, Any]) -> None:
         with state_errors_as_model_error(self.folder.checkpoint):
@@ -194,11 +196,12 @@ class _Run:
             self._write(errors, better)
         self.losses = []
 
-    def _errors(self) -> dict[str, float]:
+    def _errors(self) -> dict[str, Any]:
         network, data = self.learner.average.module, self.data
-        return inplane_errors_mm(network, data.check, self.learner.targets, self.learner.device)
+        found = validation_errors(network, data.check, self.learner.targets, self.learner.device)
+        return {**found.summary(), **found.by_landmark(data.names)}
 
-    def _write(self, errors: Mapping[str, float], better: bool) -> None:
+    def _write(self, errors: Mapping[str, Any], better: bool) -> None:
         step, average = self.learner.step, self.learner.average.module
         if better:
             self.folder.save_best({"average": average.state_dict(), "step": step, "names": list(self.data.names)})
@@ -206,13 +209,14 @@ class _Run:
         self.folder.save({**self.learner.state(), **state})
         line = self._log_line(errors)
         self.folder.append_log(line)
-        self.loggers.log_scalars(step, {key: value for key, value in line.items() if key not in ("step", "steps")})
+        self.loggers.log_scalars(step, scalars(line))
+        self.flat.report(line)
         if self.config.picture_steps and step % self.config.picture_steps == 0:
             self._draw(step)
         if self.progress:
             self.progress(step, self.config.steps, line)
 
-    def _log_line(self, errors: Mapping[str, float]) -> dict[str, Any]:
+    def _log_line(self, errors: Mapping[str, Any]) -> dict[str, Any]:
         step, seconds = self.learner.step, time.monotonic() - self.started
         left = (self.config.steps - step) * seconds / max(1, step - self.first_step)
         return {
@@ -222,7 +226,7 @@ class _Run:
             "learning_rate": self.learner.optimizer.param_groups[0]["lr"],
             "seconds": round(seconds, 1),
             "seconds_left": round(left, 1),
-            **{f"check_{key}": round(value, 3) for key, value in errors.items()},
+            **{f"check_{key}": round(v, 3) if isinstance(v, float) else v for key, v in errors.items()},
         }
 
     def _draw(self, step: int) -> None:
