@@ -35,7 +35,7 @@ from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import Batches, Numbers, TrainingData, batch_loader
 from ..slices.targets import target_settings
-from .learner import Learner, landmark_network
+from .learner import Learner, fresh_network, landmark_network
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def train(
     device = choose_training_device(config.device)
     with distributed.process_group(device):
         targets = target_settings(config, slices)
-        network = network or landmark_network(config, len(data.names), targets)
+        network = network or fresh_network(config, len(data.names), targets)
         learner = Learner(network, config, targets, distributed.own_device(device))
         run = _Run(learner, data, folder, progress, cancelled)
         try:
