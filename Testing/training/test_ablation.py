@@ -19,6 +19,7 @@ from LandmarkTrainingLib.core.simulator.label_heads import LabelHeads
 from LandmarkTrainingLib.core.simulator.render import simulate_batch
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets
+from LandmarkTrainingLib.core.training.learning_rate_finder import RangeTest
 from LandmarkTrainingLib.core.training.trainer import train
 from toy_heads import toy_heads
 
@@ -136,7 +137,7 @@ def test_a_comparison_trains_measures_and_reports_every_variant_and_seed(plan, s
     assert len(said) == 6 and set(outcomes[4].given_errors_mm) == set(GIVEN) and not outcomes[0].given_errors_mm
     text = report(plan(), outcomes, slices)
     (difference,) = (line for line in text.splitlines() if line.startswith("| U-Net again") and "+" in line)
-    assert "| +0.00 [-" in difference  # the same network on the same slices, but its seeds are other trainings
+    assert "+0.00 [-" in difference  # the same network on the same slices, but its seeds are other trainings
     assert f"{outcomes[0].parameters / 1e6:.2f}" in text and "4 given" in text
 
 
@@ -199,8 +200,14 @@ def test_a_killed_comparison_goes_on_in_the_middle_of_a_run(plan, slices, tmp_pa
     assert all(np.array_equal(a.errors_mm, b.errors_mm, equal_nan=True) for a, b in zip(whole, resumed, strict=True))
 
 
+def found_at_once(config, data, *, lowest, highest, steps):
+    """A range test that suggests a rate by the width of the network."""
+    assert lowest < highest and steps >= 100 and len(data.names) == len(NAMES)
+    return RangeTest((lowest, highest), (1.0, 0.5), 1e-4 * config.options["features"][0])
+
+
 def test_rates_are_found_and_steps_follow_from_the_cost(plan, slices, tmp_path, monkeypatch):
-    monkeypatch.setattr(rates, "STEPS", 12)
+    monkeypatch.setattr(rates, "try_rates", found_at_once)
     variants = {"small": {}, "large": {"set": {"options": {"features": [8] * 6, "stem": 4}}}}
     chosen = plan(seeds=[0], variants=variants, tera_multiply_adds=1e-3, learning_rate="range test")
     small, large = run_ablation(chosen, tmp_path, tmp_path, slices, tmp_path / "out")
@@ -208,7 +215,8 @@ def test_rates_are_found_and_steps_follow_from_the_cost(plan, slices, tmp_path, 
     for outcome in (small, large):
         assert outcome.per_training == pytest.approx(1e9, rel=0.3)
         found = json.loads((tmp_path / "out" / "rates" / outcome.variant / "range.json").read_text(encoding="utf-8"))
-        assert outcome.learning_rate == found["suggestion"] != chosen.base.learning_rate
+        assert outcome.learning_rate == found["suggestion"]
+    assert (small.learning_rate, large.learning_rate) == pytest.approx((4e-4, 8e-4))
     text = write_report(chosen, [small, large], slices, tmp_path / "out")
     assert f"{small.learning_rate:.1e}" in text and "small *" in text
     assert "curves.png" in text and (tmp_path / "out" / "curves.png").stat().st_size > 5000

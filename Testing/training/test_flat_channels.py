@@ -10,10 +10,12 @@ import torch
 from LandmarkTrainingLib.core.evaluation.validation import FEWEST_SLICES, ValidationErrors
 from LandmarkTrainingLib.core.runs.flat_channels import REMEDY, FlatChannels
 from LandmarkTrainingLib.core.runs.run_logging import scalars
+from LandmarkTrainingLib.core.runs.run_request import settings_from_text
 from LandmarkTrainingLib.core.runs.run_watch import RunWatch, step_text
 from LandmarkTrainingLib.core.slices.batches import TrainingData
 from LandmarkTrainingLib.core.slices.targets import make_targets, target_settings
 from LandmarkTrainingLib.core.training.trainer import train
+from LandmarkTrainingLib.core.training.training_loss import TrainingLoss
 from toy_heads import NAMES
 from toy_training import SLICES, TINY, SameBatch, one_batch, toy_data
 
@@ -84,6 +86,13 @@ def test_a_run_with_a_dead_channel_says_so_at_once(tmp_path, caplog):
     watch = RunWatch(tmp_path)
     assert watch.read() and watch.progress.worst == "LEFT" and watch.progress.flat == ("LEFT",)
     assert set(scalars(line)) >= {"loss", "check_worst_mm"} and "check_worst" not in scalars(line)
+
+
+def test_the_remedy_is_a_setting_that_works():
+    text = REMEDY[REMEDY.index("losses=") : -1]
+    config = TINY.replaced(settings_from_text(text))
+    (term,) = (term for term in TrainingLoss(config).terms if term.kind == "heatmap")
+    assert term.loss.peak_weight == 50
 
 
 def test_a_channel_that_wakes_up_is_not_warned_of(caplog):

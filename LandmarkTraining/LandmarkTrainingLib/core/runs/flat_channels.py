@@ -12,8 +12,8 @@ logger = logging.getLogger(__name__)
 
 #: What helps, in the order in which to try it.
 REMEDY = (
-    "Check that these points are marked at the same place in all images. If they are, train for more steps, or put "
-    '{"name": "peak_cross_entropy"} into losses.'
+    "Check that these points are marked at the same place in all images. If they are, train for more steps, or let "
+    'peaks count more: losses=[{"name": "peak_weighted_mse", "peak_weight": 50}].'
 )
 
 

@@ -73,13 +73,13 @@ def difference(first: np.ndarray, second: np.ndarray, *, same_trainings: bool = 
         parts = _parts(first - second)
     else:
         parts = [(_variance(own) / own.size, own.size - 1), *_seed_parts(first), *_seed_parts(second)]
-    interval, p_value = _interval(float(own.mean()), parts)
-    spread = math.sqrt(_variance(own))
+    spread, mean = math.sqrt(_variance(own)), float(own.mean())
+    interval, p_value = _interval(mean, parts)
     return Difference(
         interval,
         p_value,
-        100 * float(own.mean() / people.mean()),
-        float(own.mean() / spread) if spread > 0 else math.nan,
+        100 * mean / float(people.mean()),
+        mean / spread if spread > 0 else math.copysign(math.inf, mean) if mean else 0.0,
         (len(first), len(second)),
         own.size,
     )
