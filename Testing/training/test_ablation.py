@@ -1,6 +1,7 @@
 """Fair comparisons: the same slices for all, measured on the same real slices, taken up where they were left."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,10 +20,14 @@ from LandmarkTrainingLib.core.simulator.label_heads import LabelHeads
 from LandmarkTrainingLib.core.simulator.render import simulate_batch
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets
+from LandmarkTrainingLib.core.training.learner import landmark_network
 from LandmarkTrainingLib.core.training.learning_rate_finder import RangeTest
 from LandmarkTrainingLib.core.training.trainer import train
 from toy_heads import toy_heads
 
+ROOT = Path(__file__).resolve().parents[2]
+#: Rows of the shipped comparison that no claim is about.
+COORDINATES = {"hourglass (KNEEL)", "T2DL"}
 CONSTELLATION = load_protocol("BrainAcPc").constellation
 NAMES, MIRROR = CONSTELLATION.names, CONSTELLATION.mirror_indices
 TARGETS = TargetSettings(sigma_mm=8.0, tau_mm=12.0, stem=4, pixel_mm=2.0)
@@ -232,6 +237,7 @@ def test_rates_are_found_and_steps_follow_from_the_cost(plan, slices, tmp_path, 
         ({"base": {"steps": "many"}}, "base: steps"),
         ({"title": "x", "images": None}, "is not an ablation plan"),
         ({"learning_rate": 0.1}, "learning_rate is 0.1"),
+        ({"variants": {"U-Net": {"set": {"options": {**SMALL, "stacks": 2}}}}}, "U-Net: network option stacks=2"),
         ({"variants": {"U-Net": {"seeds": [-1]}}}, "is not a complete ablation plan"),
         (
             {"claims": [{"text": "", "source": "", "better": "V-Net", "than": "U-Net"}]},
@@ -243,6 +249,24 @@ def test_a_plan_that_makes_no_sense_is_refused_with_its_place(plan, changes, sai
     with pytest.raises(UsageError, match=said) as caught:
         plan(**changes)
     assert "plan.json" in str(caught.value)
+
+
+def test_each_seed_has_its_own_few_images():
+    shares = [range(8000)[ablation.share_of(8000, 10, seed)] for seed in range(3)]
+    assert all(len(share) == 10 for share in shares) and not set(shares[0]) & set(shares[1])
+    assert len(range(12)[ablation.share_of(12, 5, 7)]) == 5
+    assert len(range(12)[ablation.share_of(12, 0, 1)]) == len(range(12)[ablation.share_of(12, 99, 1)]) == 12
+
+
+@pytest.mark.parametrize("name", ["comparison", "few_images", "fine_tuning"])
+def test_the_shipped_plans_can_be_run(name):
+    chosen = read_plan(ROOT / "Testing" / "benchmarks" / "plans" / f"{name}.json")
+    for variant in chosen.variants:
+        with torch.device("meta"):
+            assert landmark_network(chosen.config_of(variant, 0), len(NAMES))
+    tested = [claim for claim in chosen.claims if claim.is_tested]
+    named = {name for claim in tested for name in (claim.better, claim.than)}
+    assert not chosen.claims or named == {variant.name for variant in chosen.variants} - {"DeepLabV3", *COORDINATES}
 
 
 def test_networks_that_differ_by_a_plus_are_kept_apart(plan):

@@ -8,7 +8,8 @@ A plan is a JSON file::
      "variants": {"U-Net": {"set": {settings}, "images": 100, "augment": true, "volumes": 5, "seeds": [0]}},
      "claims": [{"text": "...", "source": "...", "better": "U-Net", "than": "U-Net++"}]}
 
-``images``: number of simulated training slices, the same for all variants (a variant's own number uses the first ones).
+``images``: number of simulated training slices, the same for all variants; of a variant's own number each seed has its
+own ones, the same for all variants with this number.
 ``augment``: augment them. ``volumes``: learn from this number of real heads of split ``train`` instead.
 ``tera_multiply_adds``: every run computes so much, its number of steps follows. ``learning_rate``: found for each
 network by the range test (also in a variant). ``claims``: what the report confirms, contradicts or leaves open
@@ -149,7 +150,7 @@ class _Bench:
 
     def run(self, variant: Variant, seed: int, run: Path) -> None:
         """Train or resume one run, and write its outcome."""
-        data = TrainingData(self.names, self.mirror, self._source(variant), self.check)
+        data = TrainingData(self.names, self.mirror, self._source(variant, seed), self.check)
         config, costs = self._settings(variant, seed, data)
         targets = target_settings(config, SliceSettings())
         network, _ = starting_network(config, self.names, targets)
@@ -183,11 +184,11 @@ class _Bench:
         with atomic_path(run / _ERRORS) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **arrays)
 
-    def _source(self, variant: Variant) -> SliceSource:
+    def _source(self, variant: Variant, seed: int) -> SliceSource:
         if variant.volumes:
             heads = list_heads(self.data, "train")[: variant.volumes]
             return VolumeSource(load_volume_heads(heads, self.names), self.mirror)
-        images = part_of(self.images, slice(0, variant.images or self.plan.images))
+        images = part_of(self.images, share_of(self.plan.images, variant.images, seed))
         return FixedSlices(images, self.mirror, augmentation=Augmentation() if variant.augment else None)
 
     def _images(self, labels: Path, path: Path) -> SliceBatch:
@@ -204,6 +205,17 @@ class _Bench:
         for start in range(0, self.plan.images, _PART):
             count = min(_PART, self.plan.images - start)
             yield simulate_batch(heads, self.mirror, count, (self.plan.base.seed, start), SliceSettings())
+
+
+def share_of(total: int, count: int, seed: int) -> slice:
+    """The training slices of a run: all where ``count`` is 0, else ``count`` of them, others for each seed.
+
+    Which few images a network gets matters like its first weights: both belong to what differs between seeds.
+    """
+    if not count or count >= total:
+        return slice(0, total)
+    start = seed * count % (total - count + 1)
+    return slice(start, start + count)
 
 
 def _facts(folder: RunFolder, config: TrainingConfig, costs: Costs) -> dict[str, float]:

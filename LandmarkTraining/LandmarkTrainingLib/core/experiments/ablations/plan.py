@@ -11,6 +11,7 @@ from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.files.json_files import read_json
 
 from ...config import TrainingConfig
+from ...training.learner import network_options
 
 #: Value of ``learning_rate`` in a plan: found for each network by the range test.
 RANGE_TEST = "range test"
@@ -22,7 +23,7 @@ class Variant:
 
     Attributes:
         settings: what differs from the plan's base.
-        images: number of training slices, the first ones of the plan's; 0: all.
+        images: number of training slices, other ones of the plan's for each seed; 0: all.
         augment: augment them.
         volumes: learn from this number of real heads instead; 0: from simulated slices.
         seeds: of this variant; empty: the plan's.
@@ -106,7 +107,7 @@ def read_plan(path: Path) -> AblationPlan:
         remedy = "Give at least one image, variant and seed, seeds as integers of 0 or more."
         raise UsageError("is not a complete ablation plan", source=str(path), remedy=remedy)
     for variant in plan.variants:
-        plan.base.replaced(dict(variant.settings), source=f"{path}: {variant.name}")
+        _require_buildable(plan.base.replaced(dict(variant.settings), source=f"{path}: {variant.name}"), variant, path)
     names = [variant.name for variant in plan.variants]
     if len({run_name(name) for name in names}) < len(names):
         raise UsageError("two variants have the same name", source=str(path), remedy="Give them different names.")
@@ -118,6 +119,14 @@ def read_plan(path: Path) -> AblationPlan:
                 remedy=f"Variants: {', '.join(names)}.",
             )
     return plan
+
+
+def _require_buildable(config: TrainingConfig, variant: Variant, path: Path) -> None:
+    """UsageError for an option that the network does not take: better now than hours later, when it is its turn."""
+    try:
+        network_options(config, 1)
+    except UsageError as error:
+        raise UsageError(f"{variant.name}: {error.what}", source=str(path), remedy=error.remedy) from error
 
 
 def _plan(values: Mapping[str, Any], path: Path) -> AblationPlan:
