@@ -48,6 +48,7 @@ from ..slices.augmentation import Augmentation
 from ..slices.batches import TrainingData
 from ..slices.sources import FixedSlices, SliceSource, VolumeSource, part_of
 from ..slices.targets import target_settings
+from ..training.lr_range_run import JSON_FILE
 from ..training.starting_point import starting_network
 from ..training.trainer import choose_training_device, train
 from ..training.training_data import CHECK_SEED, CHECK_SLICES
@@ -116,6 +117,11 @@ def run_ablation(
         slices: the test slices.
     """
     bench = _Bench(plan, labels, data, output, slices)
+    # First of all: a network that learns at no rate shows before the hours of training.
+    for variant in plan.variants:
+        if variant.range_test and not (rate_place(output, variant.name) / JSON_FILE).exists():
+            say(f"{variant.name}, learning rate")
+            bench.settings(variant, plan.seeds_of(variant)[0])
     for variant in plan.variants:
         for seed in plan.seeds_of(variant):
             run = run_place(output, variant.name, seed)
@@ -150,8 +156,8 @@ class _Bench:
 
     def run(self, variant: Variant, seed: int, run: Path) -> None:
         """Train or resume one run, and write its outcome."""
-        data = TrainingData(self.names, self.mirror, self._source(variant, seed), self.check)
-        config, costs = self._settings(variant, seed, data)
+        data = self._training_data(variant, seed)
+        config, costs = self.settings(variant, seed)
         targets = target_settings(config, SliceSettings())
         network, _ = starting_network(config, self.names, targets)
         folder = train(config, data, run, network=network, resume=True)
@@ -164,7 +170,7 @@ class _Bench:
             errors[str(given)] = slice_errors_mm(network, self.slices, targets, device, given=given)
         self._write(run, _facts(folder, config, costs), errors)
 
-    def _settings(self, variant: Variant, seed: int, data: TrainingData) -> tuple[TrainingConfig, Costs]:
+    def settings(self, variant: Variant, seed: int) -> tuple[TrainingConfig, Costs]:
         """Settings of a run with the steps that the plan's cost allows, and with the rate of the range test."""
         config = self.plan.config_of(variant, seed)
         costs = network_costs(config, len(self.names), self.check)
@@ -173,9 +179,12 @@ class _Bench:
             lengths = {"steps": steps, "checkpoint_steps": max(1, steps // CHECKPOINTS)}
             config = config.replaced({**lengths, "warmup_steps": min(config.warmup_steps, steps // CHECKPOINTS)})
         if variant.range_test:
-            rate = found_rate(config, data, self.output / "rates" / run_name(variant.name))
-            config = config.replaced({"learning_rate": rate})
+            data = self._training_data(variant, self.plan.seeds_of(variant)[0])
+            config = config.replaced({"learning_rate": found_rate(config, data, rate_place(self.output, variant.name))})
         return config, costs
+
+    def _training_data(self, variant: Variant, seed: int) -> TrainingData:
+        return TrainingData(self.names, self.mirror, self._source(variant, seed), self.check)
 
     def _write(self, run: Path, facts: Mapping[str, float], errors: Mapping[str, np.ndarray]) -> None:
         write_text(run / "outcome.json", json_text(facts))
@@ -228,6 +237,11 @@ def _facts(folder: RunFolder, config: TrainingConfig, costs: Costs) -> dict[str,
         "per_slice": costs.per_slice,
         "per_training": costs.per_step * config.steps,
     }
+
+
+def rate_place(output: Path, variant: str) -> Path:
+    """The folder of a variant's range test in the output folder of its comparison."""
+    return output / "rates" / run_name(variant)
 
 
 def run_place(output: Path, variant: str, seed: int) -> Path:
