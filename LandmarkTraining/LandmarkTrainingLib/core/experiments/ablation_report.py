@@ -145,7 +145,7 @@ def _cost_table(by_variant: Mapping[str, Sequence[Outcome]]) -> str:
             f"{found[0].parameters / 1e6:.2f}",
             f"{found[0].per_slice / 1e6:.0f}",
             f"{found[0].steps}",
-            f"{found[0].per_training / 1e12:.1f}",
+            f"{found[0].per_training / 1e12:.3g}",
             f"{found[0].learning_rate:.1e}",
         ]
         for name, found in by_variant.items()
