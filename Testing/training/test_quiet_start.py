@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from LandmarkTrainingLib.core.slices.targets import target_settings
+from LandmarkTrainingLib.core.training.initial_weights.quiet_start import start_quietly
 from LandmarkTrainingLib.core.training.learner import Learner, fresh_network, landmark_network
-from LandmarkTrainingLib.core.training.quiet_start import start_quietly
 from toy_heads import NAMES
 from toy_training import SLICES, TINY, one_batch
 from training.test_every_architecture import LEARNERS

@@ -1,11 +1,21 @@
 """The line of a run in the training window names the worst landmark, and those that are not learnt with what helps."""
 
+import pytest
+
 from LandmarkTrainingLib.core.runs.flat_channels import REMEDY
 from LandmarkTrainingLib.core.runs.run_watch import Progress
-from LandmarkTrainingLib.widgets.run_section import progress_text
+
+pytest.importorskip("slicer", exc_type=ImportError)
 
 
-def test_a_dead_landmark_is_shown_beside_a_good_median():
+@pytest.fixture
+def progress_text(stand_in):
+    from LandmarkTrainingLib.widgets.run_section import progress_text
+
+    return progress_text
+
+
+def test_a_dead_landmark_is_shown_beside_a_good_median(progress_text):
     progress = Progress(
         step=1200,
         steps=1200,
@@ -24,7 +34,7 @@ def test_a_dead_landmark_is_shown_beside_a_good_median():
     )
 
 
-def test_a_log_of_an_earlier_version_is_shown_as_before():
+def test_a_log_of_an_earlier_version_is_shown_as_before(progress_text):
     progress = Progress(step=5, steps=10, seconds_left=None, error_mm=2.0, best_mm=2.0, p95_mm=52.0)
     text = progress_text(progress, left=True)
     assert text == "step 5 of 10, median error 2.00 mm (best 2.00), 95th percentile 52.00 mm"

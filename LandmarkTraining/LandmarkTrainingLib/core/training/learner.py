@@ -25,8 +25,8 @@ from ..slices.blending import cut_out, mixup_batch
 from ..slices.given_landmarks import given_maps, taught_maps
 from ..slices.targets import Targets, TargetSettings, make_targets, target_settings
 from .freezing import freeze, hold_frozen_norms, unfreeze
+from .initial_weights.quiet_start import start_quietly
 from .optimization import build_optimizer, build_schedule, l1_penalty
-from .quiet_start import start_quietly
 from .training_loss import TrainingLoss
 
 #: Smallest side of the images that a network is tried with; the next multiple of its divisor is taken.

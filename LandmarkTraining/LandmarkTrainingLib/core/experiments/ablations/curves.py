@@ -13,7 +13,7 @@ from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from ...runs.run_folder import LOG_FILE
 from ...runs.run_watch import ERROR, STEP, number
 
-#: Colours that are told apart with any colour vision (Okabe and Ito 2008), and what differs beyond them.
+#: Colours that differ with any colour vision (Okabe and Ito 2008), and what differs beyond them.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", ":")
 
