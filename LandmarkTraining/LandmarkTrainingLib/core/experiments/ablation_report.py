@@ -12,10 +12,11 @@ from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 from ..evaluation.metrics import SUCCESS_RADII_MM, markdown_table, success_rates
 from ..evaluation.slice_measurement import GIVEN, RealSlices, pooled
 from ..evaluation.statistics import Interval, holm
-from .ablation import AblationPlan, Outcome, run_place
+from .ablation import Outcome, run_place
 from .ablations.claims import Errors, claims_table, judged
 from .ablations.curves import curves_picture, read_curve
 from .ablations.people_and_seeds import crossed_interval, difference, person_means
+from .ablations.plan import AblationPlan
 
 REPORT_FILE, CURVES_FILE = "report.md", "curves.png"
 
@@ -83,8 +84,10 @@ def _by_variant(plan: AblationPlan, outcomes: Sequence[Outcome]) -> dict[str, li
 
 def _errors(found: Sequence[Outcome]) -> Errors:
     """Errors of a variant's trainings without guidance, and with each number of given landmarks."""
-    given = {number: [o.given_errors_mm[number] for o in found] for number in found[0].given_errors_mm}
-    return {None: [outcome.errors_mm for outcome in found], **given}
+    errors: dict[int | None, Sequence[np.ndarray]] = {None: [outcome.errors_mm for outcome in found]}
+    for number in found[0].given_errors_mm:
+        errors[number] = [outcome.given_errors_mm[number] for outcome in found]
+    return errors
 
 
 def _how_measured(plan: AblationPlan, by_variant: Mapping[str, Sequence[Outcome]], slices: RealSlices) -> str:

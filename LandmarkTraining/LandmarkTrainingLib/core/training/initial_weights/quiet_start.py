@@ -73,7 +73,7 @@ def _last_layer(output: torch.Tensor) -> list[torch.Tensor]:
         before = [node for node, _ in step.next_functions]
         name = type(step).__name__
         if name.startswith("ConvolutionBackward"):
-            found += [node.variable for node in before[1:] if hasattr(node, "variable")]
+            found += [node.variable for node in before[1:] if node is not None and hasattr(node, "variable")]
         elif name.startswith(_PASSED_ON):
             waiting += before
     return found
