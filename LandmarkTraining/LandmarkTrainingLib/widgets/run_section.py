@@ -15,6 +15,7 @@ from AutoVolumeCalibrationLib.widgets.shared.application_version import why_too_
 from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
 from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
 
+from ..core.runs.flat_channels import REMEDY
 from ..core.runs.recipes import STUDIES
 from ..core.runs.run_folder import CHECKPOINT_FILE, CONFIG_FILE, KERNELS, PREDICTIONS
 from ..core.runs.run_process import ERRORS_FILE, Outcome
@@ -260,7 +261,7 @@ def new_run_folder(output: Path, recipe: str) -> Path:
 
 
 def progress_text(progress: Progress, *, left: bool) -> str:
-    """Step, time left and error in a line."""
+    """Step, time left and errors in a line; landmarks that are not learnt with what helps."""
     parts = [_("step {step}").format(step=progress.step)]
     if progress.steps:
         parts = [_("step {step} of {steps}").format(step=progress.step, steps=progress.steps)]
@@ -270,9 +271,17 @@ def progress_text(progress: Progress, *, left: bool) -> str:
         parts.append(
             _("median error {now:.2f} mm (best {best:.2f})").format(now=progress.error_mm, best=progress.best_mm)
         )
+    if progress.mean_mm is not None:
+        parts.append(_("mean {mean:.2f} mm").format(mean=progress.mean_mm))
     if progress.p95_mm is not None:
         parts.append(_("95th percentile {p95:.2f} mm").format(p95=progress.p95_mm))
-    return ", ".join(parts)
+    if progress.worst_mm is not None:
+        parts.append(_("worst {name} {error:.2f} mm").format(name=progress.worst, error=progress.worst_mm))
+    text = ", ".join(parts)
+    if progress.flat:
+        names = ", ".join(progress.flat)
+        text += ". " + _("Not learnt so far: {names}. {remedy}").format(names=names, remedy=REMEDY)
+    return text
 
 
 def duration_text(seconds: float) -> str:

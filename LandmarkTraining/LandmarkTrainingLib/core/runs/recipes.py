@@ -115,12 +115,11 @@ _PUBLISHED = (
     Recipe(
         "unet",
         "U-Net (Ronneberger 2015)",
-        "Encoder and decoder with skips, heatmaps by mean squared error: the plain baseline.",
+        "Encoder and decoder with skips, heatmaps by squared error with weighted peaks: the plain baseline.",
         settings={
             **_PUBLISHED_RUN,
             "architecture": "unet",
             "options": {"features": [32, 32, 64, 128, 256, 32], "dropout": 0.0, "stem": 2},
-            "losses": _MSE,
         },
     ),
     Recipe(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -26,8 +27,12 @@ from ..slices.blending import Blend, cut_out, mixup_batch, mixup_losses_batch
 from ..slices.given_landmarks import given_maps, taught_slices
 from ..slices.targets import Targets, TargetSettings, make_targets, target_settings
 from .freezing import freeze, hold_frozen_norms, unfreeze
+from .initial_weights.quiet_start import start_quietly
 from .optimization import build_optimizer, build_schedule, l1_penalty
 from .training_loss import TrainingLoss
+
+#: Smallest side of the images that a network is tried with; the next multiple of its divisor is taken.
+_SIDE = 64
 
 
 def network_options(config: TrainingConfig, landmarks: int, targets: TargetSettings | None = None) -> dict[str, Any]:
@@ -58,6 +63,18 @@ def landmark_network(config: TrainingConfig, landmarks: int, targets: TargetSett
     torch.manual_seed(config.seed)
     with _as_settings_error():
         return build_network(config.architecture, network_options(config, landmarks, targets))
+
+
+def fresh_network(config: TrainingConfig, landmarks: int, targets: TargetSettings | None = None) -> torch.nn.Module:
+    """As :func:`landmark_network`, with heatmaps that start at the background's level (``quiet_start``).
+
+    Raises:
+        UsageError: unknown network, or an option does not suit it.
+    """
+    network, options = landmark_network(config, landmarks, targets), network_options(config, landmarks, targets)
+    divisor = find_architecture(config.architecture, options).divisor(options)
+    start_quietly(network, IN_CHANNELS, divisor * math.ceil(_SIDE / divisor))
+    return network
 
 
 @contextmanager

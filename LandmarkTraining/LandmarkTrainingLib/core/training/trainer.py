@@ -27,15 +27,16 @@ from ..evaluation.pictures import kernel_picture, prediction_picture
 from ..evaluation.validation import validation_errors_mm
 from ..runs import distributed
 from ..runs.checkpoints import state_errors_as_model_error
+from ..runs.flat_channels import FlatChannels
 from ..runs.run_folder import KERNELS, PREDICTIONS, RunFolder
 from ..runs.run_lock import exclusive_lock
-from ..runs.run_logging import CombinedLogger, open_loggers
+from ..runs.run_logging import CombinedLogger, open_loggers, scalars
 from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
 from ..slices.anatomies import each_anatomy
 from ..slices.batches import Batches, Numbers, TrainingData, batch_loader
 from ..slices.targets import target_settings
-from .learner import Learner, landmark_network
+from .learner import Learner, fresh_network, landmark_network
 from .search_agent.learner import new_learner
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def train(
     device = choose_training_device(config.device)
     with distributed.process_group(device):
         targets = target_settings(config, slices)
-        network = network or landmark_network(config, len(data.names), targets)
+        network = network or fresh_network(config, len(data.names), targets)
         learner = new_learner(network, config, targets, distributed.own_device(device))
         run = _Run(learner, data, folder, progress, cancelled)
         try:
@@ -114,6 +115,7 @@ class _Run:
         self.losses: list[torch.Tensor] = []
         self.stopped = self.interrupted = False
         self.loggers = CombinedLogger([])  # until the loop begins
+        self.flat = FlatChannels()
 
     def load(self, state: dict[str, Any]) -> None:
         with state_errors_as_model_error(self.folder.checkpoint):
@@ -197,11 +199,11 @@ class _Run:
             self._write(errors, better)
         self.losses = []
 
-    def _errors(self) -> dict[str, float]:
+    def _errors(self) -> dict[str, Any]:
         network = self.learner.average.module
         return validation_errors_mm(network, self.data, self.learner.targets, self.learner.device)
 
-    def _write(self, errors: Mapping[str, float], better: bool) -> None:
+    def _write(self, errors: Mapping[str, Any], better: bool) -> None:
         step, average = self.learner.step, self.learner.average.module
         if better:
             self.folder.save_best({"average": average.state_dict(), "step": step, "names": list(self.data.names)})
@@ -209,13 +211,14 @@ class _Run:
         self.folder.save({**self.learner.state(), **state})
         line = self._log_line(errors)
         self.folder.append_log(line)
-        self.loggers.log_scalars(step, {key: value for key, value in line.items() if key not in ("step", "steps")})
+        self.loggers.log_scalars(step, scalars(line))
+        self.flat.report(line)
         if self._picture_is_due(step):
             self._draw(step)
         if self.progress:
             self.progress(step, self.config.steps, line)
 
-    def _log_line(self, errors: Mapping[str, float]) -> dict[str, Any]:
+    def _log_line(self, errors: Mapping[str, Any]) -> dict[str, Any]:
         step, seconds = self.learner.step, time.monotonic() - self.started
         left = (self.config.steps - step) * seconds / max(1, step - self.first_step)
         return {
@@ -225,7 +228,7 @@ class _Run:
             "learning_rate": self.learner.optimizer.param_groups[0]["lr"],
             "seconds": round(seconds, 1),
             "seconds_left": round(left, 1),
-            **{f"check_{key}": round(value, 3) for key, value in errors.items()},
+            **{f"check_{key}": round(v, 3) if isinstance(v, float) else v for key, v in errors.items()},
         }
 
     def _picture_is_due(self, step: int) -> bool:
