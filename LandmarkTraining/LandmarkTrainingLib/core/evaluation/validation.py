@@ -6,7 +6,7 @@ pixels lies anywhere. Therefore every landmark is measured by itself, and the wo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,7 @@ def validation_errors_mm(
     """``summary`` and ``by_landmark`` on a run's validation slices.
 
     Of a run that learns several anatomies each number is the mean of the anatomies', and those of each follow under the
-    anatomy's title (``knee_median_mm``). The worst landmark is that of the worst anatomy, the flat ones are those of all.
+    anatomy's title (``knee_median_mm``). The worst landmark is the worst of all, and the flat ones are those of all.
     """
     summaries, landmarks = {}, []
     for own, part in each_anatomy(network, data):

@@ -10,8 +10,8 @@ A plan is a JSON file::
 
 ``images``: number of simulated training slices, the same for all variants; of a variant's own number each seed has its
 own ones, the same for all variants with this number.
-``augment``: augment them, as ``augmentation`` of the settings says. ``volumes``: learn from this number of real heads of
-split ``train`` instead.
+``augment``: augment them, as ``augmentation`` of the settings says.
+``volumes``: learn from this number of real heads of split ``train`` instead.
 ``tera_multiply_adds``: every run computes so much, its number of steps follows. ``learning_rate``: found for each
 network by the range test (also in a variant). ``claims``: what the report confirms, contradicts or leaves open
 (``ablations.plan``). Variants are run in their order, each with all its seeds, so that a comparison that is cut short
