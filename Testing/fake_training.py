@@ -1,7 +1,7 @@
 """Takes the place of ``autovolume`` in tests of the training window: the same files and exit codes, no network.
 
-``finetune`` and ``train`` write a log line and a picture every few hundredths of a second, obey the file ``stop`` and
-go on with ``--resume``; ``--set seed=13`` fails. ``compare`` writes ``comparison.json``, and fails with
+``finetune`` and ``train`` write a log line and two pictures every few hundredths of a second, obey the file ``stop``
+and go on with ``--resume``; ``--set seed=13`` fails. ``compare`` writes ``comparison.json``, and fails with
 the protocol ``Knee``.
 """
 
@@ -59,7 +59,8 @@ def train(run: Path, *, slow: bool, resume: bool) -> int:
         line = {"step": step, "steps": last, "loss": 1 / step, **errors, "seconds_left": 90.0}
         with open(run / "log.jsonl", "a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
-        (run / "pictures" / f"step_{step:06d}.png").write_bytes(picture(step))
+        for kind in ("step", "kernels"):
+            (run / "pictures" / f"{kind}_{step:06d}.png").write_bytes(picture(step))
         print(f"step {step} of {last}", flush=True)
         if (run / "stop").exists():
             print("autovolume: stopped", file=sys.stderr)

@@ -30,24 +30,26 @@ PUBLISHED_MACHINE = {
     "memory_width": 256,
     "heads": 3,
 }
-RESNET = {"encoder": "resnet18", "decoder": [4] * 5, "stem": 1}
+#: The decoder of segmentation_models, finest row first.
+LIBRARY = {"decoder": [16, 32, 64, 128, 256], "form": "segmentation_models"}
+RESNET = {"encoder": "resnet18", **LIBRARY, "decoder": [4] * 5, "stem": 1}
 
-#: Name -> (architecture, published options, narrow options).
+#: Name -> (architecture, published options, narrow options or what it sees in words).
 NETWORKS = {
     "U-Net++": ("unet_plus_plus", {"features": [32, 64, 128, 256, 512, 32]}, {"features": [4] * 6}),
     "U-Net++ on VGG19": (
         "encoder_unet_plus_plus",
-        {"encoder": "vgg19", "decoder": [32, 64, 128, 256]},
-        {"encoder": "vgg19", "decoder": [4] * 4},
+        {"encoder": "vgg19", **LIBRARY},
+        {"encoder": "vgg19", **LIBRARY, "decoder": [4] * 5},
     ),
     "U-Net++ on ResNeXt101": (
         "encoder_unet_plus_plus",
-        {"encoder": "resnext101_32x8d", "decoder": [16, 32, 64, 128, 256]},
+        {"encoder": "resnext101_32x8d", **LIBRARY},
         RESNET,
     ),
     "U-Net++ on EfficientNet-B7": (
         "encoder_unet_plus_plus",
-        {"encoder": "efficientnet-b7", "decoder": [16, 32, 64, 128, 256]},
+        {"encoder": "efficientnet-b7", **LIBRARY},
         RESNET,
     ),
     "U-Net": ("unet", {"features": [*DEEP, 64]}, {"features": [4] * 6}),
@@ -87,9 +89,14 @@ NETWORKS = {
     "cascade": (
         "cascade",
         {"features": [32, 32, 64, 128, 256, 32], "width": 32, "coarse": 4, "crop": 32},
-        None,
+        "a crop, chosen on the whole image",
     ),
     "T2DL": ("t2dl", {"width": 32, "stage": 2, "sigma": 1.0}, {"width": 4, "stage": 2, "sigma": 1.0}),
+    "search agents": (
+        "search_agent",
+        {"width": 16, "patch": 21, "levels": 5, "sigma": 1.0},
+        "a patch at each step of a walk over the image",
+    ),
 }
 
 
@@ -105,10 +112,10 @@ def main() -> None:
     print(markdown_table(["network", "parameters, M", "one heatmap pixel sees"], rows))
 
 
-def field(architecture: str, narrow: dict | None) -> str:
-    """What one heatmap pixel sees, in words."""
-    if narrow is None:  # a cascade: no gradient runs through the choice of its crops
-        return "a crop, chosen on the whole image"
+def field(architecture: str, narrow: dict | str) -> str:
+    """What one heatmap pixel sees, in words: stated where no gradient shows it (choice of crops, walks)."""
+    if isinstance(narrow, str):
+        return narrow
     across = seen_across(build_network(architecture, {**CHANNELS, "stem": 1, **narrow}).eval())
     return "the whole image" if across >= SIDE - 1 else f"{across} pixels"
 

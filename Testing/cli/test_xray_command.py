@@ -44,3 +44,27 @@ def test_a_folder_without_the_published_layout_is_one_line(autovolume, tmp_path)
         assert expected in ran.err
     assert_refused(autovolume("xray", "hand", tmp_path / "gone", "--output", tmp_path / "run"), 3, "gone")
     assert not (tmp_path / "run").exists()
+
+
+def test_images_are_chosen_by_their_numbers(autovolume, tmp_path):
+    chests = write_set(tmp_path / "chests", "chest")
+    command = ("xray", "chest", chests, "--output", tmp_path / "run", "--matrix", 64, "--recipe", "unet", *SETTINGS)
+    ran = autovolume(*command, "--train", "3001-3004")
+    assert_refused(ran, 2, "Give --train, --watch and --test")
+    ran = autovolume(*command, "--train", "3001-3004", "--watch", "3005", "--test", "3006-")
+    assert ran.code == 0, ran.err
+    assert "| test " in ran.out
+
+
+def test_several_sets_are_named_each(autovolume, tmp_path):
+    folders = [f"{name}={write_set(tmp_path / name, name)}" for name in ("hand", "chest")]
+    gu2net = {**SMALL, "architecture": "gu2net", "options": {"features": [4] * 5, "width": 4, "stem": 1}}
+    settings = [word for name, value in gu2net.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    numbers = {"train": "3001-3004", "watch": "3005", "test": "3006-"}
+    splits = [word for k, v in numbers.items() for name in ("hand", "chest") for word in (f"--{k}", f"{name}={v}")]
+    command = ("xray", "together", *folders, "--output", tmp_path / "run", "--matrix", 64, *settings)
+    ran = autovolume(*command, *splits)
+    assert ran.code == 0, ran.err
+    assert "Hand radiographs" in ran.out and "Chest radiographs" in ran.out and " hand " in ran.out.splitlines()[0]
+    assert_refused(autovolume(*command, "--train", "1-4"), 2, "names no sets")
+    assert_refused(autovolume("xray", "together", "foot=x", "--output", tmp_path / "other"), 2, "foot is not one")

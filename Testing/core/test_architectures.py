@@ -19,6 +19,8 @@ from architecture_checks import (
 )
 from AutoVolumeCalibrationLib.core.errors import ModelError
 from AutoVolumeCalibrationLib.core.networks.architectures.deeplabv3 import Bottleneck
+from AutoVolumeCalibrationLib.core.networks.architectures.outputs import SigmaOutput
+from AutoVolumeCalibrationLib.core.networks.registry import find_architecture
 
 #: The widths and depths of the papers, and the parameters that 4 channels to 3 landmarks then need.
 PUBLISHED = {
@@ -47,6 +49,17 @@ def test_the_published_size_has_the_stated_number_of_parameters(name):
     assert parameter_count(name, options) == parameters
 
 
+@pytest.mark.parametrize(
+    ("name", "channels", "parameters"),
+    [
+        ("scn", {"in_channels": 1, "out_channels": 19}, 6_348_070),  # cephalograms
+        ("flat_net", {"in_channels": 3, "out_channels": 5}, 2_958_533),  # one of the five networks
+    ],
+)
+def test_between_the_channels_of_the_paper_a_network_has_its_parameters(name, channels, parameters):
+    assert parameter_count(name, {**PUBLISHED[name][0], **channels}) == parameters
+
+
 @pytest.mark.parametrize("stem", [1, 2, 4])
 @pytest.mark.parametrize("name", NARROW)
 def test_inputs_of_the_stated_divisor_come_out_coarser_by_the_stem(name, stem):
@@ -68,10 +81,15 @@ def test_evaluation_is_deterministic_and_slices_do_not_influence_each_other(name
     [
         ("unet", {"features": [8] * 5}),
         ("unet", {"act": "relu"}),
+        ("unet", {"activation": "swish"}),
+        ("unet", {"norm": "layer"}),
+        ("unet", {"spatial_dropout": 1}),
         ("attention_unet", {"features": [8] * 6}),
         ("attention_unet", {"features": [8, 8, 8, 8, 0]}),
         ("scn", {"width": 0}),
         ("scn", {"width": 10**6}),
+        ("scn", {"grid": 12}),
+        ("scn", {"learned_sigma": 0}),
         ("scn", {"dropout": 1.0}),
         ("scn", {"features": [8] * 6}),
         ("flat_net", {"rates": [1, 2, 3, 4]}),
@@ -104,6 +122,30 @@ def test_the_unet_has_five_levels_and_every_level_a_skip():
     joined = [network.unet.get_submodule(f"upcat_{level}.convs.conv_0.conv").in_channels for level in (4, 3, 2, 1)]
     assert joined == [64 + 64, 32 + 32, 16 + 16, 8 + 16]  # skip and what comes up
     assert shapes(network)[-1] == (4, 3, 1, 1, 1)
+
+
+def test_the_unet_takes_the_norms_and_activations_of_the_texts():
+    network = narrow("unet", norm="instance", activation="elu", dropout=0.2, spatial_dropout=True)
+    assert len(layers(network, torch.nn.InstanceNorm2d)) == len(layers(network, torch.nn.ELU)) == 18
+    assert not layers(network, torch.nn.BatchNorm2d) and not layers(network, torch.nn.LeakyReLU)
+    assert {layer.p for layer in layers(network, torch.nn.Dropout2d)} == {0.2} and not layers(network, torch.nn.Dropout)
+    assert all(layer.affine for layer in layers(network, torch.nn.InstanceNorm2d))
+    check_evaluation(network)
+    slopes = [layer.weight.tolist() for layer in layers(narrow("unet", activation="prelu"), torch.nn.PReLU)]
+    assert slopes == [[0.25]] * 18
+    assert len(layers(narrow("unet", activation="relu"), torch.nn.ReLU)) == 18
+
+
+def test_spatial_dropout_drops_whole_maps():
+    network = narrow("unet", dropout=0.5, spatial_dropout=True, activation="relu").train()
+    kept = []
+    layers(network, torch.nn.Dropout2d)[0].register_forward_hook(
+        lambda _m, given, out: kept.append((given[0], out.clone()))
+    )
+    network(torch.randn(2, 4, 32, 32))
+    given, out = kept[0]
+    share = (out != 0).sum((2, 3)) / (given != 0).sum((2, 3)).clamp_min(1)
+    assert set(share.flatten().tolist()) == {0.0, 1.0}
 
 
 def test_the_attention_unet_gates_each_of_its_four_skips_between_none_and_all():
@@ -174,6 +216,28 @@ def test_the_scn_local_appearance_goes_down_by_means_and_adds_what_comes_up_to_t
     assert torch.allclose(result, expected)
 
 
+@pytest.mark.parametrize(("grid", "divisor"), [(4, 8), (8, 8), (16, 16), (32, 32)])
+def test_the_scn_configures_on_the_grid_that_is_asked_for(grid, divisor):
+    network = narrow("scn", grid=grid, stem=2).eval()
+    assert network.spatial[0].kernel_size == network.spatial[-1].scale_factor == grid
+    options = {**NARROW["scn"], "grid": grid}
+    assert find_architecture("scn", options).divisor(options) == 2 * divisor
+    check_size_of_answer("scn", options)
+
+
+def test_the_scn_learns_a_sigma_for_each_landmark_and_scales_its_peaks_back():
+    network = narrow("scn", learned_sigma=2.5, dropout=0.0)
+    image = torch.randn(1, 4, 64, 64)
+    output = network.train()(image)
+    assert isinstance(output, SigmaOutput) and output.sigmas.tolist() == [2.5] * 3 and output.start == 2.5
+    with torch.no_grad():
+        network.sigmas.copy_(torch.tensor([2.5, 5.0, -1.0]))
+    heatmaps = network.eval()(image)
+    scale = torch.tensor([1.0, 4.0, (0.3 / 2.5) ** 2])
+    assert torch.allclose(heatmaps, output.heatmaps * scale[:, None, None])
+    assert narrow("scn").state_dict().keys() == network.state_dict().keys() - {"sigmas"}
+
+
 def test_the_flat_net_has_five_branches_side_by_side_and_never_pools():
     whole = narrow("flat_net", width=4, stem=1)
     (network,) = whole.networks
@@ -184,6 +248,14 @@ def test_the_flat_net_has_five_branches_side_by_side_and_never_pools():
     assert isinstance(network.joined[-1], torch.nn.Tanh)
     kinds = {type(layer).__name__ for layer in whole.modules() if not list(layer.children())}
     assert kinds == {"PixelUnshuffle", "Conv2d", "ReLU", "Tanh"}
+
+
+def test_the_flat_net_starts_with_glorots_weights():
+    (network,) = narrow("flat_net", width=16, stem=1).networks
+    for layer in layers(network, torch.nn.Conv2d):
+        inputs, outputs = layer.weight[0].numel(), layer.weight[:, 0].numel()
+        reach = (6 / (inputs + outputs)) ** 0.5
+        assert 0.9 * reach < float(layer.weight.detach().abs().max()) <= reach and not layer.bias.any()
 
 
 def test_landmarks_are_dealt_over_several_flat_nets_that_share_nothing():

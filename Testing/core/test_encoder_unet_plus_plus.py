@@ -79,7 +79,8 @@ def test_the_layers_of_vgg19_are_those_of_configuration_e():
     features = on_meta(build_encoder, "vgg19", 3).features
     plan = [layer.out_channels if isinstance(layer, torch.nn.Conv2d) else "pool" for layer in features
             if not isinstance(layer, torch.nn.ReLU)]  # fmt: skip
-    assert plan == [64] * 2 + ["pool"] + [128] * 2 + ["pool"] + [256] * 4 + ["pool"] + [512] * 4 + ["pool"] + [512] * 4
+    blocks = [[64] * 2, [128] * 2, [256] * 4, [512] * 4, [512] * 4]
+    assert plan == [layer for block in blocks for layer in (*block, "pool")]
     assert {layer.kernel_size for layer in features if isinstance(layer, torch.nn.Conv2d)} == {(3, 3)}
 
 
@@ -131,6 +132,85 @@ def test_an_efficientnet_gives_the_maps_that_monai_classifies_from():
         assert torch.equal(encoder(image)[-1], seen[0])
 
 
+#: Widths of the decoder of segmentation_models, finest first; the thesis' three encoders.
+LIBRARY = {"decoder": [16, 32, 64, 128, 256], "stem": 1, "form": "segmentation_models"}
+
+
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [
+        # The library counts a block too that its forward pass never uses: 2 (9 * 512^2 + 2 * 512).
+        ({"encoder": "vgg19", **LIBRARY}, 44_657_041 - 4_720_640),
+        ({"encoder": "efficientnet-b7", **LIBRARY}, 66_192_481),
+        ({"encoder": "resnext101_32x8d", **LIBRARY}, 112_220_049),
+        # Zhou's Keras code, whose final convolution is 3x3 (+ 8 * 32) and whose widths wrap round.
+        ({"encoder": "vgg19", "decoder": [32, 64, 128, 256, 16], "stem": 1}, 29_847_329 - 8 * 32),
+    ],
+)
+def test_the_whole_has_the_parameters_of_the_original(change, count):
+    options = {**SMALL, **change, "in_channels": 3, "out_channels": 1}
+    assert parameters(on_meta(lambda: build_network(NAME, options))) == count
+
+
+@pytest.mark.parametrize(("stem", "rows"), [(1, 5), (2, 4)])
+def test_over_vgg19_the_rows_end_at_stride_32(stem, rows):
+    network = small(encoder="vgg19", stem=stem, decoder=[4] * rows).eval()
+    below = {}
+    network.nodes[f"{rows - 1}_1"].register_forward_hook(lambda _m, given, _o: below.update(size=given[0].shape[-1]))
+    with torch.inference_mode():
+        network(torch.zeros(1, 4, 64, 64))
+    assert below["size"] == 4 and network.encoder(torch.zeros(1, 4, 64, 64))[-1].shape[-1] == 2
+
+
+def test_a_decoder_of_an_earlier_version_over_vgg19_still_ends_at_stride_16():
+    network = small(encoder="vgg19", stem=1, decoder=[4] * 4).eval()
+    assert set(network.nodes) == {f"{i}_{j}" for j in range(1, 5) for i in range(5 - j)}
+    assert network.nodes["3_1"].conv_0.conv.in_channels == 512 + 512
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 4, 32, 32)).shape == (1, 3, 32, 32)
+
+
+def test_in_the_librarys_form_earlier_nodes_are_as_wide_as_the_encoder_and_the_image_row_has_one():
+    network = small(encoder="resnet18", **{**LIBRARY, "decoder": [4, 6, 8, 10, 12]}).eval()
+    widths = {}
+    for name, node in network.nodes.items():
+        node.register_forward_hook(lambda _m, given, out, name=name: widths.update({name: (given[0], out)}))
+    with torch.inference_mode():
+        heatmaps = network(torch.randn(1, 4, 64, 64))
+    out = {name: result.shape[1] for name, (_, result) in widths.items()}
+    assert out == {"4_1": 12, "3_1": 128, "2_1": 64, "1_1": 64, "3_2": 10, "2_2": 64, "1_2": 64, "2_3": 8,
+                   "1_3": 64, "1_4": 6, "0_5": 4}  # fmt: skip
+    above, below = widths["0_5"][0], widths["1_4"][1]
+    assert torch.equal(
+        above, below.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    )  # the nearest pixel, nothing beside
+    assert heatmaps.shape[-2:] == (64, 64) and network.heads[0].kernel_size == (3, 3)
+
+
+def test_the_mean_of_the_heads_is_that_of_the_answers_in_training():
+    network = small(deep_supervision=True, average_heads=True).eval()
+    nodes = {}
+    for j in range(1, 5):
+        network.nodes[f"0_{j}"].register_forward_hook(lambda _m, _i, out, j=j: nodes.update({j: out}))
+    with torch.inference_mode():
+        mean = network(torch.randn(1, 4, 64, 64))
+        answers = [head(nodes[j]) for j, head in enumerate(network.heads, start=1)]
+    assert torch.allclose(mean, sum(answers) / 4, atol=1e-6)
+    assert not torch.allclose(mean, answers[-1], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"average_heads": True}, "average_heads needs deep_supervision"),
+        ({**LIBRARY, "deep_supervision": True}, "segmentation_models has one head"),
+    ],
+)
+def test_a_mean_of_one_head_is_refused(change, message):
+    with pytest.raises(ModelError, match=message):
+        small(**change)
+
+
 def test_every_node_takes_all_earlier_nodes_of_its_row_and_the_one_below():
     network = small(stem=2).eval()
     inputs, outputs = {}, {}
@@ -170,7 +250,7 @@ def test_a_row_has_one_width_and_the_finest_one_the_grid_of_the_heatmaps():
 
 @pytest.mark.parametrize(
     ("encoder", "stem", "rows"),
-    [("resnet18", 1, 5), ("resnet18", 4, 3), ("vgg19", 1, 4), ("vgg19", 4, 2), ("efficientnet-b0", 2, 4)],
+    [("resnet18", 1, 5), ("resnet18", 4, 3), ("vgg19", 1, 5), ("vgg19", 4, 3), ("efficientnet-b0", 2, 4)],
 )
 def test_the_finest_row_has_the_stride_that_was_asked_for(encoder, stem, rows):
     network = small(encoder=encoder, stem=stem, decoder=[4] * rows).eval()
@@ -237,6 +317,8 @@ def test_the_decoders_norms_can_be_folded_for_inference():
         {"decoder": "8888"},
         {"deep_supervision": 1},
         {"stem": 8},
+        {"form": "keras"},
+        {"average_heads": 1},
         {"weights": "file.pth"},
     ],
 )
@@ -252,5 +334,5 @@ def test_an_option_that_decides_shapes_has_no_default(absent):
 
 
 def test_a_decoder_of_another_depth_than_the_encoder_is_told_how_many_widths_it_needs():
-    with pytest.raises(ModelError, match="decoder needs 2 widths for vgg19 at stem 4, not 4"):
+    with pytest.raises(ModelError, match="decoder needs 3 widths for vgg19 at stem 4, not 4"):
         small(encoder="vgg19", stem=4)

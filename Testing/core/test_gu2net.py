@@ -20,8 +20,6 @@ from AutoVolumeCalibrationLib.core.networks.architectures.gu2net import Separabl
 
 OPTIONS = {"features": [4, 4, 6, 6, 6], "width": 6, "stem": 2}
 PUBLISHED = {"features": [64, 128, 256, 512, 512], "width": 128, "stem": 1}
-#: Two anatomies in three planes.
-TASKS = 6
 
 
 def build(**change):
@@ -98,22 +96,44 @@ def test_the_heatmaps_are_the_product_of_the_global_and_the_local_ones():
     assert heatmaps.min() > 0 and heatmaps.max() < 1
 
 
-def test_the_task_is_told_by_the_plane_and_by_hand_for_other_anatomies():
+def test_the_plane_is_taken_from_the_input_and_the_anatomy_is_named():
     network = build(anatomies=2).eval()
-    images, planes = slices_of([2, 0, 1, 1, 0]), torch.tensor([2, 0, 1, 1, 0])
+    images = slices_of([2, 0, 1, 1, 0])
     with torch.inference_mode():
-        told, by_hand, other = network(images), network(images, planes), network(images, 3 + planes)
-    assert torch.equal(told, by_hand)
-    assert all((told[i] - other[i]).abs().max() > 1e-4 for i in range(5))
+        first, named, other = network(images), network(images, 0), network(images, 1)
+    assert torch.equal(first, named)
+    assert all((first[i] - other[i]).abs().max() > 1e-4 for i in range(5))
 
 
 def test_samples_of_a_mixed_batch_go_through_their_own_task_in_their_own_place():
     network = build(anatomies=2).eval()
-    images, tasks = slices_of([0, 1, 2, 0, 1, 2, 0]), torch.tensor([3, 1, 5, 0, 4, 2, 3])
+    images = slices_of([0, 1, 2, 0, 1, 2, 0])
     with torch.inference_mode():
-        mixed = network(images, tasks)
-        alone = torch.cat([network(images[i : i + 1], tasks[i : i + 1]) for i in range(7)])
+        mixed = network(images, 1)
+        alone = torch.cat([network(images[i : i + 1], 1) for i in range(7)])
     assert torch.allclose(mixed, alone, rtol=1e-4, atol=1e-6)
+
+
+def test_every_anatomy_has_its_own_landmarks_as_published():
+    network = build(out_channels=5, anatomies=[3, 2]).eval()
+    with torch.inference_mode():
+        assert [network(slices_of([0, 2]), anatomy).shape[1] for anatomy in (0, 1)] == [3, 2]
+    # Heads as wide as the anatomy's landmarks: enter, leave and the global network of the three planes.
+    assert [head.out_channels for head in network.local.leave] == [3, 3, 3, 2, 2, 2]
+    with pytest.raises(ModelError, match="do not add up to 4 landmarks"):
+        build(out_channels=4, anatomies=[3, 2])
+
+
+def test_the_network_of_one_anatomy_is_an_ordinary_one_and_gives_the_same_heatmaps():
+    joint = build(out_channels=5, anatomies=[3, 2]).eval()
+    images = slices_of([0, 1, 2, 1])
+    before = {name: value.clone() for name, value in joint.state_dict().items()}
+    for anatomy, landmarks in enumerate((3, 2)):
+        alone = build(out_channels=landmarks).eval()
+        alone.load_state_dict(joint.of_anatomy(anatomy).state_dict())  # the same names, none left over
+        with torch.inference_mode():
+            assert torch.equal(alone(images), joint(images, anatomy))
+    assert all(torch.equal(value, before[name]) for name, value in joint.state_dict().items())
 
 
 def test_batch_norm_takes_its_statistics_over_the_samples_of_a_task():
@@ -134,7 +154,7 @@ def test_training_one_task_leaves_the_parameters_of_the_others_and_moves_the_sha
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2, weight_decay=0.1)
     for _ in range(2):
         optimizer.zero_grad()
-        network(slices_of([1, 1]), torch.tensor([4, 4])).square().mean().backward()
+        network(slices_of([1, 1]), 1).square().mean().backward()
         optimizer.step()
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {name for name in before if owner(name) in (None, 4)}
@@ -143,9 +163,8 @@ def test_training_one_task_leaves_the_parameters_of_the_others_and_moves_the_sha
 
 def test_the_gradient_reaches_every_parameter_once_all_tasks_are_seen():
     network = build(anatomies=2).train()
-    images = slices_of([0, 1, 2] * 4)
-    tasks = torch.arange(TASKS).repeat(2)
-    network(images, tasks).square().mean().backward()
+    images = slices_of([0, 1, 2] * 2)
+    sum(network(images, anatomy).square().mean() for anatomy in (0, 1)).backward()
     idle = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert idle == []
 
@@ -202,6 +221,9 @@ def test_an_input_without_plane_indicators_is_refused():
         {"anatomies": 0},
         {"anatomies": 10**4},
         {"anatomies": True},
+        {"anatomies": []},
+        {"anatomies": [3, -1]},
+        {"anatomies": [1] * 17},
         {"stem": 3},
         {"out_channels": 10**9},
         {"dropout": 0.1},

@@ -19,6 +19,8 @@ from architecture_checks import (
     shapes,
 )
 from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks
+from AutoVolumeCalibrationLib.core.errors import ModelError
+from AutoVolumeCalibrationLib.core.models.weights import load_tensors
 from AutoVolumeCalibrationLib.core.networks.architectures.hourglass import (
     BottleneckResidual,
     Hourglass,
@@ -32,6 +34,8 @@ from AutoVolumeCalibrationLib.core.networks.architectures.point_head import (
     weighted_mean,
 )
 
+#: Channels of colour photographs, and landmarks of people in them.
+MPII = {"in_channels": 3, "out_channels": 16}
 NARROW = {
     "hourglass": {"width": 4, "depth": 3, "stem": 2, "sigma": 1.5},
     "stacked_hourglass": {"width": 8, "depth": 3, "stacks": 2, "stem": 2},
@@ -51,8 +55,10 @@ def kinds(network):
     [
         ("hourglass", {"width": 24, "depth": 6, "stem": 4, "sigma": 1.5}, 4_386_846),
         ("hourglass", {"width": 24, "depth": 4, "stem": 4, "sigma": 1.5}, 3_026_910),
-        ("stacked_hourglass", {"width": 256, "depth": 4, "stacks": 8, "stem": 4}, 23_671_000),
-        ("stacked_hourglass", {"width": 256, "depth": 4, "stacks": 2, "stem": 4}, 6_134_470),
+        ("hourglass", {"width": 24, "depth": 6, "stem": 4, "sigma": 1.5, "mixing_kernel": 3}, 5_907_486),
+        # Of the authors' PyTorch code from 3 channels to the 16 landmarks of MPII, without its unused skips.
+        ("stacked_hourglass", {"width": 256, "depth": 4, "stacks": 8, "stem": 4, **MPII}, 25_434_112),
+        ("stacked_hourglass", {"width": 256, "depth": 4, "stacks": 2, "stem": 4, **MPII}, 6_570_400),
     ],
 )
 def test_the_published_size_has_the_stated_number_of_parameters(name, options, parameters):
@@ -185,6 +191,45 @@ def test_what_comes_up_is_added_to_what_went_across():
     assert torch.equal(seen["down"], features.unflatten(3, (4, 2)).unflatten(2, (4, 2)).amax(dim=(3, 5)))
     up = torch.nn.functional.interpolate(seen["up"], scale_factor=2, mode="bilinear")
     assert torch.allclose(result, seen["across"] + up)
+
+
+def test_a_residual_block_and_a_convolution_follow_each_of_the_stacked_hourglasses():
+    for hourglass in narrow("stacked_hourglass", stacks=3).hourglasses:
+        assert kinds(hourglass) == ["Hourglass", "BottleneckResidual", "Conv2d", "BatchNorm2d", "ReLU"]
+
+
+def test_weights_of_a_stacked_hourglass_without_that_block_are_refused_with_the_reason(tmp_path):
+    network = narrow("stacked_hourglass")
+    earlier = {}
+    for name, value in network.state_dict().items():
+        parts = name.split(".")
+        if parts[0] == "hourglasses" and parts[2] != "0":
+            if parts[2] == "1":
+                continue  # the residual block
+            parts[2] = str(int(parts[2]) - 1)
+        earlier[".".join(parts)] = value
+    with pytest.raises(ModelError, match="model.pt.*version 0.1.0.*lacked a residual block: train it again"):
+        load_tensors(network, earlier, tmp_path / "model.pt", "Choose another model.")
+    with pytest.raises(ModelError, match="do not fit the network"):
+        load_tensors(network, {"a": torch.ones(1)}, tmp_path / "model.pt", "Choose another model.")
+
+
+def test_the_kneel_hourglass_goes_up_with_aligned_corners_where_that_is_asked_for():
+    torch.manual_seed(0)
+    hourglass = Hourglass(1, 4, 4, 4, MultiScaleResidual, 1, "bilinear", True).eval()
+    features = torch.randn(1, 4, 8, 8)
+    up = hourglass.up(hourglass.inner(hourglass.down(torch.nn.functional.max_pool2d(features, 2))))
+    aligned = torch.nn.functional.interpolate(up, (8, 8), mode="bilinear", align_corners=True)
+    assert torch.allclose(hourglass(features), hourglass.across(features) + aligned)
+    assert {h.align_corners for h in layers(narrow("hourglass", align_corners=True), Hourglass)} == {True}
+    assert {h.align_corners for h in layers(narrow("hourglass"), Hourglass)} == {False}
+
+
+def test_the_authors_code_mixes_with_3x3_kernels():
+    network = narrow("hourglass", mixing_kernel=3)
+    assert [kernel for _, _, kernel, _, _ in shapes(network.mixer)] == [3, 3]
+    skips = [block.skip for block in layers(network, MultiScaleResidual)]
+    assert {kernel for skip in skips for _, _, kernel, _, _ in shapes(skip)} == {3}
 
 
 def test_the_kneel_head_drops_and_mixes_twice():

@@ -70,6 +70,28 @@ def test_deep_supervision_gives_all_four_heads_in_training_the_deepest_last_and_
     assert [name for name, p in deep.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
+def test_the_mean_of_the_heads_is_that_of_the_four_answers_in_training():
+    torch.manual_seed(0)
+    network = build_network("unet_plus_plus", {**SMALL, "deep_supervision": True, "average_heads": True}).eval()
+    images, answers = torch.randn(2, 4, 64, 64), []
+    network.nested.register_forward_hook(lambda _m, _i, out: answers.extend(out))
+    with torch.inference_mode():
+        mean = network(images)
+    assert len(answers) == 4 and all(answer.shape == mean.shape for answer in answers)
+    assert torch.allclose(mean, sum(answers) / 4, atol=1e-6) and not torch.allclose(mean, answers[-1], atol=1e-3)
+    with pytest.raises(ModelError, match="average_heads needs deep_supervision"):
+        build_network("unet_plus_plus", {**SMALL, "average_heads": True})
+
+
+@pytest.mark.parametrize(("activation", "kind"), [("elu", torch.nn.ELU), ("prelu", torch.nn.PReLU)])
+def test_the_nested_decoder_takes_the_norms_and_activations_of_the_texts(activation, kind):
+    change = {"norm": "instance", "activation": activation, "dropout": 0.1, "spatial_dropout": True}
+    layers = list(build_network("unet_plus_plus", {**SMALL, **change}).modules())
+    counted = {name: sum(isinstance(layer, name) for layer in layers) for name in (kind, torch.nn.InstanceNorm2d)}
+    assert counted == {kind: 30, torch.nn.InstanceNorm2d: 30}
+    assert not any(isinstance(layer, (torch.nn.BatchNorm2d, torch.nn.LeakyReLU, torch.nn.Dropout)) for layer in layers)
+
+
 def test_evaluation_is_deterministic_and_slices_do_not_influence_each_other():
     network = build_network("unet_plus_plus", {**SMALL, "dropout": 0.5}).eval()
     images = torch.randn(3, 4, 32, 32)

@@ -38,6 +38,7 @@ ROOMS = {
         "coverage",
         "export",
         "training",
+        "joint",
         "experiments",
         "xray",
     ),

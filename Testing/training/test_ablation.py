@@ -1,6 +1,7 @@
 """Fair comparisons: the same slices for all, measured on the same real slices, taken up where they were left."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,17 +9,25 @@ import torch
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from LandmarkTrainingLib.core.evaluation.slice_measurement import GIVEN, REACH_MM, RealSlices, pooled, slice_errors_mm
+from LandmarkTrainingLib.core.evaluation.slice_measurement import GIVEN, REACH_MM, RealSlices, slice_errors_mm
 from LandmarkTrainingLib.core.experiments import ablation
-from LandmarkTrainingLib.core.experiments.ablation import measured_outcomes, read_plan, run_ablation
-from LandmarkTrainingLib.core.experiments.ablation_report import report
+from LandmarkTrainingLib.core.experiments.ablation import measured_outcomes, run_ablation
+from LandmarkTrainingLib.core.experiments.ablation_report import report, write_report
+from LandmarkTrainingLib.core.experiments.ablations import rates
+from LandmarkTrainingLib.core.experiments.ablations.plan import read_plan
 from LandmarkTrainingLib.core.reference_heads.brain_extremes import NORMAL_AXIS
 from LandmarkTrainingLib.core.simulator.label_heads import LabelHeads
 from LandmarkTrainingLib.core.simulator.render import simulate_batch
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import TargetSettings, make_targets
+from LandmarkTrainingLib.core.training.learner import landmark_network
+from LandmarkTrainingLib.core.training.learning_rate_finder import RangeTest
+from LandmarkTrainingLib.core.training.trainer import train
 from toy_heads import toy_heads
 
+ROOT = Path(__file__).resolve().parents[2]
+#: Rows of the shipped comparison that no claim is about.
+COORDINATES = {"hourglass (KNEEL)", "T2DL"}
 CONSTELLATION = load_protocol("BrainAcPc").constellation
 NAMES, MIRROR = CONSTELLATION.names, CONSTELLATION.mirror_indices
 TARGETS = TargetSettings(sigma_mm=8.0, tau_mm=12.0, stem=4, pixel_mm=2.0)
@@ -121,9 +130,7 @@ def test_landmarks_that_may_be_given_are_never_measured(slices):
         assert all(count == given for count, enough in zip(counts, several, strict=True) if enough)
 
 
-def test_each_seed_counts_the_same_and_extremes_are_known_to_be_ill_defined(slices):
-    errors, owners = pooled([np.array([[1.0, np.nan], [3.0, 5.0]]), np.array([[3.0, np.nan], [5.0, 7.0]])], ["a", "b"])
-    assert errors.tolist() == [2.0, 4.0, 6.0] and owners.tolist() == ["a", "b", "b"]
+def test_extremes_are_known_to_be_ill_defined():
     assert set(NORMAL_AXIS) & set(NAMES)
 
 
@@ -131,11 +138,11 @@ def test_each_seed_counts_the_same_and_extremes_are_known_to_be_ill_defined(slic
 def test_a_comparison_trains_measures_and_reports_every_variant_and_seed(plan, slices, tmp_path):
     said = []
     outcomes = run_ablation(plan(), tmp_path, tmp_path, slices, tmp_path / "out", say=said.append)
-    assert [(o.variant, o.seed) for o in outcomes] == [(v, seed) for seed in (0, 1) for v in PLAN["variants"]]
-    assert len(said) == 6 and set(outcomes[2].given_errors_mm) == set(GIVEN) and not outcomes[0].given_errors_mm
-    text = report(plan(), outcomes, slices, len(NAMES))
+    assert [(o.variant, o.seed) for o in outcomes] == [(v, seed) for v in PLAN["variants"] for seed in (0, 1)]
+    assert len(said) == 6 and set(outcomes[4].given_errors_mm) == set(GIVEN) and not outcomes[0].given_errors_mm
+    text = report(plan(), outcomes, slices)
     (difference,) = (line for line in text.splitlines() if line.startswith("| U-Net again") and "+" in line)
-    assert "+0.00 [+0.00, +0.00]" in difference  # the same network on the same slices
+    assert "+0.00 [-" in difference  # the same network on the same slices, but its seeds are other trainings
     assert f"{outcomes[0].parameters / 1e6:.2f}" in text and "4 given" in text
 
 
@@ -159,9 +166,7 @@ def test_what_is_measured_is_not_trained_again(plan, slices, tmp_path, monkeypat
 
 def test_a_report_of_a_comparison_under_way_tells_what_is_there(plan, slices, tmp_path):
     chosen = plan(seeds=[0])
-    assert "No variant is measured yet" in report(
-        chosen, measured_outcomes(chosen, tmp_path / "out"), slices, len(NAMES)
-    )
+    assert "No variant is measured yet" in report(chosen, measured_outcomes(chosen, tmp_path / "out"), slices)
 
     def stop_after_two(text):
         if text.startswith("iterative"):
@@ -169,8 +174,57 @@ def test_a_report_of_a_comparison_under_way_tells_what_is_there(plan, slices, tm
 
     with pytest.raises(KeyboardInterrupt):
         run_ablation(chosen, tmp_path, tmp_path, slices, tmp_path / "out", say=stop_after_two)
-    text = report(chosen, measured_outcomes(chosen, tmp_path / "out"), slices, len(NAMES))
+    text = report(chosen, measured_outcomes(chosen, tmp_path / "out"), slices)
     assert "U-Net again" in text and "iterative" not in text
+
+
+def killed_in_its_second_run(config, data, run, **more):
+    """Trains, but the process dies at a checkpoint in the middle of its second run."""
+    if run.name.endswith("-0"):
+        return train(config, data, run, **more)
+
+    def die(step, _steps, _line):
+        if step == 1:
+            raise MemoryError
+
+    return train(config, data, run, progress=die, **more)
+
+
+def test_a_killed_comparison_goes_on_in_the_middle_of_a_run(plan, slices, tmp_path, monkeypatch):
+    chosen = plan(variants={"U-Net": {}})
+    whole = run_ablation(chosen, tmp_path, tmp_path, slices, tmp_path / "whole")
+    monkeypatch.setattr(ablation, "train", killed_in_its_second_run)
+    with pytest.raises(MemoryError):
+        run_ablation(chosen, tmp_path, tmp_path, slices, tmp_path / "out")
+    assert [o.seed for o in measured_outcomes(chosen, tmp_path / "out")] == [0]
+    monkeypatch.undo()
+    monkeypatch.setattr(ablation, "load_label_heads", lambda *_: brain_heads())
+    monkeypatch.setattr(ablation, "CHECK_SLICES", 4)
+    resumed = run_ablation(chosen, tmp_path, tmp_path, slices, tmp_path / "out")
+    assert [o.seed for o in resumed] == [0, 1]
+    assert all(np.array_equal(a.errors_mm, b.errors_mm, equal_nan=True) for a, b in zip(whole, resumed, strict=True))
+
+
+def found_at_once(config, data, *, lowest, highest, steps):
+    """A range test that suggests a rate by the width of the network."""
+    assert lowest < highest and steps >= 100 and len(data.names) == len(NAMES)
+    return RangeTest((lowest, highest), (1.0, 0.5), 1e-4 * config.options["features"][0])
+
+
+def test_rates_are_found_and_steps_follow_from_the_cost(plan, slices, tmp_path, monkeypatch):
+    monkeypatch.setattr(rates, "try_rates", found_at_once)
+    variants = {"small": {}, "large": {"set": {"options": {"features": [8] * 6, "stem": 4}}}}
+    chosen = plan(seeds=[0], variants=variants, tera_multiply_adds=1e-3, learning_rate="range test")
+    small, large = run_ablation(chosen, tmp_path, tmp_path, slices, tmp_path / "out")
+    assert small.per_slice < large.per_slice and small.steps > large.steps
+    for outcome in (small, large):
+        assert outcome.per_training == pytest.approx(1e9, rel=0.3)
+        found = json.loads((tmp_path / "out" / "rates" / outcome.variant / "range.json").read_text(encoding="utf-8"))
+        assert outcome.learning_rate == found["suggestion"]
+    assert (small.learning_rate, large.learning_rate) == pytest.approx((4e-4, 8e-4))
+    text = write_report(chosen, [small, large], slices, tmp_path / "out")
+    assert f"{small.learning_rate:.1e}" in text and "small *" in text
+    assert "curves.png" in text and (tmp_path / "out" / "curves.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(
@@ -182,12 +236,37 @@ def test_a_report_of_a_comparison_under_way_tells_what_is_there(plan, slices, tm
         ({"variants": [1]}, "is not an ablation plan"),
         ({"base": {"steps": "many"}}, "base: steps"),
         ({"title": "x", "images": None}, "is not an ablation plan"),
+        ({"learning_rate": 0.1}, "learning_rate is 0.1"),
+        ({"variants": {"U-Net": {"set": {"options": {**SMALL, "stacks": 2}}}}}, "U-Net: network option stacks=2"),
+        ({"variants": {"U-Net": {"seeds": [-1]}}}, "is not a complete ablation plan"),
+        (
+            {"claims": [{"text": "", "source": "", "better": "V-Net", "than": "U-Net"}]},
+            "'V-Net', which is not a variant",
+        ),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused_with_its_place(plan, changes, said):
     with pytest.raises(UsageError, match=said) as caught:
         plan(**changes)
     assert "plan.json" in str(caught.value)
+
+
+def test_each_seed_has_its_own_few_images():
+    shares = [range(8000)[ablation.share_of(8000, 10, seed)] for seed in range(3)]
+    assert all(len(share) == 10 for share in shares) and not set(shares[0]) & set(shares[1])
+    assert len(range(12)[ablation.share_of(12, 5, 7)]) == 5
+    assert len(range(12)[ablation.share_of(12, 0, 1)]) == len(range(12)[ablation.share_of(12, 99, 1)]) == 12
+
+
+@pytest.mark.parametrize("name", ["comparison", "few_images", "fine_tuning"])
+def test_the_shipped_plans_can_be_run(name):
+    chosen = read_plan(ROOT / "Testing" / "benchmarks" / "plans" / f"{name}.json")
+    for variant in chosen.variants:
+        with torch.device("meta"):
+            assert landmark_network(chosen.config_of(variant, 0), len(NAMES))
+    tested = [claim for claim in chosen.claims if claim.is_tested]
+    named = {name for claim in tested for name in (claim.better, claim.than)}
+    assert not chosen.claims or named == {variant.name for variant in chosen.variants} - {"DeepLabV3", *COORDINATES}
 
 
 def test_networks_that_differ_by_a_plus_are_kept_apart(plan):

@@ -3,8 +3,11 @@ import pytest
 import torch
 
 from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets
-from LandmarkTrainingLib.core.slices.blending import cut_out, mixup_batch
+from AutoVolumeCalibrationLib.core.networks.architectures.outputs import PointOutput
+from LandmarkTrainingLib.core.config import TrainingConfig
+from LandmarkTrainingLib.core.slices.blending import cut_out, mixup_batch, mixup_losses_batch
 from LandmarkTrainingLib.core.slices.targets import Targets
+from LandmarkTrainingLib.core.training.training_loss import TrainingLoss
 
 PLANES = torch.tensor([0, 1, 0, 2, 1, 0])
 
@@ -16,6 +19,11 @@ def targets_of(count=6, landmarks=3, seed=0):
     return Targets(
         render_targets(points, peak_values, (32, 32), 2.0), points, peak_values, torch.ones_like(peak_values).bool()
     )
+
+
+def part(targets, index):
+    """The targets of one slice."""
+    return Targets(*(tensor[index : index + 1] for tensor in vars(targets).values()))
 
 
 def coded_images(count=6):
@@ -110,6 +118,40 @@ def test_a_square_of_the_image_is_blanked(share):
     for image in result:
         rows, columns = (torch.where((image == 0).any(d))[0] for d in (1, 0))
         assert len(rows) == len(columns) == side
+
+
+def test_only_some_of_the_images_are_blanked():
+    result = cut_out(torch.ones(400, 20, 20), 0.01, np.random.default_rng(0), 0.5)
+    blanked = (result == 0).sum((1, 2))
+    assert set(blanked.tolist()) == {0, 4} and 0.4 < float((blanked > 0).float().mean()) < 0.6
+
+
+def test_the_losses_of_both_slices_are_blended_instead_of_the_targets():
+    before = targets_of()
+    images, blend = mixup_losses_batch(coded_images(), PLANES, before, np.random.default_rng(0))
+    weights = images[:, : len(PLANES), 0]
+    same, _, _ = blended()
+    assert torch.equal(weights, same)  # the images are blended as for blended targets
+    assert torch.allclose(weights.diagonal(), blend.own)
+    prediction = torch.rand(before.heatmaps.shape, generator=torch.Generator().manual_seed(5))
+    loss = TrainingLoss(TrainingConfig(losses=({"name": "mse"},)))
+    one_by_one = [
+        sum(float(weights[i, j]) * float(loss(prediction[i : i + 1], part(before, j))) for j in range(len(PLANES)))
+        for i in range(len(PLANES))
+    ]
+    assert float(loss(prediction, before, blend)) == pytest.approx(sum(one_by_one) / len(PLANES), rel=1e-5)
+
+
+def test_coordinates_pull_to_both_slices():
+    before = targets_of()
+    _, blend = mixup_losses_batch(coded_images(), PLANES, before, np.random.default_rng(0))
+    loss = TrainingLoss(TrainingConfig(point_losses=({"name": "point_mae"}, {"name": "presence_bce", "weight": 0.0})))
+    points = torch.full((6, 3, 2), 16.0, requires_grad=True)
+    loss(PointOutput(points, torch.full((6, 3), 0.5)), before, blend).backward()
+    own, other = (weight[:, None] * truth.peak_values for weight, truth in
+                  ((blend.own, before), (1 - blend.own, blend.other)))  # fmt: skip
+    pull = own[..., None] * (points - before.points).sign() + other[..., None] * (points - blend.other.points).sign()
+    assert torch.allclose(points.grad, pull.detach() / 2 / (own + other).sum(), atol=1e-6)
 
 
 def test_the_squares_lie_anywhere():

@@ -96,7 +96,7 @@ def test_a_model_that_finds_the_truth_has_no_error_and_covers_the_brain(head, pr
     assert case.box.rotation_deg < 0.1 and case.box.center_mm < 0.2 and case.box.iou > 0.99
     assert max(case.landmarks_mm.values()) < 1e-6 and case.expected_mm["PMJ"] < 0.5
     assert list(case.missing) == ["PMJ"] and case.covered > 0.99
-    assert case.timings_s["total"] == 0.6
+    assert case.timings_s["total"] == 0.6 and case.mean_peak == pytest.approx(0.9)
 
 
 def test_a_shift_of_all_points_moves_box_and_landmarks_but_turns_nothing(head, protocol):

@@ -6,13 +6,15 @@ import torch
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncertainty
+from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from AutoVolumeCalibrationLib.core.networks.registry import ARCHITECTURES
 from LandmarkTrainingLib.core.evaluation.validation import inplane_errors_mm
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import target_settings
 from LandmarkTrainingLib.core.training.bundle_export import export_bundle
-from LandmarkTrainingLib.core.training.learner import Learner, landmark_network
+from LandmarkTrainingLib.core.training.learner import landmark_network
+from LandmarkTrainingLib.core.training.search_agent.learner import new_learner
 from LandmarkTrainingLib.core.training.trainer import train
 from toy_heads import NAMES, RIGID
 from toy_training import SLICES as COARSE
@@ -58,6 +60,11 @@ LEARNERS = {
     "stacked_hourglass": ({"width": 16, "depth": 3, "stacks": 2, "stem": 2}, {"steps": 140}),
     "cascade": ({"features": [8] * 6, "width": 8, "coarse": 2, "crop": 16, "stem": 2}, {"steps": 400}),
     "t2dl": ({"width": 8, "stage": 2, "stem": 2}, {}),
+    # Every step trains one grid, on walks that change all the time: memorising takes longer.
+    "search_agent": (
+        {"width": 8, "patch": 9, "levels": 2, "stem": 1},
+        {"steps": 2000, "learning_rate": 6e-3, "schedule": "constant", "gradient_clip": 5.0},
+    ),
 }
 #: The same field of view for DeepLabV3, whose grid is eight times coarser than the image.
 FINE = SliceSettings(matrix=128, pixel_mm=2.0, profile_samples=1, limits=RIGID)
@@ -75,13 +82,61 @@ def test_a_few_slices_are_memorised(name, tmp_path):
     slices = FINE if name == "deeplabv3" else COARSE
     config = TINY.replaced({"architecture": name, "options": options, **change})
     batch, targets = one_batch(config, slices), target_settings(config, slices)
-    learner = Learner(landmark_network(config, len(NAMES), targets), config, targets, torch.device("cpu"))
+    learner = new_learner(landmark_network(config, len(NAMES), targets), config, targets, torch.device("cpu"))
     assert (batch.visible & (batch.depths_mm.abs() < 8)).sum() >= 4
     for step in range(config.steps):
         learner.learn(batch, step)
         if step % 10 == 9 and inplane_errors_mm(learner.average.module, batch, targets, learner.device)["p95_mm"] < 1.5:
             return
     pytest.fail(f"not learnt in {config.steps} steps")
+
+
+def learner_of(**settings):
+    config = TINY.replaced(settings)
+    targets = target_settings(config, COARSE)
+    return new_learner(landmark_network(config, len(NAMES), targets), config, targets, torch.device("cpu"))
+
+
+def test_learned_widths_of_the_targets_are_trained_and_exported_with_the_weights():
+    options = {"width": 8, "stem": 2, "dropout": 0.0, "learned_sigma": 2.0}
+    losses = [{"name": "mse", "weight": 1000.0}, {"name": "sigma_penalty", "weight": 1000.0}]
+    learner = learner_of(architecture="scn", options=options, losses=losses)
+    batch = one_batch(learner.config, COARSE)
+    for step in range(3):
+        assert torch.isfinite(learner.learn(batch, step))
+    widths = learner.average.module.state_dict()["sigmas"]
+    assert widths.shape == (len(NAMES),) and (widths != 2.0).all() and (widths - 2).abs().max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"architecture": "scn", "options": {"width": 8, "stem": 2, "learned_sigma": 2.0}, "mixup": 0.5},
+            "mixup blends targets",
+        ),
+        (
+            {"architecture": "iterative", "options": LEARNERS["iterative"][0], "mixup": 0.5, "mixup_losses": True},
+            "mixup_losses does not suit iterative",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
+        learner_of(**settings)
+
+
+def test_blended_losses_train_a_network_that_outputs_coordinates():
+    options = LEARNERS["hourglass"][0]
+    settings = {"mixup": 1.0, "mixup_losses": True, "cutout": 0.01, "cutout_chance": 0.5}
+    wing = [{"name": "wing", "unit": "image"}]
+    learner = learner_of(architecture="hourglass", options=options, point_losses=wing, **settings)
+    batch = one_batch(learner.config, COARSE)
+    first = learner.loss_of(batch, 0)
+    assert torch.isfinite(first) and torch.equal(first, learner.loss_of(batch, 0))
+    for step in range(20):
+        learner.learn(batch, step)
+    assert learner.loss_of(batch, 0) < first
 
 
 @pytest.mark.parametrize("name", LEARNERS)

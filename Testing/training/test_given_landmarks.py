@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from LandmarkTrainingLib.core.slices.given_landmarks import given_maps, taught_maps
+from LandmarkTrainingLib.core.slices.given_landmarks import given_maps, taught_slices
 from LandmarkTrainingLib.core.slices.targets import Targets
 
 
@@ -43,9 +43,6 @@ def test_the_seed_decides_what_is_given():
 
 
 def test_a_slice_is_taught_by_the_truth_or_by_its_own_maps():
-    wanted = targets()
-    own = torch.zeros_like(wanted.heatmaps)
-    assert torch.equal(taught_maps(wanted, own, 1.0, (0,)), wanted.heatmaps)
-    assert torch.equal(taught_maps(wanted, own, 0.0, (0,)), own)
-    mixed = taught_maps(wanted, own, 0.7, (0,)).flatten(1).amax(-1) > 0
-    assert 0.55 < float(mixed.float().mean()) < 0.85
+    assert taught_slices(8, 1.0, (0,)).all() and not taught_slices(8, 0.0, (0,)).any()
+    assert 0.55 < float(taught_slices(200, 0.7, (0,)).float().mean()) < 0.85
+    assert torch.equal(taught_slices(8, 0.5, (3, 1)), taught_slices(8, 0.5, (3, 1)))

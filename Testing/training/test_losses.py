@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.networks.architectures.outputs import DisplacementOutput, PointOutput
+from AutoVolumeCalibrationLib.core.networks.architectures.outputs import DisplacementOutput, PointOutput, SigmaOutput
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.slices.targets import Targets
 from LandmarkTrainingLib.core.training import losses
@@ -21,7 +23,7 @@ from LandmarkTrainingLib.core.training.losses import (
     smooth_l1,
     wing,
 )
-from LandmarkTrainingLib.core.training.training_loss import TrainingLoss
+from LandmarkTrainingLib.core.training.training_loss import TrainingLoss, _of_sigmas
 
 HEATMAP_LOSSES = [name for name, entry in LOSSES.items() if entry.kind == losses.HEATMAP]
 POINT_LOSSES = [name for name, entry in LOSSES.items() if entry.kind == losses.POINTS]
@@ -152,6 +154,27 @@ def test_wing_is_the_papers_formula_and_has_no_jump(difference):
     assert cost == pytest.approx(inside if size < 15 else outside, abs=1e-9)
 
 
+def test_wing_gives_the_values_of_kneels_code():
+    values = json.loads((Path(__file__).parents[1] / "core" / "published_values.json").read_text(encoding="utf-8"))
+    errors = (0.0, 0.001, 0.01, 0.1, 0.5, 1.0, 14.9, 15.1, 40.0)
+    points = [torch.full((1, 1, 2), error) for error in errors]
+    found = [float(wing()(point, torch.zeros(1, 1, 2), torch.ones(1, 1))) for point in points]
+    assert found == pytest.approx(values["wing"]["values"][0], rel=1e-6, abs=1e-6)
+
+
+def test_wing_of_parts_of_the_image_is_nearly_straight_there():
+    truth = targets((16, 20))
+    prediction = PointOutput(truth.points.nan_to_num(0) + torch.tensor([1.6, 2.0]), truth.peak_values.clone())
+    term, silent = {"name": "wing", "unit": "image"}, {"name": "presence_bce", "weight": 0.0}
+    # A tenth of the height and of the width.
+    assert float(of_points(term, silent)(prediction, truth)) == pytest.approx(15 * math.log1p(0.1 / 3), rel=1e-5)
+    assert 15 * math.log1p(0.1 / 3) == pytest.approx(5 * 0.1, rel=0.02)
+    with pytest.raises(UsageError, match="unit 'mm' of wing is unknown"):
+        of_points({"name": "wing", "unit": "mm"})
+    with pytest.raises(UsageError, match="unit"):
+        of_points({"name": "presence_bce", "unit": "image"})
+
+
 @pytest.mark.parametrize("name", POINT_LOSSES)
 def test_points_out_of_view_or_unknown_do_not_pull_and_high_targets_pull_harder(name):
     truth = targets()
@@ -252,6 +275,44 @@ def test_heatmaps_of_another_size_are_compared_with_the_targets_at_their_size(si
     # A target of 1.5 pixels is 0.4 of the coarsest ones: there the mean over a pixel is well below its middle.
     assert loss(rendered, truth) < (0.1 if factor > 0.25 else 0.3) * loss(torch.zeros(2, 3, *size), truth)
     assert loss(rendered, truth) < loss(rendered.roll(1, dims=-1), truth)
+
+
+def sigma_output(truth, sigmas, scale=1.0):
+    """What a network answers that draws Gaussians of ``scale`` times the width it states, of their mass."""
+    sigmas = torch.tensor(sigmas, requires_grad=True)
+    drawn = scale * sigmas.detach()[:, None]
+    heatmaps = render_targets(truth.points, truth.peak_values * (2.5 / drawn[:, 0]) ** 2, (16, 20), drawn)
+    return SigmaOutput(heatmaps, sigmas, torch.tensor(2.5))
+
+
+def test_the_target_has_the_learned_width_and_always_one_mass():
+    truth, term = targets(), {"name": "sigma_penalty", "weight": 0.0}
+    loss = loss_of({"name": "mse"}, term)
+    assert float(loss(sigma_output(truth, [2.5, 1.2, 4.0]), truth)) == pytest.approx(0, abs=1e-12)
+    too_narrow = sigma_output(truth, [1.5, 1.5, 1.5], scale=1.3)
+    loss(too_narrow, truth).backward()
+    assert too_narrow.sigmas.grad[1] < 0 and too_narrow.sigmas.grad[2] < 0  # the width follows what is drawn
+    # One mass, far from the border.
+    middle = Targets(truth.heatmaps, torch.full((1, 1, 2), 40.0), torch.ones(1, 1), torch.ones(1, 1))
+    masses = [
+        float(_of_sigmas(middle, SigmaOutput(None, torch.tensor([s]), torch.tensor(2.5)), (80, 80)).sum())
+        for s in (1.5, 3.0)
+    ]
+    assert masses[0] == pytest.approx(masses[1], rel=1e-3) == pytest.approx(2 * math.pi * 2.5**2, rel=1e-3)
+
+
+def test_the_penalty_of_the_width_has_the_authors_balance():
+    """Their loss, in their units, is a multiple of ours for one image and one landmark."""
+    truth = targets()
+    one = Targets(truth.heatmaps[:1, 2:], truth.points[:1, 2:], torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool))
+    output = SigmaOutput(torch.rand(1, 1, 16, 20), torch.tensor([1.7]), torch.tensor(2.5))
+    height = 100 / (2 * math.pi * 2.5**2)
+    theirs = 0.5 * ((output.heatmaps - _of_sigmas(one, output, (16, 20))) * height).square().sum() + 10 * 1.7**2
+    ours = float(loss_of({"name": "mse", "weight": 3.0}, {"name": "sigma_penalty", "weight": 3.0})(output, one))
+    assert ours == pytest.approx(float(theirs) * 2 * 3 / (height**2 * 320), rel=1e-5)
+    with pytest.raises(UsageError, match="outputs sigmas") as caught:
+        loss_of({"name": "mse"})(output, one)
+    assert "sigma_penalty" in caught.value.remedy
 
 
 def test_the_loss_is_float32_whatever_the_network_computes_in():

@@ -200,6 +200,15 @@ def test_keypoint_similarity_is_one_for_no_error_and_nothing_for_a_refusal():
     assert np.isnan(confidences).tolist() == [False, False, False, True]
 
 
+def test_the_mean_peak_is_the_confidence_of_a_case():
+    sure, doubtful = (case("s", "m", mean_peak=peak) for peak in (0.8, 0.3))
+    assert similarities([sure, doubtful])[1].tolist() == [0.8, 0.3]
+    # A log that an earlier version began lacks them: then all are alike, none is sure because it lacks one.
+    assert similarities([sure, doubtful, case("s", "m")])[1].tolist() == [1.0, 1.0, 1.0]
+    refused = similarities([sure, case("s", "m", failure="no")])[1]
+    assert refused[0] == 0.8 and np.isnan(refused[1])
+
+
 def test_presence_counts_what_was_invented():
     found = {"landmarks_mm": {"A": 1.0, "B": 1.0, "C": 1.0}, "missing": ["D"], "invented": ["E"]}
     result = compared([2.0], [case("s0", NEW.name, **found)]).results[1]

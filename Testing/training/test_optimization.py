@@ -117,6 +117,7 @@ def test_every_schedule_starts_warm_and_stays_between_nothing_and_the_learning_r
         ("time_decay", {"rate": 1}, {0: 1, 100: 0.5}),
         ("step_decay", {}, {0: 1, 19: 1, 20: 0.5, 39: 0.5, 40: 0.25, 60: 0.125, 99: 0.0625}),
         ("step_decay", {"drop": 0.1, "every": 0.5}, {49: 1, 50: 0.1, 99: 0.1}),
+        ("milestones", {}, {49: 1, 50: 0.1, 79: 0.1, 80: 0.01, 99: 0.01}),
         ("exponential", {}, {0: 1, 50: 0.02**0.5, 100: 0.02}),
         ("cyclic", {"cycles": 2, "low": 0.2}, {0: 0.2, 25: 1, 37: 0.616, 50: 0.2, 75: 1, 100: 0.2}),
         ("cosine", {"end": 0.0}, {0: 1, 50: 0.5, 100: 0}),
@@ -218,6 +219,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(name, optimizer):
         ({"schedule": "plateau", "schedule_options": {"patience": "long"}}, "patience='long' should be like 3"),
         ({"schedule": "plateau", "schedule_options": {"patience": 0}}, "patience must be at least 1"),
         ({"schedule": "step_decay", "schedule_options": {"every": 0}}, "every positive"),
+        ({"schedule": "milestones", "schedule_options": {"first": 0.9}}, "first at most second"),
         ({"schedule": "exponential", "schedule_options": {"end": 0}}, "end must be"),
     ],
 )

@@ -49,6 +49,67 @@ def test_every_recipe_is_a_configuration_whose_parts_are_known(recipe):
     build_schedule(config, build_optimizer(config, network.parameters()))
 
 
+#: What the papers and their code state, by recipe. The rest of a recipe is the same for all of them, or said to differ.
+PUBLISHED = {
+    "hourglass": {
+        "point_losses": ({"name": "wing", "weight": 1.0, "width": 15.0, "curvature": 3.0, "unit": "image"},),
+        "mixup": 1.0,
+        "mixup_losses": True,
+        "cutout": 0.01,
+        "cutout_chance": 0.5,
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.0,
+        "schedule": "milestones",
+        "batch_size": 16,
+    },
+    "flat_net": {
+        "optimizer": "adam",
+        "optimizer_options": {"betas": [0.5, 0.999]},
+        "learning_rate": 1e-4,
+        "schedule": "constant",
+        "losses": ({"name": "mae", "weight": 100.0},),
+        "options": {"width": 32, "rates": [1, 2, 3, 4, 5], "networks": 5, "stem": 1},
+    },
+    "stacked_hourglass": {"optimizer": "rmsprop", "learning_rate": 2.5e-4, "weight_decay": 0.0, "schedule": "constant"},
+    "scn": {"optimizer": "sgd", "optimizer_options": {"momentum": 0.99, "nesterov": True}, "schedule": "constant"},
+    "unet_plus_plus": {"optimizer": "adam", "learning_rate": 3e-4},
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_recipe_has_the_published_settings(name):
+    config = find_recipe(name).config()
+    assert {setting: getattr(config, setting) for setting in PUBLISHED[name]} == PUBLISHED[name]
+
+
+def test_kneel_interpolates_with_aligned_corners_and_zhou_takes_the_mean_of_the_heads():
+    assert find_recipe("hourglass").config().options["align_corners"]
+    options = find_recipe("unet_plus_plus").config().options
+    assert options["average_heads"] and options["activation"] == "relu"
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "parameters"),
+    [
+        ("vgg19_unet_plus_plus", "vgg19", 39_936_401),
+        ("efficientnet_unet_plus_plus", "efficientnet-b7", 66_192_481),
+        ("resnext_unet_plus_plus", "resnext101_32x8d", 112_220_049),
+    ],
+)
+def test_the_encoders_of_the_thesis_start_from_imagenet(name, encoder, parameters):
+    import torch
+
+    from AutoVolumeCalibrationLib.core.networks.registry import build_network
+    from LandmarkTrainingLib.core.training.encoder_weights import ENCODER_URLS
+
+    config = find_recipe(name).config()
+    assert config.encoder_weights == "public" and config.options["encoder"] == encoder in ENCODER_URLS
+    with torch.device("meta"):
+        network = build_network(config.architecture, {**config.options, "in_channels": 3, "out_channels": 1})
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
 def test_every_architecture_has_a_recipe():
     assert {recipe.config().architecture for recipe in RECIPES} == set(ARCHITECTURES)
 

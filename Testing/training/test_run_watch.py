@@ -104,6 +104,9 @@ def test_the_newest_picture_is_that_of_the_latest_step(tmp_path):
     for name in ("step_000500.png", "step_001000.png", "step_000020.png", ".step_009000.partial.png", "other.png"):
         (tmp_path / "pictures" / name).touch()
     assert RunWatch(tmp_path).newest_picture().name == "step_001000.png"
+    assert RunWatch(tmp_path).newest_picture("kernels") is None
+    (tmp_path / "pictures" / "kernels_000500.png").touch()
+    assert RunWatch(tmp_path).newest_picture("kernels").name == "kernels_000500.png"
 
 
 def test_a_good_median_does_not_hide_what_is_far_off(tmp_path):

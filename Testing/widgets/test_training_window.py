@@ -242,6 +242,34 @@ def test_the_recipe_of_a_new_anatomy_asks_for_its_protocol(window):
     assert last_settings(window)["protocol"] == "paw/PawBox.json"
 
 
+def test_ones_own_loss_is_named_to_the_training_and_never_kept_in_the_scene(window):
+    window.add_dataset()
+    window.ui.lossEdit.text = "mine/loss.py"
+    window.settle()
+    assert "PATH/loss.py:function" in window.next
+    window.ui.lossEdit.text = "mine/loss.py:smooth"
+    window.settle()
+    window.train()
+    arguments = window.engine.commands[-1]
+    assert arguments[arguments.index("--loss-file") + 1] == "mine/loss.py:smooth"
+    assert "loss.py" not in str(window.choices.now)
+    window.reopen()
+    assert window.ui.lossEdit.text == ""
+
+
+def test_a_resumed_run_is_given_ones_own_loss_again(window):
+    window.add_dataset()
+    window.ui.lossEdit.text = "loss.py:smooth"
+    window.engine.slow = True
+    window.start()
+    window.wait_for_numbers()
+    window.click(window.ui.stopButton)
+    window.wait_for_end()
+    window.engine.slow = False
+    window.click(window.ui.resumeButton)
+    assert window.engine.commands[-1][-2:] == ["--loss-file", "loss.py:smooth"]
+
+
 def test_the_protocol_of_the_settings_is_the_one_that_is_checked(window):
     window.add_dataset()
     window.ui.extraText.plainText = "protocol=Knee"
@@ -280,6 +308,19 @@ def test_a_finished_training_fills_the_bar(window):
     assert window.ui.progressBar.value == window.ui.progressBar.maximum == 1000
     assert window.ui.startButton.visible
     assert "complete" in window.ui.resumeButton.toolTip
+
+
+def test_the_newest_kernels_are_shown_on_request(window):
+    window.add_dataset()
+    assert not window.ui.pictureComboBox.visible
+    window.train()
+    assert window.ui.pictureComboBox.visible
+    assert window.ui.pictureLabel.toolTip.startswith("Predictions on validation slices: ")
+    assert window.ui.pictureLabel.toolTip.endswith("step_000005.png")
+    combo_to(window, window.ui.pictureComboBox, "kernels")
+    assert window.ui.pictureLabel.toolTip.startswith("Kernels of the first layer: ")
+    assert window.ui.pictureLabel.toolTip.endswith("kernels_000005.png")
+    assert window.ui.pictureLabel.visible and not window.ui.pictureLabel.pixmap.isNull()
 
 
 def test_the_curves_are_nodes_of_the_scene(window):

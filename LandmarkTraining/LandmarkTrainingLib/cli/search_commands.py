@@ -30,7 +30,8 @@ def run_search(arguments: argparse.Namespace) -> int:
     from ..core.experiments.search import best_trial, search, trials_table
     from ..core.experiments.search_trial import kept_folders, trial_training
 
-    plan = _plan(arguments) if arguments.space else None
+    settings = chosen_settings(arguments)
+    plan = _plan(arguments, settings) if arguments.space else None
     with flags_named():
         training = trial_training(kept_folders(arguments.output, named_folders(arguments)))
     records = search(arguments.output, training, arguments.trials, plan, progress=_say)
@@ -41,12 +42,12 @@ def run_search(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(arguments: argparse.Namespace) -> SearchPlan:
+def _plan(arguments: argparse.Namespace, settings: list[str]) -> SearchPlan:
     from ..core.experiments.search import SearchPlan
     from ..core.experiments.search_space import read_space
     from ..core.experiments.search_trial import base_configuration
 
-    base = base_configuration(arguments.model, arguments.config, chosen_settings(arguments))
+    base = base_configuration(arguments.model, arguments.config, settings)
     return SearchPlan(read_space(arguments.space, base), base, arguments.seed)
 
 

@@ -27,7 +27,9 @@ def register(commands: argparse._SubParsersAction) -> None:
     ablation.add_argument("plan", type=Path, metavar="PLAN.json", help="variants of one configuration, and seeds")
     ablation.add_argument("--labels", required=True, type=Path, metavar="DIR", help="label maps to learn from")
     ablation.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder with heads.csv to measure on")
-    ablation.add_argument("--output", required=True, type=Path, metavar="DIR", help="runs (resumed) and report.md")
+    ablation.add_argument(
+        "--output", required=True, type=Path, metavar="DIR", help="runs (resumed), report.md, curves.png"
+    )
     ablation.add_argument("--report-only", action="store_true", help="only report what is measured so far")
     ablation.set_defaults(run=run_ablation)
 
@@ -59,12 +61,12 @@ def run_finetune(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, base: str | None) -> int:
+    from ..core.joint.joint_run import run_training_or_joint
     from ..core.training.training_data import DataFolders
-    from ..core.training.training_run import run_training
 
     folders = named_folders(arguments)
     with flags_named():
-        bundle = run_training(
+        bundle = run_training_or_joint(
             arguments.output,
             # A resumed run keeps its data.
             None if folders == DataFolders() else folders,
@@ -87,21 +89,17 @@ def _say(_step: int, _steps: int, line: Mapping[str, Any]) -> None:
 def run_ablation(arguments: argparse.Namespace) -> int:
     """``autovolume ablation``."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-    from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 
     from ..core.evaluation.slice_measurement import real_slices
     from ..core.experiments import ablation
-    from ..core.experiments.ablation_report import report
+    from ..core.experiments.ablation_report import write_report
+    from ..core.experiments.ablations.plan import read_plan
 
-    plan = ablation.read_plan(arguments.plan)
-    constellation = load_protocol(plan.base.protocol).constellation
-    slices = real_slices(arguments.data, "validation", constellation)
+    plan = read_plan(arguments.plan)
+    slices = real_slices(arguments.data, "validation", load_protocol(plan.base.protocol).constellation)
     if not arguments.report_only:
         ablation.run_ablation(plan, arguments.labels, arguments.data, slices, arguments.output, say=_print)
-    outcomes = ablation.measured_outcomes(plan, arguments.output)
-    text = report(plan, outcomes, slices, len(constellation.names))
-    write_text(arguments.output / "report.md", text)
-    print(text)
+    print(write_report(plan, ablation.measured_outcomes(plan, arguments.output), slices, arguments.output))
     return 0
 
 

@@ -48,6 +48,7 @@ _RANGES: Mapping[str, _Range] = {
     "known_fraction": _SHARE,
     "teacher_forcing": _SHARE,
     "cutout": _BELOW_ONE,
+    "cutout_chance": _SHARE,
     "ema_decay": _BELOW_ONE,
 }
 
@@ -69,6 +70,8 @@ class TrainingConfig:
     Attributes:
         name: name of the exported bundle; "": that of the anatomy, such as ``brain-scout``.
         protocol: protocol whose landmarks are learnt, in its order.
+        anatomies: of a run that learns several anatomies with one network: ``{"protocol": ..., "labels": ...}`` of each
+            (``core.joint.anatomies``); empty: the run learns the ``protocol`` alone.
         architecture, options: network of ``core.networks.registry`` (channel counts and target width are filled in).
         base: bundle (name or folder) whose weights the network starts from, "" for random ones.
         encoder_weights: of networks with a published encoder: its ImageNet weights, a local file, or "public" to
@@ -89,9 +92,11 @@ class TrainingConfig:
             (``core.known_heads.corrected_targets``).
         simulation: share of the simulated slices that show each effect of clinical scouts
             (``core.simulator.effect_settings``); empty: none.
-        mixup, cutout: share of the slices blended with another one; share of an image's pixels blanked.
+        mixup: share of the slices blended with another one.
+        mixup_losses: blend the losses of both slices instead of their targets (as KNEEL does).
+        cutout, cutout_chance: share of an image's pixels blanked, and of the images that it happens to.
         known_fraction, teacher_forcing: for networks with guidance: share of the slices with some landmarks given,
-            and how often an earlier group's maps are the true ones instead of the network's own.
+            and of those whose later groups see the true maps of earlier groups instead of the network's own.
         optimizer, optimizer_options, learning_rate, weight_decay: of ``core.training.optimization``; the decay is the
             L2 term.
         schedule, schedule_options, warmup_steps: schedule of the learning rate.
@@ -102,7 +107,8 @@ class TrainingConfig:
         batch_size, steps: slices per batch, and optimiser steps in all.
         patience: checkpoints without a better error after which the run ends; 0: never.
         checkpoint_steps: steps between checkpoints, each with the error on the validation slices.
-        picture_steps: steps between pictures of the predictions; 0: none.
+        picture_steps: steps between pictures of the predictions and of the first kernels, drawn at the next checkpoint;
+            0: none.
         loggers: where the log goes besides the run's folder: "tensorboard", "mlflow" (to ``mlflow_uri``; "": MLflow's
             own default).
         bf16: bfloat16 arithmetic where the processor has it.
@@ -118,6 +124,7 @@ class TrainingConfig:
 
     name: str = ""
     protocol: str = "BrainAcPc"
+    anatomies: tuple[dict[str, Any], ...] = ()
     architecture: str = "unet_plus_plus"
     options: dict[str, Any] = field(
         default_factory=lambda: {"features": [24, 32, 64, 128, 128, 32], "stem": 2, "dropout": 0.0}
@@ -141,7 +148,9 @@ class TrainingConfig:
     corrected_targets: bool = False
     simulation: dict[str, Any] = field(default_factory=dict)
     mixup: float = 0.0
+    mixup_losses: bool = False
     cutout: float = 0.0
+    cutout_chance: float = 1.0
     known_fraction: float = 0.0
     teacher_forcing: float = 1.0
     optimizer: str = "adamw"
@@ -159,7 +168,7 @@ class TrainingConfig:
     steps: int = 20000
     patience: int = 0
     checkpoint_steps: int = 500
-    picture_steps: int = 0
+    picture_steps: int = 500
     loggers: tuple[str, ...] = ()
     mlflow_uri: str = ""
     bf16: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,19 @@ class RecipeSection:
         ui.outputPath.connect("currentPathChanged(QString)", lambda text: self._change(output=text))
         ui.extraText.connect("textChanged()", lambda: self._change(extra=ui.extraText.plainText))
         ui.baseFolderButton.connect("clicked()", self._on_base_folder)
+        ui.lossEdit.connect("textChanged(QString)", lambda _text: self._choices.changed.emit())
 
     @property
     def recipe(self) -> Recipe:
         return find_recipe(self._choices.now.recipe)
+
+    @property
+    def loss_file(self) -> str:
+        """FILE.py:FUNCTION of the user's own loss, "" for none.
+
+        It is code: it is not kept in the scene, so that a scene from elsewhere cannot name one.
+        """
+        return str(self._ui.lossEdit.text).strip()
 
     def settings(self) -> dict:
         """The settings that differ from the recipe.
@@ -68,6 +78,8 @@ class RecipeSection:
             return str(error)
         if self.recipe.needs_protocol and not self.named_protocol():
             return _("Name the protocol of the anatomy in the settings (Advanced): protocol=PATH/MyProtocol.json")
+        if self.loss_file and not re.fullmatch(r".+\.py:\w+", self.loss_file):
+            return _("Name your own loss (Advanced) as PATH/loss.py:function.")
         return "" if self._choices.now.output else _("Choose an output folder (Advanced).")
 
     def protocol(self) -> str:

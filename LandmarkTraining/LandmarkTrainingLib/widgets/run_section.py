@@ -15,8 +15,9 @@ from AutoVolumeCalibrationLib.widgets.shared.application_version import why_too_
 from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
 from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
 
+from ..core.runs.flat_channels import REMEDY
 from ..core.runs.recipes import STUDIES
-from ..core.runs.run_folder import CHECKPOINT_FILE, CONFIG_FILE
+from ..core.runs.run_folder import CHECKPOINT_FILE, CONFIG_FILE, KERNELS, PREDICTIONS
 from ..core.runs.run_process import ERRORS_FILE, Outcome
 from ..core.runs.run_request import RunRequest, resume_arguments
 from ..core.runs.run_watch import Progress
@@ -32,6 +33,10 @@ from .recipe_section import RecipeSection
 
 #: Largest height of the picture of predictions while a run is watched, and beside its result; screen pixels.
 WATCHED_HEIGHT, SMALL_HEIGHT = 280, 150
+
+#: Kind of picture -> its name in the list, and the tooltip of the newest one.
+PICTURE_TITLES = {PREDICTIONS: "Predictions on validation slices", KERNELS: "Kernels of the first layer"}
+PICTURE_TIPS = {kind: f"{title}: {{path}}" for kind, title in PICTURE_TITLES.items()}
 
 
 class RunSection:
@@ -56,6 +61,9 @@ class RunSection:
         ui.resumeButton.connect("clicked()", self._on_resume)
         ui.openRunButton.connect("clicked()", self._on_open)
         ui.curvesButton.connect("clicked()", self._on_curves)
+        for kind, title in PICTURE_TITLES.items():
+            ui.pictureComboBox.addItem(_(title), kind)
+        ui.pictureComboBox.connect("currentIndexChanged(int)", lambda _index: self._show_picture())
 
     def why_not_ready(self) -> str:
         """What is missing before a training can start, as a sentence."""
@@ -121,7 +129,7 @@ class RunSection:
         with errors_shown():
             ensure(requirements.READING, requirements.TRAINING)
             folder = self._run.require_watch().folder
-            self._begin(folder, resume_arguments(folder))
+            self._begin(folder, resume_arguments(folder, self._recipe.loss_file))
 
     def _request(self, folder: Path) -> RunRequest:
         chosen = self._choices.now
@@ -134,6 +142,7 @@ class RunSection:
             subjects=self._data.subjects(),
             base=chosen.base,
             settings=self._recipe.settings(),
+            loss_file=self._recipe.loss_file,
         )
 
     def _begin(self, folder: Path, arguments: list[str]) -> None:
@@ -221,7 +230,8 @@ class RunSection:
         self._drawn = state
 
     def _show_picture(self) -> None:
-        path = self._run.watch.newest_picture() if self._run.watch else None
+        kind = self._ui.pictureComboBox.currentData
+        path = self._run.watch.newest_picture(kind) if self._run.watch else None
         shown = (path, WATCHED_HEIGHT if self._run.running else SMALL_HEIGHT)
         label = self._ui.pictureLabel
         if shown != self._picture:
@@ -230,8 +240,10 @@ class RunSection:
                 return  # not written to its end yet
             self._picture = shown
             label.setPixmap(_fitted(picture, self._ui.runSection.width, shown[1]))
-            label.toolTip = _("Predictions on validation slices: {path}").format(path=path) if path else ""
+            label.toolTip = _(PICTURE_TIPS[kind]).format(path=path) if path else ""
         label.visible = self._picture[0] is not None
+        any_picture = self._run.watch is not None and any(map(self._run.watch.newest_picture, PICTURE_TIPS))
+        self._ui.pictureComboBox.visible = any_picture
 
     def _report_failure(self) -> None:
         """Show a failure once; a run that the user stopped did not fail."""
@@ -249,7 +261,7 @@ def new_run_folder(output: Path, recipe: str) -> Path:
 
 
 def progress_text(progress: Progress, *, left: bool) -> str:
-    """Step, time left and error in a line."""
+    """Step, time left and errors in a line; landmarks that are not learnt with what helps."""
     parts = [_("step {step}").format(step=progress.step)]
     if progress.steps:
         parts = [_("step {step} of {steps}").format(step=progress.step, steps=progress.steps)]
@@ -259,9 +271,17 @@ def progress_text(progress: Progress, *, left: bool) -> str:
         parts.append(
             _("median error {now:.2f} mm (best {best:.2f})").format(now=progress.error_mm, best=progress.best_mm)
         )
+    if progress.mean_mm is not None:
+        parts.append(_("mean {mean:.2f} mm").format(mean=progress.mean_mm))
     if progress.p95_mm is not None:
         parts.append(_("95th percentile {p95:.2f} mm").format(p95=progress.p95_mm))
-    return ", ".join(parts)
+    if progress.worst_mm is not None:
+        parts.append(_("worst {name} {error:.2f} mm").format(name=progress.worst, error=progress.worst_mm))
+    text = ", ".join(parts)
+    if progress.flat:
+        names = ", ".join(progress.flat)
+        text += ". " + _("Not learnt so far: {names}. {remedy}").format(names=names, remedy=REMEDY)
+    return text
 
 
 def duration_text(seconds: float) -> str:

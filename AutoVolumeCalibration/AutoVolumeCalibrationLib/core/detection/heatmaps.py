@@ -38,14 +38,14 @@ def amplitude(depth_mm: np.ndarray, tau_mm: float) -> np.ndarray:
     return np.exp(-(np.asarray(depth_mm) ** 2) / (2 * tau_mm**2))
 
 
-def render_targets(points: Pixels, peak_values: Pixels, size: Sequence[int], sigma_pixels: float) -> Pixels:
+def render_targets(points: Pixels, peak_values: Pixels, size: Sequence[int], sigma_pixels: float | Pixels) -> Pixels:
     """Gaussians at sub-pixel centres, as arrays or as tensors, whichever comes in.
 
     Args:
         points: (b, k, 2) heatmap pixels (row, column), fractions; not finite where there is none.
         peak_values: (b, k).
         size: (height, width) of the heatmaps.
-        sigma_pixels: standard deviation in heatmap pixels.
+        sigma_pixels: standard deviation in heatmap pixels, one or (k, 1).
 
     Returns:
         (b, k, height, width) of the type of ``points``.

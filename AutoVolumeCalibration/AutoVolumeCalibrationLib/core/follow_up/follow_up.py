@@ -96,6 +96,13 @@ def follow_up_to_dict(follow_up: FollowUp) -> dict[str, Any]:
 
 def follow_up_from_dict(entry: Mapping[str, Any], box: OrientedBox) -> FollowUp:
     """The inverse of ``follow_up_to_dict``, with the box that was kept beside it."""
-    vectors = {key: np.array(entry[key], dtype=float) for key in ("rotation_deg", "shift_mm")}
-    numbers = {key: float(entry[key]) for key in ("sd_deg", "sd_mm", "correlation", "chi_square")}
-    return FollowUp(baseline=entry["baseline"], box=box, **numbers, **vectors)
+    return FollowUp(
+        baseline=entry["baseline"],
+        box=box,
+        sd_deg=float(entry["sd_deg"]),
+        sd_mm=float(entry["sd_mm"]),
+        correlation=float(entry["correlation"]),
+        chi_square=float(entry["chi_square"]),
+        rotation_deg=np.array(entry["rotation_deg"], dtype=float),
+        shift_mm=np.array(entry["shift_mm"], dtype=float),
+    )

@@ -68,11 +68,15 @@ def read_tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
 
 
 def load_tensors(network: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path: Path, remedy: str) -> None:
-    """Make ``tensors`` the weights of ``network``; ModelError naming ``path`` where names or shapes differ."""
+    """Make ``tensors`` the weights of ``network``; ModelError naming ``path`` where names or shapes differ.
+
+    A network that was built otherwise in an earlier version may say so: ``earlier_form(tensors)`` is the reason, or "".
+    """
     try:
         network.load_state_dict(dict(tensors), assign=True)
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
-        raise _refused(path, "they do not fit the network", remedy, error) from error
+        earlier_form = getattr(network, "earlier_form", lambda _tensors: "")
+        raise _refused(path, earlier_form(tensors) or "they do not fit the network", remedy, error) from error
 
 
 def _refused(path: Path, reason: str, remedy: str, error: BaseException) -> ModelError:

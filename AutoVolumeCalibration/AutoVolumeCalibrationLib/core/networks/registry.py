@@ -80,6 +80,11 @@ def _at_most(largest: int) -> Callable[[Any], bool]:
     return lambda value: _count(value) and value <= largest
 
 
+def _anatomies(value: Any) -> bool:
+    """Check of the number of anatomies, or of the list of how many landmarks each has."""
+    return _at_most(16)(value) or _up_to(16)(value)
+
+
 def _one_of(*counts: int) -> Callable[[Any], bool]:
     return lambda value: _count(value) and value in counts
 
@@ -107,10 +112,24 @@ def _sixteen_stems(options: Mapping[str, Any]) -> int:
     return 16 * options["stem"]
 
 
+def _scn_divisor(options: Mapping[str, Any]) -> int:
+    return max(8, options.get("grid", 16)) * options["stem"]
+
+
 def _hourglass_divisor(options: Mapping[str, Any]) -> int:
     """Smaller grids may be odd: an hourglass of depth 6 needs no image of 64 * stem pixels."""
     return 2 ** min(options["depth"], 4) * options["stem"]
 
+
+def _among(*names: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in names
+
+
+_LAYER_KINDS = {
+    "norm": _among("batch", "instance"),
+    "activation": _among("leaky_relu", "relu", "elu", "prelu"),
+    "spatial_dropout": _flag,
+}
 
 _EVERY = {"in_channels": _count, "out_channels": _count, "stem": _one_of(1, 2, 4)}
 
@@ -126,23 +145,32 @@ ENCODERS: Mapping[str, tuple[str, str]] = {
 ARCHITECTURES: dict[str, Architecture] = {
     "unet_plus_plus": Architecture(
         build=_class("unet_plus_plus", "StemUNetPlusPlus"),
-        options={**_EVERY, "features": _counts(6), "dropout": _fraction, "deep_supervision": _flag},
+        options={
+            **_EVERY,
+            **_LAYER_KINDS,
+            "features": _counts(6),
+            "dropout": _fraction,
+            "deep_supervision": _flag,
+            "average_heads": _flag,
+        },
         divisor=_sixteen_stems,
     ),
     "encoder_unet_plus_plus": Architecture(
         build=_class("encoder_unet_plus_plus", "EncoderUNetPlusPlus"),
         options={
             **_EVERY,
-            "encoder": lambda value: isinstance(value, str) and value in ENCODERS,
+            "encoder": _among(*ENCODERS),
             "decoder": _up_to(5),
-            "deep_supervision": lambda value: isinstance(value, bool),
+            "deep_supervision": _flag,
+            "average_heads": _flag,
+            "form": _among("nested", "segmentation_models"),
         },
         # Of the encoders' coarsest map.
         divisor=lambda options: 32,
     ),
     "unet": Architecture(
         build=_class("unet", "StemUNet"),
-        options={**_EVERY, "features": _counts(6), "dropout": _fraction},
+        options={**_EVERY, **_LAYER_KINDS, "features": _counts(6), "dropout": _fraction},
         divisor=_sixteen_stems,
     ),
     "attention_unet": Architecture(
@@ -152,8 +180,14 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "scn": Architecture(
         build=_class("scn", "SpatialConfigurationNet"),
-        options={**_EVERY, "width": _count, "dropout": _fraction},
-        divisor=_sixteen_stems,
+        options={
+            **_EVERY,
+            "width": _count,
+            "dropout": _fraction,
+            "grid": _one_of(4, 8, 16, 32),
+            "learned_sigma": _pixels,
+        },
+        divisor=_scn_divisor,
     ),
     "flat_net": Architecture(
         build=_class("flat_net", "FlatNets"),
@@ -203,7 +237,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "gu2net": Architecture(
         build=_class("gu2net", "GU2Net"),
-        options={**_EVERY, "features": _counts(5), "width": _at_most(1024), "anatomies": _at_most(16)},
+        options={**_EVERY, "features": _counts(5), "width": _at_most(1024), "anatomies": _anatomies},
         divisor=_sixteen_stems,
     ),
     "hourglass": Architecture(
@@ -215,6 +249,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             "depth": _one_of(*range(1, 9)),
             "sigma": _pixels,
             "dropout": _fraction,
+            "align_corners": _flag,
+            "mixing_kernel": _one_of(1, 3),
         },
         divisor=_hourglass_divisor,
     ),
@@ -244,6 +280,18 @@ ARCHITECTURES: dict[str, Architecture] = {
         build=_class("t2dl", "TwoStage"),
         options={**_EVERY, "width": _count, "stage": _one_of(1, 2), "sigma": _pixels},
         divisor=lambda options: 4 * options["stem"],
+    ),
+    "search_agent": Architecture(
+        build=_class("search_agent", "SearchAgents"),
+        options={
+            **_EVERY,
+            "width": _at_most(128),
+            # Two poolings must leave something of a patch.
+            "patch": _one_of(*range(5, 66, 2)),
+            "levels": _one_of(*range(1, 7)),
+            "sigma": _pixels,
+        },
+        divisor=lambda options: options["stem"] * 2 ** (options["levels"] - 1),
     ),
 }
 
@@ -289,6 +337,7 @@ def inner_network(
         raise ModelError(f"inner_options may not set {taken[0]}", remedy="The network around it does; leave it out.")
     architecture = find_architecture(name, complete)
     # A network that takes a target's sigma outputs coordinates in training, and heatmaps only in evaluation.
-    if architecture.guided or "sigma" in architecture.options:
+    # One that learns the widths of its targets gives them beside its heatmaps in training.
+    if architecture.guided or "sigma" in architecture.options or "learned_sigma" in options:
         raise ModelError(f"{name} cannot be the inner network", remedy="Choose one that maps images to heatmaps.")
     return name, complete

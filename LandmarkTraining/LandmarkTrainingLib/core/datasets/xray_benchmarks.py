@@ -17,6 +17,8 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 
+from .image_numbers import ImageNumbers, number_of
+
 #: Wang et al., "A benchmark for comparison of dental radiography analysis algorithms", Medical Image Analysis 31, 2016:
 #: 400 images of 1935 x 2400 pixels of 0.1 mm; the order of the names is that of the points in the files.
 CEPHALOMETRIC_NAMES = (
@@ -61,6 +63,9 @@ CHEST_EXCLUDED = frozenset(f"CHNCXR_{number:04d}_0" for number in (59, 178, 228,
 HAND_SPLIT, CHEST_SPLIT = (550, 59), (195, 34)
 SPLITS = ("train", "validation", "test")
 
+#: Suffixes of images.
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledImage:
@@ -70,8 +75,9 @@ class LabelledImage:
         name: of the file, without its suffix.
         pixels: (rows, columns) float32, as stored; of a colour image its first channel.
         spacing_mm: (between rows, between columns); None where it is unknown, and errors are in pixels.
-        points: (k, 2) float64, (row, column) pixels.
+        points: (k, 2) float64, (row, column) pixels; NaN where nobody placed the landmark.
         names: the k landmarks.
+        readings: (r, k, 2) the points of each reader, where there are several.
     """
 
     name: str
@@ -79,10 +85,16 @@ class LabelledImage:
     spacing_mm: tuple[float, float] | None
     points: np.ndarray
     names: tuple[str, ...]
+    readings: np.ndarray | None = None
 
 
 def read_cephalometric(
-    folder: Path | str, split: str | None = None, annotator: str = "senior"
+    folder: Path | str,
+    split: str | None = None,
+    annotator: str = "senior",
+    *,
+    numbers: ImageNumbers | None = None,
+    suffix: str = "",
 ) -> Iterator[LabelledImage]:
     """The ISBI 2015 head radiographs: 19 points, 0.1 mm pixels.
 
@@ -92,6 +104,8 @@ def read_cephalometric(
             lines ``x,y``; the diagnoses that follow are not read.
         split: "train", "test1" or "test2"; all of them when None.
         annotator: "senior", "junior" or "mean".
+        numbers: these images instead of those of a split, whatever their number or the file's name around it.
+        suffix: of the images, ``.bmp`` when empty.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -102,16 +116,21 @@ def read_cephalometric(
     if split is not None:
         _require_one_of(split, CEPHALOMETRIC_SPLITS, "split")
     first, last = CEPHALOMETRIC_SPLITS[split] if split else (1, 400)
-    images = _images(root, ("RawImage", "raw"), ".bmp", "RawImage/TrainingData/001.bmp")
+    images = _images(root, ("RawImage", "raw"), suffix or ".bmp", "RawImage/TrainingData/001.bmp")
     notes = root / "AnnotationsByMD" if (root / "AnnotationsByMD").is_dir() else root
     for name, path in images.items():
-        if name.isdigit() and first <= int(name) <= last:
-            readings = [_cephalometric_points(notes / reader / f"{name}.txt") for reader in ANNOTATORS[annotator]]
+        if name in numbers if numbers else name.isdigit() and first <= int(name) <= last:
+            files = {reader: notes / reader / f"{name}.txt" for reader in ANNOTATORS["mean"]}
+            points = np.mean([_cephalometric_points(files[reader]) for reader in ANNOTATORS[annotator]], axis=0)
+            both = all(file.exists() for file in files.values())
+            readings = np.array([_cephalometric_points(file) for file in files.values()]) if both else None
             spacing = (CEPHALOMETRIC_PIXEL_MM, CEPHALOMETRIC_PIXEL_MM)
-            yield LabelledImage(name, _pixels(path), spacing, np.mean(readings, axis=0), CEPHALOMETRIC_NAMES)
+            yield LabelledImage(name, read_pixels(path), spacing, points, CEPHALOMETRIC_NAMES, readings)
 
 
-def read_hands(folder: Path | str, split: str | None = None) -> Iterator[LabelledImage]:
+def read_hands(
+    folder: Path | str, split: str | None = None, *, numbers: ImageNumbers | None = None, suffix: str = ""
+) -> Iterator[LabelledImage]:
     """The hand radiographs: 37 points, ``HAND_01`` ... in the order of the table, spacing by the wrist's width.
 
     Args:
@@ -119,6 +138,8 @@ def read_hands(folder: Path | str, split: str | None = None) -> Iterator[Labelle
             number of the image, then x and y of each point. Images without a row are left out.
         split: "train", "validation" or "test" of Zhu et al.; all when None. Payer et al. report three-fold
             cross-validation over the whole set.
+        numbers: these images instead of those of a split.
+        suffix: of the images, ``.jpg`` when empty.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -131,46 +152,54 @@ def read_hands(folder: Path | str, split: str | None = None) -> Iterator[Labelle
     if table is None:
         raise _absent(root, "all.csv")
     rows = _hand_rows(table)
-    images = _images(root, ("jpg",), ".jpg", "jpg/3128.jpg")
-    labelled = {name: path for name, path in images.items() if name.isdigit() and int(name) in rows}
+    images = _images(root, ("jpg",), suffix or ".jpg", "jpg/3128.jpg")
+    labelled = {name: path for name, path in images.items() if number_of(name) in rows}
     names = _numbered("HAND", HAND_POINTS)
-    for name in _part(sorted(labelled), split, HAND_SPLIT):
-        points = rows[int(name)]
+    for name in _part(sorted(labelled), split, HAND_SPLIT, numbers):
+        points = rows[number_of(name)]
         wrist = float(np.linalg.norm(points[WRIST_POINTS[0]] - points[WRIST_POINTS[1]]))
         if wrist == 0:
             raise InputError(f"the wrist of {name} has no width", source=str(table), remedy="Copy the table again.")
         pixel_mm = WRIST_WIDTH_MM / wrist
-        yield LabelledImage(name, _pixels(labelled[name]), (pixel_mm, pixel_mm), points, names)
+        yield LabelledImage(name, read_pixels(labelled[name]), (pixel_mm, pixel_mm), points, names)
 
 
-def read_chests(folder: Path | str, split: str | None = None) -> Iterator[LabelledImage]:
+def read_chests(
+    folder: Path | str, split: str | None = None, *, numbers: ImageNumbers | None = None, suffix: str = ""
+) -> Iterator[LabelledImage]:
     """The chest radiographs: 6 points, ``CHEST_01`` ... in the order of the files, no spacing.
 
     Args:
         folder: holds ``pngs/CHNCXR_NNNN_0.png`` and ``labels/CHNCXR_NNNN_0.txt``: the number of points, then x and y
             of each as fractions of the image's width and height.
         split: "train", "validation" or "test" of Zhu et al.; all when None.
+        numbers: these images instead of those of a split, whatever their names around the number.
+        suffix: of the images, ``.png`` when empty.
 
     Raises:
         InputError: a file is missing or damaged.
         UsageError: unknown split.
     """
     root = _folder(folder)
-    images = _images(root, ("pngs",), ".png", "pngs/CHNCXR_0001_0.png")
+    images = _images(root, ("pngs",), suffix or ".png", "pngs/CHNCXR_0001_0.png")
     used = [
         name
         for name in sorted(images)
-        if name.startswith(CHEST_PREFIX) and name.endswith(CHEST_SUFFIX) and name not in CHEST_EXCLUDED
+        if numbers or (name.startswith(CHEST_PREFIX) and name.endswith(CHEST_SUFFIX) and name not in CHEST_EXCLUDED)
     ]
     names = _numbered("CHEST", CHEST_POINTS)
-    for name in _part(used, split, CHEST_SPLIT):
-        pixels = _pixels(images[name])
+    for name in _part(used, split, CHEST_SPLIT, numbers):
+        pixels = read_pixels(images[name])
         fractions = _chest_fractions(root / "labels" / f"{name}.txt")
         yield LabelledImage(name, pixels, None, fractions * pixels.shape, names)
 
 
-def _part(names: list[str], split: str | None, counts: tuple[int, int]) -> list[str]:
+def _part(
+    names: list[str], split: str | None, counts: tuple[int, int], numbers: ImageNumbers | None = None
+) -> list[str]:
     """The names of a split: the first ones for training, the next for validation, the rest for testing."""
+    if numbers:
+        return [name for name in names if name in numbers]
     if split is None:
         return names
     _require_one_of(split, SPLITS, "split")
@@ -183,8 +212,8 @@ def _cephalometric_points(path: Path) -> np.ndarray:
     return _row_column(path, [line.split(",") for line in lines], len(CEPHALOMETRIC_NAMES))
 
 
-def _hand_rows(table: Path) -> dict[int, np.ndarray]:
-    rows = {}
+def _hand_rows(table: Path) -> dict[int | None, np.ndarray]:
+    rows: dict[int | None, np.ndarray] = {}
     for row in csv.reader(_lines(table)):
         if not row[0].strip().isdigit():
             raise InputError(f"{row[0]!r} is not an image number", source=str(table), remedy="Copy the table again.")
@@ -217,7 +246,8 @@ def _lines(path: Path) -> list[str]:
         raise InputError("is not a text file", source=str(path), remedy="Copy the file again.") from error
 
 
-def _pixels(path: Path) -> np.ndarray:
+def read_pixels(path: Path) -> np.ndarray:
+    """(rows, columns) float32 of an image file, of a colour image its first channel; InputError if it is none."""
     import SimpleITK
 
     try:
@@ -235,13 +265,20 @@ def _folder(folder: Path | str) -> Path:
     return root
 
 
+def images_in(root: Path, suffix: str = "") -> Mapping[str, Path]:
+    """Name -> path of the images in a folder and its sub-folders, by name; of any of SUFFIXES when none is given."""
+    wanted = (suffix.lower(),) if suffix else SUFFIXES
+    files = sorted(root.rglob("*"), key=lambda path: path.stem)
+    return {path.stem: path for path in files if path.suffix.lower() in wanted}
+
+
 def _images(root: Path, folders: tuple[str, ...], suffix: str, example: str) -> Mapping[str, Path]:
     """Name -> path of the images in the first existing one of ``folders`` and its sub-folders, by name."""
     found = (root / name for name in folders if (root / name).is_dir())
-    files = sorted(next(found, root).rglob(f"*{suffix}"), key=lambda path: path.stem)
-    if not files:
-        raise _absent(root, example)
-    return {path.stem: path for path in files}
+    images = images_in(next(found, root), suffix)
+    if not images:
+        raise _absent(root, example.replace(Path(example).suffix, suffix.lower()))
+    return images
 
 
 def _absent(root: Path, example: str) -> InputError:

@@ -43,6 +43,8 @@ class CaseResult:
         level: worst check, "ok", "warning" or "error"; None where the method has no checks.
         findings: names of the checks that are not ok.
         timings_s: seconds per step.
+        mean_peak: mean over the landmarks that were detected of their highest heatmap peak, the confidence of the case;
+            None without detections, and in logs of earlier versions.
     """
 
     head: str
@@ -69,6 +71,7 @@ class CaseResult:
     level: str | None = None
     findings: Sequence[str] = ()
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    mean_peak: float | None = None
 
     @property
     def key(self) -> CaseKey:

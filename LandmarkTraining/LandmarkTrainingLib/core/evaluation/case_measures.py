@@ -70,17 +70,19 @@ def in_plane_errors(case: CaseResult) -> list[float | None]:
 def similarities(cases: Sequence[CaseResult]) -> tuple[np.ndarray, np.ndarray]:
     """Keypoint similarity (n,) of the landmarks in space, and the confidence (n,) of each case as a detection.
 
-    All detections are equally confident. A refused case is not a detection: NaN, with a similarity of 0.
-    A case without truth has NaN as similarity.
+    The confidence is the mean peak of the landmarks found; where a case does not state it (baselines, logs of earlier
+    versions) all are equally confident. A refused case is not a detection: NaN, with a similarity of 0. A case without
+    truth has NaN as similarity.
     """
+    stated = all(case.mean_peak is not None for case in cases if case.failure is None)
     values, confidences = [], []
     for case in cases:
         distances = np.array([*_in_space(case), *(np.inf for name in case.missing if name not in NORMAL_AXIS)])
         constants = np.full(len(distances), 2 * READER_SD_MM)
         refused = case.failure is not None
         values.append(0.0 if refused else float(object_keypoint_similarity(distances, constants, np.array(1.0))))
-        confidences.append(np.nan if refused else 1.0)
-    return np.array(values), np.array(confidences)
+        confidences.append(np.nan if refused else case.mean_peak if stated else 1.0)
+    return np.array(values), np.array(confidences, dtype=float)
 
 
 def presence(cases: Sequence[CaseResult]) -> PresenceScores:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.anatomy.box_side import on_side
-from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, box_rule
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
 from AutoVolumeCalibrationLib.core.geometry.coordinates import rotation_angles_deg
@@ -198,7 +198,14 @@ def measure(key: CaseKey, plan: Plan, truth: Truth, stacks: Sequence[ScoutStack]
         level=level,
         findings=findings,
         timings_s={step: float(seconds) for step, seconds in plan.timings_s.items()},
+        mean_peak=_mean_peak(plan.landmarks),
     )
+
+
+def _mean_peak(landmarks: Sequence[Landmark]) -> float | None:
+    """Mean height of the detected peaks; None where nothing was detected (baselines)."""
+    peaks = [landmark.confidence for landmark in landmarks if landmark.status == PREDICTED and landmark.confidence > 0]
+    return float(np.mean(peaks)) if peaks else None
 
 
 def in_plane_errors_mm(

@@ -108,8 +108,15 @@ def _guidance_maps(batch: SliceBatch, chosen: torch.Tensor, settings: TargetSett
 
 
 def pooled(errors: Sequence[np.ndarray], subjects: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Errors (m,) in one row and whose they are (m,), the seeds' errors (n, k) of each landmark averaged."""
-    mean = np.mean(np.stack(errors), axis=0)
-    measured = np.isfinite(mean)
-    owners = np.repeat(np.array(subjects)[:, None], mean.shape[1], axis=1)
-    return mean[measured], owners[measured]
+    """The measured errors of all trainings (m,) and whose they are (m,).
+
+    Concatenated: means over trainings have fewer large errors than any of the trainings.
+
+    Args:
+        errors: of each training (n, k), NaN where nothing is measured.
+        subjects: of the n slices.
+    """
+    together = np.stack(errors)
+    measured = np.isfinite(together)
+    owners = np.broadcast_to(np.asarray(subjects)[:, None], together.shape)
+    return together[measured], owners[measured]

@@ -3,12 +3,19 @@ same real slices.
 
 A plan is a JSON file::
 
-    {"title": "...", "base": {settings of every run}, "seeds": [0, 1], "images": 8000,
-     "variants": {"U-Net": {"set": {settings}, "images": 100, "augment": true, "volumes": 5}}}
+    {"title": "...", "base": {settings of every run}, "seeds": [0, 1, 2], "images": 8000,
+     "tera_multiply_adds": 20, "learning_rate": "range test",
+     "variants": {"U-Net": {"set": {settings}, "images": 100, "augment": true, "volumes": 5, "seeds": [0]}},
+     "claims": [{"text": "...", "source": "...", "better": "U-Net", "than": "U-Net++"}]}
 
-``images``: number of simulated training slices, the same for all variants (a variant's own number uses the first ones).
-``augment``: augment them. ``volumes``: learn from this number of real heads of split ``train`` instead.
-Everything is kept in the output folder; an interrupted comparison can be resumed.
+``images``: number of simulated training slices, the same for all variants; of a variant's own number each seed has its
+own ones, the same for all variants with this number.
+``augment``: augment them, as ``augmentation`` of the settings says.
+``volumes``: learn from this number of real heads of split ``train`` instead.
+``tera_multiply_adds``: every run computes so much, its number of steps follows. ``learning_rate``: found for each
+network by the range test (also in a variant). ``claims``: what the report confirms, contradicts or leaves open
+(``ablations.plan``). Variants are run in their order, each with all its seeds, so that a comparison that is cut short
+has answered its first questions. Everything is kept in the output folder; an interrupted comparison can be resumed.
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +31,9 @@ import numpy as np
 import torch
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
+from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path, write_text
-from AutoVolumeCalibrationLib.core.files.json_files import json_text, read_json
+from AutoVolumeCalibrationLib.core.files.json_files import json_text
 from AutoVolumeCalibrationLib.core.files.output_folder import require_place
 from AutoVolumeCalibrationLib.core.networks.registry import find_architecture
 
@@ -42,9 +49,13 @@ from ..slices.augmentation import Augmentation
 from ..slices.batches import TrainingData
 from ..slices.sources import FixedSlices, SliceSource, VolumeSource, part_of
 from ..slices.targets import target_settings
+from ..training.lr_range_run import JSON_FILE
 from ..training.starting_point import starting_network
 from ..training.trainer import choose_training_device, train
 from ..training.training_data import CHECK_SEED, CHECK_SLICES
+from .ablations.costs import Costs, network_costs, steps_for
+from .ablations.plan import AblationPlan, Variant, run_name
+from .ablations.rates import found_rate
 
 logger = logging.getLogger(__name__)
 
@@ -54,30 +65,11 @@ _PART = 100
 #: File that is written last: its run is measured.
 _ERRORS = "errors.npz"
 
+#: Checkpoints of a run whose steps follow from its cost: points of its learning curve. Its warm-up ends by the first.
+CHECKPOINTS = 12
+
 #: Key of the errors without guidance, beside those named by the number of given landmarks.
 _ALL = "all"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One line of a comparison."""
-
-    name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    images: int = 0
-    augment: bool = False
-    volumes: int = 0
-
-
-@dataclass(frozen=True)
-class AblationPlan:
-    """The variants of a comparison and what they share."""
-
-    title: str
-    base: TrainingConfig
-    seeds: tuple[int, ...]
-    images: int
-    variants: tuple[Variant, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +80,9 @@ class Outcome:
         errors_mm: (n, k) in-plane errors, NaN where nothing is measured.
         given_errors_mm: number of given landmarks -> the same, for networks with guidance; on fewer landmarks
             (``slice_errors_mm``).
-        parameters: of the network; seconds: of training.
+        parameters: of the network; seconds: of training, which depend on what else ran on the machine.
+        steps, learning_rate: of the training.
+        per_slice, per_training: multiply-adds (``ablations.costs``).
     """
 
     variant: str
@@ -97,41 +91,15 @@ class Outcome:
     given_errors_mm: Mapping[int, np.ndarray]
     parameters: int
     seconds: float
-
-
-def read_plan(path: Path) -> AblationPlan:
-    """The plan in a file.
-
-    Raises:
-        UsageError: the file is damaged, or a setting is unknown or of another kind.
-    """
-    values = read_json(path, UsageError, "See the documentation of ablation plans.")
-    try:
-        base = TrainingConfig().replaced(values.get("base", {}), source=f"{path}: base")
-        variants = tuple(_variant(name, entry) for name, entry in values["variants"].items())
-        plan = AblationPlan(values["title"], base, tuple(values.get("seeds", [0])), int(values["images"]), variants)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(
-            f"is not an ablation plan ({error})", source=str(path), remedy="Give title, images, variants."
-        ) from error
-    seeds_fit = plan.seeds and all(type(seed) is int and seed >= 0 for seed in plan.seeds)
-    if not (plan.variants and seeds_fit and plan.images > 0):
-        remedy = "Give at least one image, variant and seed, seeds as integers of 0 or more."
-        raise UsageError("is not a complete ablation plan", source=str(path), remedy=remedy)
-    for variant in plan.variants:
-        base.replaced(dict(variant.settings), source=f"{path}: {variant.name}")
-    if len({_run_name(variant.name) for variant in variants}) < len(variants):
-        raise UsageError("two variants have the same name", source=str(path), remedy="Give them different names.")
-    return plan
-
-
-def _variant(name: str, entry: Mapping[str, Any]) -> Variant:
-    return Variant(name, entry.get("set", {}), **{key: value for key, value in entry.items() if key != "set"})
+    steps: int = 0
+    learning_rate: float = 0.0
+    per_slice: int = 0
+    per_training: int = 0
 
 
 def measured_outcomes(plan: AblationPlan, output: Path) -> list[Outcome]:
-    """The outcomes measured so far, seed by seed."""
-    runs = [(v.name, seed, run_place(output, v.name, seed)) for seed in plan.seeds for v in plan.variants]
+    """The outcomes measured so far, variant by variant."""
+    runs = [(v.name, seed, run_place(output, v.name, seed)) for v in plan.variants for seed in plan.seeds_of(v)]
     return [read_outcome(run, name, seed) for name, seed, run in runs if (run / _ERRORS).exists()]
 
 
@@ -143,15 +111,20 @@ def run_ablation(
     output: Path,
     say: Callable[[str], None] = logger.info,
 ) -> list[Outcome]:
-    """Train and measure all missing runs; returns all outcomes, seed by seed.
+    """Train and measure all missing runs; returns all outcomes, variant by variant.
 
     Args:
         labels: label maps to learn from; data: folder with ``heads.csv``, for variants that learn from real heads.
         slices: the test slices.
     """
     bench = _Bench(plan, labels, data, output, slices)
-    for seed in plan.seeds:
-        for variant in plan.variants:
+    # First of all: a network that learns at no rate shows before the hours of training.
+    for variant in plan.variants:
+        if variant.range_test and not (rate_place(output, variant.name) / JSON_FILE).exists():
+            say(f"{variant.name}, learning rate")
+            bench.settings(variant, plan.seeds_of(variant)[0])
+    for variant in plan.variants:
+        for seed in plan.seeds_of(variant):
             run = run_place(output, variant.name, seed)
             if not (run / _ERRORS).exists():
                 say(f"{variant.name}, seed {seed}")
@@ -165,8 +138,8 @@ def read_outcome(run: Path, variant: str, seed: int) -> Outcome:
         facts = json.loads((run / "outcome.json").read_text(encoding="utf-8"))
         with np.load(run / _ERRORS, allow_pickle=False) as arrays:
             given = {int(key): arrays[key] for key in arrays.files if key != _ALL}
-            return Outcome(variant, seed, arrays[_ALL], given, facts["parameters"], facts["seconds"])
-    except (OSError, ValueError, KeyError) as error:
+            return Outcome(variant, seed, arrays[_ALL], given, **facts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError("is not a measured run", source=str(run), remedy="Remove it to measure it again.") from error
 
 
@@ -174,7 +147,7 @@ class _Bench:
     """Data and settings that all runs of a comparison share."""
 
     def __init__(self, plan: AblationPlan, labels: Path, data: Path, output: Path, slices: RealSlices) -> None:
-        self.plan, self.data, self.slices = plan, data, slices
+        self.plan, self.data, self.slices, self.output = plan, data, slices, output
         self.constellation = load_protocol(plan.base.protocol).constellation
         self.mirror, self.names = self.constellation.mirror_indices, self.constellation.names
         require_place(output, overwrite=True)
@@ -184,9 +157,9 @@ class _Bench:
 
     def run(self, variant: Variant, seed: int, run: Path) -> None:
         """Train or resume one run, and write its outcome."""
-        config = self.plan.base.replaced({**variant.settings, "seed": seed}, source=variant.name)
+        data = self._training_data(variant, seed)
+        config, costs = self.settings(variant, seed)
         targets = target_settings(config, SliceSettings())
-        data = TrainingData(self.names, self.mirror, self._source(variant), self.check)
         network, _ = starting_network(config, self.names, targets)
         folder = train(config, data, run, network=network, resume=True)
         # The last weights, not the best: selection is not part of the comparison.
@@ -196,23 +169,39 @@ class _Bench:
         errors = {_ALL: slice_errors_mm(network.to(device), self.slices, targets, device)}
         for given in GIVEN if find_architecture(config.architecture, {}).guided else ():
             errors[str(given)] = slice_errors_mm(network, self.slices, targets, device, given=given)
-        self._write(run, folder, network, errors)
+        self._write(run, _facts(folder, config, costs), errors)
 
-    def _write(self, run: Path, folder: RunFolder, network: torch.nn.Module, errors: Mapping[str, np.ndarray]) -> None:
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        seconds = json.loads(folder.log.read_text(encoding="utf-8").splitlines()[-1])["seconds"]
-        write_text(run / "outcome.json", json_text({"parameters": parameters, "seconds": seconds}))
+    def settings(self, variant: Variant, seed: int) -> tuple[TrainingConfig, Costs]:
+        """Settings of a run with the steps that the plan's cost allows, and with the rate of the range test."""
+        config = self.plan.config_of(variant, seed)
+        costs = network_costs(config, len(self.names), self.check)
+        if self.plan.tera_multiply_adds:
+            steps = steps_for(self.plan.tera_multiply_adds, costs)
+            lengths = {"steps": steps, "checkpoint_steps": max(1, steps // CHECKPOINTS)}
+            config = config.replaced({**lengths, "warmup_steps": min(config.warmup_steps, steps // CHECKPOINTS)})
+        if variant.range_test:
+            data = self._training_data(variant, self.plan.seeds_of(variant)[0])
+            config = config.replaced({"learning_rate": found_rate(config, data, rate_place(self.output, variant.name))})
+        return config, costs
+
+    def _training_data(self, variant: Variant, seed: int) -> TrainingData:
+        return TrainingData(self.names, self.mirror, self._source(variant, seed), self.check)
+
+    def _write(self, run: Path, facts: Mapping[str, float], errors: Mapping[str, np.ndarray]) -> None:
+        write_text(run / "outcome.json", json_text(facts))
         # Any: a type checker takes every name for numpy's allow_pickle, too.
         arrays: dict[str, Any] = {**errors}
         with atomic_path(run / _ERRORS) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **arrays)
 
-    def _source(self, variant: Variant) -> SliceSource:
+    def _source(self, variant: Variant, seed: int) -> SliceSource:
         if variant.volumes:
             heads = list_heads(self.data, "train")[: variant.volumes]
             return VolumeSource(load_volume_heads(heads, self.names), self.mirror)
-        images = part_of(self.images, slice(0, variant.images or self.plan.images))
-        return FixedSlices(images, self.mirror, augmentation=Augmentation() if variant.augment else None)
+        images = part_of(self.images, share_of(self.plan.images, variant.images, seed))
+        config = self.plan.base.replaced(dict(variant.settings), source=variant.name)
+        augmentation = Augmentation.suited_to(config.augmentation, self.mirror) if variant.augment else None
+        return FixedSlices(images, self.mirror, augmentation=augmentation)
 
     def _images(self, labels: Path, path: Path) -> SliceBatch:
         """The simulated training slices of all variants, made once and kept."""
@@ -230,12 +219,34 @@ class _Bench:
             yield simulate_batch(heads, self.mirror, count, (self.plan.base.seed, start), SliceSettings())
 
 
+def share_of(total: int, count: int, seed: int) -> slice:
+    """The training slices of a run: all where ``count`` is 0, else ``count`` of them, others for each seed.
+
+    Which few images a network gets matters like its first weights: both belong to what differs between seeds.
+    """
+    if not count or count >= total:
+        return slice(0, total)
+    start = seed * count % (total - count + 1)
+    return slice(start, start + count)
+
+
+def _facts(folder: RunFolder, config: TrainingConfig, costs: Costs) -> dict[str, float]:
+    """What ``outcome.json`` says of a finished run."""
+    return {
+        "parameters": costs.parameters,
+        "seconds": json.loads(folder.log.read_text(encoding="utf-8").splitlines()[-1])["seconds"],
+        "steps": config.steps,
+        "learning_rate": config.learning_rate,
+        "per_slice": costs.per_slice,
+        "per_training": costs.per_step * config.steps,
+    }
+
+
+def rate_place(output: Path, variant: str) -> Path:
+    """The folder of a variant's range test in the output folder of its comparison."""
+    return output / "rates" / run_name(variant)
+
+
 def run_place(output: Path, variant: str, seed: int) -> Path:
     """The folder of a variant's run in the output folder of its comparison."""
-    return output / "runs" / f"{_run_name(variant)}-{seed}"
-
-
-def _run_name(variant: str) -> str:
-    """Folder name of a variant; names that differ in more than punctuation stay different."""
-    plain = "".join(c if c.isalnum() else "-" for c in variant.lower().replace("+", "p"))
-    return "-".join(part for part in plain.split("-") if part)
+    return output / "runs" / f"{run_name(variant)}-{seed}"

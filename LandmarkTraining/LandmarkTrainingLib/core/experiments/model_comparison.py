@@ -131,7 +131,7 @@ class ModelResult:
         failed_plans: number of cases without a plan, or with a box that is too far off (``box_verdict``).
         measures: by the names in MEASURES.
         success: radius in mm -> share of the landmarks on near slices found within it.
-        similarity, mean_average_precision: of the landmarks in space (COCO; all detections equally confident).
+        similarity, mean_average_precision: of the landmarks in space (COCO; confidence: the mean peak).
         presence: found against present or absent landmarks; absent are those that the user removed.
         seconds: median time for a study.
         differences, verdict: against the first model; empty and None for that one itself.

@@ -73,6 +73,15 @@ def agreed(value: float) -> float:
     return float(shared)
 
 
+def total(value: torch.Tensor) -> torch.Tensor:
+    """The sum of a scalar over the processes."""
+    if not _several():
+        return value
+    shared = value.detach().clone()
+    dist.all_reduce(shared)
+    return shared
+
+
 def any_of(flag: bool) -> bool:
     """Whether the flag is set in any process."""
     if not _several():

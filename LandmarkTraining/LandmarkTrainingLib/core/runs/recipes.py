@@ -1,6 +1,8 @@
 """Recipes: named training configurations, for users who do not want to choose forty settings.
 
-First the recipes that a site needs, then the published methods with their published settings.
+First the recipes that a site needs, then the published methods with their published settings. All of these train for
+the same number of steps, on slices augmented in one way, with a presence for each landmark, which scouts need and the
+papers' images do not. What else differs from a paper is stated beside its recipe and in docs/fidelity.md.
 """
 
 from __future__ import annotations
@@ -50,6 +52,31 @@ _MSE = [{"name": "mse", "weight": 1000.0}]
 #: The published methods all train for the same number of steps, so that they can be compared.
 _PUBLISHED_RUN = {**_WATCHED, "steps": 8000}
 
+#: Nothing beside the optimiser: no warm-up, moving average, decay or (in effect) clipping.
+_BARE = {"warmup_steps": 0, "ema_decay": 0.0, "weight_decay": 0.0, "gradient_clip": 1e6}
+
+
+def _over_encoder(encoder: str) -> dict[str, Any]:
+    """U-Net++ over an ImageNet encoder as segmentation_models builds it; the weights are downloaded when it starts."""
+    return {
+        **_PUBLISHED_RUN,
+        "architecture": "encoder_unet_plus_plus",
+        "options": {
+            "encoder": encoder,
+            "decoder": [16, 32, 64, 128, 256],
+            "stem": 1,
+            "form": "segmentation_models",
+        },
+        "encoder_weights": "public",
+        "losses": _MSE,
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+    }
+
+
+#: How to do without the download, in the recipes' descriptions.
+_OFFLINE = "Starts from ImageNet weights, which are downloaded; without a network set encoder_weights to their file."
+
 _SITE = (
     Recipe(
         "finetune",
@@ -80,7 +107,7 @@ _SITE = (
         "landmarks. This is how the shipped models were made. Of other anatomies than the head, scene.json beside the "
         "label maps says what their numbers are.",
         learns_from=LABEL_MAPS,
-        settings={"steps": 20000, "checkpoint_steps": 500, "picture_steps": 1000},
+        settings={"steps": 20000, "checkpoint_steps": 500},
     ),
 )
 
@@ -88,12 +115,11 @@ _PUBLISHED = (
     Recipe(
         "unet",
         "U-Net (Ronneberger 2015)",
-        "Encoder and decoder with skips, heatmaps by mean squared error: the plain baseline.",
+        "Encoder and decoder with skips, heatmaps by squared error with weighted peaks: the plain baseline.",
         settings={
             **_PUBLISHED_RUN,
             "architecture": "unet",
             "options": {"features": [32, 32, 64, 128, 256, 32], "dropout": 0.0, "stem": 2},
-            "losses": _MSE,
         },
     ),
     Recipe(
@@ -106,32 +132,58 @@ _PUBLISHED = (
             "options": {"features": [32, 64, 128, 256, 512], "dropout": 0.0, "stem": 2},
         },
     ),
+    # Published at full resolution, for segmentation (cross-entropy and Dice); here for heatmaps, folded by 2.
+    Recipe(
+        "unet_plus_plus",
+        "U-Net++ (Zhou 2018)",
+        "Nested skips; every nested U-Net has its loss, and the mean of their heatmaps is the answer.",
+        settings={
+            **_PUBLISHED_RUN,
+            **_BARE,
+            "architecture": "unet_plus_plus",
+            "options": {
+                "features": [32, 64, 128, 256, 512, 32],
+                "dropout": 0.0,
+                "stem": 2,
+                "deep_supervision": True,
+                "average_heads": True,
+                "activation": "relu",
+            },
+            "losses": _MSE,
+            "optimizer": "adam",
+            "learning_rate": 3e-4,
+            "schedule": "constant",
+        },
+    ),
+    Recipe(
+        "vgg19_unet_plus_plus",
+        "U-Net++ on VGG19 (Zhou 2018)",
+        f"The nested decoder over VGG19, 39.9 million parameters. {_OFFLINE}",
+        settings=_over_encoder("vgg19"),
+    ),
+    Recipe(
+        "efficientnet_unet_plus_plus",
+        "U-Net++ on EfficientNet-B7 (Zhou 2018)",
+        f"The nested decoder over EfficientNet-B7, 66.2 million parameters. {_OFFLINE}",
+        settings=_over_encoder("efficientnet-b7"),
+    ),
     Recipe(
         "resnext_unet_plus_plus",
         "U-Net++ on ResNeXt101 (Zhou 2018)",
-        "The nested decoder with deep supervision over a large encoder, which is best filled with pretrained weights.",
-        settings={
-            **_PUBLISHED_RUN,
-            "architecture": "encoder_unet_plus_plus",
-            "options": {
-                "encoder": "resnext101_32x8d",
-                "decoder": [256, 128, 64, 32, 16],
-                "stem": 1,
-                "deep_supervision": True,
-            },
-            "learning_rate": 1e-4,
-        },
+        f"The nested decoder over ResNeXt101 32x8d, 112 million parameters. {_OFFLINE}",
+        settings=_over_encoder("resnext101_32x8d"),
     ),
     Recipe(
         "scn",
         "SpatialConfiguration-Net (Payer 2019)",
         "Local appearance times spatial configuration; made for few training images. 128 filters, dropout 0.5, "
-        "SGD with Nesterov momentum.",
+        "learned widths of the targets, SGD with Nesterov momentum.",
         settings={
             **_PUBLISHED_RUN,
             "architecture": "scn",
-            "options": {"width": 128, "dropout": 0.5, "stem": 2},
-            "losses": _MSE,
+            # From the width of this run's targets; the authors start at 2.5 pixels of their images.
+            "options": {"width": 128, "dropout": 0.5, "stem": 2, "learned_sigma": 1.5},
+            "losses": [*_MSE, {"name": "sigma_penalty", "weight": 1000.0}],
             "optimizer": "sgd",
             "optimizer_options": {"momentum": 0.99, "nesterov": True},
             "learning_rate": 1e-3,
@@ -142,17 +194,22 @@ _PUBLISHED = (
     Recipe(
         "hourglass",
         "Hourglass with wing loss (KNEEL, Tiulpin 2019)",
-        "Answers with coordinates by soft-argmax. Wing loss, mixup and cutout, Adam without weight decay.",
+        "Answers with coordinates by soft-argmax. Wing loss of coordinates in 0..1, mixup of the losses, cutout, Adam.",
         settings={
             **_PUBLISHED_RUN,
+            **_BARE,
             "architecture": "hourglass",
-            "options": {"width": 24, "depth": 6, "dropout": 0.25, "stem": 4},
-            "point_losses": [{"name": "wing", "weight": 1.0, "width": 15.0, "curvature": 3.0}],
+            "options": {"width": 24, "depth": 6, "dropout": 0.25, "stem": 4, "align_corners": True},
+            "point_losses": [{"name": "wing", "weight": 1.0, "width": 15.0, "curvature": 3.0, "unit": "image"}],
             "mixup": 1.0,
-            "cutout": 0.1,
+            "mixup_losses": True,
+            # A tenth of each side, in half of the images.
+            "cutout": 0.01,
+            "cutout_chance": 0.5,
             "optimizer": "adam",
             "learning_rate": 1e-3,
-            "weight_decay": 0.0,
+            "schedule": "milestones",
+            "batch_size": 16,
         },
     ),
     Recipe(
@@ -161,24 +218,30 @@ _PUBLISHED = (
         "Two hourglasses, of which the second corrects the first; a loss after each.",
         settings={
             **_PUBLISHED_RUN,
+            **_BARE,
             "architecture": "stacked_hourglass",
             "options": {"width": 256, "depth": 4, "stacks": 2, "stem": 4},
             "losses": _MSE,
             "optimizer": "rmsprop",
             "learning_rate": 2.5e-4,
-            "weight_decay": 0.0,
             "schedule": "constant",
         },
     ),
     Recipe(
         "flat_net",
         "Flat-net with mean absolute error (Eslami 2019)",
-        "No pooling: five branches of dilated 9x9 convolutions. Slow, and sharp.",
+        "No pooling: five branches of dilated 9x9 convolutions on the whole image. Very slow, and sharp.",
         settings={
             **_PUBLISHED_RUN,
+            **_BARE,
             "architecture": "flat_net",
-            "options": {"width": 32, "rates": [1, 2, 4, 8, 16], "networks": 5, "stem": 2},
+            "options": {"width": 32, "rates": [1, 2, 3, 4, 5], "networks": 5, "stem": 1},
+            # The weight changes nothing for Adam but keeps the gradients above its epsilon.
             "losses": [{"name": "mae", "weight": 100.0}],
+            "optimizer": "adam",
+            "optimizer_options": {"betas": [0.5, 0.999]},
+            "learning_rate": 1e-4,
+            "schedule": "constant",
         },
     ),
     Recipe(
@@ -256,6 +319,20 @@ _PUBLISHED = (
         "T2DL, patches that vote (Zhang 2017)",
         "Every patch votes for the position of each landmark; further layers then locate all of them jointly.",
         settings={**_PUBLISHED_RUN, "architecture": "t2dl", "options": {"width": 32, "stage": 2, "stem": 2}},
+    ),
+    Recipe(
+        "search_agent",
+        "Search agents by reinforcement learning (Ghesu 2019)",
+        "An agent for each landmark walks over the image, from coarse to fine, and leaves it where the landmark is "
+        "absent. For a few landmarks: each has networks of its own. States no confidence.",
+        settings={
+            **_PUBLISHED_RUN,
+            "architecture": "search_agent",
+            # On the coarsest grid, of 8 x 8 pixels, a patch shows the whole image from wherever it is seen.
+            "options": {"width": 16, "patch": 21, "levels": 5, "stem": 1},
+            "learning_rate": 5e-3,
+            "gradient_clip": 5.0,
+        },
     ),
 )
 

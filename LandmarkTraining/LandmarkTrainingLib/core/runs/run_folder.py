@@ -2,7 +2,8 @@
 
 ``config.json`` settings, ``data.json`` where the data lie, ``versions.json`` what it ran with, ``log.jsonl`` one line
 per checkpoint, ``checkpoint.pt`` all that is needed to go on, ``best.pt`` the averaged weights of the lowest error,
-``pictures/`` predictions, ``bundle/`` the exported model, ``lock`` held while a process is at work (``run_lock``).
+``pictures/`` predictions and the first kernels, ``bundle/`` the exported model, ``lock`` held while a process is at
+work (``run_lock``).
 A file named ``stop`` asks a run to end with a checkpoint: this works on every system and between any two programs.
 """
 
@@ -22,6 +23,8 @@ from AutoVolumeCalibrationLib.core.files.json_files import json_text
 from ..config import TrainingConfig
 
 LOG_FILE, PICTURES, CONFIG_FILE = "log.jsonl", "pictures", "config.json"
+#: Kinds of pictures, and the beginning of their files' names: predictions on validation slices, the first kernels.
+PREDICTIONS, KERNELS = "step", "kernels"
 #: Remedy for a folder that holds a run already.
 RESUME_OR_OTHER = "Resume that run, or choose another folder."
 
@@ -62,11 +65,11 @@ class RunFolder:
     def stop_request(self) -> Path:
         return self.path / STOP_FILE
 
-    def picture(self, step: int) -> Path:
-        """Path of the picture of a step."""
+    def picture(self, kind: str, step: int, anatomy: str = "") -> Path:
+        """Path of the picture of a step, PREDICTIONS or KERNELS; of one anatomy where a run learns several."""
         folder = self.path / PICTURES
         folder.mkdir(exist_ok=True)
-        return folder / f"step_{step:06d}.png"
+        return folder / f"{kind}_{step:06d}{'_' if anatomy else ''}{anatomy}.png"
 
     def require_new(self) -> None:
         """Raises UsageError if the folder holds a run already."""

@@ -26,6 +26,12 @@ class RunLogger(Protocol):
         """Write what is still in memory; nothing can be logged afterwards."""
 
 
+def scalars(line: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a line of the log that make a curve: names, lists and the count of steps do not."""
+    kept = {key: value for key, value in line.items() if isinstance(value, (int, float))}
+    return {key: value for key, value in kept.items() if key not in ("step", "steps")}
+
+
 class TensorBoardLogger:
     """Event files in RUN/tensorboard; view them with ``tensorboard --logdir RUN``.
 

@@ -30,6 +30,7 @@ class RunRequest:
         subjects: how many people the data sets hold; folds are made of them.
         base: model (name or folder) that a fine-tuning starts from, "" for the current one.
         settings: what differs from the recipe.
+        loss_file: FILE.py:FUNCTION of the user's own loss, "" for none; it is executed.
     """
 
     recipe: Recipe
@@ -40,6 +41,7 @@ class RunRequest:
     subjects: int = 0
     base: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    loss_file: str = ""
 
     def all_settings(self) -> dict[str, Any]:
         """The recipe's settings, those that follow from the data, and the user's, in this order."""
@@ -67,14 +69,19 @@ class RunRequest:
             arguments += [flag, str(value)] if value is not None else []
         if self.recipe.command == FINETUNE and self.base:
             arguments += ["--model", self.base]
+        arguments += _loss_flag(self.loss_file)
         for name, value in settings.items():
             arguments += ["--set", f"{name}={json.dumps(value)}"]
         return arguments
 
 
-def resume_arguments(run: Path) -> list[str]:
-    """Resume a run from its last checkpoint; the folder holds everything else."""
-    return ["train", "--output", str(run), "--resume"]
+def resume_arguments(run: Path, loss_file: str = "") -> list[str]:
+    """Resume a run from its last checkpoint; the folder holds everything else, except for a loss of the user's own."""
+    return ["train", "--output", str(run), "--resume", *_loss_flag(loss_file)]
+
+
+def _loss_flag(loss_file: str) -> list[str]:
+    return ["--loss-file", loss_file] if loss_file else []
 
 
 def compare_arguments(bundle: Path, dataset: Path, output: Path, *, protocol: str | None, device: str) -> list[str]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .run_folder import LOG_FILE, PICTURES
+from .run_folder import LOG_FILE, PICTURES, PREDICTIONS
 
 #: Columns of the log that the window shows.
 STEP, STEPS, LOSS, ERROR, SECONDS_LEFT = "step", "steps", "loss", "check_median_mm", "seconds_left"
 #: The 95th percentile of the same error; logs of earlier versions may lack it.
 ERROR_P95 = "check_p95_mm"
+#: The mean, and the landmark with the largest median error: its name and that error; flat channels by name.
+ERROR_MEAN, WORST, WORST_ERROR, FLAT = "check_mean_mm", "check_worst", "check_worst_mm", "check_flat"
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Progress:
     Attributes:
         error_mm, best_mm: median in-plane error on the validation slices, now and at the best checkpoint.
         p95_mm: its 95th percentile now: a good median may hide slices that are far off.
+        mean_mm: its mean now.
+        worst, worst_mm: the landmark with the largest median error, and that error.
+        flat: landmarks whose heatmaps are flat while others are found: the run does not learn them.
     """
 
     step: int
@@ -32,6 +37,10 @@ class Progress:
     error_mm: float | None
     best_mm: float | None
     p95_mm: float | None = None
+    mean_mm: float | None = None
+    worst: str = ""
+    worst_mm: float | None = None
+    flat: tuple[str, ...] = ()
 
     @property
     def fraction(self) -> float:
@@ -88,11 +97,15 @@ class RunWatch:
             error_mm=number(last, ERROR),
             best_mm=min(errors, default=None),
             p95_mm=number(last, ERROR_P95),
+            mean_mm=number(last, ERROR_MEAN),
+            worst=worst_landmark(last),
+            worst_mm=number(last, WORST_ERROR),
+            flat=flat_landmarks(last),
         )
 
-    def newest_picture(self) -> Path | None:
-        """The picture of the latest step that has one."""
-        return max((self.folder / PICTURES).glob("step_*.png"), default=None, key=lambda path: path.name)
+    def newest_picture(self, kind: str = PREDICTIONS) -> Path | None:
+        """The picture of the latest step that has one; ``kind``: PREDICTIONS or KERNELS."""
+        return max((self.folder / PICTURES).glob(f"{kind}_*.png"), default=None, key=lambda path: path.name)
 
     def _add(self, line: bytes) -> bool:
         """Whether the line belongs to a log. A repeated step replaces its earlier line and all later ones."""
@@ -110,7 +123,7 @@ class RunWatch:
 
 
 def step_text(line: Mapping[str, Any], error: str, unit: str) -> str:
-    """A checkpoint's line of the log in words: loss, error in the median and for all but 5 %, time left.
+    """A checkpoint's line of the log in words: loss, errors over all landmarks and of the worst, time left.
 
     Args:
         error: what the error is of.
@@ -119,11 +132,36 @@ def step_text(line: Mapping[str, Any], error: str, unit: str) -> str:
     median, p95, left = (number(line, column) for column in (ERROR, ERROR_P95, SECONDS_LEFT))
     parts = [f"step {line[STEP]} of {line[STEPS]}: loss {line[LOSS]:.4g}"]
     if median is not None:
-        beyond = "" if p95 is None else f", 95th percentile {p95:.2f} {unit}"
-        parts.append(f"{error} median {median:.2f} {unit}{beyond}")
+        numbers = {"median": median, "mean": number(line, ERROR_MEAN), "95th percentile": p95}
+        said = (f"{name} {value:.2f} {unit}" for name, value in numbers.items() if value is not None)
+        parts.append(f"{error} {', '.join(said)}")
+    parts += [f"{title} {value:.2f} {unit}" for title, value in _of_anatomies(line).items()]
+    if (worst := number(line, WORST_ERROR)) is not None:
+        parts.append(f"worst {worst_landmark(line)} {worst:.2f} {unit}")
+    if flat := flat_landmarks(line):
+        parts.append(f"flat: {' '.join(flat)}")
     if left is not None:
         parts.append(f"{left / 60:.0f} min left")
     return ", ".join(parts)
+
+
+def _of_anatomies(line: Mapping[str, Any]) -> dict[str, float]:
+    """Anatomy -> its median error, of a run that learns several."""
+    start, end = "check_", "_median_mm"
+    values = {key: number(line, key) for key in line if key.startswith(start) and key.endswith(end)}
+    return {key[len(start) : -len(end)]: value for key, value in values.items() if value is not None}
+
+
+def worst_landmark(line: Mapping[str, Any]) -> str:
+    """Name of the worst landmark in a line of the log, "" where it has none."""
+    name = line.get(WORST)
+    return name if isinstance(name, str) else ""
+
+
+def flat_landmarks(line: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the landmarks with flat heatmaps in a line of the log; none in logs of earlier versions."""
+    names = line.get(FLAT)
+    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
 
 def number(row: Mapping[str, Any], column: str) -> float | None:

@@ -29,6 +29,8 @@ class TrainingData:
         check: fixed validation slices, never used for training.
         check_heads: label maps to measure the uncertainty on, if any.
         facts: numbers that describe the data, for the bundle's metadata.
+        title: of the anatomy, where several are learnt together.
+        anatomies: of a run that learns several: the data of each, with a ``check`` of its own (``anatomies``).
     """
 
     names: tuple[str, ...]
@@ -37,6 +39,8 @@ class TrainingData:
     check: SliceBatch
     check_heads: LabelHeads | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    title: str = ""
+    anatomies: tuple[TrainingData, ...] = ()
 
 
 class Batches(torch.utils.data.Dataset):

@@ -25,8 +25,9 @@ def given_maps(targets: Targets, fraction: float, seed: tuple[int, ...]) -> torc
     return targets.heatmaps * given[..., None, None]
 
 
-def taught_maps(targets: Targets, own: torch.Tensor, teacher_forcing: float, seed: tuple[int, ...]) -> torch.Tensor:
-    """(b, k, h, w) the maps of earlier groups: per slice the true ones with probability ``teacher_forcing``, else the
-    network's ``own``."""
-    taught = np.random.default_rng(seed).random(len(own)) < teacher_forcing
-    return torch.where(torch.from_numpy(taught).to(own.device)[:, None, None, None], targets.heatmaps, own)
+def taught_slices(slices: int, teacher_forcing: float, seed: tuple[int, ...]) -> torch.Tensor:
+    """(slices,) bool: which show later groups the true maps of earlier ones, with probability ``teacher_forcing``.
+
+    The later groups of the other slices see the network's own maps.
+    """
+    return torch.from_numpy(np.random.default_rng(seed).random(slices) < teacher_forcing)

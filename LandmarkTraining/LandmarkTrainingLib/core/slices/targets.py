@@ -21,7 +21,7 @@ class Targets:
         heatmaps: (b, k, h, w) Gaussians.
         points: (b, k, 2) their centres, (row, column) heatmap pixels; NaN where unknown.
         peak_values: (b, k) their peaks, 0..1; 0 where the landmark is unknown or out of view.
-        known: (b, k) bool: the truth is known (also where a landmark is out of view).
+        known: (b, k) bool: the truth is known (also where a landmark is out of view); of blended losses a weight, 0..1.
     """
 
     heatmaps: torch.Tensor

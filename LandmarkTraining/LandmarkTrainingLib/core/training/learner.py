@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,16 +18,21 @@ from AutoVolumeCalibrationLib.core.networks.registry import ARCHITECTURES, build
 
 from ..config import TrainingConfig
 from ..options import find_named
-from ..runs.distributed import in_parallel
+from ..runs.distributed import in_parallel, total, world_size
 from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
+from ..slices.anatomies import AnatomyBatch
 from ..slices.batches import encode_images
-from ..slices.blending import cut_out, mixup_batch
-from ..slices.given_landmarks import given_maps, taught_maps
+from ..slices.blending import Blend, cut_out, mixup_batch, mixup_losses_batch
+from ..slices.given_landmarks import given_maps, taught_slices
 from ..slices.targets import Targets, TargetSettings, make_targets, target_settings
 from .freezing import freeze, hold_frozen_norms, unfreeze
+from .initial_weights.quiet_start import start_quietly
 from .optimization import build_optimizer, build_schedule, l1_penalty
 from .training_loss import TrainingLoss
+
+#: Smallest side of the images that a network is tried with; the next multiple of its divisor is taken.
+_SIDE = 64
 
 
 def network_options(config: TrainingConfig, landmarks: int, targets: TargetSettings | None = None) -> dict[str, Any]:
@@ -58,6 +65,18 @@ def landmark_network(config: TrainingConfig, landmarks: int, targets: TargetSett
         return build_network(config.architecture, network_options(config, landmarks, targets))
 
 
+def fresh_network(config: TrainingConfig, landmarks: int, targets: TargetSettings | None = None) -> torch.nn.Module:
+    """As :func:`landmark_network`, with heatmaps that start at the background's level (``quiet_start``).
+
+    Raises:
+        UsageError: unknown network, or an option does not suit it.
+    """
+    network, options = landmark_network(config, landmarks, targets), network_options(config, landmarks, targets)
+    divisor = find_architecture(config.architecture, options).divisor(options)
+    start_quietly(network, IN_CHANNELS, divisor * math.ceil(_SIDE / divisor))
+    return network
+
+
 @contextmanager
 def _as_settings_error() -> Iterator[None]:
     """Report a network that cannot be built as an error of the run's settings, not of a bundle."""
@@ -65,6 +84,20 @@ def _as_settings_error() -> Iterator[None]:
         yield
     except ModelError as error:
         raise UsageError(error.what, source="settings", remedy="Correct options.") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A batch as the network takes it: input, targets, the seed of its randomness, and its anatomy among several.
+
+    ``blend``: with ``mixup_losses``, what the slices were blended with.
+    """
+
+    image: torch.Tensor
+    targets: Targets
+    seed: tuple[int, ...]
+    anatomy: int | None
+    blend: Blend | None
 
 
 class Learner:
@@ -87,8 +120,21 @@ class Learner:
         self.optimizer = build_optimizer(config, self.network.parameters())
         self.schedule = build_schedule(config, self.optimizer)
         self.loss = TrainingLoss(config)
-        self.step, self._gathered = 0, 0
+        self.step = 0
+        self._gathered: list[Example] = []
         self._guided = find_architecture(config.architecture, {}).guided
+        if self._guided and config.mixup_losses:
+            raise UsageError(
+                f"mixup_losses does not suit {config.architecture}: its input has the landmarks of one slice",
+                source="settings",
+                remedy="Leave it out.",
+            )
+        if config.mixup and not config.mixup_losses and "learned_sigma" in config.options:
+            raise UsageError(
+                "mixup blends targets, whose width cannot be learned then",
+                source="settings",
+                remedy="Set mixup_losses=true, or leave learned_sigma out of options.",
+            )
         self._apply_freezing()
         self._parallel = in_parallel(self.network)
 
@@ -98,34 +144,36 @@ class Learner:
             self._parallel = self.network
             gc.collect()
 
-    def learn(self, batch: SliceBatch, number: int) -> torch.Tensor:
-        """Learn from batch ``number`` of the run; returns its loss (a detached scalar).
+    def learn(self, batch: SliceBatch, number: int) -> torch.Tensor | None:
+        """Learn from batch ``number`` of the run.
 
-        The optimiser steps once the gradients of ``accumulation`` batches are gathered.
+        The optimiser steps once ``accumulation`` batches are gathered, with the gradient of all their known landmarks
+        as one batch would give it (batch norm aside, whose statistics are those of each batch).
+
+        Returns:
+            The loss of the step (a detached scalar); None where no step was taken.
         """
-        last = self._gathered + 1 == self.config.accumulation
-        # Gradients of several processes are averaged once a step, not once a batch.
-        with nullcontext() if last else self._without_exchange():
-            loss = self.loss_of(batch, number)
-            (loss / self.config.accumulation).backward()
-        self._gathered += 1
-        if last:
-            self._take_step()
-        return loss.detach()
+        self._gathered.append(self._prepare(batch, number))
+        if len(self._gathered) < self.config.accumulation:
+            return None
+        shares = self._shares()
+        loss = torch.zeros((), device=self.device)
+        while self._gathered:
+            example, share = self._gathered.pop(0), shares.pop(0)
+            # Gradients of several processes are averaged once a step, not once a batch.
+            with self._without_exchange() if self._gathered else nullcontext():
+                part = self._loss(example, share)
+                part.backward()
+            loss += part.detach()
+        self._take_step()
+        return loss
 
     def loss_of(self, batch: SliceBatch, number: int) -> torch.Tensor:
-        """Loss of batch ``number`` of the run, with its gradient.
+        """Loss of batch ``number`` of the run alone, with its gradient.
 
         All randomness in it (dropout, blending, ...) depends on the run's seed and the number alone.
         """
-        seed = (self.config.seed, number)
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
-        image, targets = self._prepare(batch, seed)
-        hold_frozen_norms(self.network.train())
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
-            outputs = self._forward(image, targets, seed)
-        loss = self.loss(outputs, targets)
-        return loss + self.config.l1 * l1_penalty(self.network.parameters()) if self.config.l1 else loss
+        return self._loss(self._prepare(batch, number))
 
     def checked(self, error: float) -> None:
         """Report the error on the validation slices to the schedule."""
@@ -157,32 +205,49 @@ class Learner:
     def _kinds(self) -> list[str]:
         return [self.config.architecture, self.config.optimizer, self.config.schedule]
 
-    def _prepare(self, batch: SliceBatch, seed: tuple[int, ...]) -> tuple[torch.Tensor, Targets]:
+    def _prepare(self, batch: SliceBatch, number: int) -> Example:
         config, images, targets = self.config, batch.images, make_targets(batch, self.targets)
+        seed = (config.seed, number)
         rng = np.random.default_rng((*seed, 0))
-        if config.mixup:
+        blend = None
+        if config.mixup and config.mixup_losses:
+            images, blend = mixup_losses_batch(images, batch.planes, targets, rng, config.mixup)
+            blend = blend.to(self.device)
+        elif config.mixup:
             images, targets = mixup_batch(images, batch.planes, targets, rng, config.mixup)
         if config.cutout:
-            images = cut_out(images, config.cutout, rng)
-        image = encode_images(images, batch.planes).to(self.device)
-        return image.contiguous(memory_format=torch.channels_last), targets.to(self.device)
+            images = cut_out(images, config.cutout, rng, config.cutout_chance)
+        image = encode_images(images, batch.planes).to(self.device).contiguous(memory_format=torch.channels_last)
+        anatomy = batch.anatomy if isinstance(batch, AnatomyBatch) else None
+        return Example(image, targets.to(self.device), seed, anatomy, blend)
 
-    def _forward(self, image: torch.Tensor, targets: Targets, seed: tuple[int, ...]) -> Any:
+    def _shares(self) -> list[dict[str, torch.Tensor]]:
+        """Of each gathered batch: the share of the step's known landmarks that it has, for each kind of loss."""
+        counts = [self.loss.known_of(example.targets, example.blend) for example in self._gathered]
+        # Gradients are averaged over the processes, not summed.
+        sums = {kind: total(torch.stack([c[kind] for c in counts]).sum()) / world_size() for kind in counts[0]}
+        return [{kind: count.clamp_min(1) / sums[kind].clamp_min(1) for kind, count in c.items()} for c in counts]
+
+    def _loss(self, example: Example, share: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+        torch.manual_seed(int(np.random.SeedSequence(example.seed).generate_state(1, np.uint64)[0] >> 1))
+        hold_frozen_norms(self.network.train())
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+            outputs = self._forward(example)
+        loss = self.loss(outputs, example.targets, example.blend, share)
+        if not self.config.l1:
+            return loss
+        parts = self.config.accumulation if share else 1
+        return loss + self.config.l1 * l1_penalty(self.network.parameters()) / parts
+
+    def _forward(self, example: Example) -> Any:
+        image, targets, seed = example.image, example.targets, example.seed
+        if example.anatomy is not None:
+            return self._parallel(image, example.anatomy)
         if not self._guided:
             return self._parallel(image)
         known = given_maps(targets, self.config.known_fraction, (*seed, 1))
-        truth = targets.heatmaps
-        if self.config.teacher_forcing < 1:
-            own = self._own_maps(image, known)
-            truth = taught_maps(targets, own, self.config.teacher_forcing, (*seed, 2))
-        return self._parallel(image, known, truth)
-
-    @torch.no_grad()
-    def _own_maps(self, image: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        self.network.eval()
-        own = self.network(image, known).float()
-        hold_frozen_norms(self.network.train())
-        return own
+        taught = taught_slices(len(image), self.config.teacher_forcing, (*seed, 2)).to(image.device)
+        return self._parallel(image, known, targets.heatmaps, taught)
 
     def _take_step(self) -> None:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
@@ -190,7 +255,7 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.after_step()
         self.average.update_parameters(self.network)
-        self.step, self._gathered = self.step + 1, 0
+        self.step += 1
         if self.step == self.config.unfreeze_step:
             unfreeze(self.network, self.config.freeze)
 

@@ -56,11 +56,16 @@ def find_learning_rate(
 ) -> RangeTest:
     """Train ``steps`` steps at growing rates and find where the loss falls the fastest.
 
+    Batches differ more than a step changes the loss: a network that answers "nothing here" loses more on a slice with
+    many landmarks. Therefore each loss counts relative to that of the untrained network on the same batch, times the
+    mean of these.
+
     Network, optimiser and torch's random state are restored afterwards.
 
     Args:
         network: what ``optimizer`` trains; put into training mode for the test.
-        loss_of_batch: number of a batch -> its loss with the present network, a scalar with a gradient.
+        loss_of_batch: number of a batch -> its loss with the present network, a scalar with a gradient; called for
+            all batches before the first step, too.
         lowest, highest: range of the rates; the test ends earlier where the loss diverges.
         gradient_clip: largest norm of the gradient.
 
@@ -77,7 +82,9 @@ def find_learning_rate(
     rates = np.geomspace(lowest, highest, steps).tolist()
     try:
         with torch.random.fork_rng():
-            losses = _losses_at(rates, network.train(), optimizer, loss_of_batch, gradient_clip)
+            network.train()
+            ease = _ease_of_batches(loss_of_batch, steps)
+            losses = _losses_at(rates, network, optimizer, loss_of_batch, gradient_clip, ease)
     finally:
         network.load_state_dict(before[0])
         optimizer.load_state_dict(before[1])
@@ -128,12 +135,22 @@ def range_picture(test: RangeTest, path: Path) -> None:
         FigureCanvasAgg(figure).print_png(temporary)
 
 
+@torch.no_grad()
+def _ease_of_batches(loss_of_batch: Callable[[int], torch.Tensor], count: int) -> list[float]:
+    """Mean loss of the untrained network over that of each batch; 1 where a batch has none or no finite one."""
+    losses = np.array([float(loss_of_batch(number)) for number in range(count)])
+    usable = np.isfinite(losses) & (losses > 0)
+    typical = losses[usable].mean() if usable.any() else 1.0
+    return np.where(usable, typical / np.where(usable, losses, 1.0), 1.0).tolist()
+
+
 def _losses_at(
     rates: list[float],
     network: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     loss_of_batch: Callable[[int], torch.Tensor],
     gradient_clip: float,
+    ease: list[float],
 ) -> list[float]:
     """Smoothed loss at each rate, up to where it diverges."""
     losses: list[float] = []
@@ -146,7 +163,7 @@ def _losses_at(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), gradient_clip)
         optimizer.step()
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * float(loss.detach())
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * float(loss.detach()) * ease[number]
         # Without the correction the first smoothed losses would be near zero.
         smoothed = mean / (1 - SMOOTHING ** (number + 1))
         if not math.isfinite(smoothed) or smoothed > DIVERGED * min(losses, default=math.inf):

@@ -9,6 +9,7 @@ HEATMAP        (b, k, h, w) heatmaps          (b, k, h, w) Gaussians 0..1       
 POINTS         (b, k, 2) heatmap pixels       (b, k, 2) heatmap pixels, finite      height of the target, 0 if unknown
 PRESENCE       (b, k) 0..1                    (b, k) height of the target, 0..1     1 where the truth is known, else 0
 DISPLACEMENT   (b, k, 2, h, w) heatmap pixels (b, k, 2) heatmap pixels, finite      height of the target, 0 if unknown
+SIGMA          (k,) heatmap pixels, learned   () heatmap pixels, what they began as () pixels of a heatmap
 =============  =============================  ====================================  ==================================
 """
 
@@ -22,7 +23,7 @@ import torch
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
-HEATMAP, POINTS, PRESENCE, DISPLACEMENT = KINDS = ("heatmap", "points", "presence", "displacement")
+HEATMAP, POINTS, PRESENCE, DISPLACEMENT, SIGMA = KINDS = ("heatmap", "points", "presence", "displacement", "sigma")
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -110,7 +111,8 @@ def wing(width: float = 15.0, curvature: float = 3.0) -> Loss:
     """Wing loss of coordinates, mean of row and column (Feng 2018, arXiv:1711.06753, eq. 5).
 
     ``width ln(1 + |d| / curvature)`` below ``|d| = width``, ``|d|`` plus a constant above, ``d`` in heatmap pixels.
-    The defaults are those of KNEEL (Tiulpin 2019).
+    The defaults are those of KNEEL (Tiulpin 2019), where ``d`` is a part of the image's side (the term's
+    ``"unit": "image"``): within the image the curve is then nearly straight, 5 |d|.
     """
     if min(width, curvature) <= 0:
         raise ValueError("width and curvature must be positive")
@@ -142,6 +144,23 @@ def presence_bce(margin: float = 1e-4) -> Loss:
     if not 0 < margin < 0.5:
         raise ValueError(f"margin {margin} is not between 0 and 0.5")
     return lambda presence, height, known: weighted_mean(_cross_entropy(presence, height, margin), known)
+
+
+def sigma_penalty(alpha: float = 20.0, mass: float = 100.0) -> Loss:
+    """Mean square of learned sigmas (Payer 2019), balanced like the authors' code against an ``mse`` of this weight.
+
+    There the loss of an image is ``1/2 sum (h - g)^2 + alpha/2 sum sigma^2``, the targets g are ``mass / 2 pi sigma^2``
+    high, and the defaults are those for cephalograms. Here targets begin with height 1 and squares are averaged over
+    pixels, which divides the loss by ``(mass / 2 pi start^2)^2`` and the number of pixels.
+    """
+    if alpha < 0 or mass <= 0:
+        raise ValueError("alpha must not be negative and mass must be positive")
+
+    def loss(sigmas: torch.Tensor, start: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
+        height = mass / (2 * math.pi * start**2)
+        return alpha * (sigmas**2).mean() / (height**2 * pixels)
+
+    return loss
 
 
 def smooth_l1(reach: float = 12.0, beta: float = 1.0) -> Loss:
@@ -186,6 +205,7 @@ LOSSES: dict[str, LossEntry] = {
     "point_mae": LossEntry(POINTS, point_mae),
     "presence_bce": LossEntry(PRESENCE, presence_bce),
     "smooth_l1": LossEntry(DISPLACEMENT, smooth_l1),
+    "sigma_penalty": LossEntry(SIGMA, sigma_penalty),
 }
 
 

@@ -17,8 +17,8 @@ from ..config import TrainingConfig
 from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import Batches, TrainingData
 from ..slices.targets import target_settings
-from .learner import Learner
 from .learning_rate_finder import RangeTest, find_learning_rate, range_picture
+from .search_agent.learner import new_learner
 from .starting_point import starting_network
 from .trainer import choose_training_device
 
@@ -47,7 +47,7 @@ def try_rates(
     device = choose_training_device(config.device)
     targets = target_settings(config, slices or SliceSettings())
     network, _ = starting_network(config, data.names, targets)
-    learner, batches = Learner(network, config, targets, device), Batches(data.source, config)
+    learner, batches = new_learner(network, config, targets, device), Batches(data.source, config)
     return find_learning_rate(
         learner.network,
         learner.optimizer,

@@ -70,6 +70,12 @@ def step_decay(drop: float = 0.5, every: float = 0.2) -> Callable[[float], float
     return lambda fraction: drop ** math.floor(fraction / every + 1e-9)
 
 
+def milestones(first: float = 0.5, second: float = 0.8, drop: float = 0.1) -> Callable[[float], float]:
+    """Times ``drop`` at the part ``first`` of the run, and again at ``second`` (KNEEL: epochs 50 and 80 of 100)."""
+    _require(0 < drop <= 1 and 0 <= first <= second <= 1, "drop must be in 0..1 and first at most second, both in 0..1")
+    return lambda fraction: drop ** ((fraction >= first) + (fraction >= second))
+
+
 def exponential(end: float = 0.02) -> Callable[[float], float]:
     """From 1 down to ``end``, by the same factor with each step."""
     _require(0 < end <= 1, "end must be in 0..1, not 0")
@@ -117,6 +123,7 @@ LR_SCHEDULES: dict[str, Callable[..., Callable[[float], float]]] = {
     "constant": constant,
     "time_decay": time_decay,
     "step_decay": step_decay,
+    "milestones": milestones,
     "exponential": exponential,
     "cyclic": cyclic,
     "cosine": cosine,

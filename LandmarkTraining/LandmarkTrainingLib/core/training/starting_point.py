@@ -21,7 +21,7 @@ from ..config import TrainingConfig
 from ..slices.targets import TargetSettings
 from .encoder_weights import pretrain_encoder
 from .landmark_axes import LandmarkChange, landmark_axes
-from .learner import landmark_network
+from .learner import fresh_network, landmark_network
 from .transfer import TransferReport, transfer_weights
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def starting_network(
     Raises:
         ModelError: the bundle does not exist, or it or the encoder's weights are damaged.
     """
-    network = landmark_network(config, len(names), targets)
+    network = fresh_network(config, len(names), targets)
     if config.encoder_weights:
         logger.info("%s", pretrain_encoder(network, config.encoder_weights))
     if not config.base:

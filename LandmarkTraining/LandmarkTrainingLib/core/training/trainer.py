@@ -23,18 +23,21 @@ from AutoVolumeCalibrationLib.core.errors import Cancelled, UsageError
 from AutoVolumeCalibrationLib.core.models.backend import choose_device
 
 from ..config import TrainingConfig
-from ..evaluation.pictures import prediction_picture
-from ..evaluation.validation import inplane_errors_mm
+from ..evaluation.pictures import kernel_picture, prediction_picture
+from ..evaluation.validation import validation_errors_mm
 from ..runs import distributed
 from ..runs.checkpoints import state_errors_as_model_error
-from ..runs.run_folder import RunFolder
+from ..runs.flat_channels import FlatChannels
+from ..runs.run_folder import KERNELS, PREDICTIONS, RunFolder
 from ..runs.run_lock import exclusive_lock
-from ..runs.run_logging import CombinedLogger, open_loggers
+from ..runs.run_logging import CombinedLogger, open_loggers, scalars
 from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
+from ..slices.anatomies import each_anatomy
 from ..slices.batches import Batches, Numbers, TrainingData, batch_loader
 from ..slices.targets import target_settings
-from .learner import Learner, landmark_network
+from .learner import Learner, fresh_network, landmark_network
+from .search_agent.learner import new_learner
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +80,8 @@ def train(
     device = choose_training_device(config.device)
     with distributed.process_group(device):
         targets = target_settings(config, slices)
-        network = network or landmark_network(config, len(data.names), targets)
-        learner = Learner(network, config, targets, distributed.own_device(device))
+        network = network or fresh_network(config, len(data.names), targets)
+        learner = new_learner(network, config, targets, distributed.own_device(device))
         run = _Run(learner, data, folder, progress, cancelled)
         try:
             with exclusive_lock(folder.path) if distributed.rank() == 0 else nullcontext():
@@ -112,6 +115,7 @@ class _Run:
         self.losses: list[torch.Tensor] = []
         self.stopped = self.interrupted = False
         self.loggers = CombinedLogger([])  # until the loop begins
+        self.flat = FlatChannels()
 
     def load(self, state: dict[str, Any]) -> None:
         with state_errors_as_model_error(self.folder.checkpoint):
@@ -156,13 +160,14 @@ class _Run:
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_batch)
         return trainer
 
-    def _learn(self, batch: SliceBatch, number: int) -> dict[str, torch.Tensor]:
+    def _learn(self, batch: SliceBatch, number: int) -> dict[str, torch.Tensor | None]:
         return {"loss": self.learner.learn(batch, number * distributed.world_size() + distributed.rank())}
 
     def _after_batch(self, engine: Any) -> None:
-        self.losses.append(engine.state.output["loss"])
-        if len(self.losses) % self.config.accumulation:
+        loss = engine.state.output["loss"]
+        if loss is None:
             return
+        self.losses.append(loss)
         step = self.learner.step
         at_end = step == self.config.steps
         self.stopped = distributed.any_of(self._asked_to_stop()) and not at_end
@@ -194,11 +199,11 @@ class _Run:
             self._write(errors, better)
         self.losses = []
 
-    def _errors(self) -> dict[str, float]:
-        network, data = self.learner.average.module, self.data
-        return inplane_errors_mm(network, data.check, self.learner.targets, self.learner.device)
+    def _errors(self) -> dict[str, Any]:
+        network = self.learner.average.module
+        return validation_errors_mm(network, self.data, self.learner.targets, self.learner.device)
 
-    def _write(self, errors: Mapping[str, float], better: bool) -> None:
+    def _write(self, errors: Mapping[str, Any], better: bool) -> None:
         step, average = self.learner.step, self.learner.average.module
         if better:
             self.folder.save_best({"average": average.state_dict(), "step": step, "names": list(self.data.names)})
@@ -206,13 +211,14 @@ class _Run:
         self.folder.save({**self.learner.state(), **state})
         line = self._log_line(errors)
         self.folder.append_log(line)
-        self.loggers.log_scalars(step, {key: value for key, value in line.items() if key not in ("step", "steps")})
-        if self.config.picture_steps and step % self.config.picture_steps == 0:
+        self.loggers.log_scalars(step, scalars(line))
+        self.flat.report(line)
+        if self._picture_is_due(step):
             self._draw(step)
         if self.progress:
             self.progress(step, self.config.steps, line)
 
-    def _log_line(self, errors: Mapping[str, float]) -> dict[str, Any]:
+    def _log_line(self, errors: Mapping[str, Any]) -> dict[str, Any]:
         step, seconds = self.learner.step, time.monotonic() - self.started
         left = (self.config.steps - step) * seconds / max(1, step - self.first_step)
         return {
@@ -222,14 +228,25 @@ class _Run:
             "learning_rate": self.learner.optimizer.param_groups[0]["lr"],
             "seconds": round(seconds, 1),
             "seconds_left": round(left, 1),
-            **{f"check_{key}": round(value, 3) for key, value in errors.items()},
+            **{f"check_{key}": round(v, 3) if isinstance(v, float) else v for key, v in errors.items()},
         }
 
+    def _picture_is_due(self, step: int) -> bool:
+        """Whether a multiple of ``picture_steps`` was reached since the last checkpoint."""
+        every, passed = self.config.picture_steps, len(self.losses) // self.config.accumulation
+        return every > 0 and step // every > (step - passed) // every
+
     def _draw(self, step: int) -> None:
-        learner, data, path = self.learner, self.data, self.folder.picture(step)
-        network, title = learner.average.module, f"Step {step}"
-        prediction_picture(network, data.check, learner.targets, data.names, path, device=learner.device, title=title)
-        self.loggers.log_picture(step, "predictions", path)
+        learner = self.learner
+        for network, data in each_anatomy(learner.average.module, self.data):
+            path, title = self.folder.picture(PREDICTIONS, step, data.title), f"Step {step} {data.title}".rstrip()
+            prediction_picture(
+                *(network, data.check, learner.targets, data.names, path), device=learner.device, title=title
+            )
+            self.loggers.log_picture(step, f"predictions {data.title}".rstrip(), path)
+            path = self.folder.picture(KERNELS, step, data.title)
+            kernel_picture(network, path)
+            self.loggers.log_picture(step, f"kernels {data.title}".rstrip(), path)
 
     @contextmanager
     def _logging(self) -> Iterator[None]:

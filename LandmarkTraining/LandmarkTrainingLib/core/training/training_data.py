@@ -91,6 +91,10 @@ def load_training_data(folders: DataFolders, config: TrainingConfig, constellati
         InputError: a folder holds no training data.
         UsageError: no data are named, or the settings need data that are not named.
     """
+    if config.anatomies:
+        raise UsageError(
+            "several anatomies are learnt by train alone", source="anatomies", remedy="Leave the setting anatomies out."
+        )
     names, mirror, slices = constellation.names, constellation.mirror_indices, simulation_settings(config)
     corrected = config.corrected_targets
     studies, held_out = _studies(folders, config)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
@@ -71,7 +72,7 @@ def run_training(
     folder = RunFolder(run_folder)
     if not resume:
         folder.require_new()
-    config = _configuration(folder, base, config_file, settings, resume)
+    config = run_configuration(folder, base, config_file, settings, resume)
     folders = _data_folders(folder, folders, resume)
     protocol = load_protocol(config.protocol)
     for data_set in (*folders.datasets, *([folders.validation] if folders.validation else [])):
@@ -101,19 +102,32 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
     The errors of its peaks are measured on held-out label maps. A run without label maps keeps the uncertainty of its
     base, or a conservative default.
     """
-    network, targets = best_network(config, folder), target_settings(config, SliceSettings())
-    facts = {**anatomy_facts(protocol, config.architecture), "training": _facts(folder, config, data)}
+    export_network(folder.bundle, best_network(config, folder), config, data, protocol, run_facts(folder, config, data))
+    return folder.bundle
+
+
+def export_network(
+    bundle: Path,
+    network: torch.nn.Module,
+    config: TrainingConfig,
+    data: TrainingData,
+    protocol: Protocol,
+    training: Mapping[str, Any],
+) -> None:
+    """Write the bundle of a trained network, measured like that of a run; ``training`` says how it was trained."""
+    targets = target_settings(config, SliceSettings())
+    facts = {**anatomy_facts(protocol, config.architecture), "training": training}
     public = _without_paths(config)
 
     def export(uncertainty: PeakUncertainty, evidence: str) -> None:
         stated = {**facts, EVIDENCE: {"uncertainty": evidence}}
-        export_bundle(folder.bundle, network, public, protocol.constellation, uncertainty, stated, overwrite=True)
-        carry_protocol(folder.bundle, protocol)
+        export_bundle(bundle, network, public, protocol.constellation, uncertainty, stated, overwrite=True)
+        carry_protocol(bundle, protocol)
 
     if data.check_heads is None:
         export(*_stated_uncertainty(config, data.names))
-        _add_graph(folder.bundle)
-        return folder.bundle
+        _add_graph(bundle)
+        return
     device = choose_training_device(config.device)
     measured = calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device)
     is_default = np.array_equal(measured.base_mm, default_uncertainty(len(data.names)).base_mm)
@@ -121,25 +135,24 @@ def export_run(folder: RunFolder, config: TrainingConfig, data: TrainingData, pr
     export(measured, evidence)
     # Whole studies are measured with the bundle as users will run it.
     network.cpu()
-    export(calibrate_on_studies(load_model(folder.bundle, config.device), data.check_heads, protocol), evidence)
-    _add_graph(folder.bundle)
+    export(calibrate_on_studies(load_model(bundle, config.device), data.check_heads, protocol), evidence)
+    _add_graph(bundle)
     if config.risk_studies:
-        _add_risk(folder, config, data.check_heads, protocol)
-    return folder.bundle
+        _add_risk(bundle, config, data.check_heads, protocol)
 
 
-def _add_risk(folder: RunFolder, config: TrainingConfig, heads: LabelHeads, protocol: Protocol) -> None:
+def _add_risk(bundle: Path, config: TrainingConfig, heads: LabelHeads, protocol: Protocol) -> None:
     """Add how probable it is that a plan is wrong, or log why it is not known: the bundle is complete without it."""
-    model = load_model(folder.bundle, config.device)
+    model = load_model(bundle, config.device)
     source = StudySource(heads, heads.people, [], protocol, protocol.boxes[0])
-    plans = folder.path / f"risk_{model.sha256[:8]}"
+    plans = bundle.parent / f"risk_{model.sha256[:8]}"
     plans.mkdir(exist_ok=True)
     try:
         fitted, _ = measure_risk(model, source, plans, config.risk_studies)
     except InputError as error:
-        logger.warning("%s states no risk of its plans: %s", folder.bundle, error)
+        logger.warning("%s states no risk of its plans: %s", bundle, error)
     else:
-        record_risk(folder.bundle, fitted.model, fitted.limits, model.sha256)
+        record_risk(bundle, fitted.model, fitted.limits, model.sha256)
 
 
 def _require_measurable_risk(config: TrainingConfig, data: TrainingData) -> None:
@@ -197,7 +210,7 @@ def _stated_uncertainty(config: TrainingConfig, names: Sequence[str]) -> tuple[P
     return default_uncertainty(len(names)), ASSUMED
 
 
-def _facts(folder: RunFolder, config: TrainingConfig, data: TrainingData) -> dict[str, Any]:
+def run_facts(folder: RunFolder, config: TrainingConfig, data: TrainingData) -> dict[str, Any]:
     """Training facts for the metadata."""
     steps = folder.best_weights()["step"]
     return {
@@ -217,7 +230,7 @@ def _base_facts(config: TrainingConfig) -> Mapping[str, str] | None:
     return {"name": metadata["name"], "sha256": metadata["weights"]["sha256"]}
 
 
-def _configuration(
+def run_configuration(
     folder: RunFolder, base: str | None, config_file: Path | None, settings: Sequence[str], resume: bool
 ) -> TrainingConfig:
     """The run's own configuration on resume, the base's when fine-tuning, else the defaults; then file and settings."""

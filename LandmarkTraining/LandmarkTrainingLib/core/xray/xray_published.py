@@ -1,4 +1,4 @@
-"""Splits, measures and settings of published results on the X-ray benchmarks.
+"""Splits, measures and settings of published results on the X-ray benchmarks, and of other labelled radiographs.
 
 The splits are those of Zhu et al. ("You Only Learn Once", MICCAI 2021, arXiv:2103.04657), which for the head refine the
 challenge's: of its 150 training images the last 20 are for validation. Validation on the test images would select the
@@ -15,6 +15,8 @@ from typing import Any
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
 from ..config import TrainingConfig
+from ..datasets.image_numbers import NAME_SPLITS, ImageNumbers
+from ..datasets.labelme import read_labelme
 from ..datasets.xray_benchmarks import LabelledImage, read_cephalometric, read_chests, read_hands
 from ..runs.recipes import RECIPES, TRAIN, Recipe
 from .xray_source import STRETCHED_SIDE
@@ -86,6 +88,12 @@ BENCHMARKS = {
     )
 }
 
+#: Radiographs labelled with labelme: any number of points, no published split.
+LABELME = Benchmark("labelme", "Radiographs labelled with labelme", "coronal", "px", (5.0, 10.0, 20.0), ("test",), 0)
+
+#: All sets that can be learnt from.
+SETS = {**BENCHMARKS, LABELME.name: LABELME}
+
 #: Recipes of published networks, by name.
 METHODS: dict[str, Recipe] = {
     recipe.name: recipe for recipe in RECIPES if recipe.command == TRAIN and "architecture" in recipe.settings
@@ -96,14 +104,17 @@ _FINE: dict[str, dict[str, Any]] = {
     "gu2net": {"options": {**METHODS["gu2net"].settings["options"], "stem": 1}},
     # SGD depends on the size of the loss: a peak covers a sixteenth of the part of the image that it covers on scouts.
     "scn": {
-        "options": {**METHODS["scn"].settings["options"], "stem": 1},
-        "losses": [{"name": "mse", "weight": 16000.0}],
+        "options": {**METHODS["scn"].settings["options"], "stem": 1, "learned_sigma": 2.5},
+        "losses": [{"name": "mse", "weight": 16000.0}, {"name": "sigma_penalty", "weight": 16000.0}],
     },
 }
 
 
-def settings_of(method: str, benchmark: Benchmark) -> TrainingConfig:
+def settings_of(method: str, benchmark: Benchmark, learnt: int | None = None) -> TrainingConfig:
     """A published network's settings on a benchmark.
+
+    Args:
+        learnt: number of training images, which sets the number of steps; that of the published split when None.
 
     Raises:
         UsageError: unknown method.
@@ -115,7 +126,7 @@ def settings_of(method: str, benchmark: Benchmark) -> TrainingConfig:
         "name": f"{benchmark.name}-{method}",
         "sigma_mm": 3.0,
         "batch_size": _BATCH,
-        "steps": _ROUNDS * benchmark.learnt // _BATCH,
+        "steps": max(1, _ROUNDS * (benchmark.learnt if learnt is None else learnt) // _BATCH),
         "checkpoint_steps": 250,
         "picture_steps": 1000,
         **_FINE.get(method, {}),
@@ -123,22 +134,37 @@ def settings_of(method: str, benchmark: Benchmark) -> TrainingConfig:
     return TrainingConfig().replaced(dict(settings), source=method)
 
 
-def read_split(benchmark: Benchmark, folder: Path, split: str, annotator: str) -> Iterator[LabelledImage]:
+def read_split(
+    benchmark: Benchmark,
+    folder: Path,
+    split: str,
+    annotator: str,
+    numbers: ImageNumbers | None = None,
+    suffix: str = "",
+) -> Iterator[LabelledImage]:
     """The images of a split, one by one.
 
     Args:
         split: TRAINING, VALIDATION or one of ``benchmark.tests``.
         annotator: of the points of the heads: "senior", "junior" or "mean".
+        numbers: these images instead of those of the published split.
+        suffix: of the images; that of the published set when empty.
 
     Raises:
         InputError: a file is missing or damaged.
+        UsageError: the set has no published split.
     """
+    if benchmark is LABELME:
+        if numbers is None:
+            raise UsageError("has no published splits", source=str(folder), remedy=NAME_SPLITS)
+        return read_labelme(folder, numbers, annotator, suffix)
+    published = None if numbers else split
     if benchmark.name == "hand":
-        return read_hands(folder, split)
+        return read_hands(folder, published, numbers=numbers, suffix=suffix)
     if benchmark.name == "chest":
-        return read_chests(folder, split)
-    if split in benchmark.tests:
-        return read_cephalometric(folder, split, annotator)
+        return read_chests(folder, published, numbers=numbers, suffix=suffix)
+    if numbers or split in benchmark.tests:
+        return read_cephalometric(folder, published, annotator, numbers=numbers, suffix=suffix)
     learnt = split == TRAINING
-    images = read_cephalometric(folder, "train", annotator)
+    images = read_cephalometric(folder, "train", annotator, suffix=suffix)
     return (image for image in images if (int(image.name) <= _LAST_LEARNT_HEAD) == learnt)

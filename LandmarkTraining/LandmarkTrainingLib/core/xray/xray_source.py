@@ -64,12 +64,16 @@ class XrayImages:
         landmarks: names of the k points.
         slices: one for each image, all of the same plane, their points on the slice (depth 0).
         pixel_sizes: (n, 2) float64, height and width of a pixel of the grid in the unit of ``own_pixel``.
+        image_pixels: (n, 2) float64, the same in pixels of the image.
+        readers_apart: (n, k) float64, distance of the two readers in pixels of the image; None where there is one.
     """
 
     names: tuple[str, ...]
     landmarks: tuple[str, ...]
     slices: SliceBatch
     pixel_sizes: np.ndarray
+    image_pixels: np.ndarray
+    readers_apart: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -96,20 +100,24 @@ def images_on_grid(images: Iterable[LabelledImage], matrix: int, plane: str) -> 
     Raises:
         InputError: the split holds no images.
     """
-    parts, names = [], []
+    parts, names, apart = [], [], []
     landmarks: tuple[str, ...] = ()
     for image in images:
         parts.append(_on_grid(image, matrix))
         names.append(image.name)
         landmarks = image.names
+        if image.readings is not None:
+            apart.append(np.linalg.norm(image.readings[0] - image.readings[1], axis=-1))
     if not parts:
         raise InputError("no images", remedy="Unpack the whole data set.")
-    canvases, in_field, points, sizes = (np.stack(arrays) for arrays in zip(*parts, strict=True))
+    canvases, in_field, points, sizes, in_pixels = (np.stack(arrays) for arrays in zip(*parts, strict=True))
     pixels = torch.from_numpy(points).float()
     planes = torch.full((len(parts),), PLANES.index(plane))
     visible = in_view(pixels, torch.from_numpy(in_field))
-    slices = SliceBatch(torch.from_numpy(canvases), planes, pixels, torch.zeros(pixels.shape[:2]), visible)
-    return XrayImages(tuple(names), landmarks, slices, sizes)
+    depths = torch.where(pixels.isnan().any(dim=-1), torch.nan, 0.0)
+    slices = SliceBatch(torch.from_numpy(canvases), planes, pixels, depths, visible)
+    readers = np.array(apart) if len(apart) == len(names) else None
+    return XrayImages(tuple(names), landmarks, slices, sizes, in_pixels, readers)
 
 
 def random_xrays(images: XrayImages, augmentation: Mapping[str, Any]) -> FixedSlices:
@@ -136,21 +144,49 @@ def no_mirror(images: XrayImages) -> np.ndarray:
     return np.arange(len(images.landmarks))
 
 
+@dataclass(frozen=True, eq=False)
+class PointErrors:
+    """Distances (n, k) from the network's points to the true ones, NaN where nobody placed the point, and peaks (n, k).
+
+    Attributes:
+        own: in the unit of ``own_pixel``.
+        pixels: in pixels of the image.
+        peaks: heights of the network's peaks.
+    """
+
+    own: np.ndarray
+    pixels: np.ndarray
+    peaks: np.ndarray
+
+
+def point_errors(
+    network: torch.nn.Module, images: XrayImages, targets: TargetSettings, device: torch.device
+) -> PointErrors:
+    """The errors of a network on images."""
+    offsets, peaks = [], []
+    for start in range(0, len(images), _BATCH):
+        offset, peak, _ = peaks_of_batch(network, part_of(images.slices, slice(start, start + _BATCH)), targets, device)
+        offsets.append(offset / targets.pixel_mm)
+        peaks.append(peak)
+    offset = np.concatenate(offsets)
+    own, pixels = (
+        np.linalg.norm(offset * size[:, None], axis=-1) for size in (images.pixel_sizes, images.image_pixels)
+    )
+    return PointErrors(own, pixels, np.concatenate(peaks))
+
+
 def radial_errors(
     network: torch.nn.Module, images: XrayImages, targets: TargetSettings, device: torch.device
 ) -> np.ndarray:
     """(n, k) distances from the network's points to the true ones, in the unit of ``own_pixel``."""
-    distances = []
-    for start in range(0, len(images), _BATCH):
-        part = slice(start, start + _BATCH)
-        offsets, _, _ = peaks_of_batch(network, part_of(images.slices, part), targets, device)
-        scale = images.pixel_sizes[part, None] / targets.pixel_mm
-        distances.append(np.linalg.norm(offsets * scale, axis=-1))
-    return np.concatenate(distances)
+    return point_errors(network, images, targets, device).own
 
 
-def _on_grid(image: LabelledImage, matrix: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Image (matrix, matrix) in 0..CAP, the filled area (bool), points (k, 2) there, size (2,) of the grid's pixels."""
+def _on_grid(image: LabelledImage, matrix: int) -> tuple[np.ndarray, ...]:
+    """Image (matrix, matrix) in 0..CAP, the filled area (bool), points (k, 2) there, size (2,) of the grid's pixels.
+
+    The size once in the unit of ``own_pixel``, once in pixels of the image.
+    """
     spacing = np.array(image.spacing_mm or (1.0, 1.0))
     relative = spacing * matrix / (spacing * image.pixels.shape).max()
     upright = ScoutSlice(
@@ -168,4 +204,5 @@ def _on_grid(image: LabelledImage, matrix: int) -> tuple[np.ndarray, np.ndarray,
     canvas, in_field = np.zeros((matrix, matrix), np.float32), np.zeros((matrix, matrix), bool)
     canvas[area], in_field[area] = prepared.image, True
     turned = np.stack([last_row - image.points[:, 0], image.points[:, 1]], axis=-1)
-    return canvas, in_field, prepared.from_slice_pixels(turned) + first, prepared.scale * own_pixel(image)
+    points = prepared.from_slice_pixels(turned) + first
+    return canvas, in_field, points, prepared.scale * own_pixel(image), np.broadcast_to(prepared.scale, 2)

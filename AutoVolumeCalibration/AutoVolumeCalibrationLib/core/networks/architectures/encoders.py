@@ -1,4 +1,4 @@
-"""Encoders by name: networks that give feature maps of an image at five resolutions, finest first."""
+"""Encoders by name: networks that give feature maps of an image at five or six resolutions, finest first."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ class Encoder(torch.nn.Module):
 
     Attributes:
         widths, strides: channels of the feature maps, and how much coarser than the image each is.
+        coarsest_is_pooled: the last map is the one before it, pooled: a decoder may do without it.
     """
 
     widths: tuple[int, ...]
     strides: tuple[int, ...]
+    coarsest_is_pooled = False
 
 
 def build_encoder(name: str, in_channels: int) -> Encoder:

@@ -9,13 +9,18 @@ import torch
 from .stem import folding
 
 
-def _activated(in_channels: int, out_channels: int, kernel: int, rate: int = 1) -> list[torch.nn.Module]:
-    """A convolution that keeps the size, and ReLU."""
+def _convolution(in_channels: int, out_channels: int, kernel: int, rate: int = 1) -> torch.nn.Conv2d:
+    """A convolution that keeps the size, with Glorot's uniform weights and biases of zero, as published."""
     padding = rate * (kernel // 2)
-    return [
-        torch.nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=rate),
-        torch.nn.ReLU(inplace=True),
-    ]
+    layer = torch.nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=rate)
+    torch.nn.init.xavier_uniform_(layer.weight)
+    if layer.bias is not None:
+        torch.nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _activated(in_channels: int, out_channels: int, kernel: int, rate: int = 1) -> list[torch.nn.Module]:
+    return [_convolution(in_channels, out_channels, kernel, rate), torch.nn.ReLU(inplace=True)]
 
 
 class FlatNet(torch.nn.Module):
@@ -35,7 +40,7 @@ class FlatNet(torch.nn.Module):
             *_activated(2 * width * len(rates), 8 * width, 5),
             *_activated(8 * width, 4 * width, 1),
             *_activated(4 * width, 2 * width, 1),
-            torch.nn.Conv2d(2 * width, landmarks, 1),
+            _convolution(2 * width, landmarks, 1),
             torch.nn.Tanh(),
         )
 
@@ -51,7 +56,8 @@ class FlatNets(torch.nn.Module):
         out_channels: one heatmap per landmark, in -1..1.
         width: filters n of the first convolutions, the others have 2 n, 8 n, 4 n, 2 n; published: 32.
         stem: side of the folded blocks; the heatmaps are ``stem`` times coarser than the image. Published: 1.
-        rates: dilation rates of the five branches; the receptive field is 16 max(rates) + 5 folded pixels.
+        rates: dilation rates of the five branches, published: 1 to 5; the receptive field is 16 max(rates) + 5 folded
+            pixels.
         networks: how many Flat-nets; published: 5 for 21 landmarks.
 
     Shape:

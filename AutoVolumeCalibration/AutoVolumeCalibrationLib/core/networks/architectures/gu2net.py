@@ -5,6 +5,7 @@ Spatial filters (3x3) and their norms belong to one task, channel mixing (1x1) i
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -19,16 +20,20 @@ RATES, COARSER = (1, 2, 5, 2, 1), 4
 SLOPE = 0.01
 
 
+class PerTask(torch.nn.ModuleList):
+    """Modules of which each task has its own."""
+
+
 class SeparableConvolution(torch.nn.Module):
     """Depthwise 3x3 of the task, pointwise 1x1 of all, batch norm of the task, leaky ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, tasks: int) -> None:
         super().__init__()
-        self.depthwise = torch.nn.ModuleList(
+        self.depthwise = PerTask(
             torch.nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels) for _ in range(tasks)
         )
         self.pointwise = torch.nn.Conv2d(in_channels, out_channels, 1)
-        self.norms = torch.nn.ModuleList(torch.nn.BatchNorm2d(out_channels) for _ in range(tasks))
+        self.norms = PerTask(torch.nn.BatchNorm2d(out_channels) for _ in range(tasks))
 
     def forward(self, features: torch.Tensor, task: int) -> torch.Tensor:
         mixed = self.norms[task](self.pointwise(self.depthwise[task](features)))
@@ -50,14 +55,17 @@ class TwoSeparable(torch.nn.Module):
 class LocalNetwork(torch.nn.Module):
     """U-Net of separable convolutions: max pooling, linear upsampling, skips joined; 1x1 heads of each task.
 
+    Args:
+        out_channels: the number of landmarks of each task.
+
     Shape:
-        (B, in_channels, h, w), h and w multiples of 16 -> (B, out_channels, h, w) logits.
+        (B, in_channels, h, w), h and w multiples of 16 -> (B, landmarks of the task, h, w) logits.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, features: Sequence[int], tasks: int) -> None:
+    def __init__(self, in_channels: int, out_channels: Sequence[int], features: Sequence[int]) -> None:
         super().__init__()
-        finest = features[0]
-        self.enter = torch.nn.ModuleList(torch.nn.Conv2d(in_channels, finest, 1) for _ in range(tasks))
+        finest, tasks = features[0], len(out_channels)
+        self.enter = PerTask(torch.nn.Conv2d(in_channels, finest, 1) for _ in range(tasks))
         self.contracting = torch.nn.ModuleList(
             TwoSeparable(coming, width, width, tasks)
             for coming, width in zip((finest, *features[:-1]), features, strict=True)
@@ -68,7 +76,7 @@ class LocalNetwork(torch.nn.Module):
             joined, above = features[level] + below, features[max(level - 1, 0)]
             self.expanding.append(TwoSeparable(joined, joined // 2, above, tasks))
             below = above
-        self.leave = torch.nn.ModuleList(torch.nn.Conv2d(finest, out_channels, 1) for _ in range(tasks))
+        self.leave = PerTask(torch.nn.Conv2d(finest, count, 1) for count in out_channels)
 
     def forward(self, image: torch.Tensor, task: int) -> torch.Tensor:
         features, skips = self.enter[task](image), []
@@ -115,27 +123,28 @@ class GlobalNetwork(torch.nn.Module):
 class GU2Net(torch.nn.Module):
     """Heatmaps = sigmoid of the global times sigmoid of the local network, both of the sample's task.
 
-    Task number = 3 * anatomy + plane, planes as in the input's indicator channels. A batch may mix tasks: each
-    sample goes through its own, and batch norm takes its statistics over the samples of a task. All anatomies share
-    one list of landmarks; those of another anatomy are unknown, which the loss leaves out.
+    Task number = 3 * anatomy + plane, planes as in the input's indicator channels. A batch may mix the planes of an
+    anatomy: each sample goes through its own task, and batch norm takes its statistics over the samples of a task.
 
-    As published it is trained by binary cross entropy (``losses=[{"name": "bce"}]``) on batches of one task in turn;
-    any loss on heatmaps in 0..1 does. In training a sample alone with its task must be larger than the divisor
+    As published it is trained by binary cross entropy (``losses=[{"name": "bce"}]``) on batches of one anatomy each,
+    and every anatomy has its own number of landmarks. There an anatomy is one task, here each of its planes is one. Any
+    loss on heatmaps in 0..1 does. In training a sample alone with its task must be larger than the divisor
     (batch norm of a single pixel is undefined).
 
     Args:
         in_channels: channels of the input image, at least 4: the image, then three plane indicators.
-        out_channels: one heatmap per landmark, in 0..1.
+        out_channels: one heatmap per landmark, in 0..1; the landmarks of all anatomies where each has its own.
         features: widths of the local network's five levels; published: 64, 128, 256, 512, 512.
         width: filters of the global network; published: 128.
         stem: side of the folded blocks; the heatmaps are ``stem`` times coarser than the image. Published: 1.
-        anatomies: how many anatomies the network knows.
+        anatomies: how many anatomies with the same ``out_channels`` landmarks the network knows, or, as published, the
+            number of landmarks of each anatomy.
 
     Shape:
-        (B, in_channels, H, W), H and W multiples of 16 * ``stem`` -> (B, out_channels, H / stem, W / stem).
+        (B, in_channels, H, W), H and W multiples of 16 * ``stem`` -> (B, landmarks, H / stem, W / stem).
 
     Raises:
-        ValueError: the input has no plane indicators.
+        ValueError: the input has no plane indicators, or the anatomies' landmarks do not add up to ``out_channels``.
     """
 
     def __init__(
@@ -145,27 +154,36 @@ class GU2Net(torch.nn.Module):
         features: Sequence[int],
         width: int,
         stem: int,
-        anatomies: int = 1,
+        anatomies: int | Sequence[int] = 1,
     ) -> None:
         super().__init__()
         if in_channels < 1 + PLANES:
             raise ValueError(f"in_channels {in_channels} leaves no room for {PLANES} plane indicators")
-        tasks = PLANES * anatomies
+        landmarks = [out_channels] * anatomies if isinstance(anatomies, int) else list(anatomies)
+        if not isinstance(anatomies, int) and sum(landmarks) != out_channels:
+            raise ValueError(f"anatomies {landmarks} do not add up to {out_channels} landmarks")
+        of_tasks = [count for count in landmarks for _ in range(PLANES)]
         self.fold, channels = folding(in_channels, stem)
-        self.local = LocalNetwork(channels, out_channels, features, tasks)
-        self.overall = torch.nn.ModuleList(GlobalNetwork(channels, out_channels, width) for _ in range(tasks))
+        self.local = LocalNetwork(channels, of_tasks, features)
+        self.overall = PerTask(GlobalNetwork(channels, count, width) for count in of_tasks)
 
-    def forward(self, image: torch.Tensor, task: torch.Tensor | None = None) -> torch.Tensor:
-        """Heatmaps.
-
-        Args:
-            task: (B,) int64 task numbers; None: the plane that the input indicates, of anatomy 0.
-        """
-        task = image[:, 1 : 1 + PLANES].mean(dim=(2, 3)).argmax(dim=1) if task is None else task
+    def forward(self, image: torch.Tensor, anatomy: int = 0) -> torch.Tensor:
+        """Heatmaps of the samples, which are all of one ``anatomy``; the input indicates the plane of each."""
+        task = PLANES * anatomy + image[:, 1 : 1 + PLANES].mean(dim=(2, 3)).argmax(dim=1)
         folded, numbers = self.fold(image), sorted(set(task.tolist()))
         indices = [(task == number).nonzero()[:, 0] for number in numbers]
         parts = [self._heatmaps(folded[index], number) for index, number in zip(indices, numbers, strict=True)]
         return torch.cat(parts)[torch.cat(indices).argsort()]
+
+    def of_anatomy(self, anatomy: int) -> GU2Net:
+        """A copy that knows this anatomy alone: the shared weights, and those of its own tasks."""
+        network = copy.deepcopy(self)
+        own = slice(PLANES * anatomy, PLANES * (anatomy + 1))
+        for module in list(network.modules()):
+            for name, child in list(module.named_children()):
+                if isinstance(child, PerTask):
+                    setattr(module, name, child[own])
+        return network
 
     def _heatmaps(self, folded: torch.Tensor, task: int) -> torch.Tensor:
         # Single precision: half precision rounds a background of 0.001 to zero.

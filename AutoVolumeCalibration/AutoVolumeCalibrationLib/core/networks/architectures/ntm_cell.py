@@ -81,7 +81,8 @@ class NtmCell(torch.nn.Module):
 
     In every step all heads are placed by the memory that was left by the step before; the read heads see that
     memory, then the write heads change it. Strength = softplus, gamma = 1 + softplus, gate = sigmoid,
-    shift = softmax, key = tanh, erase = sigmoid, add = tanh. The first state is learned but for the blank memory.
+    shift = softmax, key = tanh, erase = sigmoid, add = tanh. Of the first state what was read last
+    and where the heads are is learned; the controller starts at zero and the memory blank.
 
     Args:
         inputs, outputs: lengths of the vectors that come in and go out in a step.

@@ -145,7 +145,11 @@ class NtmUNet(torch.nn.Module):
         self.head = torch.nn.Conv2d(features[0], out_channels, 1)
 
     def forward(
-        self, image: torch.Tensor, known: torch.Tensor | None = None, truth: torch.Tensor | None = None
+        self,
+        image: torch.Tensor,
+        known: torch.Tensor | None = None,
+        truth: torch.Tensor | None = None,
+        taught: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Heatmaps of all landmarks.
 
@@ -154,6 +158,7 @@ class NtmUNet(torch.nn.Module):
                 Known ones are input from the first pass on and are returned unchanged.
             truth: (B, k, h, w) target heatmaps that later passes take instead of the network's own maps
                 (teacher forcing), used in training only.
+            taught: (B,) bool, the samples whose passes take ``truth``; None: all.
         """
         folded = self.fold(image)
         states = {
@@ -166,7 +171,7 @@ class NtmUNet(torch.nn.Module):
             return self._pass(torch.cat([folded, inputs], dim=1), states)
 
         nothing = folded.new_zeros(len(folded), self.landmarks, *folded.shape[-2:])
-        return find_in_turn(answer, self.groups, nothing, known, truth if self.training else None)
+        return find_in_turn(answer, self.groups, nothing, known, truth if self.training else None, taught)[-1]
 
     def _pass(self, inputs: torch.Tensor, states: dict[str, NtmState]) -> torch.Tensor:
         """Maps of all landmarks; ``states`` of the machines are replaced by the next ones."""

@@ -7,7 +7,7 @@ supervision), the last one its best. Coordinates are heatmap pixels (row, column
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,6 +35,26 @@ class DisplacementOutput(NamedTuple):
     """
 
     displacements: torch.Tensor
+
+
+class SigmaOutput(NamedTuple):
+    """Heatmaps of a network that learns the width of its targets (SCN, Payer 2019).
+
+    Attributes:
+        heatmaps: (B, k, h, w). Their target is a Gaussian of ``sigmas`` of the same mass whatever its width: as high as
+            the presence at ``start``, and ``start^2 / sigma^2`` times that at ``sigma``.
+        sigmas: (k,) heatmap pixels.
+        start: (), what all of them were at first.
+    """
+
+    heatmaps: torch.Tensor
+    sigmas: torch.Tensor
+    start: torch.Tensor
+
+
+def mean_of_heads(heads: Iterable[torch.nn.Module], features: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Mean of what each head makes of its features: the accurate mode of U-Net++ (Zhou 2018, section 3.2)."""
+    return torch.stack([head(own) for head, own in zip(heads, features, strict=True)]).mean(dim=0)
 
 
 def heatmaps_of(output: PointOutput, size: Sequence[int], sigma: float) -> torch.Tensor:

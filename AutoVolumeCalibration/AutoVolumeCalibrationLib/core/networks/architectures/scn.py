@@ -5,13 +5,16 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from .outputs import SigmaOutput
 from .stem import folding
 
-#: Resolutions of the local appearance; the spatial configuration is computed at 1/16 of the heatmap's.
-LEVELS, COARSER = 4, 16
+#: Resolutions of the local appearance.
+LEVELS = 4
 SLOPE = 0.1
 #: Standard deviation of the weights of both heads: the product starts flat.
 HEAD_DEVIATION = 1e-4
+#: No learned sigma gets below this, heatmap pixels: a Gaussian between two pixels would vanish.
+SMALLEST_SIGMA = 0.3
 
 
 def _convolution(in_channels: int, out_channels: int, kernel: int, deviation: float | None = None) -> torch.nn.Conv2d:
@@ -66,12 +69,26 @@ class SpatialConfigurationNet(torch.nn.Module):
         width: filters of every layer; published: 128.
         stem: side of the folded blocks; the heatmaps are ``stem`` times coarser than the image.
         dropout: dropout probability between the two convolutions of each level.
+        grid: how much coarser than the heatmaps the spatial configuration is; published: 16.
+        learned_sigma: the width of each landmark's target is learned, from this one on, heatmap pixels (published: from
+            2.5); None: the run's targets are taken. The loss then needs the term ``sigma_penalty``. In evaluation the
+            peaks are scaled back to the height of the presence.
 
     Shape:
-        (B, in_channels, H, W), H and W multiples of 16 * ``stem`` -> (B, out_channels, H / stem, W / stem).
+        (B, in_channels, H, W), H and W multiples of max(8, ``grid``) * ``stem`` -> (B, out_channels, H / stem,
+        W / stem); with learned sigmas in training mode a ``SigmaOutput``.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, width: int, stem: int, dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        width: int,
+        stem: int,
+        dropout: float = 0.5,
+        grid: int = 16,
+        learned_sigma: float | None = None,
+    ) -> None:
         super().__init__()
         self.fold, channels = folding(in_channels, stem)
         self.local = torch.nn.Sequential(
@@ -80,15 +97,25 @@ class SpatialConfigurationNet(torch.nn.Module):
             _convolution(width, out_channels, 3, HEAD_DEVIATION),
         )
         self.spatial = torch.nn.Sequential(
-            torch.nn.AvgPool2d(COARSER),
+            torch.nn.AvgPool2d(grid),
             *_activated(out_channels, width, 11),
             *_activated(width, width, 11),
             *_activated(width, width, 11),
             _convolution(width, out_channels, 11, HEAD_DEVIATION),
             torch.nn.Tanh(),
-            torch.nn.Upsample(scale_factor=COARSER, mode="bicubic", align_corners=False),
+            torch.nn.Upsample(scale_factor=grid, mode="bicubic", align_corners=False),
         )
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.start = learned_sigma
+        if learned_sigma is not None:
+            self.sigmas = torch.nn.Parameter(torch.full((out_channels,), float(learned_sigma)))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor | SigmaOutput:
         appearance = self.local(self.fold(image))
-        return appearance * self.spatial(appearance)
+        heatmaps = appearance * self.spatial(appearance)
+        if self.start is None:
+            return heatmaps
+        sigmas = self.sigmas.clamp_min(SMALLEST_SIGMA)
+        if self.training:
+            return SigmaOutput(heatmaps, sigmas, sigmas.new_tensor(self.start))
+        return heatmaps * (sigmas / self.start)[:, None, None] ** 2

@@ -8,8 +8,6 @@ convolutionally, and stage 2 ends in a weighted mean of the patches' votes, for 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch.nn import functional
 
@@ -25,18 +23,6 @@ STEP, PATCH = 2 ** (LEVELS - 1), 32
 REACH = PATCH / 4
 #: Dilation rates of the layers that stage 2 adds.
 JOINT_RATES = (1, 2, 4)
-
-
-class Vote(NamedTuple):
-    """The patches' votes on the landmarks.
-
-    Attributes:
-        points: (B, k, 2) heatmap pixels (row, column).
-        spread: (B, k) root mean square distance of the surrounding patches' votes from there, heatmap pixels.
-    """
-
-    points: torch.Tensor
-    spread: torch.Tensor
 
 
 def _activated(in_channels: int, out_channels: int, kernel: int, rate: int = 1) -> list[torch.nn.Module]:
@@ -121,23 +107,6 @@ class TwoStage(torch.nn.Module):
         output = self._joint_points(features, displacements, votes)
         return [_dense(votes), output] if self.training else heatmaps_of(output, size, self.sigma)
 
-    def vote(self, image: torch.Tensor) -> Vote:
-        """The patches' vote on an ``image`` (B, in_channels, H, W): in stage 2 a second estimate beside the points.
-
-        The position with most votes of the patches around it, and how far apart their votes are. On images unlike
-        those of the training the patches disagree.
-        """
-        votes = _votes(self._patches(image)[1])
-        size = _heatmap_size(votes)
-        best = vote_heatmaps(votes, size, self.sigma).flatten(2).argmax(dim=2)
-        position = torch.stack([best // size[1], best % size[1]], dim=2).float()[..., None, None]
-        patches = pixel_positions(votes.shape[3:], votes.device, STEP)
-        near = _gaussian(patches - position, REACH).prod(dim=2)
-        agreeing = near * _gaussian(votes - position, self.sigma).prod(dim=2)
-        points = weighted_mean(_shares(agreeing), votes)
-        distances = (votes - points[..., None, None]).square().sum(dim=2, keepdim=True)
-        return Vote(points, weighted_mean(_shares(near), distances).squeeze(2).sqrt())
-
     def _patches(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (B, c, h, w) and displacements (B, k, 2, h, w) of the patches, the latter in half patches."""
         features = self.trunk(self.fold(image))
@@ -191,8 +160,3 @@ def _dense(votes: torch.Tensor) -> DisplacementOutput:
 
 def _gaussian(distances: torch.Tensor, sigma: float) -> torch.Tensor:
     return torch.exp(-(distances**2) / (2 * sigma**2))
-
-
-def _shares(weights: torch.Tensor) -> torch.Tensor:
-    """Weights (B, k, h, w) that sum to one."""
-    return weights / weights.sum(dim=(2, 3), keepdim=True).clamp_min(1e-12)

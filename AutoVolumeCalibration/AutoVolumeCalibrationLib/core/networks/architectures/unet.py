@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from monai.networks.nets import BasicUNet
 
+from .layer_kinds import BATCH, LEAKY_RELU, activation_of, drop_whole_maps, norm_of
 from .stem import folding
 
 
@@ -22,13 +23,22 @@ class StemUNet(torch.nn.Module):
         features: six widths: of the five levels, and of the final upsampling.
         stem: side of the folded blocks; the heatmaps are ``stem`` times coarser than the image.
         dropout: dropout probability.
+        norm, activation, spatial_dropout: see ``layer_kinds``; the paper has no norm, and ReLU.
 
     Shape:
         (B, in_channels, H, W), H and W multiples of 16 * ``stem`` -> (B, out_channels, H / stem, W / stem).
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, features: Sequence[int], stem: int, dropout: float = 0.0
+        self,
+        in_channels: int,
+        out_channels: int,
+        features: Sequence[int],
+        stem: int,
+        dropout: float = 0.0,
+        norm: str = BATCH,
+        activation: str = LEAKY_RELU,
+        spatial_dropout: bool = False,
     ) -> None:
         super().__init__()
         self.fold, channels = folding(in_channels, stem)
@@ -37,10 +47,12 @@ class StemUNet(torch.nn.Module):
             in_channels=channels,
             out_channels=out_channels,
             features=tuple(features),
-            act=("LeakyReLU", {"inplace": True, "negative_slope": 0.1}),
-            norm="batch",
+            act=activation_of(activation),
+            norm=norm_of(norm),
             dropout=dropout,
         )
+        if spatial_dropout:
+            drop_whole_maps(self.unet)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.unet(self.fold(image))

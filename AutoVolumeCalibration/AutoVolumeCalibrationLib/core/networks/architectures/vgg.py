@@ -1,4 +1,4 @@
-"""VGG-19 (Simonyan and Zisserman 2015, arXiv:1409.1556) as an encoder: the feature maps before each pooling."""
+"""VGG-19 (Simonyan and Zisserman 2015, arXiv:1409.1556) as an encoder."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ BATCH_NORM = {"vgg19": False, "vgg19_bn": True}
 
 
 class VggEncoder(Encoder):
-    """The convolutions of VGG-19, their parameters named as in torchvision's checkpoints (``features.0.weight``).
+    """The maps of VGG-19 before each pooling, and the last one pooled.
+
+    The parameters are named as in torchvision's checkpoints (``features.0.weight``).
 
     Args:
         name: one of ``BATCH_NORM``.
         in_channels: channels of the input image; published: 3.
 
     Attributes:
-        widths, strides: channels of the five feature maps, and how much coarser than the image each is.
+        widths, strides: channels of the six feature maps, and how much coarser than the image each is.
 
     Shape:
-        (B, in_channels, H, W), H and W multiples of 16 -> five maps (B, widths[i], H / strides[i], W / strides[i]).
+        (B, in_channels, H, W), H and W multiples of 32 -> six maps (B, widths[i], H / strides[i], W / strides[i]).
     """
 
-    widths = tuple(filters for _, filters in BLOCKS)
-    strides = (1, 2, 4, 8, 16)
+    widths = (*(filters for _, filters in BLOCKS), BLOCKS[-1][1])
+    strides = (1, 2, 4, 8, 16, 32)
+    coarsest_is_pooled = True
 
     def __init__(self, name: str, in_channels: int) -> None:
         super().__init__()
         layers: list[torch.nn.Module] = []
-        for number, (convolutions, filters) in enumerate(BLOCKS):
-            # A pooling layer takes a number in the names of the parameters after it; the last one has none after it.
-            layers += [torch.nn.MaxPool2d(2)] if number else []
+        for convolutions, filters in BLOCKS:
+            # A pooling layer takes a number in the names of the parameters after it.
             for _ in range(convolutions):
                 layers.append(torch.nn.Conv2d(in_channels, filters, 3, padding=1))
                 layers += [torch.nn.BatchNorm2d(filters)] if BATCH_NORM[name] else []
                 layers.append(torch.nn.ReLU(inplace=True))
                 in_channels = filters
+            layers.append(torch.nn.MaxPool2d(2))
         self.features = torch.nn.Sequential(*layers)
         for layer in self.features:
             if isinstance(layer, torch.nn.Conv2d):

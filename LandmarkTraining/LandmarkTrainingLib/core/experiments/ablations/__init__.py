@@ -1,0 +1,1 @@
+"""What a comparison of networks needs besides training: costs, rates, intervals over people and seeds, curves."""
