@@ -9,6 +9,7 @@ import pytest
 from AutoVolumeCalibrationLib import __version__, api
 from AutoVolumeCalibrationLib.cli.command_groups import GROUPS
 from documents.pages import DOCS, PAGES, ROOT, cells, read_page
+from structure.test_rooms import ROOMS
 
 PICTURES = sorted([*(DOCS / "pictures").iterdir(), *(ROOT / "Resources" / "Screenshots").iterdir()])
 
@@ -44,3 +45,11 @@ def test_the_readme_is_one_screen_and_shows_its_two_commands():
 
 def test_the_citation_is_of_this_version():
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+
+
+def test_the_drawing_of_the_architecture_has_every_room():
+    drawn = set(re.findall(r">([\w./]+)</text>", (DOCS / "pictures" / "architecture.svg").read_text("utf-8")))
+    described = " ".join(cells(DOCS / "architecture.md"))
+    for names in ROOMS.values():
+        assert set(names) - drawn == set()
+        assert [name for name in names if f"`{name}`" not in described] == []
