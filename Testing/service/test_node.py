@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -31,22 +28,13 @@ from AutoVolumeCalibrationLib.service.node.receiver import receiving
 from AutoVolumeCalibrationLib.service.node.spool import IMAGES, UNREADABLE, Spool
 from AutoVolumeCalibrationLib.service.page.settings import PageSettings
 from command_line import MIDDLE_SLICES, Ran, assert_refused
-
-STORESCU, ECHOSCU = shutil.which("storescu"), shutil.which("echoscu")
-
-needs_peers = pytest.mark.skipif(not (STORESCU and ECHOSCU), reason="needs storescu and echoscu (the package dcmtk)")
+from service.peers import ECHOSCU, STORESCU, dcmtk, free_port, needs_dcmtk
 
 
 def written(folder: Path, text: str) -> Path:
     path = folder / "config.toml"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def test_a_configuration_is_read_with_its_defaults(tmp_path):
@@ -187,16 +175,15 @@ def test_a_destination_that_fails_is_tried_again_later_and_later(tmp_path, monke
     waits = []
     for _ in range(9):
         assert box.send() == 0
-        waits.append(box._next_try - now[0])
-        now[0] = box._next_try
+        waits.append(box._unreachable.next_try_s - now[0])
+        now[0] = box._unreachable.next_try_s
     assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600]
     (tmp_path / "share").unlink()
     assert box.send() == 1
 
 
 def sent(configuration: Configuration, *files: Path, title: str = "SCANNER") -> int:
-    command = [STORESCU, "-aet", title, "-aec", configuration.title, "127.0.0.1", str(configuration.port)]
-    return subprocess.run([*command, *map(str, files)], timeout=60, capture_output=True).returncode
+    return dcmtk(STORESCU, configuration.port, *files, title=title)
 
 
 @pytest.fixture
@@ -205,13 +192,12 @@ def configuration(tmp_path: Path) -> Configuration:
     return Configuration(tmp_path / "spool", port=free_port(), peers=(Peer("SCANNER", "127.0.0.1"),), minimum_free_gb=0)
 
 
-@needs_peers
+@needs_dcmtk
 def test_images_of_a_peer_are_on_the_disk_once_it_has_its_answer(configuration):
     spool = Spool(configuration.spool)
     configuration.spool.mkdir()
     with receiving(configuration, spool):
-        echo = [ECHOSCU, "-aet", "SCANNER", "-aec", "AUTOVOLUME", "127.0.0.1", str(configuration.port)]
-        assert subprocess.run(echo, timeout=60, capture_output=True).returncode == 0
+        assert dcmtk(ECHOSCU, configuration.port) == 0
         for _ in range(2):
             assert sent(configuration, *MIDDLE_SLICES) == 0
         assert len(list((configuration.spool / IMAGES).rglob("*.dcm"))) == len(MIDDLE_SLICES)
@@ -228,7 +214,7 @@ def test_a_peer_that_sends_too_fast_waits_and_others_do_not():
     assert rate._reserve("fast", 110.0) == 0.0
 
 
-@needs_peers
+@needs_dcmtk
 def test_images_beyond_the_rate_come_later_and_none_is_lost(configuration):
     configuration.spool.mkdir()
     slow, spool = replace(configuration, max_images_per_s=1.0), Spool(configuration.spool)
@@ -239,7 +225,7 @@ def test_images_beyond_the_rate_come_later_and_none_is_lost(configuration):
     assert len(list((configuration.spool / IMAGES).rglob("*.dcm"))) == len(MIDDLE_SLICES)
 
 
-@needs_peers
+@needs_dcmtk
 def test_too_large_an_image_is_refused(configuration):
     configuration.spool.mkdir()
     small = replace(configuration, max_instance_mb=0.001)
@@ -248,12 +234,14 @@ def test_too_large_an_image_is_refused(configuration):
     assert list(configuration.spool.rglob("*.dcm")) == []
 
 
-@needs_peers
+@needs_dcmtk
 def test_others_are_refused_and_a_full_disk_too(configuration):
     configuration.spool.mkdir()
     spool = Spool(configuration.spool)
     with receiving(configuration, spool):
         assert sent(configuration, MIDDLE_SLICES[0], title="OTHER") != 0
+        assert dcmtk(ECHOSCU, configuration.port, title="OTHER") != 0
+        assert dcmtk(STORESCU, configuration.port, MIDDLE_SLICES[0], called="OTHER") != 0
     elsewhere = replace(configuration, port=free_port(), peers=(Peer("SCANNER", "10.1.2.3"),))
     with receiving(elsewhere, spool):
         assert sent(elsewhere, MIDDLE_SLICES[0]) != 0
@@ -263,7 +251,7 @@ def test_others_are_refused_and_a_full_disk_too(configuration):
     assert list(configuration.spool.rglob("*.dcm")) == []
 
 
-@needs_peers
+@needs_dcmtk
 def test_an_address_in_use_is_named(configuration):
     spool, refused = Spool(configuration.spool), pytest.raises(UsageError, match="cannot listen")
     with receiving(configuration, spool), refused, receiving(configuration, spool):

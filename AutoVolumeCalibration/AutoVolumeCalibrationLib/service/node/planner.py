@@ -111,12 +111,13 @@ class Planner:
     def plan(
         self, studies: Iterable[ReceivedStudy], settled: Callable[[ReceivedStudy], None], workers: Workers
     ) -> Iterator[Outcome]:
-        """Plan what is complete and has no outcome yet; the outcomes as they come.
+        """Plan what is complete and has no outcome yet, the longest complete first; the outcomes as they come.
 
         Args:
             settled: called with each study that needs no more work.
         """
-        complete = {study.name: study for study in studies if time.time() - study.latest >= self.quiet_s}
+        first_come = sorted(studies, key=lambda study: study.latest)
+        complete = {study.name: study for study in first_come if time.time() - study.latest >= self.quiet_s}
         jobs = []
         for study in complete.values():
             job = self._job(study)
