@@ -128,12 +128,23 @@ def _plan_for_ever(
     configuration: Configuration,
     workers: Workers,
 ) -> None:
-    swept_at = -_SWEEP_S
+    table, swept_at = configuration.spool / STUDIES_TABLE, -_SWEEP_S
+
+    def note(name: str, outcome: Outcome | None) -> None:
+        if outcome is not None and outcome != outcomes.get(name):
+            outcomes[name] = outcome
+            _write_studies(table, outcomes)
+
+    def settled(study: ReceivedStudy) -> None:
+        spool.settle(study)
+        # A worker may have ended it after the service that began it was killed.
+        note(study.name, planner.records.read(study.name).outcome)
+
+    _write_studies(table, outcomes)  # killed after the last study, the service did not list it
     while True:
-        for outcome in planner.plan(spool.changed(), spool.settle, workers):
+        for outcome in planner.plan(spool.changed(), settled, workers):
             _logger.info("study %s: exit code %d in %.1f s", outcome.study, outcome.exit_code, outcome.seconds)
-            outcomes[outcome.study] = outcome
-            _write_studies(configuration.spool / STUDIES_TABLE, outcomes)
+            note(outcome.study, outcome)
         if time.monotonic() - swept_at > _SWEEP_S:
             swept_at = time.monotonic()
             for name in spool.remove_older(configuration.keep_days):
