@@ -26,7 +26,7 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "LandmarkTraining", "Testing")]
 
-from service.killed_node import SERVICE, WORKER, Kill, KilledNode, assert_nothing_lost, received  # noqa: E402
+from service.killed_node import FORMS, SERVICE, WORKER, Kill, KilledNode, assert_nothing_lost  # noqa: E402
 from service.mixed_series import LOCALIZER, PHANTOM, Series, write_series  # noqa: E402
 from service.peers import archive, free_port, outcomes, wait_until  # noqa: E402
 
@@ -65,7 +65,7 @@ def _run(scratch: Path, count: int, seed: int, output: Path) -> None:
                 node.send(one)
             sent = time.time()
             print(f"sent in {sent - started:.0f} s", flush=True)
-        wait_until(lambda: node.is_done(len(studies)), _LONGEST_S)
+        wait_until(lambda: node.is_done(len(studies)), _LONGEST_S, every_s=2.0)
         done = time.time()
         _report(series, node, scratch / "archive", (started, sent, done))
         _report_memory(memory, node, done)
@@ -147,9 +147,10 @@ def _report_single(node: KilledNode, folder: Path, series: Sequence[Series]) -> 
     """From the end of ``storescu`` to the last object of the study in the archive."""
     took = []
     for one in series:
+        before = len(list(folder.iterdir()))
         node.send(one)
         sent = time.time()
-        wait_until(lambda one=one: sum(received(folder).by_study.get(one.study, Counter()).values()) == 2, 600)
+        wait_until(lambda before=before: len(list(folder.iterdir())) == before + len(FORMS), 600)
         took.append(time.time() - sent)
     print(
         f"last image to result in the archive, warm, {len(took)} localizers, quiet time of {node.quiet_s:g} s included:"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,7 +130,8 @@ class KilledNode:
 
     def _kill_all(self, kills: Sequence[Kill]) -> None:
         for kill in kills:
-            _wait_for(lambda kill=kill: self.sent >= kill.sent and len(outcomes(self.spool)) >= kill.outcomes)
+            while self.sent < kill.sent or len(outcomes(self.spool)) < kill.outcomes:
+                time.sleep(0.3)
             self.killed.append((time.time(), kill.what))
             if kill.what == SERVICE:
                 self.process.send_signal(signal.SIGKILL)
@@ -148,11 +148,6 @@ class KilledNode:
                 with suppress(psutil.NoSuchProcess):
                     found.append((process.memory_info().rss, process))
         return max(found, key=lambda entry: entry[0])[1]
-
-
-def _wait_for(true: Callable[[], bool]) -> None:
-    while not true():
-        time.sleep(0.1)
 
 
 @dataclass(frozen=True)
@@ -203,10 +198,3 @@ def assert_nothing_lost(series: Sequence[Series], spool: Path, archive: Path) ->
         expected = FORMS if row["exit_code"] == "0" else set()
         assert sorted(name for name, _uid in objects) == sorted(expected), (row, objects)
     return got
-
-
-def assert_nothing_runs(spool: Path) -> None:
-    """No process names this spool's folder any more."""
-    mine = os.getpid()
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        assert process.info["pid"] == mine or str(spool.parent) not in " ".join(process.info["cmdline"] or ())

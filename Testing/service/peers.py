@@ -38,11 +38,11 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
-def wait_until(true: Callable[[], object], seconds: float = 120.0) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 120.0, every_s: float = 0.1) -> None:
     limit = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.1)
+        time.sleep(every_s)
 
 
 def listens(port: int) -> bool:
