@@ -19,6 +19,7 @@ from AutoVolumeCalibrationLib.service.node.configuration import (
     Configuration,
     Destination,
     Peer,
+    Tls,
     read_configuration,
 )
 from AutoVolumeCalibrationLib.service.node.health import reporting
@@ -29,6 +30,9 @@ from AutoVolumeCalibrationLib.service.node.spool import IMAGES, UNREADABLE, Spoo
 from AutoVolumeCalibrationLib.service.page.settings import PageSettings
 from command_line import MIDDLE_SLICES, Ran, assert_refused
 from service.peers import ECHOSCU, STORESCU, dcmtk, free_port, needs_dcmtk
+
+ARCHIVE = '[[destination]]\nname = "a"\ntitle = "A"\nhost = "h"\nport = 104\n'
+OWN_TLS = '[tls]\ncertificate = "c"\nkey = "k"\n'
 
 
 def written(folder: Path, text: str) -> Path:
@@ -92,13 +96,27 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
         ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nforms = ["nifti"]', "'nifti' is not one of"),
         ('[node]\nspool = "s"\n[page]\nport = 1\nhost = "0.0.0.0"', "anybody there may open it"),
         ('[node]\nspool = "s"\n[page]\nport = 1\ntoken = "short"', "page.token: 'short' is too short"),
+        (
+            '[node]\nspool = "s"\n[[peer]]\ntitle = "MR1"\nhost = "mr1.hospital"',
+            "which is not an IP address",
+        ),
+        (f'[node]\nspool = "s"\n{ARCHIVE}tls = true', "cannot be known without an authority"),
+        (f'[node]\nspool = "s"\n{ARCHIVE}tls = true\n{OWN_TLS}', "cannot be known without an authority"),
+        ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\ntls = true', "destination[0]"),
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_a_mistake_in_the_configuration_is_named(tmp_path, text, said):
     with pytest.raises(UsageError) as refused:
         read_configuration(written(tmp_path, text))
     assert said in str(refused.value)
+
+
+def test_a_destination_with_tls_is_known_by_the_authority(tmp_path):
+    text = f'[node]\nspool = "s"\n{ARCHIVE}tls = true\n{OWN_TLS}authority = "a"'
+    found = read_configuration(written(tmp_path, text))
+    assert found.destinations == (Destination("a", "A", "h", 104, tls=True),)
+    assert found.tls == Tls(tmp_path / "c", tmp_path / "k", tmp_path / "a")
 
 
 def test_check_config_runs_nothing(capsys, tmp_path):
@@ -108,6 +126,9 @@ def test_check_config_runs_nothing(capsys, tmp_path):
     bad = written(tmp_path, '[node]\nspool = "s"\n[plan]\nmodel = "none"')
     code = main(["serve", str(bad), "--check-config"])
     assert_refused(Ran(code, *capsys.readouterr()), 4, "none")
+    bad = written(tmp_path, f'[node]\nspool = "s"\n{OWN_TLS}')
+    code = main(["serve", str(bad), "--check-config"])
+    assert_refused(Ran(code, *capsys.readouterr()), 2, tmp_path / "c")
 
 
 def test_an_instance_is_kept_once_and_without_names(tmp_path):
@@ -125,6 +146,7 @@ def test_what_cannot_be_read_is_kept_too(tmp_path, data):
     path = Spool(tmp_path).keep(data)
     assert path.parent == tmp_path / UNREADABLE
     assert path.read_bytes() == data
+    assert Spool(tmp_path).unreadable() == 1
 
 
 def test_a_study_is_open_until_it_is_settled_and_after_a_restart(tmp_path):
@@ -148,6 +170,21 @@ def test_old_studies_go(tmp_path):
     os.utime(path, (1e9, 1e9))
     assert len(spool.remove_older(1)) == 1
     assert list(spool.studies()) == []
+
+
+def test_what_is_unreadable_and_the_notes_of_what_was_sent_go_with_the_old_studies(tmp_path):
+    spool, box = Spool(tmp_path), Outbox(tmp_path, Destination("share", folder=tmp_path / "share"), "ME")
+    strange = spool.keep(b"no DICOM")
+    box.put(MIDDLE_SLICES[0], "1.2.3")
+    assert box.send() == 1
+    note = tmp_path / "sent" / "share" / "1.2.3.dcm"
+    spool.remove_older(1)
+    assert strange.exists() and note.exists()
+    for path in (strange, note):
+        os.utime(path, (1e9, 1e9))
+    spool.remove_older(1)
+    assert not strange.exists() and not note.exists()
+    assert (tmp_path / "share" / "1.2.3.dcm").exists()
 
 
 def test_an_object_goes_into_a_folder_once(tmp_path):

@@ -6,6 +6,7 @@ images change.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -84,7 +85,9 @@ class StudyWork:
     def failed(self, error: Exception) -> Outcome:
         """See ``Work.failed``."""
         if isinstance(error, AutoVolumeError):
-            return Outcome(self.study, NOT_PLANNED, str(error))
+            # The study names its folder; what is left of the path is the file in it.
+            message = str(error).replace(f"{self.folder}{os.sep}", "").removeprefix(f"{self.folder}: ")
+            return Outcome(self.study, NOT_PLANNED, message)
         return Outcome(self.study, FAULT, f"internal error: {type(error).__name__}: {error}")
 
 
