@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pydicom
 
-from child_processes import end_session
+from child_processes import started
 from command_line import MAIN_FILE
 from service.mixed_series import LOCALIZER, PHANTOM, Series
 from service.peers import QUIET, STORESCU, dcmtk, free_port, listens, outcomes, wait_until
@@ -53,6 +52,7 @@ class KilledNode:
     port: int = field(default_factory=free_port)
     sent: int = 0
     killed: list[tuple[float, str]] = field(default_factory=list)
+    _processes: ExitStack = field(default_factory=ExitStack)
 
     @property
     def spool(self) -> Path:
@@ -63,11 +63,9 @@ class KilledNode:
         """It runs; at the end nothing of it does."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_configuration()
-        self._start()
-        try:
+        with self._processes:
+            self._start()
             yield
-        finally:
-            end_session(self.process)
 
     def send(self, series: Series) -> None:
         """Send a series; again, as scanners do, while the node is not there or goes away."""
@@ -125,7 +123,7 @@ class KilledNode:
     def _start(self) -> None:
         command = [sys.executable, str(MAIN_FILE), "serve", str(self.folder / "config.toml")]
         wait_until(lambda: not listens(self.port), 60)
-        self.process = subprocess.Popen(command, start_new_session=True, **QUIET)
+        self.process = self._processes.enter_context(started(command, **QUIET))
         wait_until(lambda: listens(self.port), 180)
 
     def _kill_all(self, kills: Sequence[Kill]) -> None:
@@ -135,7 +133,7 @@ class KilledNode:
             self.killed.append((time.time(), kill.what))
             if kill.what == SERVICE:
                 self.process.send_signal(signal.SIGKILL)
-                self.process.wait()
+                self.process.wait(timeout=60)
                 self._start()
             else:
                 self._largest_child().kill()
