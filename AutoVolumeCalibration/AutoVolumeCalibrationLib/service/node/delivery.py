@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...core.errors import InputError
 from ...core.files.atomic_write import atomic_path
@@ -59,14 +60,14 @@ def _to_node(objects: Sequence[Path], target: Destination, title: str, tls: Tls 
     if not association.is_established:
         raise ConnectionError("it does not accept a connection")
     try:
-        taken = {context.abstract_syntax for context in association.accepted_contexts}
+        taken = {str(context.abstract_syntax) for context in association.accepted_contexts}
         for path in objects:
             yield path, _store(association, path, taken)
     finally:
         association.release()
 
 
-def _store(association: object, path: Path, taken: set[str]) -> str:
+def _store(association: Any, path: Path, taken: set[str]) -> str:
     """Send one object; why it was refused."""
     try:
         dataset = parse_dicom(path)
@@ -75,7 +76,7 @@ def _store(association: object, path: Path, taken: set[str]) -> str:
     if dataset.get("SOPClassUID") not in taken:
         return f"it takes no {_kind(dataset)}"
     try:
-        status = association.send_c_store(dataset)  # type: ignore[attr-defined]
+        status = association.send_c_store(dataset)
     except (AttributeError, ValueError) as error:  # the transfer syntax, or a value that cannot be written
         return str(error)
     except RuntimeError as error:
@@ -85,9 +86,9 @@ def _store(association: object, path: Path, taken: set[str]) -> str:
     return "" if status.Status in _TAKEN else f"status {status.Status:04X}"
 
 
-def _kind(dataset: object) -> str:
+def _kind(dataset: Any) -> str:
     """The name of the object's class, for a message."""
-    uid = dataset.get("SOPClassUID", "")  # type: ignore[attr-defined]
+    uid = dataset.get("SOPClassUID", "")
     return str(getattr(uid, "name", uid)) or "object without a class"
 
 

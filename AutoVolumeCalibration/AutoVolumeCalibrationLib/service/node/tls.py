@@ -10,7 +10,7 @@ from .configuration import Tls
 
 _REMEDY = "Check the files of [tls]."
 
-#: A peer that says nothing within this time after it connected is disconnected.
+#: How long a handshake may wait for the peer's next words.
 _HANDSHAKE_S = 30.0
 
 
@@ -21,9 +21,9 @@ class _PatientContext(ssl.SSLContext):
     keep all others out.
     """
 
-    def wrap_socket(self, sock: Any, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+    def wrap_socket(self, sock: Any, **options: Any) -> ssl.SSLSocket:  # type: ignore[override]
         sock.settimeout(_HANDSHAKE_S)
-        return super().wrap_socket(sock, *arguments, **options, do_handshake_on_connect=False)
+        return super().wrap_socket(sock, **{**options, "do_handshake_on_connect": False})
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
