@@ -56,9 +56,9 @@ def dcmtk(tool: str, port: int, *arguments: object, title: str = "SCANNER", call
     return subprocess.run(command, timeout=60, capture_output=True).returncode
 
 
-def send(port: int, *files: Path) -> None:
-    """Send files, all of which the node must take."""
-    assert dcmtk(STORESCU, port, *files) == 0
+def send(port: int, *arguments: object) -> None:
+    """Send files, all of which the node must take; flags of ``storescu`` may come before them."""
+    assert dcmtk(STORESCU, port, *arguments) == 0
 
 
 @contextmanager

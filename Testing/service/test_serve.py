@@ -18,6 +18,7 @@ import pytest
 
 from child_processes import started
 from command_line import MAIN_FILE, MIDDLE_SLICES, RESULT_FILES
+from service.certificates import certificate, needs_openssl
 from service.peers import archive, free_port, listens, needs_dcmtk, outcomes, send, service, wait_until
 
 pytest.importorskip("pynetdicom", reason="needs pynetdicom (the extra service)")
@@ -41,7 +42,11 @@ def press_plan_again(port: int, study: str) -> None:
         assert answer.status == 200
 
 
+@needs_openssl
 def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
+    """With TLS on both sides."""
+    node, peer = certificate(tmp_path, "node"), certificate(tmp_path, "peer")
+    flags = peer.flags(node.file)
     port, archive_port, spool = free_port(), free_port(), tmp_path / "spool"
     configuration = tmp_path / "config.toml"
     configuration.write_text(
@@ -60,11 +65,16 @@ def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
         host = "127.0.0.1"
         port = {archive_port}
         forms = ["dicom-sc", "dicom-sr"]
+        tls = true
+        [tls]
+        certificate = "node.pem"
+        key = "node.key"
+        authority = "peer.pem"
         """,
         encoding="utf-8",
     )
     with service(configuration, port) as process:
-        send(port, *MIDDLE_SLICES)
+        send(port, *flags, *MIDDLE_SLICES)
         process.send_signal(signal.SIGKILL)  # acknowledged, not planned
         process.wait(timeout=10)
         wait_until(lambda: not listens(port), 30)
@@ -77,10 +87,10 @@ def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
     (row,) = outcomes(spool)
     assert row["exit_code"] == "0"
     assert not {"Colin", "colin"} & set(row["study"].split())
-    with archive(tmp_path / "archive", archive_port):
+    with archive(tmp_path / "archive", archive_port, *flags):
         with service(configuration, port) as process:
             wait_until(lambda: len(list((spool / "sent").rglob("*.dcm"))) == 2)
-            send(port, *MIDDLE_SLICES)  # once more, as some scanners do
+            send(port, *flags, *MIDDLE_SLICES)  # once more, as some scanners do
             time.sleep(6)
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=60) == 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,30 +16,12 @@ from AutoVolumeCalibrationLib.service.node.receiver import receiving
 from AutoVolumeCalibrationLib.service.node.spool import IMAGES, Spool
 from AutoVolumeCalibrationLib.service.node.tls import server_context
 from command_line import MIDDLE_SLICES
+from service.certificates import Certificate, certificate, needs_openssl
 from service.peers import ECHOSCU, STORESCU, archive, dcmtk, free_port, needs_dcmtk
 
 pytest.importorskip("pynetdicom", reason="needs pynetdicom (the extra service)")
 
-pytestmark = [needs_dcmtk, pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")]
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A certificate that is its own authority, and its key."""
-
-    file: Path
-    key: Path
-
-    def flags(self, trusted: Path) -> list[str]:
-        """For dcmtk: use it, and trust those in a file."""
-        return ["+tls", str(self.key), str(self.file), "+cf", str(trusted)]
-
-
-def certificate(folder: Path, name: str) -> Certificate:
-    made = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
-    subprocess.run([*command, "-out", made.file, "-keyout", made.key], check=True, capture_output=True, timeout=60)
-    return made
+pytestmark = [needs_dcmtk, needs_openssl]
 
 
 @pytest.fixture(scope="module")
