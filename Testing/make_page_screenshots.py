@@ -33,6 +33,7 @@ REASON = (
 def main() -> None:
     """Write ``service_day.png`` and ``service_plan.png``."""
     plan = calibrate(read_scouts([SAMPLE / "dicom"]), load_protocol("BrainAcPc"), load_model(device="cpu"))
+    plan = replace(plan, timings_s={})  # as in the pictures of the node
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         settings = PageSettings(one.getsockname()[1])

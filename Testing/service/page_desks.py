@@ -27,6 +27,7 @@ class FakeDesk:
     states: dict[str, StudyState]
     to_send: dict[str, int] = field(default_factory=dict)
     again: list[str] = field(default_factory=list)
+    unreadable_objects: int = 0
 
     def studies(self):
         return list(self.states.values())
@@ -36,6 +37,9 @@ class FakeDesk:
 
     def objects_to_send(self):
         return self.to_send
+
+    def unreadable(self):
+        return self.unreadable_objects
 
     def plan_again(self, name):
         self.again.append(name)

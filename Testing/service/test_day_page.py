@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, Check
+from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.risk.finding import PlanRisk, risk_in_words
 from AutoVolumeCalibrationLib.service.page.assessments import Assessment, add_assessment, read_assessments
 from AutoVolumeCalibrationLib.service.page.server import require_packages, showing
 from AutoVolumeCalibrationLib.service.page.settings import PageSettings
@@ -86,6 +87,24 @@ def test_a_plan_is_shown_with_light_picture_checks_and_cards(desk):
     picture = client.get(re.search(r'<img src="([^"]*)"', page)[1])
     assert picture.mimetype == "image/png" and picture.data.startswith(b"\x89PNG")
     assert "<script" not in page and "<script" not in client.get("/").text
+
+
+def test_objects_without_a_study_are_counted(desk):
+    client = client_of(desk)
+    assert "which study they belong to" not in client.get("/").text
+    desk.unreadable_objects = 3
+    assert "which study they belong to: 3." in client.get("/").text
+
+
+def test_the_light_and_the_risk_are_written_once(tmp_path):
+    plan = calibration()
+    risk = PlanRisk(0.3, 0.1, 0.2)
+    words = risk_in_words(risk.probability)
+    plan = replace(plan, risk=risk, checks=(Check("risk", WARNING, f"{words}: check AC."),))
+    client = client_of(fake_desk(tmp_path, plan))
+    assert client.get(f"/studies/{PLANNED}").text.count(words) == 1
+    day = client.get("/").text
+    assert f"<td>{words}: check AC.</td>" in day
 
 
 def test_what_was_not_planned_says_why_and_has_no_picture(desk):

@@ -60,6 +60,7 @@ def test_any_failure_of_a_study_is_its_outcome(two_workers, here, tmp_path):
         folder.mkdir()
         found = outcomes(toy_jobs(folder, "refuse 1", "fail 1", "plan 1"), cluster)
         assert {name: outcome.exit_code for name, outcome in found.items()} == {"refuse 1": 3, "fail 1": 1, "plan 1": 0}
+        assert list(folder.rglob("*.stacks.txt")) == []
         assert found["refuse 1"].message == "InputError: cannot be read"
         assert found["fail 1"].message == "OSError: a fault"
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +19,7 @@ from AutoVolumeCalibrationLib.service.node.configuration import (
     Configuration,
     Destination,
     Peer,
+    Tls,
     read_configuration,
 )
 from AutoVolumeCalibrationLib.service.node.health import reporting
@@ -31,22 +29,16 @@ from AutoVolumeCalibrationLib.service.node.receiver import receiving
 from AutoVolumeCalibrationLib.service.node.spool import IMAGES, UNREADABLE, Spool
 from AutoVolumeCalibrationLib.service.page.settings import PageSettings
 from command_line import MIDDLE_SLICES, Ran, assert_refused
+from service.peers import ECHOSCU, STORESCU, dcmtk, free_port, needs_dcmtk
 
-STORESCU, ECHOSCU = shutil.which("storescu"), shutil.which("echoscu")
-
-needs_peers = pytest.mark.skipif(not (STORESCU and ECHOSCU), reason="needs storescu and echoscu (the package dcmtk)")
+ARCHIVE = '[[destination]]\nname = "a"\ntitle = "A"\nhost = "h"\nport = 104\n'
+OWN_TLS = '[tls]\ncertificate = "c"\nkey = "k"\n'
 
 
 def written(folder: Path, text: str) -> Path:
     path = folder / "config.toml"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def test_a_configuration_is_read_with_its_defaults(tmp_path):
@@ -104,13 +96,27 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
         ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nforms = ["nifti"]', "'nifti' is not one of"),
         ('[node]\nspool = "s"\n[page]\nport = 1\nhost = "0.0.0.0"', "anybody there may open it"),
         ('[node]\nspool = "s"\n[page]\nport = 1\ntoken = "short"', "page.token: 'short' is too short"),
+        (
+            '[node]\nspool = "s"\n[[peer]]\ntitle = "MR1"\nhost = "mr1.hospital"',
+            "which is not an IP address",
+        ),
+        (f'[node]\nspool = "s"\n{ARCHIVE}tls = true', "cannot be known without an authority"),
+        (f'[node]\nspool = "s"\n{ARCHIVE}tls = true\n{OWN_TLS}', "cannot be known without an authority"),
+        ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\ntls = true', "destination[0]"),
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_a_mistake_in_the_configuration_is_named(tmp_path, text, said):
     with pytest.raises(UsageError) as refused:
         read_configuration(written(tmp_path, text))
     assert said in str(refused.value)
+
+
+def test_a_destination_with_tls_is_known_by_the_authority(tmp_path):
+    text = f'[node]\nspool = "s"\n{ARCHIVE}tls = true\n{OWN_TLS}authority = "a"'
+    found = read_configuration(written(tmp_path, text))
+    assert found.destinations == (Destination("a", "A", "h", 104, tls=True),)
+    assert found.tls == Tls(tmp_path / "c", tmp_path / "k", tmp_path / "a")
 
 
 def test_check_config_runs_nothing(capsys, tmp_path):
@@ -120,6 +126,9 @@ def test_check_config_runs_nothing(capsys, tmp_path):
     bad = written(tmp_path, '[node]\nspool = "s"\n[plan]\nmodel = "none"')
     code = main(["serve", str(bad), "--check-config"])
     assert_refused(Ran(code, *capsys.readouterr()), 4, "none")
+    bad = written(tmp_path, f'[node]\nspool = "s"\n{OWN_TLS}')
+    code = main(["serve", str(bad), "--check-config"])
+    assert_refused(Ran(code, *capsys.readouterr()), 2, tmp_path / "c")
 
 
 def test_an_instance_is_kept_once_and_without_names(tmp_path):
@@ -137,6 +146,7 @@ def test_what_cannot_be_read_is_kept_too(tmp_path, data):
     path = Spool(tmp_path).keep(data)
     assert path.parent == tmp_path / UNREADABLE
     assert path.read_bytes() == data
+    assert Spool(tmp_path).unreadable() == 1
 
 
 def test_a_study_is_open_until_it_is_settled_and_after_a_restart(tmp_path):
@@ -160,6 +170,21 @@ def test_old_studies_go(tmp_path):
     os.utime(path, (1e9, 1e9))
     assert len(spool.remove_older(1)) == 1
     assert list(spool.studies()) == []
+
+
+def test_what_is_unreadable_and_the_notes_of_what_was_sent_go_with_the_old_studies(tmp_path):
+    spool, box = Spool(tmp_path), Outbox(tmp_path, Destination("share", folder=tmp_path / "share"), "ME")
+    strange = spool.keep(b"no DICOM")
+    box.put(MIDDLE_SLICES[0], "1.2.3")
+    assert box.send() == 1
+    note = tmp_path / "sent" / "share" / "1.2.3.dcm"
+    spool.remove_older(1)
+    assert strange.exists() and note.exists()
+    for path in (strange, note):
+        os.utime(path, (1e9, 1e9))
+    spool.remove_older(1)
+    assert not strange.exists() and not note.exists()
+    assert (tmp_path / "share" / "1.2.3.dcm").exists()
 
 
 def test_an_object_goes_into_a_folder_once(tmp_path):
@@ -187,16 +212,15 @@ def test_a_destination_that_fails_is_tried_again_later_and_later(tmp_path, monke
     waits = []
     for _ in range(9):
         assert box.send() == 0
-        waits.append(box._next_try - now[0])
-        now[0] = box._next_try
+        waits.append(box._unreachable.next_try_s - now[0])
+        now[0] = box._unreachable.next_try_s
     assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600]
     (tmp_path / "share").unlink()
     assert box.send() == 1
 
 
 def sent(configuration: Configuration, *files: Path, title: str = "SCANNER") -> int:
-    command = [STORESCU, "-aet", title, "-aec", configuration.title, "127.0.0.1", str(configuration.port)]
-    return subprocess.run([*command, *map(str, files)], timeout=60, capture_output=True).returncode
+    return dcmtk(STORESCU, configuration.port, *files, title=title)
 
 
 @pytest.fixture
@@ -205,13 +229,12 @@ def configuration(tmp_path: Path) -> Configuration:
     return Configuration(tmp_path / "spool", port=free_port(), peers=(Peer("SCANNER", "127.0.0.1"),), minimum_free_gb=0)
 
 
-@needs_peers
+@needs_dcmtk
 def test_images_of_a_peer_are_on_the_disk_once_it_has_its_answer(configuration):
     spool = Spool(configuration.spool)
     configuration.spool.mkdir()
     with receiving(configuration, spool):
-        echo = [ECHOSCU, "-aet", "SCANNER", "-aec", "AUTOVOLUME", "127.0.0.1", str(configuration.port)]
-        assert subprocess.run(echo, timeout=60, capture_output=True).returncode == 0
+        assert dcmtk(ECHOSCU, configuration.port) == 0
         for _ in range(2):
             assert sent(configuration, *MIDDLE_SLICES) == 0
         assert len(list((configuration.spool / IMAGES).rglob("*.dcm"))) == len(MIDDLE_SLICES)
@@ -228,7 +251,7 @@ def test_a_peer_that_sends_too_fast_waits_and_others_do_not():
     assert rate._reserve("fast", 110.0) == 0.0
 
 
-@needs_peers
+@needs_dcmtk
 def test_images_beyond_the_rate_come_later_and_none_is_lost(configuration):
     configuration.spool.mkdir()
     slow, spool = replace(configuration, max_images_per_s=1.0), Spool(configuration.spool)
@@ -239,7 +262,7 @@ def test_images_beyond_the_rate_come_later_and_none_is_lost(configuration):
     assert len(list((configuration.spool / IMAGES).rglob("*.dcm"))) == len(MIDDLE_SLICES)
 
 
-@needs_peers
+@needs_dcmtk
 def test_too_large_an_image_is_refused(configuration):
     configuration.spool.mkdir()
     small = replace(configuration, max_instance_mb=0.001)
@@ -248,12 +271,14 @@ def test_too_large_an_image_is_refused(configuration):
     assert list(configuration.spool.rglob("*.dcm")) == []
 
 
-@needs_peers
+@needs_dcmtk
 def test_others_are_refused_and_a_full_disk_too(configuration):
     configuration.spool.mkdir()
     spool = Spool(configuration.spool)
     with receiving(configuration, spool):
         assert sent(configuration, MIDDLE_SLICES[0], title="OTHER") != 0
+        assert dcmtk(ECHOSCU, configuration.port, title="OTHER") != 0
+        assert dcmtk(STORESCU, configuration.port, MIDDLE_SLICES[0], called="OTHER") != 0
     elsewhere = replace(configuration, port=free_port(), peers=(Peer("SCANNER", "10.1.2.3"),))
     with receiving(elsewhere, spool):
         assert sent(elsewhere, MIDDLE_SLICES[0]) != 0
@@ -263,7 +288,7 @@ def test_others_are_refused_and_a_full_disk_too(configuration):
     assert list(configuration.spool.rglob("*.dcm")) == []
 
 
-@needs_peers
+@needs_dcmtk
 def test_an_address_in_use_is_named(configuration):
     spool, refused = Spool(configuration.spool), pytest.raises(UsageError, match="cannot listen")
     with receiving(configuration, spool), refused, receiving(configuration, spool):

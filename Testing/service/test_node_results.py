@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 
-from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
+from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
+from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts, read_study
+from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, cut_three_planes
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 from AutoVolumeCalibrationLib.service.node import planner as planners
 from AutoVolumeCalibrationLib.service.node import results
@@ -62,6 +64,30 @@ def test_a_form_that_the_scouts_do_not_allow_is_noted(tmp_path):
     (note,) = made.notes
     assert note.startswith("not sent as dicom-sc: ")
     assert "FrameOfReferenceUID" in note
+
+
+def test_scouts_cut_out_of_a_volume_have_no_dicom_form_and_the_reason_is_named(tmp_path):
+    pytest.importorskip("highdicom")
+    noise = np.random.default_rng(0).uniform(0, 900, (40, 40, 40)).astype(np.float32)
+    affine = np.diag([5.0, 5.0, 5.0, 1.0])
+    affine[:3, 3] = -100.0
+    dense = ScoutGeometry(slices=36, slice_spacing_mm=5.0, thickness_mm=5.0, pixel_mm=5.0, matrix=40)
+    write_localizer(cut_three_planes(Volume(noise, affine), dense)[2:], tmp_path / "images")
+    plan, folder = calibration(read_study([tmp_path / "images"]).stacks), tmp_path / "plan"
+    write_plan(plan, folder, [tmp_path / "images"], DRAWINGS)
+    made = write_objects(plan, folder, SOP_CLASSES, tmp_path / "objects")
+    assert made.by_form == {}
+    assert len(made.notes) == len(SOP_CLASSES)
+    assert all("cut out of a volume" in note for note in made.notes)
+    assert list((tmp_path / "objects").iterdir()) == []
+
+
+def test_what_was_not_planned_is_named_without_the_folders_of_the_spool(tmp_path):
+    work = StudyWork("study", tmp_path / "images" / "study", tmp_path, PlanRequest("any"), "key")
+    in_file = InputError("is damaged", source=str(tmp_path / "images" / "study" / "s" / "1.dcm"), remedy="Send it.")
+    assert work.failed(in_file).message == f"{Path('s') / '1.dcm'}: is damaged. Send it."
+    whole = InputError("no slices found", source=str(tmp_path / "images" / "study"), remedy="Send more.")
+    assert work.failed(whole).message == "no slices found. Send more."
 
 
 def test_each_destination_gets_its_forms_once(tmp_path, monkeypatch):

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
@@ -23,60 +18,19 @@ import pytest
 
 from child_processes import started
 from command_line import MAIN_FILE, MIDDLE_SLICES, RESULT_FILES
+from service.certificates import certificate, needs_openssl
+from service.peers import archive, free_port, listens, needs_dcmtk, outcomes, send, service, wait_until
 
 pytest.importorskip("pynetdicom", reason="needs pynetdicom (the extra service)")
 pytest.importorskip("highdicom", reason="needs highdicom (the extra dicom)")
 psutil = pytest.importorskip("psutil")
 
-STORESCU, STORESCP = shutil.which("storescu"), shutil.which("storescp")
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not (STORESCU and STORESCP), reason="needs storescu and storescp (the package dcmtk)"),
+    needs_dcmtk,
     pytest.mark.skipif(os.name == "nt", reason="signals of POSIX"),
 ]
-
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def wait_until(true: Callable[[], object], seconds: float = 120.0) -> None:
-    limit = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.1)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
-
-
-def send(port: int, *files: Path) -> None:
-    command = [STORESCU, "-aet", "SCANNER", "-aec", "AUTOVOLUME", "127.0.0.1", str(port), *map(str, files)]
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
-
-
-@contextmanager
-def archive(folder: Path, port: int) -> Iterator[None]:
-    """A peer that receives: each object that comes is a new file, also where it is one that came before."""
-    folder.mkdir(exist_ok=True)
-    with started([STORESCP, "--unique-filenames", "-od", str(folder), str(port)], **QUIET):
-        wait_until(lambda: listens(port), 20)
-        yield
-
-
-@contextmanager
-def service(configuration: Path, port: int) -> Iterator[subprocess.Popen]:
-    with started([sys.executable, str(MAIN_FILE), "serve", str(configuration)], **QUIET) as process:
-        wait_until(lambda: listens(port))
-        yield process
 
 
 def press_plan_again(port: int, study: str) -> None:
@@ -88,13 +42,11 @@ def press_plan_again(port: int, study: str) -> None:
         assert answer.status == 200
 
 
-def outcomes(spool: Path) -> list[dict[str, str]]:
-    with suppress(FileNotFoundError), open(spool / "studies.csv", newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-    return []
-
-
+@needs_openssl
 def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
+    """With TLS on both sides."""
+    node, peer = certificate(tmp_path, "node"), certificate(tmp_path, "peer")
+    flags = peer.flags(node.file)
     port, archive_port, spool = free_port(), free_port(), tmp_path / "spool"
     configuration = tmp_path / "config.toml"
     configuration.write_text(
@@ -113,11 +65,16 @@ def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
         host = "127.0.0.1"
         port = {archive_port}
         forms = ["dicom-sc", "dicom-sr"]
+        tls = true
+        [tls]
+        certificate = "node.pem"
+        key = "node.key"
+        authority = "peer.pem"
         """,
         encoding="utf-8",
     )
     with service(configuration, port) as process:
-        send(port, *MIDDLE_SLICES)
+        send(port, *flags, *MIDDLE_SLICES)
         process.send_signal(signal.SIGKILL)  # acknowledged, not planned
         process.wait(timeout=10)
         wait_until(lambda: not listens(port), 30)
@@ -130,10 +87,10 @@ def test_a_localizer_is_planned_and_sent_once_whatever_is_killed(tmp_path):
     (row,) = outcomes(spool)
     assert row["exit_code"] == "0"
     assert not {"Colin", "colin"} & set(row["study"].split())
-    with archive(tmp_path / "archive", archive_port):
+    with archive(tmp_path / "archive", archive_port, *flags):
         with service(configuration, port) as process:
             wait_until(lambda: len(list((spool / "sent").rglob("*.dcm"))) == 2)
-            send(port, *MIDDLE_SLICES)  # once more, as some scanners do
+            send(port, *flags, *MIDDLE_SLICES)  # once more, as some scanners do
             time.sleep(6)
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=60) == 0

@@ -58,13 +58,15 @@ def time_limit(seconds: float | None, stacks: Path) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    with open(stacks, "w", encoding="utf-8") as file:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=file)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-    stacks.unlink(missing_ok=True)
+    try:
+        with open(stacks, "w", encoding="utf-8") as file:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+            try:
+                yield
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+    finally:
+        stacks.unlink(missing_ok=True)
 
 
 def _watch_memory(limit_gb: float, exceeded: Callable[[str, float], None], stop: threading.Event) -> None:

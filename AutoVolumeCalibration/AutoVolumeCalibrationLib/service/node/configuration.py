@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Destination:
     Attributes:
         name: of its folder in the spool, and in messages.
         forms: what it gets of each plan: dicom-sr, dicom-sc or gsps.
+        tls: whether the connection to it uses the node's TLS files.
     """
 
     name: str
@@ -42,11 +44,12 @@ class Destination:
     port: int = 0
     folder: Path | None = None
     forms: tuple[str, ...] = ("dicom-sc",)
+    tls: bool = False
 
 
 @dataclass(frozen=True)
 class Tls:
-    """Files of the certificate, its key, and the certificates of those who may connect (None: anybody)."""
+    """Files of the certificate, its key, and the certificates that peers must come from (None: anybody may connect)."""
 
     certificate: Path
     key: Path
@@ -99,7 +102,10 @@ def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Con
     names = [one.name for one in destinations]
     if len(set(names)) < len(names):
         raise UsageError("two destinations have the same name", source=source, remedy="Rename one.")
-    peers = tuple(Peer(**entry) for entry in content.get("peer", ()))
+    if any(one.tls for one in destinations) and not (tls and "authority" in tls):
+        remedy = "Name the certificate that theirs come from as authority in [tls]."
+        raise UsageError("a destination with TLS cannot be known without an authority", source=source, remedy=remedy)
+    peers = tuple(_peer(entry, source) for entry in content.get("peer", ()))
     host = node.get("host", Configuration.host)
     if not peers and host not in ("127.0.0.1", "::1", "localhost"):
         what = f"listens on {host}, and anybody there may send"
@@ -117,6 +123,18 @@ def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Con
         destinations=destinations,
         page=page,
     )
+
+
+def _peer(entry: Mapping[str, Any], source: str) -> Peer:
+    peer = Peer(**entry)
+    if peer.host:
+        try:
+            ip_address(peer.host)
+        except ValueError as error:
+            what = f"the peer {peer.title} has the host {peer.host}, which is not an IP address"
+            remedy = "Write its address, or leave host out and let the title alone decide."
+            raise UsageError(what, source=source, remedy=remedy) from error
+    return peer
 
 
 def _destination(entry: Mapping[str, Any], folder: Path) -> Destination:

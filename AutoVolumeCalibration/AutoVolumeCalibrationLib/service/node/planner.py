@@ -6,6 +6,7 @@ images change.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -84,7 +85,9 @@ class StudyWork:
     def failed(self, error: Exception) -> Outcome:
         """See ``Work.failed``."""
         if isinstance(error, AutoVolumeError):
-            return Outcome(self.study, NOT_PLANNED, str(error))
+            # The study names its folder; what is left of the path is the file in it.
+            message = str(error).replace(f"{self.folder}{os.sep}", "").removeprefix(f"{self.folder}: ")
+            return Outcome(self.study, NOT_PLANNED, message)
         return Outcome(self.study, FAULT, f"internal error: {type(error).__name__}: {error}")
 
 
@@ -111,12 +114,13 @@ class Planner:
     def plan(
         self, studies: Iterable[ReceivedStudy], settled: Callable[[ReceivedStudy], None], workers: Workers
     ) -> Iterator[Outcome]:
-        """Plan what is complete and has no outcome yet; the outcomes as they come.
+        """Plan what is complete and has no outcome yet, the longest complete first; the outcomes as they come.
 
         Args:
             settled: called with each study that needs no more work.
         """
-        complete = {study.name: study for study in studies if time.time() - study.latest >= self.quiet_s}
+        first_come = sorted(studies, key=lambda study: study.latest)
+        complete = {study.name: study for study in first_come if time.time() - study.latest >= self.quiet_s}
         jobs = []
         for study in complete.values():
             job = self._job(study)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import UsageError
-from .configuration import Configuration, Tls
+from .configuration import Configuration
 from .rate import RateLimit
-from .spool import Spool
+from .spool import UNREADABLE, Spool
+from .tls import server_context
 
 if TYPE_CHECKING:
     from pynetdicom import AE
@@ -39,7 +39,7 @@ def receiving(configuration: Configuration, spool: Spool) -> Iterator[None]:
         (evt.EVT_C_STORE, _store, [configuration, spool, RateLimit(configuration.max_images_per_s)]),
     ]
     address = (configuration.host, configuration.port)
-    context = _tls_context(configuration.tls) if configuration.tls else None
+    context = server_context(configuration.tls) if configuration.tls else None
     entity = _entity(configuration)
     try:
         server = entity.start_server(address, block=False, evt_handlers=handlers, ssl_context=context)
@@ -97,7 +97,8 @@ def _store(event: Any, configuration: Configuration, spool: Spool, rate: RateLim
         if spool.free_gb() < configuration.minimum_free_gb:
             _logger.error("the disk is full: images are refused")
             return NO_RESOURCES
-        spool.keep(data)
+        if spool.keep(data).parent.name == UNREADABLE:
+            _logger.warning("an object without study, series or instance UID is kept in %s", UNREADABLE)
     except OSError as error:
         _logger.error("an image could not be kept: %s", error.strerror or error)
         return NO_RESOURCES
@@ -113,16 +114,3 @@ def _may_send(event: Any, configuration: Configuration) -> bool:
 def _sender(event: Any) -> tuple[str, str]:
     requestor = event.assoc.requestor
     return str(requestor.ae_title).strip(), str(requestor.address)
-
-
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.authority)
-        context.load_cert_chain(tls.certificate, tls.key)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            f"cannot be used for TLS ({error})", source=str(tls.certificate), remedy="Check the files of [tls]."
-        ) from error
-    if tls.authority:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

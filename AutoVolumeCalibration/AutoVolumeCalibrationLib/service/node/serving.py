@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -23,28 +22,32 @@ from ..planning import PlanRequest
 from . import results
 from .configuration import Configuration
 from .health import reporting
-from .outbox import Outbox
+from .outbox import objects_in
 from .planner import PLANNED, Planner
 from .receiver import receiving
+from .sending import sending
 from .spool import OUTBOX, PLANS, ReceivedStudy, Spool, studies_in
 from .spool_desk import SpoolDesk
+from .tls import server_context
 
 _logger = logging.getLogger(__name__)
 
 #: All studies with their outcomes, in the spool: what could not be planned stands there with the reason.
 STUDIES_TABLE = "studies.csv"
 
-_POLL_S, _SEND_S, _SWEEP_S = 0.5, 0.5, 3600.0
+_POLL_S, _SWEEP_S = 0.5, 3600.0
 
 
 def check(configuration: Configuration) -> None:
     """Find out what would keep a service from running, without running it.
 
     Raises:
-        AutoVolumeError: the protocol or model does not do, a package is missing, the spool is in use or not possible.
+        AutoVolumeError: the protocol, the model or a TLS file does not do, a package is missing, the spool is in use.
     """
     _require_packages(configuration)
     resolved(configuration.request)
+    if configuration.tls:
+        server_context(configuration.tls)
     with _only_one(configuration.spool):
         pass
 
@@ -77,7 +80,7 @@ def serve(configuration: Configuration) -> None:
             reporting(configuration.health_port, facts),
             page.showing(configuration.page, desk),
             receiving(configuration, spool),
-            _sending(configuration),
+            sending(configuration),
         ):
             _logger.info("%s listens on %s:%d", configuration.title, configuration.host, configuration.port)
             _plan_for_ever(_held(planner, workers), spool, outcomes, configuration, workers)
@@ -112,7 +115,8 @@ def _facts(configuration: Configuration, spool: Spool, outcomes: dict[str, Outco
         "studies_planned": sum(one.exit_code == PLANNED for one in known),
         "studies_not_planned": sum(one.exit_code != PLANNED for one in known),
         "studies_open": sum(1 for _ in spool.changed()),
-        "results_to_send": sum(len(list(folder.glob("*.dcm"))) for folder in waiting),
+        "results_to_send": sum(len(objects_in(folder)) for folder in waiting),
+        "objects_unreadable": spool.unreadable(),
         "disk_free_gb": round(spool.free_gb(), 3),
     }
 
@@ -124,12 +128,23 @@ def _plan_for_ever(
     configuration: Configuration,
     workers: Workers,
 ) -> None:
-    swept_at = -_SWEEP_S
+    table, swept_at = configuration.spool / STUDIES_TABLE, -_SWEEP_S
+
+    def note(name: str, outcome: Outcome | None) -> None:
+        if outcome is not None and outcome != outcomes.get(name):
+            outcomes[name] = outcome
+            _write_studies(table, outcomes)
+
+    def settled(study: ReceivedStudy) -> None:
+        spool.settle(study)
+        # A worker may have ended it after the service that began it was killed.
+        note(study.name, planner.records.read(study.name).outcome)
+
+    _write_studies(table, outcomes)  # killed after the last study, the service did not list it
     while True:
-        for outcome in planner.plan(spool.changed(), spool.settle, workers):
+        for outcome in planner.plan(spool.changed(), settled, workers):
             _logger.info("study %s: exit code %d in %.1f s", outcome.study, outcome.exit_code, outcome.seconds)
-            outcomes[outcome.study] = outcome
-            _write_studies(configuration.spool / STUDIES_TABLE, outcomes)
+            note(outcome.study, outcome)
         if time.monotonic() - swept_at > _SWEEP_S:
             swept_at = time.monotonic()
             for name in spool.remove_older(configuration.keep_days):
@@ -148,29 +163,6 @@ def _write_studies(path: Path, outcomes: dict[str, Outcome | None]) -> None:
         write_table(path, [one for _, one in sorted(outcomes.items()) if one is not None])
     except AutoVolumeError as error:
         _logger.warning("%s", error)
-
-
-@contextmanager
-def _sending(configuration: Configuration) -> Iterator[None]:
-    """Send what waits, in another thread: a node that does not answer keeps nothing else waiting."""
-    (configuration.spool / OUTBOX).mkdir(exist_ok=True)
-    stop = threading.Event()
-    outboxes = [Outbox(configuration.spool, one, configuration.title) for one in configuration.destinations]
-
-    def send(outbox: Outbox) -> None:
-        while not stop.wait(_SEND_S):
-            try:
-                outbox.send()
-            except (OSError, AutoVolumeError) as error:
-                _logger.warning("sending failed: %s", error)
-
-    threads = [threading.Thread(target=send, args=(outbox,), daemon=True) for outbox in outboxes]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
 
 
 @contextmanager

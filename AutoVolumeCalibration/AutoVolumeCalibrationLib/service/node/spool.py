@@ -66,7 +66,7 @@ class Spool:
         finally:
             temporary.unlink(missing_ok=True)
         for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
-            _sync_folder(folder)
+            sync_folder(folder)
         if path.parent.name != UNREADABLE:
             self._changed.add(path.parent.parent.name)
         return path
@@ -76,8 +76,8 @@ class Spool:
         return studies_in(self.folder / IMAGES)
 
     def changed(self) -> Iterator[ReceivedStudy]:
-        """Those that received something since ``settle``."""
-        for name in sorted(self._changed.copy()):
+        """Those that received something since ``settle``, without order."""
+        for name in self._changed.copy():
             yield ReceivedStudy(name, self.folder / IMAGES / name, self.latest(name))
 
     def latest(self, name: str) -> float:
@@ -101,13 +101,22 @@ class Spool:
         self._changed.update(study.name for study in self.studies())
 
     def remove_older(self, days: float) -> list[str]:
-        """Remove studies and their plans without a new file for so long; returns their digests."""
+        """Remove studies and their plans without a new file for so long; returns their digests.
+
+        What was unreadable goes after the same time, and so do the notes of what was sent.
+        """
         limit = time.time() - days * 24 * 3600
+        for folder in (self.folder / UNREADABLE, *(self.folder / SENT).glob("*")):
+            _remove_files(folder, limit)
         old = [study for study in self.studies() if study.latest < limit]
         for study in old:
             shutil.rmtree(study.folder, ignore_errors=True)
             shutil.rmtree(self.folder / PLANS / study.name, ignore_errors=True)
         return [study.name for study in old]
+
+    def unreadable(self) -> int:
+        """How many objects do not say which study they belong to."""
+        return len(list((self.folder / UNREADABLE).glob("[!.]*")))
 
     def free_gb(self) -> float:
         """Space on the disk, in GiB."""
@@ -150,8 +159,16 @@ def _times(folder: Path) -> Iterator[float]:
                     yield os.stat(os.path.join(where, name)).st_mtime
 
 
-def _sync_folder(folder: Path) -> None:
-    """The name of a new file is on the disk too; not possible, and not needed, on Windows."""
+def _remove_files(folder: Path, limit: float) -> None:
+    """Those that were last changed before ``limit``, seconds since the epoch."""
+    for path in folder.glob("*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < limit:
+                path.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names of new files to the disk; not possible, and not needed, on Windows."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -10,6 +10,7 @@ from ..engine.outcome import Outcome
 from ..engine.records import Records
 from ..page.desk import DONE, PLANNING, RECEIVING, WAITING, StudyState
 from .configuration import Configuration
+from .outbox import objects_in
 from .spool import IMAGES, OUTBOX, PLANS, ReceivedStudy, Spool
 
 #: Study -> its outcome, as the loop of the service fills it.
@@ -44,7 +45,11 @@ class SpoolDesk:
     def objects_to_send(self) -> dict[str, int]:
         """Name of a destination -> how many objects wait for it."""
         folders = {one.name: self._configuration.spool / OUTBOX / one.name for one in self._configuration.destinations}
-        return {name: len(list(folder.glob("[!.]*.dcm"))) for name, folder in folders.items()}
+        return {name: len(objects_in(folder)) for name, folder in folders.items()}
+
+    def unreadable(self) -> int:
+        """How many objects came that do not say which study they belong to."""
+        return self._spool.unreadable()
 
     def plan_again(self, name: str) -> None:
         """Put a study into the queue; its outcome and its attempts are forgotten."""

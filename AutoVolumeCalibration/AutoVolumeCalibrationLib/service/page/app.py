@@ -53,7 +53,8 @@ class Page:
         except ValueError:
             abort(404)
         shown = day_view(self._desk.studies(), wanted, self._settings.names)
-        return render_template("day.html", shown=shown, today=today, to_send=self._desk.objects_to_send())
+        to_send, unreadable = self._desk.objects_to_send(), self._desk.unreadable()
+        return render_template("day.html", shown=shown, today=today, to_send=to_send, unreadable=unreadable)
 
     def study(self, name: str) -> str:
         """A plan, with what was decided about it."""

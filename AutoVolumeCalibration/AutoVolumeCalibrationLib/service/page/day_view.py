@@ -27,7 +27,7 @@ class Row:
         time: of the last image, local.
         stage: see ``StudyState``.
         level: light of the plan; empty where there is none.
-        message: of the outcome.
+        message: of the outcome, without the light.
         risk: of the plan, 0..1; None where the model states none.
         verdict: of the user on this very plan; empty before.
     """
@@ -108,14 +108,14 @@ def _stated(path: Path) -> str:
 def _row(state: StudyState, names: bool) -> Row:
     outcome = state.outcome
     numbers = outcome.numbers if outcome else {}
-    risk = numbers.get("risk")
+    risk, level = numbers.get("risk"), str(numbers.get("light") or "")
     return Row(
         state.name,
         patient_of(state.images) if names else "",
         time_of(state),
         state.stage,
-        str(numbers.get("light") or ""),
-        outcome.message if outcome else "",
+        level,
+        outcome.message.removeprefix(f"{level}: ") if outcome else "",
         float(risk) if isinstance(risk, (int, float)) else None,
         _verdict(state),
     )

@@ -45,5 +45,8 @@ class Desk(Protocol):
     def objects_to_send(self) -> Mapping[str, int]:
         """Name of a destination -> how many objects wait for it."""
 
+    def unreadable(self) -> int:
+        """How many objects came that do not say which study they belong to."""
+
     def plan_again(self, name: str) -> None:
         """Put a study that is DONE into the queue once more; OSError where that is not possible."""

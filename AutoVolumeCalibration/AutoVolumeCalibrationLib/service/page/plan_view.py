@@ -34,7 +34,7 @@ class PlanView:
         title: protocol and box.
         checks: worst first.
         cards: of the consoles; none in plans of earlier versions.
-        risk: in words, empty where the model states none.
+        risk: in words, empty where the model states none or a check says it.
         model: name and digest of the weights; model_sha256: the whole digest.
     """
 
@@ -56,6 +56,7 @@ def read_plan_view(folder: Path) -> PlanView | None:
     content = _content(folder)
     checks, model, risk = tuple(Check(**entry) for entry in content["checks"]), content["model"], content.get("risk")
     level = checks[0].level if checks else "ok"
+    words = risk_in_words(risk["probability"]) if risk else ""
     return PlanView(
         sha256=_digest(content),
         level=level,
@@ -63,7 +64,7 @@ def read_plan_view(folder: Path) -> PlanView | None:
         title=f"{content['protocol']}, {content['box']['name']}",
         checks=checks,
         cards=tuple(card_from_dict(card) for card in content.get("console", ())),
-        risk=risk_in_words(risk["probability"]) if risk else "",
+        risk="" if any(words in check.message for check in checks) else words,
         model=f"{model['name']} ({model['sha256'][:12]})" if model else "no model",
         model_sha256=model["sha256"] if model else "",
     )

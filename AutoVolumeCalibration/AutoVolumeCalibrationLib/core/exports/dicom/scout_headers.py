@@ -39,8 +39,14 @@ def scout_headers(stacks: Sequence[ScoutStack]) -> list[Dataset]:
     """The headers of the files that the scouts came from, each once, in the order of the slices.
 
     Raises:
-        InputError: the scouts are not DICOM, or a header is damaged or without its UIDs.
+        InputError: the scouts are not DICOM, or were cut out of a volume; a header is damaged or without its UIDs.
     """
+    if any(stack.volume for stack in stacks):
+        raise InputError(
+            "the scouts of this plan were cut out of a volume, so there are no scout images that the object could name",
+            source=stacks[0].slices[0].source,
+            remedy="Plan from a DICOM localizer, or choose a form that is not DICOM.",
+        )
     sources = [scout_slice.source for stack in stacks for scout_slice in stack.slices]
     files = [dicom_file(source) for source in dict.fromkeys(sources)]
     if not files or None in files:
