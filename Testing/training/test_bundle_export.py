@@ -18,8 +18,9 @@ from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.training import bundle_export
 from LandmarkTrainingLib.core.training.bundle_export import export_bundle, record_measurement
 from LandmarkTrainingLib.core.training.learner import landmark_network
+from LandmarkTrainingLib.core.training.training_data import simulation_settings
 
-CONFIG = TrainingConfig(name="tiny", options={"features": [8] * 6, "stem": 2}, sigma_mm=5.0, tau_mm=10.0)
+CONFIG = TrainingConfig(name="tiny", options={"features": [8] * 6, "stem": 2}, pixel_mm=1.25, sigma_mm=5.0, tau_mm=10.0)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -68,11 +69,15 @@ def test_what_inference_needs_is_in_the_bundle(exported, constellation, uncertai
 
 def test_a_landmark_is_detected_the_way_it_was_trained(exported):
     """Pixel size and heatmap width of training and of the loaded model are one and the same."""
-    from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
-    from LandmarkTrainingLib.core.slices.targets import target_settings
+    from LandmarkTrainingLib.core.slices.targets import slice_settings, target_settings
 
-    model, targets = load_model(exported, "cpu"), target_settings(CONFIG, SliceSettings())
+    model, targets = load_model(exported, "cpu"), target_settings(CONFIG, slice_settings(CONFIG))
     assert model.pixel_mm == targets.pixel_mm and model.sigma_pixels == targets.sigma_pixels
+
+
+def test_the_pixels_of_the_settings_reach_slices_and_bundle(exported):
+    assert simulation_settings(CONFIG).pixel_mm == load_model(exported, "cpu").pixel_mm == 1.25
+    assert simulation_settings(CONFIG.replaced({"simulation": {"coil_shading": 0.1}})).pixel_mm == 1.25
 
 
 def test_the_facts_are_kept_and_the_layout_is_that_of_a_bundle(exported):

@@ -22,6 +22,7 @@ _BELOW_ONE: _Range = ("from 0 to below 1", lambda value: 0 <= value < 1)
 
 _RANGES: Mapping[str, _Range] = {
     "learning_rate": _POSITIVE,
+    "pixel_mm": _POSITIVE,
     "sigma_mm": _POSITIVE,
     "tau_mm": _POSITIVE,
     "gradient_clip": _POSITIVE,
@@ -83,6 +84,7 @@ class TrainingConfig:
             studies of a data set, instead of label maps.
         folds, fold: the data set's subjects are split into this number of folds (at most one each), and this one is
             held out for validation; 0 folds: none is held out.
+        pixel_mm: of the slices as the network sees them; small anatomies need small pixels.
         sigma_mm, tau_mm: width of the targets, and how they fall with the distance from the slice.
         peak_weight: how much more a pixel at a target's peak counts than background, in ``peak_weighted_mse``.
         losses, point_losses: terms ``{"name": ..., "weight": ..., options}`` for networks that output heatmaps,
@@ -139,6 +141,7 @@ class TrainingConfig:
     study_fraction: float = 1.0
     folds: int = 0
     fold: int = 0
+    pixel_mm: float = 2.0
     sigma_mm: float = 6.0
     tau_mm: float = 12.0
     peak_weight: float = 20.0

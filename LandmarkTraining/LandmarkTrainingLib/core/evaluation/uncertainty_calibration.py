@@ -53,7 +53,7 @@ def calibrate_uncertainty(
 ) -> PeakUncertainty:
     """Errors of ``network`` on random slices of ``heads``; the default calibration for a network that finds nothing."""
     errors, peak_values, spreads, planes, depths = [], [], [], [], []
-    settings = SliceSettings()
+    settings = SliceSettings(pixel_mm=targets.pixel_mm)
     for start in range(0, slices, 48):
         batch = simulate_batch(heads, mirror, 48, (seed, start), settings)
         error, height, moments = peaks_of_batch(network, batch, targets, device)

@@ -32,8 +32,7 @@ from ..config import TrainingConfig
 from ..datasets.frozen_set import dataset_fingerprint, learnt_subjects
 from ..datasets.reading import read_dataset, subject_of
 from ..runs.run_folder import RunFolder
-from ..simulator.slice_planes import SliceSettings
-from ..slices.targets import target_settings
+from ..slices.targets import slice_settings, target_settings
 from ..training.starting_point import starting_network
 from ..training.trainer import best_network, choose_training_device, train
 from .fold_data import deal_subjects, load_fold_data
@@ -147,7 +146,9 @@ class _FoldRunner:
     def _train(self, folder: Path, number: int, held_out: frozenset[str], folds: int) -> RunFolder:
         others = [study for study in self.studies if subject_of(study) not in held_out]
         data = load_fold_data(others, self.plan.labels, self.config, self.constellation)
-        network, _ = starting_network(self.config, data.names, target_settings(self.config, SliceSettings()))
+        network, _ = starting_network(
+            self.config, data.names, target_settings(self.config, slice_settings(self.config))
+        )
 
         def report(step: int, steps: int, line: Mapping[str, Any]) -> None:
             if self.progress:
@@ -163,7 +164,7 @@ class _FoldRunner:
     def _measure(self, run: RunFolder, held_out: frozenset[str]) -> list[PointError]:
         network = best_network(self.config, run).to(self.device)
         studies = [study for study in self.studies if subject_of(study) in held_out]
-        targets = target_settings(self.config, SliceSettings())
+        targets = target_settings(self.config, slice_settings(self.config))
         return point_errors(network, targets, self.device, studies, self.constellation, self.starting)
 
 

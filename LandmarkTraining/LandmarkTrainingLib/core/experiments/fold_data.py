@@ -14,11 +14,11 @@ from ..config import TrainingConfig
 from ..datasets.folds import leave_one_subject_out, subject_folds
 from ..datasets.reading import subject_of
 from ..runs.run_request import FOLDS
-from ..simulator.slice_planes import SliceSettings
 from ..slices.augmentation import Augmentation
 from ..slices.batches import TrainingData
 from ..slices.sources import MixedSource, SliceSource
 from ..slices.study_source import StudySource
+from ..slices.targets import slice_settings
 from ..training.training_data import DataFolders, load_training_data
 from .fold_measurement import placed_landmarks
 
@@ -82,7 +82,7 @@ def load_fold_data(
     Raises:
         InputError: no study has any of the landmarks, or the label maps cannot be read.
     """
-    names, mirror, slices = constellation.names, constellation.mirror_indices, SliceSettings()
+    names, mirror, slices = constellation.names, constellation.mirror_indices, slice_settings(config)
     beside = load_training_data(DataFolders(labels=labels), config, constellation) if labels else None
     learnt, validation = _split_validation(studies, config)
     augmentation = Augmentation.suited_to(config.augmentation, mirror)

@@ -12,8 +12,7 @@ from AutoVolumeCalibrationLib.core.files.output_folder import require_place
 
 from ..config import TrainingConfig
 from ..runs.run_request import settings_from_text
-from ..simulator.slice_planes import SliceSettings
-from ..slices.targets import target_settings
+from ..slices.targets import slice_settings, target_settings
 from ..training.starting_point import finetuning_config, starting_network
 from ..training.trainer import train
 from ..training.training_data import NAME_DATA, DataFolders, load_training_data
@@ -34,7 +33,7 @@ def trial_training(folders: DataFolders) -> Train:
             pruned = report(step, line["check_median_mm"])
 
         data = load_training_data(folders, config, load_protocol(config.protocol).constellation)
-        network, _ = starting_network(config, data.names, target_settings(config, SliceSettings()))
+        network, _ = starting_network(config, data.names, target_settings(config, slice_settings(config)))
         run = train(config, data, folder, network=network, resume=True, progress=watch, cancelled=lambda: pruned)
         return float(run.load()["best"])
 

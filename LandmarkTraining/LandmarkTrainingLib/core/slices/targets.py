@@ -49,6 +49,11 @@ class TargetSettings:
         return self.sigma_mm / (self.pixel_mm * self.stem)
 
 
+def slice_settings(config: TrainingConfig) -> SliceSettings:
+    """The grid of a run's slices; how thick they are and what spoils them is up to their source."""
+    return SliceSettings(pixel_mm=config.pixel_mm)
+
+
 def target_settings(config: TrainingConfig, slices: SliceSettings) -> TargetSettings:
     """The targets' settings of a run."""
     return TargetSettings(config.sigma_mm, config.tau_mm, config.options.get("stem", 1), slices.pixel_mm)

@@ -26,6 +26,7 @@ from ..config import TrainingConfig
 from ..export.bundle_facts import EVIDENCE, UNMEASURED, measured_on
 from ..runs.checkpoints import save_checkpoint
 from ..simulator.slice_planes import SliceSettings
+from ..slices.targets import slice_settings
 from .learner import network_options
 
 #: A lower peak means that the landmark is absent. Of the bundled network's peaks on simulated slices of unseen
@@ -121,7 +122,7 @@ def _metadata(
     import monai
     import numpy
 
-    slices, landmarks = SliceSettings(), constellation.landmarks
+    slices, landmarks = slice_settings(config), constellation.landmarks
     options = network_options(config, len(landmarks))
     return {
         "format": "AutoVolumeCalibration/model/1",

@@ -20,12 +20,11 @@ from ..config import TrainingConfig
 from ..options import find_named
 from ..runs.distributed import in_parallel, total, world_size
 from ..simulator.render import SliceBatch
-from ..simulator.slice_planes import SliceSettings
 from ..slices.anatomies import AnatomyBatch
 from ..slices.batches import encode_images
 from ..slices.blending import Blend, cut_out, mixup_batch, mixup_losses_batch
 from ..slices.given_landmarks import given_maps, taught_slices
-from ..slices.targets import Targets, TargetSettings, make_targets, target_settings
+from ..slices.targets import Targets, TargetSettings, make_targets, slice_settings, target_settings
 from .freezing import freeze, hold_frozen_norms, unfreeze
 from .initial_weights.quiet_start import start_quietly
 from .optimization import build_optimizer, build_schedule, l1_penalty
@@ -45,7 +44,7 @@ def network_options(config: TrainingConfig, landmarks: int, targets: TargetSetti
         UsageError: unknown network, or an option does not suit it.
     """
     find_named(ARCHITECTURES, config.architecture, "architecture")
-    targets = targets or target_settings(config, SliceSettings())
+    targets = targets or target_settings(config, slice_settings(config))
     options = {**config.options, "in_channels": IN_CHANNELS, "out_channels": landmarks}
     with _as_settings_error():
         takes = find_architecture(config.architecture, options).options

@@ -16,7 +16,7 @@ from AutoVolumeCalibrationLib.core.files.output_folder import require_place
 from ..config import TrainingConfig
 from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import Batches, TrainingData
-from ..slices.targets import target_settings
+from ..slices.targets import slice_settings, target_settings
 from .learning_rate_finder import RangeTest, find_learning_rate, range_picture
 from .search_agent.learner import new_learner
 from .starting_point import starting_network
@@ -45,7 +45,7 @@ def try_rates(
     """
     torch.set_num_threads(config.threads)
     device = choose_training_device(config.device)
-    targets = target_settings(config, slices or SliceSettings())
+    targets = target_settings(config, slices or slice_settings(config))
     network, _ = starting_network(config, data.names, targets)
     learner, batches = new_learner(network, config, targets, device), Batches(data.source, config)
     return find_learning_rate(

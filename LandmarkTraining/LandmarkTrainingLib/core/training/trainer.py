@@ -35,7 +35,7 @@ from ..simulator.render import SliceBatch
 from ..simulator.slice_planes import SliceSettings
 from ..slices.anatomies import each_anatomy
 from ..slices.batches import Batches, Numbers, TrainingData, batch_loader
-from ..slices.targets import target_settings
+from ..slices.targets import slice_settings, target_settings
 from .learner import Learner, fresh_network, landmark_network
 from .search_agent.learner import new_learner
 
@@ -73,7 +73,7 @@ def train(
         ModelError: the checkpoint is damaged, or does not fit the settings.
         Cancelled: the run was stopped; its checkpoint is written.
     """
-    folder, slices = RunFolder(run_folder), slices or SliceSettings()
+    folder, slices = RunFolder(run_folder), slices or slice_settings(config)
     if not resume:
         folder.require_new()
     torch.set_num_threads(config.threads)
@@ -291,7 +291,7 @@ def best_network(config: TrainingConfig, folder: RunFolder, slices: SliceSetting
         ModelError: they cannot be read, or are of another network.
     """
     state = folder.best_weights()
-    targets = target_settings(config, slices or SliceSettings())
+    targets = target_settings(config, slices or slice_settings(config))
     with state_errors_as_model_error(folder.best):
         network = landmark_network(config, len(state["names"]), targets)
         network.load_state_dict(state["average"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation
@@ -30,6 +30,7 @@ from ..slices.augmentation import Augmentation
 from ..slices.batches import TrainingData
 from ..slices.sources import LabelSource, MixedSource, SliceSource, VolumeSource
 from ..slices.study_source import StudySource
+from ..slices.targets import slice_settings
 
 logger = logging.getLogger(__name__)
 
@@ -148,8 +149,9 @@ def label_map_numbers(folder: Path, config: TrainingConfig) -> tuple[tuple[int, 
 def simulation_settings(config: TrainingConfig) -> SliceSettings:
     """The simulated slices of a run: plain ones, or those of clinical scouts, which may be 3-10 mm thick."""
     if not config.simulation:
-        return SliceSettings()
-    return SliceSettings(thickness_mm=(3.0, 10.0), effects=SimulationEffects.from_dict(config.simulation))
+        return slice_settings(config)
+    effects = SimulationEffects.from_dict(config.simulation)
+    return replace(slice_settings(config), thickness_mm=(3.0, 10.0), effects=effects)
 
 
 def _volumes(folders: DataFolders, names: Sequence[str], corrected: bool) -> list[VolumeHead]:

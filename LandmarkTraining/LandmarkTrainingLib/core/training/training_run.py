@@ -38,9 +38,8 @@ from ..runs import distributed
 from ..runs.run_folder import RunFolder
 from ..runs.run_request import settings_from_text
 from ..simulator.label_heads import LabelHeads
-from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import TrainingData
-from ..slices.targets import target_settings
+from ..slices.targets import slice_settings, target_settings
 from .bundle_export import export_bundle, record_risk
 from .starting_point import finetuning_config, starting_network
 from .trainer import Progress, best_network, choose_training_device, train
@@ -82,7 +81,7 @@ def run_training(
     network = report = None  # a resumed run loads its weights from the checkpoint
     if not folder.checkpoint.exists():
         _log_errors_of(folders, protocol)
-        network, report = starting_network(config, data.names, target_settings(config, SliceSettings()))
+        network, report = starting_network(config, data.names, target_settings(config, slice_settings(config)))
 
     def keep_start() -> None:
         folders.write(folder.data)
@@ -115,7 +114,7 @@ def export_network(
     training: Mapping[str, Any],
 ) -> None:
     """Write the bundle of a trained network, measured like that of a run; ``training`` says how it was trained."""
-    targets = target_settings(config, SliceSettings())
+    targets = target_settings(config, slice_settings(config))
     facts = {**anatomy_facts(protocol, config.architecture), "training": training}
     public = _without_paths(config)
 
