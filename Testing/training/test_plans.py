@@ -12,7 +12,8 @@ from AutoVolumeCalibrationLib.core.networks.architectures.encoders import build_
 from LandmarkTrainingLib.core.config import TrainingConfig
 from LandmarkTrainingLib.core.evaluation.slice_measurement import REACH_MM, RealSlices
 from LandmarkTrainingLib.core.experiments import ablation
-from LandmarkTrainingLib.core.experiments.ablation import read_plan, run_ablation
+from LandmarkTrainingLib.core.experiments.ablation import run_ablation
+from LandmarkTrainingLib.core.experiments.ablations.plan import read_plan
 from LandmarkTrainingLib.core.simulator.label_heads import LabelHeads
 from LandmarkTrainingLib.core.simulator.render import simulate_batch
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings

@@ -215,8 +215,8 @@ def test_agents_do_not_learn_from_blended_slices():
 def test_agents_search_volumes_too():
     """Learnt without the trainer, which is for slices: the values of moves towards a blob, by regression."""
     torch.manual_seed(0)
-    side, network = 8, SearchAgents(1, 1, 4, 5, 1, 1, 1.5, axes=3)
-    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    side, network = 8, SearchAgents(1, 1, 8, 5, 1, 1, 1.5, axes=3)
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     grid = torch.stack(torch.meshgrid(*[torch.arange(float(side))] * 3, indexing="ij"), dim=-1)
 
     def volumes(count):
@@ -225,7 +225,7 @@ def test_agents_search_volumes_too():
 
     everyone = torch.ones(16, 1, dtype=torch.bool)
     numbers = torch.arange(16)[:, None]
-    for _ in range(400):
+    for _ in range(1500):
         images, points = volumes(16)
         padded, size = network.grid(images, 0)
         here = torch.randint(0, side, (16, 1, 3))
@@ -247,7 +247,7 @@ def test_agents_search_volumes_too():
 def test_the_comparison_of_agents_has_a_protocol_of_its_few_landmarks_and_a_valid_plan(tmp_path):
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from benchmarks import search_agents
-    from LandmarkTrainingLib.core.experiments.ablation import read_plan
+    from LandmarkTrainingLib.core.experiments.ablations.plan import read_plan
 
     path = search_agents.protocol_of_few(search_agents.LANDMARKS, tmp_path / "few.json")
     assert load_protocol(path).constellation.names == search_agents.LANDMARKS

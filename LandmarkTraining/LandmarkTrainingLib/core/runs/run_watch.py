@@ -148,8 +148,9 @@ def step_text(line: Mapping[str, Any], error: str, unit: str) -> str:
 def _of_anatomies(line: Mapping[str, Any]) -> dict[str, float]:
     """Anatomy -> its median error, of a run that learns several."""
     start, end = "check_", "_median_mm"
-    values = {key: number(line, key) for key in line if key.startswith(start) and key.endswith(end)}
-    return {key[len(start) : -len(end)]: value for key, value in values.items() if value is not None}
+    titles = [key[len(start) : -len(end)] for key in line if key.startswith(start) and key.endswith(end)]
+    values = {title: number(line, f"{start}{title}{end}") for title in titles if title}
+    return {title: value for title, value in values.items() if value is not None}
 
 
 def worst_landmark(line: Mapping[str, Any]) -> str:
