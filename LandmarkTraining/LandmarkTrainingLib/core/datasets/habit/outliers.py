@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 #: Median absolute deviation to standard deviation, for normally distributed values.
 _MAD_TO_SD = 1.4826
 
-#: The share of the information about a standard deviation that the median absolute deviation uses (Rousseeuw and Croux,
-#: Journal of the American Statistical Association 1993).
-_MAD_EFFICIENCY = 0.37
-
 #: Exams that follow the habit exceed the limit this often, in any of their values.
 CHANCE = 0.01
 
-#: Smaller scatter is not told apart from that of the landmarks.
+#: Values that ``outlier_limit`` draws.
+_SIMULATED = 400_000
+
+#: Smaller scatter, in deg and mm, is not told apart from that of the landmarks.
 LEAST_SD = 0.5
 
 
@@ -36,20 +36,21 @@ def robust_sd(values: Sequence[float] | np.ndarray) -> float:
     return float(np.median(np.abs(values - np.median(values))) * _MAD_TO_SD * few)
 
 
+@lru_cache
 def outlier_limit(exams: int, values: int) -> float:
-    """Robust standard deviations from the median that fewer than ``CHANCE`` of ordinary exams exceed in any value.
+    """Robust standard deviations from the median that ``CHANCE`` of ordinary exams exceed in any of their values.
 
-    The quantile of Student's t with as many degrees of freedom as the median absolute deviation is worth: with few
-    exams the scatter itself is uncertain.
+    Simulated for normally distributed values (always with the same numbers): with few exams the scatter itself is
+    uncertain, and the limit high.
 
     Args:
         exams: 3 or more; values: compared per exam.
     """
-    from scipy.stats import t
-
-    freedom = max(1.0, _MAD_EFFICIENCY * (exams - 1))
-    own_error = np.sqrt(1 + np.pi / 2 / exams)
-    return float(t.ppf(1 - CHANCE / 2 / values, freedom) * own_error)
+    draws = np.random.default_rng(0).normal(size=(_SIMULATED // exams + 1, exams))
+    distances = np.abs(draws - np.median(draws, axis=1, keepdims=True))
+    few = exams / (exams - 0.8)
+    spread = np.median(distances, axis=1, keepdims=True) * _MAD_TO_SD * few
+    return float(np.quantile(distances / spread, 1 - CHANCE / values))
 
 
 def deviations(table: Mapping[str, np.ndarray]) -> dict[int, list[str]]:
