@@ -200,7 +200,9 @@ def _table(exams: Sequence[PlannedExam | Skipped], truth: dict[str, dict]) -> It
     shares = " | ".join(f"{share:.0%}" for share in within.mean(axis=0))
     yield f"| within the technologist's scatter | {shares} | {within.all(axis=1).mean():.0%} |"
     yield ""
-    yield f"Held-out exams planned: {len(planned)}."
+    usual = sum(not case["otherwise"] for case in truth.values())
+    share = within.all(axis=1).sum() / usual
+    yield f"Held-out exams planned: {len(planned)} of {usual}; within scatter, with the others as misses: {share:.0%}."
 
 
 def _planned(exam: PlannedExam, site: SiteProtocol) -> OrientedBox:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydicom import Dataset
@@ -9,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.scouts.series_geometry import box_of_stack
 from AutoVolumeCalibrationLib.core.scouts.stack import group_into_stacks
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
@@ -19,6 +22,7 @@ from dicom_localizers import write_localizer
 from LandmarkTrainingLib.core.datasets.building import Skipped, build_dataset
 from LandmarkTrainingLib.core.datasets.from_archive import archive_candidates
 from LandmarkTrainingLib.core.datasets.reading import read_dataset, subject_of
+from made_up_archive import FORMS, Technologist, write_exam
 from scout_files import tiny_stacks
 
 CENTER = np.array([4.0, -12.0, 9.0])
@@ -109,6 +113,42 @@ def test_the_phase_encoding_and_its_field_of_view_come_from_either_form(tmp_path
     (study,) = read_dataset(tmp_path / "set")
     assert study.provenance["reference_series"]["phase_axis"] == axis
     assert reference_of(study).size_mm[:2] == pytest.approx(size)
+
+
+@pytest.mark.parametrize("otherwise", ["", "phase"])
+@pytest.mark.parametrize("number", range(len(FORMS)))
+def test_the_planned_box_comes_back_from_every_vendors_form(tmp_path, number, otherwise):
+    # Siemens crops the images to the field of view, GE pads them to squares, Philips and Siemens XA are enhanced.
+    technologist = Technologist(thickness_mm=3.0, gap_mm=0.3)
+    size = (230.0, 200.0) if otherwise else (200.0, 230.0)
+    box = OrientedBox("planned", CENTER, AXES, np.array([*size, 30 * 3.3 - 0.3]))
+    write_exam(tmp_path / "in", number, tiny_stacks(), box, technologist, otherwise=otherwise)
+    build(tmp_path / "set", archive_candidates(tmp_path / "in"))
+    (study,) = read_dataset(tmp_path / "set")
+    found, slices = reference_of(study), study.provenance["reference_series"]
+    assert found.center_mm == pytest.approx(CENTER, abs=1e-3) and found.axes == pytest.approx(AXES, abs=1e-5)
+    assert found.size_mm == pytest.approx(box.size_mm, abs=0.01)
+    assert slices == {
+        "slices": 30,
+        "slice_thickness_mm": 3.0,
+        "gap_mm": 0.3,
+        "slice_axis": "superior",
+        "phase_axis": "anterior" if otherwise else "right",
+    }
+
+
+def test_of_magnitude_and_phase_in_one_series_the_magnitude_is_the_plan(tmp_path):
+    def edit(dataset, index):
+        series(2, "swi")(dataset, index)
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "P" if index % 2 == 0 else "M", "NONE"]
+
+    twice = slab()
+    pairs = replace(twice, slices=tuple(one for one in twice.slices for _ in range(2)))
+    write_localizer(tiny_stacks(), tmp_path / "in" / "loc", study="one", edit=series(1, "survey"))
+    write_localizer([pairs], tmp_path / "in" / "swi", study="one", edit=edit)
+    build(tmp_path / "set", archive_candidates(tmp_path / "in"))
+    (study,) = read_dataset(tmp_path / "set")
+    assert study.provenance["reference_series"]["slices"] == 12
 
 
 @pytest.mark.parametrize(

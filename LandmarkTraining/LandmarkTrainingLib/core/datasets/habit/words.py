@@ -10,6 +10,9 @@ from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
 from .outliers import CHANCE
 from .sites_habit import AXIS_IN_WORDS, SiteHabit
 
+#: With so many exams the scatter is known well enough to find those that were planned otherwise.
+ADVISABLE = 10
+
 #: A turn about right, anterior, superior by a positive and by a negative angle.
 _TURNS = (("front up", "front down"), ("right side down", "right side up"), ("right side forward", "right side back"))
 
@@ -65,9 +68,11 @@ def outliers_in_words(habit: SiteHabit) -> list[str]:
     """The exams that were planned otherwise, the limit, and how many exams the habit rests on."""
     lines = [f"planned otherwise  {each.name}: {'; '.join(each.reasons)}" for each in habit.outliers]
     total = len(habit.exams) + len(habit.outliers)
+    few = [f"With fewer than {ADVISABLE} exams only gross differences show: add more."] if total < ADVISABLE else []
     return [
         *lines,
+        *few,
         f"The habit rests on {len(habit.exams)} of {total} exams. Otherwise: a tilt or margin more than "
-        f"{habit.limit:.1f} robust standard deviations from the median (by chance in fewer than "
+        f"{habit.limit:.1f} robust standard deviations from the median (by chance in about "
         f"{CHANCE:.0%} of the exams), or other slices or another field of view than most exams have.",
     ]
