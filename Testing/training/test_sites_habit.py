@@ -16,6 +16,7 @@ from AutoVolumeCalibrationLib.core.planning.box import plan_box
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 from AutoVolumeCalibrationLib.core.storage.results import box_to_dict
 from data_sets import PROTOCOL
+from joint_landmarks import joint_landmarks
 from LandmarkTrainingLib.core.datasets.building import Skipped
 from LandmarkTrainingLib.core.datasets.habit.exams import PlannedExam, planned_exam
 from LandmarkTrainingLib.core.datasets.habit.outliers import deviations, outlier_limit, robust_sd
@@ -26,6 +27,7 @@ from LandmarkTrainingLib.core.reference_heads.truth import true_frame
 from made_up_archive import Technologist
 from posed_landmarks import landmarks_at, random_placement, random_shape
 
+KNEE = load_protocol("KneeSagittal")
 MARGINS = dict(zip(FACES, (9.0, 11.0, 14.0, 6.0, 3.0, 12.0), strict=True))
 
 
@@ -119,7 +121,13 @@ def test_exams_that_were_planned_otherwise_are_named_with_what_differs(tmp_path)
     assert "tilt about right" in named["s2"] and "inferior margin" in named["s5"]
     assert "phase encoding front-back (usually right-left)" in named["s8"]
     *lines, last = outliers_in_words(site.habit)
+    assert all(line.startswith("planned otherwise  s") for line in lines)
     assert len(lines) == 3 and "rests on 12 of 15 exams" in last and "robust standard deviations" in last
+
+
+def test_of_few_exams_it_is_said_that_only_gross_differences_show(tmp_path):
+    site, _ = learnt(site_exams(4), tmp_path)
+    assert "fewer than 10 exams" in outliers_in_words(site.habit)[0]
 
 
 def test_the_habit_is_said_in_words(tmp_path):
@@ -177,3 +185,27 @@ def test_too_few_exams_show_no_habit(count, words):
 def test_a_name_or_box_that_cannot_be_is_an_error(options, error):
     with pytest.raises(error):
         site_protocol(site_exams(3), PROTOCOL, **{"name": "Site", "title": "Site", **options})
+
+
+@pytest.mark.parametrize("first", ["left", "right"])
+def test_left_and_right_limbs_show_one_habit(first, tmp_path):
+    (rule,) = (each for each in KNEE.boxes if each.side)
+    margins = {"left": 4.0, "right": 16.0}
+    faces = {face: replace(each, margin_mm=margins.get(face, 8.0), cover=False) for face, each in rule.faces.items()}
+    site_rule = replace(rule, faces=faces, tilt_deg=(0.0, 6.0, 3.0), round_up_to_slices=False)
+    sides = [first, *("left", "right") * 3]
+    frames = [knee_frame(side, number) for number, side in enumerate(sides)]
+    assert [frame.side for frame in frames] == sides
+    exams = [PlannedExam(f"k{n}", frame, plan_box(frame, KNEE, site_rule)) for n, frame in enumerate(frames)]
+    site, protocol = learnt(exams, tmp_path, KNEE, box=rule.name)
+    assert site.habit.outliers == ()
+    for side in ("left", "right"):
+        frame = knee_frame(side, 50)
+        wanted, box = plan_box(frame, KNEE, site_rule), plan_box(frame, protocol, protocol.boxes[0])
+        assert box.axes == pytest.approx(wanted.axes, abs=1e-3)
+        assert box.center_mm == pytest.approx(wanted.center_mm, abs=0.5)
+
+
+def knee_frame(side, seed):
+    place = random_placement(seed, angle_deg=10)
+    return true_frame(joint_landmarks(KNEE, side, 10.0, place, rng=np.random.default_rng(seed)), KNEE)

@@ -41,7 +41,7 @@ class ExamHabit:
     Attributes:
         tilt_deg: (3,) about right, anterior, superior, against the axes of the protocol's box.
         margin_mm: face -> mm beyond the outermost of its landmarks.
-        length_mm: face -> mm from the middle of the landmarks of both faces of its axis.
+        length_mm: face -> mm from the middle of what a fixed field of view lies about (``anchor_of``).
         size_mm: (3,) of the box along right, anterior, superior.
         series: its slices; None in a data set that does not keep them.
     """
@@ -89,9 +89,11 @@ def measure(exam: PlannedExam, protocol: Protocol, rule: BoxRule, side: str = ""
 
 
 def anchor_of(rule: BoxRule, axis: str) -> tuple[str, ...]:
-    """The landmarks of both faces of an axis: a fixed field of view lies about their middle."""
+    """What a fixed field of view along an axis lies about: the rule's own anchor, else the landmarks of both faces."""
     low = 2 * BOX_AXES.index(axis)
-    return tuple(dict.fromkeys(name for face in FACES[low : low + 2] for name in rule.faces[face].landmarks))
+    faces = [rule.faces[face] for face in FACES[low : low + 2]]
+    anchors = [name for face in faces for name in face.anchor]
+    return tuple(dict.fromkeys(anchors or [name for face in faces for name in face.landmarks]))
 
 
 def _mirrored(habit: ExamHabit) -> ExamHabit:

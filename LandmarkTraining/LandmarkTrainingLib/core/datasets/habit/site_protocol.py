@@ -99,7 +99,7 @@ def _habit_as_rule(habit: SiteHabit, rule: BoxRule) -> dict[str, Any]:
     if phase_axis == slice_axis:
         phase_axis = next(axis for axis in BOX_AXES if axis != slice_axis)
     thickness, gap = (series.slice_thickness_mm, series.gap_mm) if series else (rule.slice_thickness_mm, rule.gap_mm)
-    kept = habit.kept if series else frozenset()
+    kept = habit.kept if series else _anchored(rule)
     slab = _slab(habit, slice_axis, phase_axis) if kept.issuperset(BOX_AXES) else None
     # A slab keeps its size itself; its margins only say where its middle lies.
     fixed = frozenset() if slab else kept
@@ -115,6 +115,11 @@ def _habit_as_rule(habit: SiteHabit, rule: BoxRule) -> dict[str, Any]:
         "round_up_to_slices": whole,
         "slab": asdict(slab) if slab else None,
     }
+
+
+def _anchored(rule: BoxRule) -> frozenset[str]:
+    """The axes along which the rule itself has a fixed field of view."""
+    return frozenset(axis for i, axis in enumerate(BOX_AXES) if any(rule.faces[f].anchor for f in FACES[2 * i :][:2]))
 
 
 def _slab(habit: SiteHabit, slice_axis: str, phase_axis: str) -> FixedSlab | None:
@@ -133,7 +138,7 @@ def _lengths(habit: SiteHabit) -> list[tuple[str, float]]:
 def _face(
     face: str, habit: SiteHabit, rule: BoxRule, fixed: frozenset[str], slice_axis: str, rounded_mm: float
 ) -> dict[str, Any]:
-    """A margin beyond the face's landmarks, or half of the kept length from the middle of both faces' landmarks.
+    """A margin beyond the face's landmarks, or its share of the kept length from the anchor.
 
     Args:
         rounded_mm: by how much a face moves outwards on average when the slices are rounded up to whole ones.

@@ -37,7 +37,7 @@ class SiteHabit:
         limit: robust standard deviations beyond which a tilt or a margin makes an outlier.
         tilt_deg, tilt_sd_deg: about right, anterior, superior.
         margin_mm, margin_sd_mm: face -> mm beyond its landmarks.
-        length_mm: face -> mm from the middle of the landmarks of both faces of its axis.
+        length_mm: face -> mm from what a fixed field of view lies about (``exams.anchor_of``).
         size_mm: axis -> median edge length of the box; kept: axes along which the site keeps it.
         slices: fewest, median and most; None where the data set does not keep them.
         series: the most frequent thickness, gap and axes, with the median number of slices; None likewise.
