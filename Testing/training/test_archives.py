@@ -166,6 +166,8 @@ def test_a_diagnostic_series_that_is_no_box_is_left_out_with_the_reason_and_a_re
     assert built.added == ()
     (skipped,) = built.skipped
     assert reason in skipped.reason and "Choose another diagnostic series" in skipped.reason
+    write_localizer([slab()], folder / "t2", study="one", edit=series(3, "t2_tse"))
+    assert len(build(tmp_path / "set", archive_candidates(folder, "t2")).added) == 1  # the remedy
 
 
 @pytest.mark.parametrize("plane", PLANES)

@@ -17,7 +17,7 @@ CHANCE = 0.01
 #: Values that ``outlier_limit`` draws.
 _SIMULATED = 400_000
 
-#: Smaller scatter, in deg and mm, is not told apart from that of the landmarks.
+#: Smaller scatter, in deg and mm, drowns in that of the landmarks.
 LEAST_SD = 0.5
 
 
