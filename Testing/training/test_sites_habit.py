@@ -139,9 +139,22 @@ def test_the_habit_is_said_in_words(tmp_path):
     assert view == "Field of view: right-left 200 mm, kept; front-back 230 mm, kept."
 
 
-def test_a_positive_tilt_about_right_lifts_the_front():
-    box = technologists_exams(1, Technologist(tilt_deg=(10.0, 0.0, 0.0), sd_deg=0.0))[0]
-    assert box.box.axes[1] @ box.frame.axes[2] > 0.1
+@pytest.mark.parametrize(
+    ("tilt", "words", "edge", "towards"),
+    [
+        ((10.0, 0.0, 0.0), "front up 10.0", 1, (0, 0, 1)),
+        ((-10.0, 0.0, 0.0), "front down 10.0", 1, (0, 0, -1)),
+        ((0.0, 10.0, 0.0), "right side down 10.0", 0, (0, 0, -1)),
+        ((0.0, -10.0, 0.0), "right side up 10.0", 0, (0, 0, 1)),
+        ((0.0, 0.0, 10.0), "right side forward 10.0", 0, (0, 1, 0)),
+        ((0.0, 0.0, -10.0), "right side back 10.0", 0, (0, -1, 0)),
+    ],
+)
+def test_the_words_say_which_way_the_edges_of_the_box_are_turned(tilt, words, edge, towards, tmp_path):
+    exams = technologists_exams(3, Technologist(tilt_deg=tilt, sd_deg=0.0))
+    site, _ = learnt(exams, tmp_path)
+    assert words in habit_in_words(site.habit, "BrainAcPc")[0]
+    assert exams[0].box.axes[edge] @ (np.array(towards) @ exams[0].frame.axes) == pytest.approx(np.sin(np.deg2rad(10)))
 
 
 @pytest.mark.parametrize("exams", [5, 15, 60])
