@@ -28,6 +28,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "Land
 import numpy as np  # noqa: E402
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark  # noqa: E402
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.errors import InputError  # noqa: E402
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text  # noqa: E402
@@ -66,6 +67,9 @@ SCOUTS, MOST_DEG, MOST_MM, OFF_CENTRE_MM, NOISE = ScoutGeometry(5, 12.0, 6.0), 1
 
 #: One exam in so many is planned otherwise; folds of the cross-validation.
 ODD_EVERY, FOLDS = 7, 5
+
+#: Numbers of exams to learn from, and draws of each per fold.
+LEARNT_FROM, DRAWS = (5, 10, 15, 30, 60), 20
 
 PROTOCOL = load_protocol("BrainAcPc")
 MEASURES = ("rotation, deg", "centre, mm", "farthest face, mm")
@@ -177,16 +181,12 @@ def _table(exams: Sequence[PlannedExam | Skipped], truth: dict[str, dict]) -> It
     """Held-out exams against the technologist."""
     known = [exam for exam in exams if isinstance(exam, PlannedExam)]
     own, planned, actual = [], [], []
-    people = sorted({case["subject"] for case in truth.values()})
-    fold_of = {exam.name: people.index(truth[exam.name]["subject"]) % FOLDS for exam in known}
-    for fold in range(FOLDS):
-        site = site_protocol((e for e in known if fold_of[e.name] != fold), PROTOCOL, name="S", title="S")
-        for exam in (e for e in known if fold_of[e.name] == fold):
+    for held_out, others in _folds(known, truth):
+        protocol = _protocol_of(site_protocol(others, PROTOCOL, name="S", title="S"))
+        for exam in held_out:
             case = truth[exam.name]
-            if case["otherwise"]:
-                continue
             intended, drawn = box_from_dict(case["intended"]), box_from_dict(case["drawn"])
-            box = _planned(exam, site)
+            box = plan_box(exam.frame, protocol, protocol.boxes[0])
             own.append(_difference(intended, drawn))
             planned.append(_difference(intended, box))
             actual.append(_difference(drawn, box))
@@ -204,20 +204,51 @@ def _table(exams: Sequence[PlannedExam | Skipped], truth: dict[str, dict]) -> It
     usual = sum(not case["otherwise"] for case in truth.values())
     share = _inside(planned, limits).sum() / usual
     yield f"Held-out exams planned: {len(planned)} of {usual}; within scatter, with the others as misses: {share:.0%}."
+    yield ""
+    yield from _by_number(known, truth, limits)
+
+
+def _folds(
+    known: Sequence[PlannedExam], truth: dict[str, dict]
+) -> Iterator[tuple[list[PlannedExam], list[PlannedExam]]]:
+    """Ordinary exams of some people, and all exams of the others."""
+    people = sorted({case["subject"] for case in truth.values()})
+    fold_of = {exam.name: people.index(truth[exam.name]["subject"]) % FOLDS for exam in known}
+    for fold in range(FOLDS):
+        held_out = [e for e in known if fold_of[e.name] == fold and not truth[e.name]["otherwise"]]
+        yield held_out, [e for e in known if fold_of[e.name] != fold]
 
 
 def _inside(rows: Sequence[Sequence[float]], limits: np.ndarray) -> np.ndarray:
     return (np.array(rows) <= limits).all(axis=1)
 
 
-def _planned(exam: PlannedExam, site: SiteProtocol) -> OrientedBox:
+def _by_number(known: Sequence[PlannedExam], truth: dict[str, dict], limits: np.ndarray) -> Iterator[str]:
+    """How many exams are needed: the same held-out exams, learnt from few of the others, drawn at random."""
+    rng = np.random.default_rng(0)
+    yield "| Learnt from | " + " | ".join(MEASURES) + " | within all three limits |"
+    yield "|---|---:|---:|---:|---:|"
+    for count in LEARNT_FROM:
+        rows = []
+        for held_out, others in _folds(known, truth):
+            for _ in range(DRAWS if count <= len(others) else 0):
+                drawn = [others[i] for i in rng.choice(len(others), count, replace=False)]
+                protocol = _protocol_of(site_protocol(drawn, PROTOCOL, name="S", title="S"))
+                boxes = [plan_box(exam.frame, protocol, protocol.boxes[0]) for exam in held_out]
+                wanted = [box_from_dict(truth[exam.name]["intended"]) for exam in held_out]
+                rows += [_difference(*pair) for pair in zip(wanted, boxes, strict=True)]
+        if rows:
+            cells = [f"{np.median(column):.1f} ({np.percentile(column, 95):.1f})" for column in np.array(rows).T]
+            yield f"| {count} exams | {' | '.join(cells)} | {_inside(rows, limits).mean():.0%} |"
+
+
+def _protocol_of(site: SiteProtocol) -> Protocol:
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "Site.json"
         write_text(path, site.text)
-        protocol = load_protocol(path)
-    return plan_box(exam.frame, protocol, protocol.boxes[0])
+        return load_protocol(path)
 
 
 def _difference(wanted: OrientedBox, box: OrientedBox) -> tuple[float, float, float]:
