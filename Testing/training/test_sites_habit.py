@@ -125,6 +125,19 @@ def test_exams_that_were_planned_otherwise_are_named_with_what_differs(tmp_path)
     assert len(lines) == 3 and "rests on 12 of 15 exams" in last and "robust standard deviations" in last
 
 
+@pytest.mark.parametrize(("slices", "odd"), [(21, False), (19, False), (23, True)])
+def test_one_slice_more_or_less_is_not_another_habit(slices, odd, tmp_path):
+    exams = []
+    for number, exam in enumerate(site_exams(12)):
+        count = slices if number == 4 else 20
+        size = np.array([190.0, 230.0, count * 6.0 - 1.0])
+        series = PlannedSeries(count, 5.0, 1.0, "superior", "anterior")
+        exams.append(replace(exam, box=replace(exam.box, size_mm=size), series=series))
+    site, _ = learnt(exams, tmp_path)
+    reasons = [reason for each in site.habit.outliers for reason in each.reasons if "size" in reason]
+    assert reasons == (["head-foot size 137 mm (usually 119)"] if odd else [])
+
+
 def test_of_few_exams_it_is_said_that_only_gross_differences_show(tmp_path):
     site, _ = learnt(site_exams(4), tmp_path)
     assert "fewer than 10 exams" in outliers_in_words(site.habit)[0]

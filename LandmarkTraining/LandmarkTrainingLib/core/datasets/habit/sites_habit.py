@@ -136,9 +136,16 @@ def _not_kept(exam: ExamHabit, exams: Sequence[ExamHabit]) -> list[str]:
             reasons.append(f"{title} {own} (usually {usual})")
     for number, axis in enumerate(BOX_AXES):
         size = _kept_size(exams, axis)
-        if size is not None and abs(exam.size_mm[number] - size) > SAME_FOV_MM:
+        if size is not None and abs(exam.size_mm[number] - size) > _tolerance_mm(exam, axis):
             reasons.append(f"{AXIS_IN_WORDS[axis]} size {exam.size_mm[number]:.0f} mm (usually {size:.0f})")
     return reasons
+
+
+def _tolerance_mm(exam: ExamHabit, axis: str) -> float:
+    """One slice more or less is not another habit."""
+    if exam.series is None or axis != exam.series.slice_axis:
+        return SAME_FOV_MM
+    return SAME_FOV_MM + exam.series.slice_thickness_mm + exam.series.gap_mm
 
 
 #: What a series has in words, by title; empty where it is not known.
@@ -160,7 +167,12 @@ def _majority(exams: Sequence[ExamHabit], value_of: Callable[[ExamHabit], str]) 
 
 
 def _kept_size(exams: Sequence[ExamHabit], axis: str) -> float | None:
-    """The length of the box that the site keeps along an axis; None where it follows the head."""
+    """The length of the box that the site keeps along an axis; None where it follows the head, or is not known.
+
+    Data sets without the slices of their series have boxes with the padding of square images.
+    """
+    if any(exam.series is None for exam in exams):
+        return None
     sizes = np.array([exam.size_mm[BOX_AXES.index(axis)] for exam in exams])
     near = np.abs(sizes - np.median(sizes)) <= SAME_FOV_MM
     return float(np.median(sizes)) if near.mean() >= KEPT_SHARE else None
