@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol import BOX_AXES, FixedSlab, box_rule
@@ -203,3 +204,32 @@ def test_a_box_drawn_too_small_is_not_green_any_more():
     assert "anterior" in drawn.checks[0].message and "posterior" in drawn.checks[0].message
     read = drawn.prescription.fov_read_mm
     assert read == pytest.approx(plan.prescription.fov_read_mm - 24)
+
+
+def enhanced(direction, percent):
+    """Gives an enhanced object the shared functional group that states how the phase was encoded."""
+
+    def edit(dataset, _):
+        group = Dataset()
+        group.InPlanePhaseEncodingDirection, group.PercentPhaseFieldOfView = direction, percent
+        dataset.SharedFunctionalGroupsSequence[0].MRFOVGeometrySequence = [group]
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("direction", "phase_axis", "size"), [("ROW", "right", (180, 240, 29)), ("COLUMN", "anterior", (240, 180, 29))]
+)
+def test_enhanced_objects_state_their_phase_encoding_in_a_functional_group(direction, phase_axis, size, tmp_path):
+    geometry = ScoutGeometry(slices=6, slice_spacing_mm=5.0, thickness_mm=4.0, pixel_mm=4.0, matrix=60)
+    stacks = cut_three_planes(ellipsoid_head(), geometry, np.zeros(3), np.eye(3), ["axial"])
+    (path,) = write_localizer(stacks, tmp_path, multiframe=True, edit=enhanced(direction, 75.0))
+    found = read_series_geometry(path)
+    assert (found.slice_axis, found.phase_axis) == ("superior", phase_axis)
+    assert found.box("whole").size_mm == pytest.approx(size)
+
+
+def test_a_series_without_phase_encoding_states_none(tmp_path):
+    found = read_series_geometry(series(tmp_path, plane="coronal"))
+    assert (found.slice_axis, found.phase_axis) == ("anterior", "")
+    assert found.box("whole").size_mm == pytest.approx((240, 59, 240))

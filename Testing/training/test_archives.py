@@ -1,34 +1,28 @@
-"""Examinations from an archive: the localizer and the box that was planned on it, and the site's rule in them."""
+"""Examinations from an archive: the localizer, and the box and slices that were planned on it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 from scipy.spatial.transform import Rotation
 
-from AutoVolumeCalibrationLib.core.anatomy.protocol import FaceRule
-from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-from AutoVolumeCalibrationLib.core.errors import InputError, ProtocolError, UsageError
+from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
-from AutoVolumeCalibrationLib.core.planning.box import plan_box
+from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.scouts.series_geometry import box_of_stack
 from AutoVolumeCalibrationLib.core.scouts.stack import group_into_stacks
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
-from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
-from AutoVolumeCalibrationLib.core.storage.results import box_from_dict, box_to_dict
+from AutoVolumeCalibrationLib.core.storage.results import box_from_dict
 from calibrations import ellipsoid_head
 from data_sets import PROTOCOL
 from dicom_localizers import write_localizer
 from LandmarkTrainingLib.core.datasets.building import Skipped, build_dataset
 from LandmarkTrainingLib.core.datasets.from_archive import archive_candidates
 from LandmarkTrainingLib.core.datasets.reading import read_dataset, subject_of
-from LandmarkTrainingLib.core.datasets.site_protocol import site_protocol
-from LandmarkTrainingLib.core.reference_heads.truth import true_frame
-from posed_landmarks import landmarks_at, random_placement
+from made_up_archive import FORMS, Technologist, write_exam
 from scout_files import tiny_stacks
 
 CENTER = np.array([4.0, -12.0, 9.0])
@@ -83,6 +77,97 @@ def test_a_study_holds_the_localizer_and_the_box_of_the_series_after_it(tmp_path
     assert box.center_mm == pytest.approx(CENTER, abs=1e-4)
     assert box.axes == pytest.approx(AXES, abs=1e-5)
     assert box.size_mm == pytest.approx([24 * 6.0, 24 * 6.0, 11 * 5.0 + 4.0], abs=1e-4)
+    slices = {"slices": 12, "slice_thickness_mm": 4.0, "gap_mm": 1.0, "slice_axis": "superior", "phase_axis": ""}
+    assert study.provenance["reference_series"] == slices
+
+
+def phase_encoded(multiframe, direction, percent):
+    """Gives a series its phase encoding, where its form has it."""
+
+    def edit(dataset, index):
+        series(2, "t2_tse_tra")(dataset, index)
+        holder = Dataset() if multiframe else dataset
+        holder.InPlanePhaseEncodingDirection, holder.PercentPhaseFieldOfView = direction, percent
+        if multiframe:
+            dataset.SharedFunctionalGroupsSequence[0].MRFOVGeometrySequence = [holder]
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("multiframe", "direction", "axis", "size"),
+    [
+        (False, "ROW", "right", (108, 144)),
+        (False, "COL", "anterior", (144, 108)),
+        (True, "ROW", "right", (108, 144)),
+        (True, "COLUMN", "anterior", (144, 108)),
+        (True, "OTHER", "", (144, 144)),
+    ],
+)
+def test_the_phase_encoding_and_its_field_of_view_come_from_either_form(tmp_path, multiframe, direction, axis, size):
+    folder = tmp_path / "in"
+    write_localizer(tiny_stacks(), folder / "loc", study="one", multiframe=multiframe, edit=series(1, "survey"))
+    edit = phase_encoded(multiframe, direction, 75.0)
+    write_localizer([slab()], folder / "t2", study="one", multiframe=multiframe, edit=edit)
+    build(tmp_path / "set", archive_candidates(folder))
+    (study,) = read_dataset(tmp_path / "set")
+    assert study.provenance["reference_series"]["phase_axis"] == axis
+    assert reference_of(study).size_mm[:2] == pytest.approx(size)
+
+
+@pytest.mark.parametrize("otherwise", ["", "phase"])
+@pytest.mark.parametrize("number", range(len(FORMS)))
+def test_the_planned_box_comes_back_from_every_vendors_form(tmp_path, number, otherwise):
+    # Siemens crops the images to the field of view, GE pads them to squares, Philips and Siemens XA are enhanced.
+    technologist = Technologist(thickness_mm=3.0, gap_mm=0.3)
+    size = (230.0, 200.0) if otherwise else (200.0, 230.0)
+    box = OrientedBox("planned", CENTER, AXES, np.array([*size, 30 * 3.3 - 0.3]))
+    write_exam(tmp_path / "in", number, tiny_stacks(), box, technologist, otherwise=otherwise)
+    build(tmp_path / "set", archive_candidates(tmp_path / "in"))
+    (study,) = read_dataset(tmp_path / "set")
+    found, slices = reference_of(study), study.provenance["reference_series"]
+    assert found.center_mm == pytest.approx(CENTER, abs=1e-3) and found.axes == pytest.approx(AXES, abs=1e-5)
+    assert found.size_mm == pytest.approx(box.size_mm, abs=0.01)
+    assert slices == {
+        "slices": 30,
+        "slice_thickness_mm": 3.0,
+        "gap_mm": 0.3,
+        "slice_axis": "superior",
+        "phase_axis": "anterior" if otherwise else "right",
+    }
+
+
+def test_of_magnitude_and_phase_in_one_series_the_magnitude_is_the_plan(tmp_path):
+    def edit(dataset, index):
+        series(2, "swi")(dataset, index)
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "P" if index % 2 == 0 else "M", "NONE"]
+
+    twice = slab()
+    pairs = replace(twice, slices=tuple(one for one in twice.slices for _ in range(2)))
+    write_localizer(tiny_stacks(), tmp_path / "in" / "loc", study="one", edit=series(1, "survey"))
+    write_localizer([pairs], tmp_path / "in" / "swi", study="one", edit=edit)
+    build(tmp_path / "set", archive_candidates(tmp_path / "in"))
+    (study,) = read_dataset(tmp_path / "set")
+    assert study.provenance["reference_series"]["slices"] == 12
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "mosaic of many slices"),
+        ({"SliceThickness": None}, "thickness is missing"),
+    ],
+)
+def test_a_diagnostic_series_that_is_no_box_is_left_out_with_the_reason_and_a_remedy(tmp_path, values, reason):
+    folder = tmp_path / "in"
+    write_localizer(tiny_stacks(), folder / "loc", study="one", edit=series(1, "localizer"))
+    write_localizer([slab()], folder / "ep2d", study="one", edit=series(2, "ep2d", **values))
+    built = build(tmp_path / "set", archive_candidates(folder))
+    assert built.added == ()
+    (skipped,) = built.skipped
+    assert reason in skipped.reason and "Choose another diagnostic series" in skipped.reason
+    write_localizer([slab()], folder / "t2", study="one", edit=series(3, "t2_tse"))
+    assert len(build(tmp_path / "set", archive_candidates(folder, "t2")).added) == 1  # the remedy
 
 
 @pytest.mark.parametrize("plane", PLANES)
@@ -160,52 +245,3 @@ def test_a_folder_without_mr_images_is_an_error(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=name):
         list(archive_candidates(tmp_path / name))
-
-
-def site_studies(count=7, spoil=0):
-    """Posed heads, each with the box of a site that tilts by 8 deg and leaves other margins; some are spoilt."""
-    margins = dict(zip(FACES, (9.0, 11.0, 14.0, 6.0, 3.0, 12.0), strict=True))
-    rule = PROTOCOL.boxes[0]
-    faces = {face: FaceRule(rule.faces[face].landmarks, margins[face]) for face in FACES}
-    site = replace(rule, faces=faces, tilt_deg=(8.0, 0.0, 0.0), round_up_to_slices=False)
-    studies = []
-    for number in range(count):
-        landmarks = tuple(landmarks_at(PROTOCOL, placement=random_placement(number, angle_deg=15)))
-        box = plan_box(true_frame(landmarks, PROTOCOL), PROTOCOL, site)
-        if number < spoil:
-            box = replace(box, center_mm=box.center_mm + 60.0, size_mm=box.size_mm * 0.6)
-        studies.append(LabelledStudy(f"s{number}", (), landmarks, {"reference_box": box_to_dict(box)}))
-    return studies, margins
-
-
-@pytest.mark.parametrize("spoil", [0, 2])
-def test_the_sites_rule_comes_back_from_its_boxes_even_with_a_few_odd_ones(tmp_path, spoil):
-    studies, margins = site_studies(spoil=spoil)
-    site = site_protocol(studies, PROTOCOL, name="Site", title="Site")
-    path = tmp_path / "Site.json"
-    path.write_text(site.text, encoding="utf-8")
-    (rule,) = load_protocol(path).boxes
-    assert {face: rule.faces[face].margin_mm for face in FACES} == pytest.approx(margins, abs=0.05)
-    assert rule.tilt_deg == pytest.approx((8.0, 0.0, 0.0), abs=0.05)
-    assert max(site.margin_sd_mm.values()) < 0.1 and max(site.tilt_sd_deg.values()) < 0.1
-    assert len(site.studies) == 7 and site.skipped == ()
-
-
-def test_studies_without_landmarks_or_box_are_left_out_with_the_reason():
-    studies, _ = site_studies(3)
-    bare = [replace(studies[0], name="a", provenance={}), replace(studies[1], name="b", landmarks=())]
-    damaged = replace(studies[2], name="c", provenance={"reference_box": {"center_mm": [0, 0, 0]}})
-    site = site_protocol([studies[2], *bare, damaged], PROTOCOL, name="Site", title="Site")
-    assert site.studies == ("s2",)
-    assert {one.source: one.reason for one in site.skipped}["a"] == "has no reference box"
-    assert [one.source for one in site.skipped] == ["a", "b", "c"]
-    assert json.loads(site.text)["definition"].startswith("Median of 1 volumes")
-    with pytest.raises(InputError, match="no study has both"):
-        site_protocol(bare, PROTOCOL, name="Site", title="Site")
-
-
-@pytest.mark.parametrize(("options", "error"), [({"name": "a b"}, UsageError), ({"box": "None"}, ProtocolError)])
-def test_a_name_or_box_that_cannot_be_is_an_error(options, error):
-    studies, _ = site_studies(1)
-    with pytest.raises(error):
-        site_protocol(studies, PROTOCOL, **{"name": "Site", "title": "Site", **options})

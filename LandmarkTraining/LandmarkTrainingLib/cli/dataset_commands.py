@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING
 from .run_arguments import at_least
 
 if TYPE_CHECKING:
-    from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
-    from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
+    from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 
     from ..core.datasets.building import Candidate, Skipped
 
 #: Exit code of a check that found errors in the data set.
 FOUND_ERRORS_CODE = 3
-
-#: Fewer volumes do not show how consistent a site is.
-FEWEST_FOR_SPREAD = 3
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -150,8 +146,12 @@ def run_protocol(arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.errors import UsageError
     from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
+    from AutoVolumeCalibrationLib.core.models.anatomies import model_for
+    from AutoVolumeCalibrationLib.core.models.bundle import load_model
 
-    from ..core.datasets.site_protocol import site_protocol
+    from ..core.datasets.habit.detected import planned_exams
+    from ..core.datasets.habit.site_protocol import site_protocol
+    from ..core.datasets.habit.words import habit_in_words, outliers_in_words
 
     if arguments.output.suffix != ".json" or arguments.output.exists():
         raise UsageError(
@@ -160,17 +160,18 @@ def run_protocol(arguments: argparse.Namespace) -> int:
             remedy="Give a new file that ends in .json.",
         )
     protocol = load_protocol(arguments.protocol)
-    studies = _with_landmarks(arguments, protocol)
-    site = site_protocol(studies, protocol, name=arguments.name, title=arguments.name, box=arguments.box)
+
+    def load() -> LandmarkModel:
+        return load_model(arguments.model or model_for(protocol), arguments.device)
+
+    exams = planned_exams(arguments.dataset, protocol, load)
+    site = site_protocol(exams, protocol, name=arguments.name, title=arguments.name, box=arguments.box)
     write_text(arguments.output, site.text)
-    if len(site.studies) >= FEWEST_FOR_SPREAD:
-        for face, sd_mm in site.margin_sd_mm.items():
-            print(f"{face} margin: sd {sd_mm:.1f} mm")
-        for axis, sd_deg in site.tilt_sd_deg.items():
-            print(f"tilt {axis.replace('_', ' ')}: sd {sd_deg:.1f} deg")
     for skipped in site.skipped:
         print(f"left out  {skipped.source}: {skipped.reason}")
-    print(f"{arguments.output}: studies learnt from: {len(site.studies)}")
+    for line in (*habit_in_words(site.habit, protocol.name), *outliers_in_words(site.habit)):
+        print(line)
+    print(f"{arguments.output}: studies learnt from: {len(site.habit.exams)}")
     return 0
 
 
@@ -186,27 +187,3 @@ def _candidates(arguments: argparse.Namespace) -> Iterator[Candidate | Skipped]:
         geometry = ScoutGeometry(slices=arguments.slices)
         return volume_candidates(arguments.volumes, geometry, arguments.poses, arguments.seed)
     return archive_candidates(arguments.archive, arguments.series)
-
-
-def _with_landmarks(arguments: argparse.Namespace, protocol: Protocol) -> Iterator[LabelledStudy]:
-    """The readable studies; those without placed points with the landmarks that the model detects."""
-    from dataclasses import replace
-
-    from AutoVolumeCalibrationLib.core.errors import InputError
-    from AutoVolumeCalibrationLib.core.models.bundle import load_model
-    from AutoVolumeCalibrationLib.core.storage.dataset import study_names
-    from AutoVolumeCalibrationLib.core.workflow.localization import locate
-
-    from ..core.datasets.reading import read_study
-
-    model = None
-    for name in study_names(arguments.dataset):
-        try:
-            study = read_study(arguments.dataset, name, predictions=True)
-        except InputError as error:
-            print(f"left out  {name}: {error}")
-            continue
-        if not study.landmarks:
-            model = model or load_model(arguments.model, arguments.device)
-            study = replace(study, landmarks=locate(study.stacks, protocol, model).landmarks)
-        yield study

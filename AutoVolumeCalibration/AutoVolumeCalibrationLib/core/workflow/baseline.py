@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..anatomy.protocol import Protocol
 from ..scouts.reader import read_study
-from ..scouts.series_geometry import box_of_stack, read_series_geometry
+from ..scouts.series_geometry import read_series_geometry
 from ..storage.results import CALIBRATION_FILE
 from .calibration import Calibration
 from .pipeline import calibrate
@@ -40,4 +40,4 @@ def read_baseline(
     stacks = read_study([path], force=force, series=[series.stack.series] if series.stack.series else []).stacks
     plan = calibrate(stacks, protocol, model)
     # Only its place matters: what the plan by landmarks says of it has no meaning.
-    return replace(plan, box=box_of_stack(series.stack, plan.box.name))
+    return replace(plan, box=series.box(plan.box.name))

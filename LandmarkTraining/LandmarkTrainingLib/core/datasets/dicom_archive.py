@@ -44,7 +44,7 @@ class Series:
         time: date and time of the series, as text that sorts.
         description: SeriesDescription.
         localizer: its header says so, or it has several planes.
-        plain: it consists of magnitude images as they were acquired, not of projections, phases, maps or reformats.
+        plain: it has magnitude images as they were acquired, not only projections, phases, maps or reformats.
         slices: number of images, over all planes.
         patient, study, frame_of_reference: identifiers.
     """
@@ -139,7 +139,8 @@ def _series(members: list[_Header], study: str, frame_of_reference: str) -> Seri
         time=words["SeriesDate"] + words["SeriesTime"],
         description=description,
         localizer=is_named_localizer(description, image_type) or len(set(planes)) > 1,
-        plain=kind_of_image(image_type) is None,
+        # A series may hold magnitude and phase; its magnitude images are then what was planned.
+        plain=any(kind_of_image(_image_type(header.words)) is None for header in members),
         slices=len(planes),
         patient=words["PatientID"] or words["PatientName"],
         study=study,

@@ -11,17 +11,21 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-from AutoVolumeCalibrationLib.core.scouts.dicom import read_dicom_frames, stacks_from_frames
+from AutoVolumeCalibrationLib.core.errors import InputError
+from AutoVolumeCalibrationLib.core.scouts.dicom import NotAScout, read_dicom_headers, stacks_from_frames
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
-from AutoVolumeCalibrationLib.core.scouts.series_geometry import box_of_stack
+from AutoVolumeCalibrationLib.core.scouts.series_geometry import SeriesGeometry, series_geometry
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
 from AutoVolumeCalibrationLib.core.storage.results import box_to_dict
 
 from .building import Candidate, Skipped
 from .dicom_archive import FEWEST_SLICES, Series, find_series
+from .planned_series import REFERENCE_SERIES, planned_series, planned_series_to_dict
 
 #: Key of the reference box in a study's provenance, and the name of that box.
 REFERENCE_BOX, REFERENCE_NAME = "reference_box", "reference"
+
+_OTHER_SERIES = "Choose another diagnostic series by its description."
 
 
 def archive_candidates(root: Path, wanted: str = "*") -> Iterator[Candidate | Skipped]:
@@ -61,12 +65,31 @@ def _planned(series: Sequence[Series], wanted: str) -> Series | None:
 
 
 def _study(localizers: Sequence[Series], planned: Series) -> list[LabelledStudy]:
+    geometry = _geometry(planned)
     stacks = tuple(read_scouts([path for one in localizers for path in one.paths]))
-    frames = [frame for path in planned.paths for frame in read_dicom_frames(path)]
-    volume = max(stacks_from_frames(frames, str(planned.paths[0].parent)), key=lambda stack: len(stack.slices))
     provenance = {
         "kind": "archive",
         "coordinate_system": "RAS",
-        REFERENCE_BOX: box_to_dict(box_of_stack(volume, REFERENCE_NAME)),
+        REFERENCE_BOX: box_to_dict(geometry.box(REFERENCE_NAME)),
+        REFERENCE_SERIES: planned_series_to_dict(planned_series(geometry)),
     }
     return [LabelledStudy("", stacks, (), provenance)]
+
+
+def _geometry(planned: Series) -> SeriesGeometry:
+    """The slices of the diagnostic series, from its headers alone: of several stacks the largest.
+
+    Raises:
+        InputError: it is a mosaic, or its slices are uneven.
+    """
+    folder = str(planned.paths[0].parent)
+    try:
+        frames = [frame for path in planned.paths for frame in read_dicom_headers(path)]
+        plain = [frame for frame in frames if frame.kind is None]
+        largest = max(stacks_from_frames(plain or frames, folder), key=lambda stack: len(stack.slices))
+        return series_geometry(largest, folder)
+    except NotAScout as error:
+        # Its own remedy is about scouts.
+        raise InputError(f"the diagnostic series: {error.what}", source=folder, remedy=_OTHER_SERIES) from error
+    except InputError as error:
+        raise InputError(f"the diagnostic series: {error.what}", source=error.source, remedy=_OTHER_SERIES) from error
