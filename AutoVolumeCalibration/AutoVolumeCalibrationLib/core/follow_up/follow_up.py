@@ -12,7 +12,7 @@ from ..geometry.oriented_box import FACES, OrientedBox, face_center_mm, outward_
 from ..geometry.rotations import rotation_vector
 from .registration import Registration
 
-#: Below this mean correlation the scouts may not show the same anatomy. Pairs of different people reached -0.03 to 0.61,
+#: Below this mean correlation the scouts may not show the same anatomy. Pairs of different people reached up to 0.61,
 #: one person's visits 0.91 to 0.98, in another contrast 0.46 to 0.90 (heads of split train, docs/user_guide.md).
 LEAST_CORRELATION = 0.65
 
