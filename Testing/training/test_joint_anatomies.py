@@ -120,7 +120,7 @@ def test_a_stopped_run_goes_on_bit_for_bit_and_logs_every_anatomy(data, tmp_path
     assert line["check_median_mm"] == pytest.approx(sum(each) / 2, abs=2e-3) and all(map(math.isfinite, each))
     assert f"head {each[0]:.2f} mm, paw {each[1]:.2f} mm" in step_text(line, "error", "mm")
     assert {path.name for path in (tmp_path / "whole" / "pictures").iterdir()} == {
-        f"{kind}_000006_{title}.png" for kind in ("predictions", "kernels") for title in ("head", "paw")
+        f"{kind}_000006_{title}.png" for kind in ("step", "kernels") for title in ("head", "paw")
     }
 
 
