@@ -18,9 +18,9 @@ from ..core.report.page import write_page
 from ..core.storage.dataset import add_study, decided_by_person, study_names
 from ..core.storage.results import OVERVIEW_FILE, REPORT_FILE, RESULT_FILES, SCENE_FILE, write_results
 from ..core.workflow.calibration import Calibration
+from ..mrml.editing.current_study import CurrentStudy
 from ..mrml.scene_file import save_scene
 from . import requirements
-from .current_study import CurrentStudy
 from .job_runner import JobRunner
 from .shared.dependencies import ensure
 from .shared.enabling import allow

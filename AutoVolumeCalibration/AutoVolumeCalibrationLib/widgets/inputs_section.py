@@ -15,10 +15,10 @@ from ..core.geometry.coordinates import PLANES
 from ..core.scouts.reader import list_series, read_study
 from ..core.scouts.series import ScoutStudy, SeriesInfo
 from ..mrml.correction_observer import Schedule
+from ..mrml.editing.current_study import CurrentStudy
 from ..mrml.scout_planes import missing_planes, planes_of_node
 from ..mrml.study_nodes import MODULE_NAME, Study
 from . import requirements, slice_views
-from .current_study import CurrentStudy
 from .job_runner import JobRunner
 from .messages import errors_shown
 from .series_list import SeriesList

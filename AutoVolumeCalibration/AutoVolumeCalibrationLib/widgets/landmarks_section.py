@@ -14,11 +14,11 @@ from ..core.models.store import model_folders
 from ..core.report.style import GREY
 from ..core.workflow.calibration import Calibration
 from ..core.workflow.manual_planning import is_by_hand
+from ..mrml.editing.current_study import CurrentStudy
 from ..mrml.landmark_nodes import DOUBTFUL_COLOR, SURE_COLOR, is_uncertain
 from ..mrml.study_nodes import Study
 from . import requirements, slice_views
 from .advanced_section import AdvancedSection
-from .current_study import CurrentStudy
 from .detection_job import repredict_landmarks
 from .job_runner import JobRunner
 from .messages import errors_shown

@@ -1,4 +1,4 @@
-"""The study that the panel shows: everything that changes its plan goes through here, and can be undone."""
+"""The study that the user sees: everything that changes its plan goes through here, and can be undone."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 import slicer
 import vtk
 
-from ..core.anatomy.landmark import CORRECTED, MISSING, Landmark
-from ..core.anatomy.protocol import Protocol
-from ..core.errors import AutoVolumeError
-from ..core.geometry.oriented_box import OrientedBox
-from ..core.planning import protocol_editing
-from ..core.workflow import manual_planning, pipeline
-from ..core.workflow.calibration import Calibration
-from ..mrml.box_node import box_from_node
-from ..mrml.correction_observer import CorrectionObserver, Schedule
-from ..mrml.engine import CalibrationEngine
-from ..mrml.landmark_nodes import make_ready_to_place
-from ..mrml.protocol_file import with_protocol_file
-from ..mrml.study_nodes import Study
+from ...core.anatomy.landmark import CORRECTED, MISSING, Landmark
+from ...core.anatomy.protocol import Protocol
+from ...core.errors import AutoVolumeError
+from ...core.geometry.oriented_box import OrientedBox
+from ...core.planning import protocol_editing
+from ...core.workflow import manual_planning, pipeline
+from ...core.workflow.calibration import Calibration
+from ..box_node import box_from_node
+from ..correction_observer import CorrectionObserver, Schedule
+from ..engine import CalibrationEngine
+from ..landmark_nodes import make_ready_to_place
+from ..protocol_file import with_protocol_file
+from ..signal import Signal
+from ..study_nodes import Study
 from .box_observer import BoxObserver
 from .plan_changes import boxes_differ, moved, same_corrections
-from .shared.signal import Signal
 from .undo_stack import UndoStack
 
 
@@ -34,7 +34,7 @@ class CurrentStudy:
     """One study of the engine's scene with its plan, undo, and the observers that follow the user's mouse.
 
     Attributes:
-        study: the study in the panel; None where none is chosen.
+        study: the study that is shown; None where none is chosen.
         changed: emitted after anything changed.
     """
 
