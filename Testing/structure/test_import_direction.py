@@ -1,4 +1,4 @@
-"""cli -> service; cli, service, widgets -> mrml -> core; training -> planning and its shared widgets; never back."""
+"""cli -> browser -> service -> mrml -> core; widgets -> mrml; training -> planning, its shared widgets; never back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ LAYERS = {
     "mrml": {"core", "mrml"},
     "widgets": {"core", "mrml", "widgets"},
     "service": {"core", "mrml", "service"},
-    "cli": {"core", "mrml", "service", "cli"},
+    "browser": {"core", "mrml", "service", "browser"},
+    "cli": {"core", "mrml", "service", "browser", "cli"},
 }
 APPLICATION = {"qt", "ctk", "qSlicerModules", "slicer.app", "slicer.util.mainWindow"}
 SCENE = {"slicer", "vtk", "vtkmodules"}
@@ -30,6 +31,7 @@ FORBIDDEN = {
     "core": SCENE | APPLICATION,
     "mrml": APPLICATION,
     "service": {"qt", "ctk"},
+    "browser": APPLICATION,
     "cli": {"qt", "ctk"},
     "widgets": set(),
 }
