@@ -87,6 +87,8 @@ class Page:
                 style="position:relative;width:100%;height:100%",
             )
             html.Span(plane, classes="plane")
+            html.Span(f"{{{{ sides.{plane}[0] }}}}", classes="patient left")
+            html.Span(f"{{{{ sides.{plane}[1] }}}}", classes="patient right")
 
     def _buttons(self) -> None:
         desk = self._desk

@@ -30,6 +30,7 @@ def page_state(desk: Desk) -> dict[str, Any]:
         ],
         "rows": landmark_rows(plan),
         "cards": [_card(card) for card in console_cards(plan)],
+        "sides": {plane: list(view.sides) for plane, view in desk.views.items()},
         "status": desk.busy or desk.status,
         "busy": bool(desk.busy),
         "can_undo": desk.current.can_undo,

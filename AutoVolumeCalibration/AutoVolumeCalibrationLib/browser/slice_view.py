@@ -8,6 +8,8 @@ from trame_rca.rca import VtkRemoteControlledArea
 from trame_rca.schedulers import RcaImageRenderScheduler
 from trame_rca.view_adapter import RcaViewAdapter
 
+from ..core.geometry.coordinates import NEGATIVE_SIDES, POSITIVE_SIDES
+
 _MANAGERS = ("vtkMRMLCrosshairDisplayableManager", "vtkMRMLMarkupsDisplayableManager")
 _PICTURES_PER_S = 30
 #: JPEG quality while the picture changes, percent; that of trame afterwards.
@@ -56,6 +58,15 @@ class SliceView(VtkRemoteControlledArea):
             (self.logic, self.logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_slice)),
             (self._managers, self._managers.AddObserver(vtk.vtkCommand.UpdateEvent, self._on_markups)),
         ]
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Letters of the patient's sides at the left and at the right of the picture, such as ("R", "L")."""
+        to_the_right = [self.node.GetSliceToRAS().GetElement(row, 0) for row in range(3)]
+        axis = max(range(3), key=lambda row: abs(to_the_right[row]))
+        sides = [names[axis][0].upper() for names in (NEGATIVE_SIDES, POSITIVE_SIDES)]
+        left, right = sides if to_the_right[axis] > 0 else reversed(sides)
+        return left, right
 
     def process_resize_event(self, width: int, height: int) -> None:
         """Fit the scout into the area, whose size in pixels the browser sends; the slice stays the same."""
