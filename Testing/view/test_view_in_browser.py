@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
+from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 from browser import CHROMIUM
 from command_line import content_of, landmark
 
@@ -58,16 +59,17 @@ def test_a_dragged_landmark_turns_the_box_until_it_is_undone(plan_folder, sample
         assert [one for one in page.tab.requests if not one.startswith(ours)] == []
         assert any(one.startswith("ws://") for one in page.tab.requests)
     after = content_of(plan_folder)
-    moved = np.subtract(landmark(plan_folder, "AC")["position_ras_mm"], position_of("AC", before))
+    moved = np.subtract(landmark(plan_folder, "AC")["position_mm"], position_of("AC", sample_plan))
     assert landmark(plan_folder, "AC")["status"] == "corrected"
-    # Up in the picture; the slices lie beside the point, which keeps its depth.
-    assert moved[2] > 3 and abs(moved[0]) < 0.01
+    assert moved[2] > 3  # up in the picture
+    sagittal = next(stack for stack in sample_plan.stacks if stack.plane == "sagittal")
+    assert abs(moved @ sagittal.normal) < 0.01  # the slices lie beside the point, which keeps its depth
     assert np.abs(np.subtract(after["box"]["axes"], before["box"]["axes"])).max() > 0.01
     assert after["sources"] == before["sources"]
 
 
-def position_of(name: str, content: dict) -> list[float]:
-    return next(one["position_ras_mm"] for one in content["landmarks"] if one["name"] == name)
+def position_of(name: str, plan: Calibration) -> np.ndarray:
+    return next(one.position_mm for one in plan.landmarks if one.name == name)
 
 
 def test_detection_is_rerun_guided_by_the_dragged_landmark(plan_folder, sample_plan, tmp_path):

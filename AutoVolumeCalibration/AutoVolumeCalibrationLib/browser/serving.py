@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,15 +24,22 @@ _WAITING = (
 )
 
 
+def require_port(port: int) -> None:
+    """Raise UsageError where the page cannot listen on ``port``; 0 stands for any free one."""
+    try:
+        socket.create_server((_HOST, port)).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        what = f"cannot be used for the page ({reason})"
+        raise UsageError(what, source=f"{_HOST}:{port}", remedy="Choose another --port.") from error
+
+
 def serve(opened: OpenedPlan, port: int, on_ready: Callable[[str], None]) -> None:
     """Show the plan until KeyboardInterrupt.
 
     Args:
         port: 0 for any free one.
         on_ready: receives the address of the page, with its key.
-
-    Raises:
-        UsageError: the port is in use.
     """
     choose_window()
     # trame reads the command line and these variables, which could open the page to other machines.
@@ -39,11 +47,7 @@ def serve(opened: OpenedPlan, port: int, on_ready: Callable[[str], None]) -> Non
     os.environ.pop("TRAME_ARGS", None)
     os.environ["WSLINK_READY_MSG"] = ""
     with TemporaryDirectory() as scratch:
-        try:
-            asyncio.run(_serve(opened, port, on_ready, Path(scratch)))
-        except OSError as error:
-            what = f"cannot be used for the page ({error.strerror or error})"
-            raise UsageError(what, source=f"{_HOST}:{port}", remedy="Choose another --port.") from error
+        asyncio.run(_serve(opened, port, on_ready, Path(scratch)))
 
 
 async def _serve(opened: OpenedPlan, port: int, on_ready: Callable[[str], None], scratch: Path) -> None:

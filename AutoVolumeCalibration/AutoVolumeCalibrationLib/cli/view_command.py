@@ -30,9 +30,10 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run_view(arguments: argparse.Namespace) -> int:
     """``autovolume view``; 0 where it was stopped, by Ctrl-C or SIGTERM."""
     from ..browser.needs import require_packages
-    from ..browser.serving import serve
+    from ..browser.serving import require_port, serve
 
     require_packages()
+    require_port(arguments.port)
     opened = _opened(arguments)
     try:
         serve(opened, arguments.port, _print_address)
