@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 from AutoVolumeCalibrationLib.mrml.engine import CalibrationEngine
-from AutoVolumeCalibrationLib.mrml.slice_views import VIEW_OF_PLANE, jump_to, show_scouts
+from AutoVolumeCalibrationLib.mrml.slice_views import VIEW_OF_PLANE, show_scouts
 from AutoVolumeCalibrationLib.mrml.standalone import StandaloneScene
 from browser import Browser, browser
 from child_processes import started
@@ -102,18 +104,20 @@ class ViewPage:
         self.tab.mouse("mouseReleased", *self.hold(at, by))
 
     def place_of(self, name: str, plane: str, plan: Calibration) -> tuple[float, float]:
-        """Where a landmark of ``plan`` lies in the window, after ``choose``: as Slicer's own views answer it here."""
+        """Where a landmark of ``plan`` lies in the window, after ``choose``."""
+        return self.place_at(next(one.position_mm for one in plan.landmarks if one.name == name), plane, plan)
+
+    def place_at(self, position_mm: np.ndarray, plane: str, plan: Calibration) -> tuple[float, float]:
+        """Where a position (3,) RAS mm lies in the window: as Slicer's own views of this size answer it here."""
         left, top, width, height = self.area(plane)
-        position = next(one.position_mm for one in plan.landmarks if one.name == name)
         with TemporaryDirectory() as scratch:
             standalone = StandaloneScene(scratch)
             with standalone as scene:
                 views = open_views(scene, standalone.application_logic, (width, height))
                 study = CalibrationEngine(scene).add_stacks(plan.stacks)
                 show_scouts(study, standalone.application_logic, plan.frame.origin_mm)
-                jump_to(scene, position)
                 view = next(one for one in views.slices if one.node.GetLayoutName() == VIEW_OF_PLANE[plane])
-                x, y = view.pixel_of(position)
+                x, y = view.pixel_of(position_mm)
                 views.close()
         return left + x, top + height - y
 

@@ -85,6 +85,23 @@ def test_detection_is_rerun_guided_by_the_dragged_landmark(plan_folder, sample_p
         page.wait_for_status("PC", "found")
 
 
+def test_the_box_is_moved_by_its_handle_once_that_is_shown(plan_folder, sample_plan, tmp_path):
+    with view_command(plan_folder) as address, open_page(address, tmp_path / "profile") as page:
+        page.wait_for_pictures()
+        planned = page.card()
+        middle = page.place_at(sample_plan.box.center_mm, "sagittal", sample_plan)
+        page.drag(middle, (20, -10))
+        assert page.card() == planned
+        page.tab.evaluate("document.querySelector('#handles').click()")
+        time.sleep(1)
+        page.drag(middle, (20, -10))
+        page.tab.wait_for("!document.querySelector('#undo').disabled")
+        assert page.card() != planned
+        page.press("undo")
+        page.tab.wait_for("document.querySelector('#undo').disabled")
+        assert page.card() == planned
+
+
 def test_only_one_window_with_the_key_is_admitted(plan_folder, tmp_path):
     with view_command(plan_folder) as address, open_page(address, tmp_path / "first") as page:
         page.wait_for_pictures()

@@ -21,6 +21,11 @@ from .prediction import repredicted
 from .slice_view import SliceView
 
 
+def _next_turn(call: Callable[[], None]) -> None:
+    """Run ``call`` in the next turn of the event loop."""
+    asyncio.get_running_loop().call_soon(call)
+
+
 class Desk:
     """One plan, open on three slice views. Made inside the running event loop.
 
@@ -44,10 +49,10 @@ class Desk:
         engine = CalibrationEngine(scene)
         study = engine.add_stacks(opened.calibration.stacks)
         engine.show(study, opened.calibration)
-        loop = asyncio.get_running_loop()
-        self.current = CurrentStudy(engine, loop.call_soon, self._on_error, folder / "protocols")
+        self.current = CurrentStudy(engine, _next_turn, self._on_error, folder / "protocols")
         self.current.select(study)
         self.current.changed.connect(self._changed)
+        self.show_handles(False)
         show_scouts(study, logic, opened.calibration.frame.origin_mm)
 
     @property
@@ -78,6 +83,10 @@ class Desk:
     def restore(self, name: str | None = None) -> None:
         """Revert the corrections of one landmark, or of all."""
         self._do(lambda: self.current.restore(name))
+
+    def show_handles(self, shown: bool) -> None:
+        """Show the box's handles, with which it is dragged; some would lie over landmarks and catch the mouse."""
+        self.current.require_study().scan_box.GetDisplayNode().SetHandlesInteractive(shown)
 
     def show(self, name: str) -> None:
         """Move the views to a landmark, or to where it is expected."""

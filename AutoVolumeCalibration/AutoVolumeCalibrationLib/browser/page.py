@@ -35,6 +35,8 @@ class Page:
         server.state.trame__title = "Scan plan"
         server.state.vendor = first_vendor(desk.plan)
         server.state.update(page_state(desk))
+        server.state.handles = False
+        server.state.change("handles")(lambda handles, **_: desk.show_handles(bool(handles)))
         desk.on_change = self._schedule
         self._build()
 
@@ -110,6 +112,10 @@ class Page:
                 disabled=("busy || !can_save",),
                 title=("can_save ? 'Replace the plan in its folder' : 'Start the command with --output to save'",),
             )
+
+        with html.Label(title="Show the handles with which the box is moved, turned and resized"):
+            html.Input(id="handles", type="checkbox", v_model="handles")
+            html.Span(" Move the box with the mouse")
 
     def _landmarks(self) -> None:
         desk = self._desk
