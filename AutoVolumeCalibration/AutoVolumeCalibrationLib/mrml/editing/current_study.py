@@ -61,6 +61,8 @@ class CurrentStudy:
         #: None, or, while the user drags or places something, whether a step was recorded for it.
         self._gesture: bool | None = None
         self._placing = ""
+        #: The user drags the box, or has just let it go: what moves it otherwise is a refit.
+        self._box_in_hand = False
         self._state_tag, self._state_due = 0, False
 
     @property
@@ -120,7 +122,7 @@ class CurrentStudy:
         self._unwatch()
         if self.study is not None:
             self.study.node.RemoveObserver(self._state_tag)
-        self.study, self._gesture, self._placing = None, None, ""
+        self.study, self._gesture, self._placing, self._box_in_hand = None, None, "", False
         self._undo_stack.begin(None)
 
     def show(self, calibration: Calibration) -> None:
@@ -246,14 +248,15 @@ class CurrentStudy:
             self._undo_stack.add(calibration)
             self.changed.emit()
 
-    def _on_grab(self, *_event: object) -> None:
+    def _on_grab(self, node: object, *_event: object) -> None:
         self._gesture, self._placing = False, ""
+        self._box_in_hand = node is self.require_study().scan_box
 
     def _on_let_go(self, *_event: object) -> None:
         self._schedule(self._end_gesture)
 
     def _end_gesture(self) -> None:
-        self._gesture, self._placing = None, ""
+        self._gesture, self._placing, self._box_in_hand = None, "", False
 
     def _on_refit(self, calibration: Calibration) -> None:
         self._record(calibration)
@@ -270,7 +273,7 @@ class CurrentStudy:
             drawn = replace(box_from_node(study.scan_box), name=calibration.box.name)
             if dragging and boxes_differ(drawn, calibration.box):
                 self._record(self.engine.adopt_box(study))
-            elif not dragging and (self._gesture is not None or boxes_differ(drawn, calibration.box)):
+            elif not dragging and (self._box_in_hand or boxes_differ(drawn, calibration.box)):
                 self._take_over(drawn)
         except AutoVolumeError as error:
             self._on_error(error)
