@@ -5,6 +5,7 @@ Run: ``python Testing/make_browser_screenshots.py``. It prints the times that th
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from view_page import ViewPage, open_page, view_command  # noqa: E402
 
 PICTURE = ROOT / "docs" / "pictures" / "view_correction.png"
 COLUMNS, WIDTH, CAPTION, GAP = 2, 800, 30, 8
-POINT, BY = "AC", (0, -14)
+POINT, BY = "AC", (0, -7)
 
 
 class Strip:
@@ -57,8 +58,10 @@ class Strip:
 def main() -> None:
     """Write ``view_correction.png``."""
     plan = calibrate(read_scouts([SAMPLE / "dicom"]), load_protocol("BrainAcPc"), load_model(device="cpu"))
+    back = Path.cwd()
     with TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "plan"
+        os.chdir(scratch)  # the page names the folder as the command was given it
+        folder = Path("plan")
         plan.save(folder, sources=[SAMPLE / "dicom"])
         begun = time.perf_counter()
         with view_command(folder) as address:
@@ -69,6 +72,7 @@ def main() -> None:
                 print(f"address to pictures, with the start of Chromium: {time.perf_counter() - begun:.1f} s")
                 strip = Strip(page, Path(scratch))
                 play(page, plan, strip)
+        os.chdir(back)
     strip.save(PICTURE)
 
 
@@ -81,6 +85,7 @@ def play(page: ViewPage, plan, strip: Strip) -> None:
     strip.take(f"Drag {POINT}: the box and the console card follow")
     page.tab.mouse("mouseReleased", *held)
     page.wait_for_status(POINT, "set in one plane")
+    page.tab.mouse("mouseMoved", 5, 5)
     strip.take("Release: the correction is a step that can be undone")
     page.press("undo")
     page.wait_for_status(POINT, "found")
