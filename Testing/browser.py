@@ -85,6 +85,10 @@ class Browser:
             clickCount=int(kind != "mouseMoved"),
         )
 
+    def scroll(self, x: float, y: float, by: float) -> None:
+        """Turn the mouse wheel over a position of the window by some pixels; downwards where positive."""
+        self._call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=by)
+
     def wait_for(self, expression: str, seconds: float = _PATIENCE_S) -> Any:
         """The value of an expression in the page once it is true."""
         limit = time.monotonic() + seconds

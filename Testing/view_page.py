@@ -99,6 +99,10 @@ class ViewPage:
         time.sleep(3 * _STEP_S)
         return x + by[0], y + by[1]
 
+    def click(self, at: tuple[float, float]) -> None:
+        """Press and release the mouse at a position of the window."""
+        self.tab.mouse("mouseReleased", *self.hold(at, (0, 0)))
+
     def drag(self, at: tuple[float, float], by: tuple[float, float]) -> None:
         """Press, move and release the mouse."""
         self.tab.mouse("mouseReleased", *self.hold(at, by))

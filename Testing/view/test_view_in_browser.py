@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
+from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
+from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 from browser import CHROMIUM
-from command_line import content_of, landmark
+from command_line import SAMPLE, content_of, landmark
 
 pytest.importorskip("slicer", reason="needs slicer-core (the extra browser)", exc_type=ImportError)
 if find_spec("trame") is None or find_spec("trame_rca") is None:
@@ -102,6 +104,38 @@ def test_the_box_is_moved_by_its_handle_once_that_is_shown(plan_folder, sample_p
         assert page.card() == planned
 
 
+def test_a_missing_landmark_is_placed_with_a_click(sample_plan, tmp_path):
+    plan = refit(sample_plan, [Landmark("GENU")])
+    plan.save(tmp_path / "plan", sources=[SAMPLE / "dicom"])
+    with view_command(tmp_path / "plan") as address, open_page(address, tmp_path / "profile") as page:
+        page.wait_for_pictures()
+        assert page.status("GENU") == "missing"
+        page.choose("GENU")
+        page.tab.evaluate("document.querySelector('#landmarks button').click()")
+        page.wait_for_text("#status", "Click the position of GENU")
+        page.click(page.place_of("GENU", "sagittal", sample_plan))
+        page.wait_for_status("GENU", "set in one plane")
+        page.press("save")
+        page.wait_for_text("#status", "Saved in")
+    placed = landmark(tmp_path / "plan", "GENU")
+    assert np.linalg.norm(np.subtract(placed["position_mm"], position_of("GENU", sample_plan))) < 15
+
+
+def test_the_wheel_leads_through_the_slices(plan_folder, tmp_path):
+    with view_command(plan_folder) as address, open_page(address, tmp_path / "profile") as page:
+        page.wait_for_pictures()
+        time.sleep(2)
+        left, top, width, height = page.area("axial")
+        source = "document.querySelector('#axial img').src"
+        before = page.tab.evaluate(source)
+        page.tab.mouse("mouseMoved", left + width / 2, top + height - 20)
+        time.sleep(2)
+        still = page.tab.evaluate(source)
+        page.tab.scroll(left + width / 2, top + height - 20, 100)
+        page.tab.wait_for(f"{source} != '{still}'")
+        assert before
+
+
 def test_only_one_window_with_the_key_is_admitted(plan_folder, tmp_path):
     with view_command(plan_folder) as address, open_page(address, tmp_path / "first") as page:
         page.wait_for_pictures()
@@ -120,8 +154,6 @@ def test_only_one_window_with_the_key_is_admitted(plan_folder, tmp_path):
 
 
 def test_scouts_are_planned_first_and_saved_where_the_user_says(tmp_path):
-    from command_line import SAMPLE
-
     with (
         view_command(SAMPLE / "dicom", "--output", tmp_path / "new") as address,
         open_page(address, tmp_path / "profile") as page,

@@ -76,8 +76,8 @@ class Page:
             assessments=assessments[::-1],
             decided=latest_about(assessments, plan.sha256) if plan else None,
             verdicts=VERDICTS,
-            # Elsewhere the path would be of no use, and nobody's business.
-            view=view_command(state.plan) if plan and self._settings.is_on_this_machine else "",
+            # With a token the page may be read elsewhere, where the path is of no use and nobody's business.
+            view=view_command(state.plan) if plan and not self._settings.token else "",
             longest_name=LONGEST_NAME,
             longest_comment=LONGEST_COMMENT,
         )
