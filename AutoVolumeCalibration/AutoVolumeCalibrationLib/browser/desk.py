@@ -85,8 +85,10 @@ class Desk:
         self._do(lambda: self.current.restore(name))
 
     def show_handles(self, shown: bool) -> None:
-        """Show the box's handles, with which it is dragged; some would lie over landmarks and catch the mouse."""
-        self.current.require_study().scan_box.GetDisplayNode().SetHandlesInteractive(shown)
+        """Let the mouse move the box; else its handles would lie over landmarks and catch the mouse."""
+        box = self.current.require_study().scan_box
+        box.GetDisplayNode().SetHandlesInteractive(shown)
+        box.SetLocked(not shown)  # its middle can be dragged without a handle
 
     def show(self, name: str) -> None:
         """Move the views to a landmark, or to where it is expected."""
