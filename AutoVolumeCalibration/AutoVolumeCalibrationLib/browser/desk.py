@@ -87,6 +87,8 @@ class Desk:
     def show_handles(self, shown: bool) -> None:
         """Let the mouse move the box; else its handles would lie over landmarks and catch the mouse."""
         box = self.current.require_study().scan_box
+        if box is None:
+            return
         box.GetDisplayNode().SetHandlesInteractive(shown)
         box.SetLocked(not shown)  # its middle can be dragged without a handle
 
