@@ -31,18 +31,24 @@ _FLAGS = (
 
 
 class Browser:
-    """One tab of a browser whose pages run no scripts.
+    """One tab of a browser.
 
     Args:
         commands, answers: file descriptors of the pipe.
+        scripts: whether pages may run scripts.
+
+    Attributes:
+        requests: the addresses that the pages asked for, sockets included, in their order.
     """
 
-    def __init__(self, commands: int, answers: int) -> None:
+    def __init__(self, commands: int, answers: int, scripts: bool = False) -> None:
         self._commands, self._answers = commands, answers
+        self.requests: list[str] = []
         self._pending, self._number, self._session = b"", 0, None
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self._call("Emulation.setScriptExecutionDisabled", value=True)
+        self._call("Network.enable")
+        self._call("Emulation.setScriptExecutionDisabled", value=not scripts)
 
     def open(self, address: str) -> None:
         """Load a page and wait for it."""
@@ -61,13 +67,43 @@ class Browser:
         self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
         self._call("Input.insertText", text=text)
 
+    def mouse(self, kind: str, x: float, y: float, *, held: bool = False) -> None:
+        """Play the mouse at a position of the window in pixels from its upper left corner.
+
+        Args:
+            kind: "mouseMoved", "mousePressed" or "mouseReleased", with the left button.
+            held: the button is held while the mouse moves.
+        """
+        pressed = kind != "mouseMoved" or held
+        self._call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=x,
+            y=y,
+            button="left" if pressed else "none",
+            buttons=int(pressed and kind != "mouseReleased"),
+            clickCount=int(kind != "mouseMoved"),
+        )
+
+    def scroll(self, x: float, y: float, by: float) -> None:
+        """Turn the mouse wheel over a position of the window by some pixels; downwards where positive."""
+        self._call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=by)
+
+    def wait_for(self, expression: str, seconds: float = _PATIENCE_S) -> Any:
+        """The value of an expression in the page once it is true."""
+        limit = time.monotonic() + seconds
+        while not (value := self.evaluate(expression)):
+            assert time.monotonic() < limit, f"never true: {expression}"
+            time.sleep(0.05)
+        return value
+
     def text(self) -> str:
         """What the user reads."""
         return self.evaluate("document.body.innerText")
 
     def evaluate(self, expression: str) -> Any:
-        """The value of an expression in the page. The tests may run scripts, the page may not."""
-        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of an expression in the page, of what it promises. The tests may always run scripts."""
+        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
@@ -98,11 +134,18 @@ class Browser:
         os.write(self._commands, json.dumps(message).encode() + b"\0")
         while True:
             answer = json.loads(self._next_message())
+            self._note(answer)
             if answer.get("id") == self._number:
                 if "error" in answer and "context" in answer["error"]["message"]:  # between two pages
                     return {"result": {}}
                 assert "error" not in answer, answer
                 return answer["result"]
+
+    def _note(self, message: dict[str, Any]) -> None:
+        if message.get("method") == "Network.requestWillBeSent":
+            self.requests.append(message["params"]["request"]["url"])
+        elif message.get("method") == "Network.webSocketCreated":
+            self.requests.append(message["params"]["url"])
 
     def _next_message(self) -> bytes:
         while b"\0" not in self._pending:
@@ -115,7 +158,7 @@ class Browser:
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Browser]:
+def browser(profile: Path, *, scripts: bool = False) -> Iterator[Browser]:
     """A browser with its profile in a new folder; it is ended in any case."""
     assert CHROMIUM
     for_it, commands = os.pipe()
@@ -128,7 +171,7 @@ def browser(profile: Path) -> Iterator[Browser]:
         os.close(for_it)
         os.close(from_it)
         try:
-            yield Browser(commands, answers)
+            yield Browser(commands, answers, scripts)
         finally:
             os.close(commands)
             os.close(answers)

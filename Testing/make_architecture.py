@@ -29,13 +29,14 @@ FLOW = (
 )
 #: Layer -> place of its box in the drawing, and what it knows.
 PLACES = {
-    "widgets": (0.03, 0.72, "Slicer's panel (Qt)"),
-    "cli": (0.53, 0.72, "command line"),
-    "service": (0.53, 0.40, "batch, DICOM node, page"),
-    "mrml": (0.03, 0.40, "Slicer's scene"),
-    "core": (0.28, 0.06, "needs no Slicer"),
+    "widgets": (0.02, 0.72, "Slicer's panel (Qt)"),
+    "browser": (0.36, 0.72, "a web page"),
+    "cli": (0.70, 0.72, "command line"),
+    "service": (0.70, 0.40, "batch, DICOM node, page"),
+    "mrml": (0.19, 0.40, "Slicer's scene"),
+    "core": (0.36, 0.06, "needs no Slicer"),
 }
-WIDTH, HEIGHT = 0.44, 0.18
+WIDTH, HEIGHT = 0.28, 0.18
 COLOUR, PALE, INK = "#00796b", "#e0f2f1", "#222222"
 
 

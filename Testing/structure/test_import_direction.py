@@ -1,4 +1,4 @@
-"""cli -> service; cli, service, widgets -> mrml -> core; training -> planning and its shared widgets; never back."""
+"""cli -> browser -> service -> mrml -> core; widgets -> mrml; training -> planning, its shared widgets; never back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ LAYERS = {
     "mrml": {"core", "mrml"},
     "widgets": {"core", "mrml", "widgets"},
     "service": {"core", "mrml", "service"},
-    "cli": {"core", "mrml", "service", "cli"},
+    "browser": {"core", "mrml", "service", "browser"},
+    "cli": {"core", "mrml", "service", "browser", "cli"},
 }
 APPLICATION = {"qt", "ctk", "qSlicerModules", "slicer.app", "slicer.util.mainWindow"}
 SCENE = {"slicer", "vtk", "vtkmodules"}
@@ -30,6 +31,7 @@ FORBIDDEN = {
     "core": SCENE | APPLICATION,
     "mrml": APPLICATION,
     "service": {"qt", "ctk"},
+    "browser": APPLICATION,
     "cli": {"qt", "ctk"},
     "widgets": set(),
 }
@@ -198,13 +200,13 @@ def test_a_module_file_imports_only_slicer_at_file_scope(module):
         ("LandmarkTrainingLib.cli.train", "import torch", False),
         ("LandmarkTrainingLib.core.training.losses", "from AutoVolumeCalibrationLib.core import heatmaps", True),
         ("LandmarkTrainingLib.cli.train", "from AutoVolumeCalibrationLib.cli import main", False),
-        ("LandmarkTrainingLib.widgets.panel", "from AutoVolumeCalibrationLib.widgets.shared import signal", True),
+        ("LandmarkTrainingLib.widgets.panel", "from AutoVolumeCalibrationLib.widgets.shared import messages", True),
         ("LandmarkTrainingLib.widgets.panel", "from AutoVolumeCalibrationLib.widgets import shared", True),
         ("LandmarkTrainingLib.widgets.panel", "from AutoVolumeCalibrationLib.widgets import panel", False),
         ("LandmarkTrainingLib.widgets.panel", "from AutoVolumeCalibrationLib.widgets.shared_box import draw", False),
-        ("LandmarkTrainingLib.core.options", "from AutoVolumeCalibrationLib.widgets.shared import signal", False),
-        ("AutoVolumeCalibrationLib.widgets.panel", "from .shared.signal import Signal", True),
-        ("AutoVolumeCalibrationLib.widgets.shared.messages", "from .signal import Signal", True),
+        ("LandmarkTrainingLib.core.options", "from AutoVolumeCalibrationLib.widgets.shared import messages", False),
+        ("AutoVolumeCalibrationLib.widgets.panel", "from .shared.background_job import BackgroundJob", True),
+        ("AutoVolumeCalibrationLib.widgets.shared.messages", "from .background_job import BackgroundJob", True),
         ("AutoVolumeCalibrationLib.widgets.shared.messages", "from ..panel import Panel", False),
     ],
 )

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "AutoVolumeCalibration" / "AutoVolumeCalibrationLib"
 HEAVY = (
     *("torch", "monai", "onnxruntime", "SimpleITK", "pydicom", "matplotlib", "jsonschema", "slicer", "vtk", "qt"),
-    *("highdicom", "pypulseq", "pyigtl", "ismrmrd", "flask", "waitress"),
+    *("highdicom", "pypulseq", "pyigtl", "ismrmrd", "flask", "waitress", "trame", "aiohttp"),
 )
 
 SCRIPT = """

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 #: Title of a group -> names of its commands, in reading order. A new command needs its place here.
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Plan": ("calibrate", "check", "refit", "protocols"),
+    "Plan": ("calibrate", "check", "refit", "view", "protocols"),
     "Department": ("batch", "serve", "watch", "export", "import-sr"),
     "Data": ("anatomy", "protocol", "dataset", "render", "knees"),
     "Train": ("train", "finetune", "find-rate", "search", "ablation", "xray"),

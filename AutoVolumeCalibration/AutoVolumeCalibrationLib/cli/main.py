@@ -26,6 +26,8 @@ _DISTRIBUTIONS = {
     "vtkmodules": "slicer-core",
     "ignite": "pytorch-ignite",
     "pynetdicom": "autovolume[service]",
+    "trame": "autovolume[browser]",
+    "trame_rca": "autovolume[browser]",
     "distributed": "autovolume[cluster]",
     "psutil": "autovolume[cluster]",
 }
@@ -160,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         planning_commands,
         refit_command,
         service_commands,
+        view_command,
     )
     from AutoVolumeCalibrationLib.cli.command_groups import grouped_commands
 
@@ -173,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", help="one of the commands below")
     planning_commands.register(commands)
     refit_command.register(commands)
+    view_command.register(commands)
     batch_command.register(commands)
     export_commands.register(commands)
     service_commands.register(commands)

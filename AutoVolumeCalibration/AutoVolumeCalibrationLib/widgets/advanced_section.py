@@ -10,8 +10,8 @@ from slicer.i18n import tr as _
 from ..core.errors import ModelError
 from ..core.models.backend import DEVICES
 from ..core.models.store import default_model_name, model_folders
+from ..mrml.editing.current_study import CurrentStudy
 from . import requirements
-from .current_study import CurrentStudy
 from .detection_job import DetectionSettings
 
 

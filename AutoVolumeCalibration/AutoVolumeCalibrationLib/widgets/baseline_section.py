@@ -10,9 +10,9 @@ from slicer.i18n import tr as _
 
 from ..core.anatomy.landmark import Landmark
 from ..core.workflow.calibration import Calibration
+from ..mrml.editing.current_study import CurrentStudy
 from ..mrml.study_nodes import Study
 from .advanced_section import AdvancedSection
-from .current_study import CurrentStudy
 from .detection_job import follow_baseline
 from .job_runner import JobRunner
 from .shared.enabling import allow

@@ -20,7 +20,7 @@ from ..core.models.store import carried_protocols
 from ..core.planning.margins import coverage_text, margins_mm, plan_coverage, proposed_margins_mm
 from ..core.planning.protocol_editing import ADJUSTED, save_by_example
 from ..core.workflow.calibration import Calibration
-from .current_study import CurrentStudy
+from ..mrml.editing.current_study import CurrentStudy
 from .job_runner import JobRunner
 from .messages import errors_shown
 from .shared.enabling import allow

@@ -10,12 +10,12 @@ from ..core.anatomy.landmark import MISSING, Landmark
 from ..core.planning.side_in_words import side_in_words
 from ..core.workflow.calibration import Calibration
 from ..core.workflow.manual_planning import first_landmarks, plan_by_hand
+from ..mrml.editing.current_study import CurrentStudy
 from ..mrml.scouts_from_nodes import stacks_from_volume_nodes
 from ..mrml.study_nodes import Study
 from . import requirements
 from .advanced_section import AdvancedSection
 from .box_section import BoxSection
-from .current_study import CurrentStudy
 from .detection_job import find_landmarks
 from .inputs_section import InputsSection, show_current
 from .job_runner import JobRunner

@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from ..core.planning.checks import ERROR, OK, WARNING, Check
 from ..core.report.style import LEVEL_COLOURS
-from .current_study import CurrentStudy
+from ..mrml.editing.current_study import CurrentStudy
 
 _NO_PLAN_COLOR = "#808080"
 

@@ -12,7 +12,7 @@ from ..core.planning.console.card import CardLine, ConsoleCard, card_text
 from ..core.planning.console.cards import console_cards
 from ..core.planning.side_in_words import side_in_words
 from ..core.workflow.calibration import Calibration
-from .current_study import CurrentStudy
+from ..mrml.editing.current_study import CurrentStudy
 from .shared.enabling import allow
 
 FIELD, VALUE, COPY = range(3)

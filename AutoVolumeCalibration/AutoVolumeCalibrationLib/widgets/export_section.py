@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import qt
@@ -12,25 +9,18 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from ..core.files.resources import resource_path
-from ..core.report.overview import draw_overview
-from ..core.report.page import write_page
 from ..core.storage.dataset import add_study, decided_by_person, study_names
-from ..core.storage.results import OVERVIEW_FILE, REPORT_FILE, RESULT_FILES, SCENE_FILE, write_results
+from ..core.storage.results import REPORT_FILE, RESULT_FILES, SCENE_FILE
 from ..core.workflow.calibration import Calibration
-from ..mrml.scene_file import save_scene
+from ..mrml.editing.current_study import CurrentStudy
+from ..mrml.editing.saving import PROTOCOL_FILE, save_plan
 from . import requirements
-from .current_study import CurrentStudy
 from .job_runner import JobRunner
 from .shared.dependencies import ensure
 from .shared.enabling import allow
 
-PROTOCOL_FILE = "protocol.json"
-
 #: Where the application's settings keep the folder of the training set, which grows from study to study.
 TRAINING_SET = "AutoVolumeCalibration/TrainingSet"
-
-_Drawings = Mapping[str, Callable[[Calibration, Path], None]]
 
 
 class ExportSection:
@@ -60,7 +50,7 @@ class ExportSection:
         with self._jobs.errors_shown():
             ensure(requirements.PICTURE)
             with slicer.util.WaitCursor():
-                files = export(
+                files = save_plan(
                     self._current.require_calibration(),
                     Path(folder),
                     study=self._current.require_study().name,
@@ -89,35 +79,6 @@ def _add_to_training_set(folder: Path, calibration: Calibration) -> str:
     placed, removed = decided_by_person(calibration)
     text = _("Added as {name}: landmarks set by you: {placed}, removed: {removed}. Studies in the set: {count}.")
     return text.format(name=name, placed=len(placed), removed=len(removed), count=len(study_names(folder)))
-
-
-def export(calibration: Calibration, folder: Path, *, study: str, with_picture: bool, with_scene: bool) -> list[Path]:
-    """Write the files of a plan, all or none, replacing those of the same names; gives their paths.
-
-    A protocol that is not shipped is copied too, so that the folder can be planned again elsewhere.
-
-    Raises:
-        UsageError: the folder cannot be written.
-    """
-    drawings: dict[str, Callable[[Calibration, Path], None]] = {}
-    written = calibration
-    source = calibration.protocol.source
-    if not source.resolve().is_relative_to(resource_path("Protocols").resolve()):
-
-        def copy_protocol(_calibration: Calibration, path: Path) -> None:
-            shutil.copyfile(source, path)
-
-        drawings[PROTOCOL_FILE] = copy_protocol
-        written = replace(calibration, protocol=replace(calibration.protocol, source=folder / PROTOCOL_FILE))
-    if with_picture:
-        drawings[OVERVIEW_FILE] = draw_overview
-    if (folder / REPORT_FILE).exists():
-        # It would show an old plan.
-        drawings[REPORT_FILE] = write_page
-    if with_scene:
-        # The plan as it is: the copy of its protocol only exists when all files do.
-        drawings[SCENE_FILE] = lambda _calibration, path: save_scene(calibration, path, study=study)
-    return write_results(written, folder, overwrite=True, study=study, drawings=drawings)
 
 
 def _may_write(folder: Path) -> bool:

@@ -15,10 +15,11 @@ from ..core.geometry.coordinates import PLANES
 from ..core.scouts.reader import list_series, read_study
 from ..core.scouts.series import ScoutStudy, SeriesInfo
 from ..mrml.correction_observer import Schedule
+from ..mrml.editing.current_study import CurrentStudy
 from ..mrml.scout_planes import missing_planes, planes_of_node
+from ..mrml.slice_views import show_scouts
 from ..mrml.study_nodes import MODULE_NAME, Study
-from . import requirements, slice_views
-from .current_study import CurrentStudy
+from . import requirements
 from .job_runner import JobRunner
 from .messages import errors_shown
 from .series_list import SeriesList
@@ -270,10 +271,11 @@ def _known_planes(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, ...]:
 
 def show_current(current: CurrentStudy) -> None:
     """Show the current study's scouts in the views and, where there is a plan, jump to its origin."""
-    slice_views.show_planning_layout()
-    slice_views.show_scouts(
-        current.require_study(), current.calibration.frame.origin_mm if current.calibration else None
-    )
+    layout = slicer.app.layoutManager()
+    if layout is not None:  # None where the application has no window
+        layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    center = current.calibration.frame.origin_mm if current.calibration else None
+    show_scouts(current.require_study(), slicer.app.applicationLogic(), center)
 
 
 def dicom_browser_files() -> list[str] | None:

@@ -9,9 +9,9 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ..core.errors import AutoVolumeError, Cancelled
+from ..mrml.signal import Signal
 from .messages import show_error
 from .shared.background_job import BackgroundJob, IsCancelled, Progress
-from .shared.signal import Signal
 
 _COLOR = {False: "", True: "color: #d03030;"}
 

@@ -14,11 +14,12 @@ from ..core.models.store import model_folders
 from ..core.report.style import GREY
 from ..core.workflow.calibration import Calibration
 from ..core.workflow.manual_planning import is_by_hand
+from ..mrml.editing.current_study import CurrentStudy
 from ..mrml.landmark_nodes import DOUBTFUL_COLOR, SURE_COLOR, is_uncertain
+from ..mrml.slice_views import jump_to, start_place_mode
 from ..mrml.study_nodes import Study
-from . import requirements, slice_views
+from . import requirements
 from .advanced_section import AdvancedSection
-from .current_study import CurrentStudy
 from .detection_job import repredict_landmarks
 from .job_runner import JobRunner
 from .messages import errors_shown
@@ -211,7 +212,7 @@ class LandmarksSection:
         name = self.selected()
         if name:
             position = next(row.position_mm for row in self._rows if row.name == name)
-            slice_views.jump_to(self._current.engine.scene, position)
+            jump_to(self._current.engine.scene, position)
 
     def _on_names(self, shown: bool) -> None:
         if self._current.study is not None and self._current.study.landmarks is not None:
@@ -220,7 +221,7 @@ class LandmarksSection:
     def _on_place(self) -> None:
         with errors_shown():
             self._current.start_placing(self.selected())
-            slice_views.start_place_mode(self._current.require_landmarks())
+            start_place_mode(self._current.require_landmarks())
             self._jobs.show_status(_("Click the position of {name} in a slice view.").format(name=self.selected()))
 
     def _on_lock(self) -> None:

@@ -11,6 +11,7 @@ import slicer
 import slicer.util
 
 from ..core.errors import AutoVolumeError
+from ..mrml.editing.current_study import CurrentStudy
 from ..mrml.engine import CalibrationEngine
 from .advanced_section import AdvancedSection
 from .baseline_section import BaselineSection
@@ -18,7 +19,6 @@ from .box_section import BoxSection
 from .calibrate_section import CalibrateSection
 from .checks_section import ChecksSection
 from .console_section import ConsoleSection
-from .current_study import CurrentStudy
 from .export_section import ExportSection
 from .inputs_section import InputsSection
 from .job_runner import JobRunner

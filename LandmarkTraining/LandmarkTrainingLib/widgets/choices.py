@@ -8,7 +8,7 @@ from typing import Any
 
 import slicer
 
-from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
+from AutoVolumeCalibrationLib.mrml.signal import Signal
 
 from ..mrml.training_choices import TrainingChoices, read_choices, write_choices
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import qt
 
-from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
+from AutoVolumeCalibrationLib.mrml.signal import Signal
 
 from ..core.runs.run_process import Outcome, RunProcess
 from ..core.runs.run_watch import RunWatch

@@ -10,10 +10,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from AutoVolumeCalibrationLib.mrml.signal import Signal
 from AutoVolumeCalibrationLib.widgets.shared.background_job import BackgroundJob
 from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
 from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
-from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
 
 from ..core.datasets.findings import Finding, has_errors, report
 from . import requirements

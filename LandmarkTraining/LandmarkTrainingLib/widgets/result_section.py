@@ -8,10 +8,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from AutoVolumeCalibrationLib.mrml.signal import Signal
 from AutoVolumeCalibrationLib.widgets.shared.background_job import BackgroundJob
 from AutoVolumeCalibrationLib.widgets.shared.dependencies import ensure
 from AutoVolumeCalibrationLib.widgets.shared.enabling import allow
-from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
 
 from ..core.runs.run_folder import BUNDLE_FOLDER
 from ..core.runs.run_process import ERRORS_FILE, Outcome

@@ -20,6 +20,7 @@ from .day_view import day_of, day_view, patient_of, time_of
 from .desk import DONE, Desk, StudyState
 from .plan_view import PlanView, read_plan_view
 from .settings import PageSettings
+from .view_hint import view_command
 
 if TYPE_CHECKING:
     from flask import Response
@@ -76,6 +77,8 @@ class Page:
             assessments=assessments[::-1],
             decided=latest_about(assessments, plan.sha256) if plan else None,
             verdicts=VERDICTS,
+            # With a token the page may be read elsewhere, where the path is of no use and nobody's business.
+            view=view_command(state.plan) if plan and not self._settings.token else "",
             longest_name=LONGEST_NAME,
             longest_comment=LONGEST_COMMENT,
         )

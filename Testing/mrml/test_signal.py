@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from AutoVolumeCalibrationLib.widgets.shared.signal import Signal
+from AutoVolumeCalibrationLib.mrml.signal import Signal
 
 
 def test_listeners_are_called_in_the_order_of_their_connection():

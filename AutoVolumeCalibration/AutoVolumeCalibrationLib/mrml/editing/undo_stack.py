@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.workflow.calibration import Calibration
+from ...core.workflow.calibration import Calibration
 
 #: Most plans to keep; each is small, because they share the scouts.
 LIMIT = 100

@@ -1,4 +1,4 @@
-"""Notifies other parts of a panel that something changed."""
+"""Notifies other parts of a user interface that something changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Signal:
         self._listeners.extend(listeners)
 
     def disconnect_all(self) -> None:
-        """Call nobody any more: the panel is closing."""
+        """Call nobody any more: the user interface is closing."""
         self._listeners = []
 
     def emit(self) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.anatomy.landmark import CORRECTED, Landmark
-from ..core.geometry.oriented_box import OrientedBox
-from ..core.workflow.calibration import Calibration
+from ...core.anatomy.landmark import CORRECTED, Landmark
+from ...core.geometry.oriented_box import OrientedBox
+from ...core.workflow.calibration import Calibration
 
 #: A box that the user moved differs from the planned one by more than this (mm, direction cosines).
 DRAWN_MM, DRAWN_AXES = 1e-3, 1e-6

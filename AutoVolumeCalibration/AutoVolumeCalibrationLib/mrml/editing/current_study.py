@@ -1,4 +1,4 @@
-"""The study that the panel shows: everything that changes its plan goes through here, and can be undone."""
+"""The study that the user sees: everything that changes its plan goes through here, and can be undone."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 import slicer
 import vtk
 
-from ..core.anatomy.landmark import CORRECTED, MISSING, Landmark
-from ..core.anatomy.protocol import Protocol
-from ..core.errors import AutoVolumeError
-from ..core.geometry.oriented_box import OrientedBox
-from ..core.planning import protocol_editing
-from ..core.workflow import manual_planning, pipeline
-from ..core.workflow.calibration import Calibration
-from ..mrml.box_node import box_from_node
-from ..mrml.correction_observer import CorrectionObserver, Schedule
-from ..mrml.engine import CalibrationEngine
-from ..mrml.landmark_nodes import make_ready_to_place
-from ..mrml.protocol_file import with_protocol_file
-from ..mrml.study_nodes import Study
+from ...core.anatomy.landmark import CORRECTED, MISSING, Landmark
+from ...core.anatomy.protocol import Protocol
+from ...core.errors import AutoVolumeError
+from ...core.geometry.oriented_box import OrientedBox
+from ...core.planning import protocol_editing
+from ...core.workflow import manual_planning, pipeline
+from ...core.workflow.calibration import Calibration
+from ..box_node import box_from_node
+from ..correction_observer import CorrectionObserver, Schedule
+from ..engine import CalibrationEngine
+from ..landmark_nodes import make_ready_to_place
+from ..protocol_file import with_protocol_file
+from ..signal import Signal
+from ..study_nodes import Study
 from .box_observer import BoxObserver
 from .plan_changes import boxes_differ, moved, same_corrections
-from .shared.signal import Signal
 from .undo_stack import UndoStack
 
 
@@ -34,7 +34,7 @@ class CurrentStudy:
     """One study of the engine's scene with its plan, undo, and the observers that follow the user's mouse.
 
     Attributes:
-        study: the study in the panel; None where none is chosen.
+        study: the study that is shown; None where none is chosen.
         changed: emitted after anything changed.
     """
 
@@ -61,6 +61,8 @@ class CurrentStudy:
         #: None, or, while the user drags or places something, whether a step was recorded for it.
         self._gesture: bool | None = None
         self._placing = ""
+        #: The user drags the box, or has just let it go: what moves it otherwise is a refit.
+        self._box_in_hand = False
         self._state_tag, self._state_due = 0, False
 
     @property
@@ -120,7 +122,7 @@ class CurrentStudy:
         self._unwatch()
         if self.study is not None:
             self.study.node.RemoveObserver(self._state_tag)
-        self.study, self._gesture, self._placing = None, None, ""
+        self.study, self._gesture, self._placing, self._box_in_hand = None, None, "", False
         self._undo_stack.begin(None)
 
     def show(self, calibration: Calibration) -> None:
@@ -246,14 +248,15 @@ class CurrentStudy:
             self._undo_stack.add(calibration)
             self.changed.emit()
 
-    def _on_grab(self, *_event: object) -> None:
+    def _on_grab(self, node: object, *_event: object) -> None:
         self._gesture, self._placing = False, ""
+        self._box_in_hand = node is self.require_study().scan_box
 
     def _on_let_go(self, *_event: object) -> None:
         self._schedule(self._end_gesture)
 
     def _end_gesture(self) -> None:
-        self._gesture, self._placing = None, ""
+        self._gesture, self._placing, self._box_in_hand = None, "", False
 
     def _on_refit(self, calibration: Calibration) -> None:
         self._record(calibration)
@@ -270,7 +273,7 @@ class CurrentStudy:
             drawn = replace(box_from_node(study.scan_box), name=calibration.box.name)
             if dragging and boxes_differ(drawn, calibration.box):
                 self._record(self.engine.adopt_box(study))
-            elif not dragging and (self._gesture is not None or boxes_differ(drawn, calibration.box)):
+            elif not dragging and (self._box_in_hand or boxes_differ(drawn, calibration.box)):
                 self._take_over(drawn)
         except AutoVolumeError as error:
             self._on_error(error)

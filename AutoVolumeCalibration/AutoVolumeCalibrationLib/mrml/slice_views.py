@@ -6,17 +6,20 @@ import numpy as np
 import slicer
 
 from ..core.geometry.coordinates import PLANES
-from ..mrml.scout_planes import planes_of_node
-from ..mrml.study_nodes import Study
+from .scout_planes import planes_of_node
+from .study_nodes import Study
 
 #: Slicer's views by the plane they usually show.
 VIEW_OF_PLANE = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
 
 
-def show_scouts(study: Study, center_mm: np.ndarray | None = None) -> None:
+def show_scouts(
+    study: Study, application_logic: slicer.vtkMRMLApplicationLogic, center_mm: np.ndarray | None = None
+) -> None:
     """Rotate each slice view into the plane of the study's scout and show it there; views without one stay as they are.
 
     Args:
+        application_logic: knows the logic of each slice view; without one a view is not fitted to its scout.
         center_mm: (3,) RAS position to show; of several nodes of a plane the nearest to it is shown.
     """
     scene = study.node.GetScene()
@@ -24,7 +27,7 @@ def show_scouts(study: Study, center_mm: np.ndarray | None = None) -> None:
         volumes = [node for node in study.scouts if plane in planes_of_node(node)]
         view = _slice_node(scene, VIEW_OF_PLANE[plane])
         if volumes and view is not None:
-            _show(scene, view, min(volumes, key=lambda node: _distance(node, center_mm)))
+            _show(application_logic, view, min(volumes, key=lambda node: _distance(node, center_mm)))
     if center_mm is not None:
         jump_to(scene, center_mm)
 
@@ -37,13 +40,6 @@ def jump_to(scene: slicer.vtkMRMLScene, position_ras_mm: np.ndarray) -> None:
             view.JumpSliceByOffsetting(*(float(value) for value in position_ras_mm))
 
 
-def show_planning_layout() -> None:
-    """Show three planes and the 3D view; does nothing where the application has no window."""
-    layout = slicer.app.layoutManager()
-    if layout is not None:
-        layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
-
-
 def start_place_mode(node: slicer.vtkMRMLMarkupsFiducialNode) -> None:
     """The next click in a view places the point of ``node`` that was made ready."""
     scene = node.GetScene()
@@ -54,12 +50,16 @@ def start_place_mode(node: slicer.vtkMRMLMarkupsFiducialNode) -> None:
     interaction.SwitchToSinglePlaceMode()
 
 
-def _show(scene: slicer.vtkMRMLScene, view: slicer.vtkMRMLSliceNode, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+def _show(
+    application_logic: slicer.vtkMRMLApplicationLogic,
+    view: slicer.vtkMRMLSliceNode,
+    volume: slicer.vtkMRMLScalarVolumeNode,
+) -> None:
     composite = slicer.vtkMRMLSliceLogic.GetSliceCompositeNode(view)
     if composite is not None:
         composite.SetBackgroundVolumeID(volume.GetID())
     view.RotateToVolumePlane(volume)
-    logic = slicer.app.applicationLogic().GetSliceLogic(view)
+    logic = application_logic.GetSliceLogic(view)
     if logic is not None:
         logic.FitSliceToBackground()
         logic.SnapSliceOffsetToIJK()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import slicer
 import vtk
 
-from ..mrml.correction_observer import Schedule
+from ..correction_observer import Schedule
 
 
 class BoxObserver:
