@@ -61,7 +61,8 @@ def toy_radiographs(count: int, side: int, seed: int) -> XrayImages:
     visible = ((points >= 0) & (points <= side - 1)).all(dim=-1)
     planes = torch.zeros(count, dtype=torch.long)
     batch = SliceBatch(images, planes, points, torch.zeros(points.shape[:2]), visible)
-    return XrayImages(tuple(f"{i:03d}" for i in range(count)), NAMES, batch, np.ones((count, 2)))
+    sizes = np.ones((count, 2))
+    return XrayImages(tuple(f"{i:03d}" for i in range(count)), NAMES, batch, sizes, sizes)
 
 
 def _radiograph(side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -27,10 +27,12 @@ sys.path[:0] = [str(ROOT / "AutoVolumeCalibration"), str(ROOT / "LandmarkTrainin
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
+from AutoVolumeCalibrationLib.core.detection.network_input import IN_CHANNELS  # noqa: E402
 from LandmarkTrainingLib.core.config import TrainingConfig  # noqa: E402
 from LandmarkTrainingLib.core.evaluation.metrics import markdown_table  # noqa: E402
 from LandmarkTrainingLib.core.evaluation.validation import FLAT_BELOW, validation_errors  # noqa: E402
-from LandmarkTrainingLib.core.slices.targets import target_settings  # noqa: E402
+from LandmarkTrainingLib.core.slices.targets import TargetSettings, target_settings  # noqa: E402
+from LandmarkTrainingLib.core.training.initial_weights.quiet_start import start_quietly  # noqa: E402
 from LandmarkTrainingLib.core.training.learner import Learner, fresh_network, landmark_network  # noqa: E402
 from LandmarkTrainingLib.core.xray.xray_source import XrayImages, grid, random_xrays  # noqa: E402
 from toy_radiographs import NAMES, toy_radiographs  # noqa: E402
@@ -52,12 +54,21 @@ BASE: dict[str, Any] = {
 }
 MSE = {"losses": [{"name": "mse", "weight": 1000.0}]}
 PEAKS = {"losses": [{"name": "peak_weighted_mse"}]}
+
+
+def quiet_network(config: TrainingConfig, landmarks: int, targets: TargetSettings) -> torch.nn.Module:
+    """Heatmaps that start at 0, whatever the loss."""
+    network = landmark_network(config, landmarks, targets)
+    start_quietly(network, IN_CHANNELS, SIDE)
+    return network
+
+
 #: Name -> (how the network starts, settings).
 WAYS = {
     "random start, mean squared error (before)": (landmark_network, MSE),
-    "random start, peaks weighted": (landmark_network, PEAKS),
-    "quiet start, mean squared error": (fresh_network, MSE),
-    "quiet start, peaks weighted (now)": (fresh_network, PEAKS),
+    "quiet start, mean squared error (now, plain losses)": (fresh_network, MSE),
+    "random start, peaks weighted (now)": (fresh_network, PEAKS),
+    "quiet start, peaks weighted": (quiet_network, PEAKS),
 }
 
 

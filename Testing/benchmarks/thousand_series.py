@@ -26,6 +26,7 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "LandmarkTraining", "Testing")]
 
+from AutoVolumeCalibrationLib.core.report import style  # noqa: E402
 from service.killed_node import FORMS, SERVICE, WORKER, Kill, KilledNode, assert_nothing_lost  # noqa: E402
 from service.mixed_series import LOCALIZER, PHANTOM, Series, write_series  # noqa: E402
 from service.peers import archive, free_port, outcomes, wait_until  # noqa: E402
@@ -168,8 +169,8 @@ def _draw(
 
     started, sent, _done = times
     figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
-    axes.plot([(t - started) / 60 for t, _mb in memory], [mb for _t, mb in memory], color="#1f4e79", lw=1)
-    for what, color in ((SERVICE, "#b03030"), (WORKER, "#d08a20")):
+    axes.plot([(t - started) / 60 for t, _mb in memory], [mb for _t, mb in memory], color=style.BLUE, lw=1)
+    for what, color in ((SERVICE, style.VERMILLION), (WORKER, style.ORANGE)):
         for number, at in enumerate(when for when, killed in node.killed if killed == what):
             label = f"kill -9 of the {what}" if number == 0 else None
             axes.axvline((at - started) / 60, color=color, ls=":", lw=1.2, label=label)

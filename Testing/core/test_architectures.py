@@ -271,8 +271,9 @@ def test_landmarks_are_dealt_over_several_flat_nets_that_share_nothing():
 
 @pytest.mark.parametrize(("rates", "across"), [([1, 2, 3, 4, 5], 85), ([1, 1, 1, 1, 2], 37)])
 def test_a_flat_net_pixel_sees_as_far_as_its_largest_rate_reaches(rates, across):
-    assert seen_across(narrow("flat_net", stem=1, rates=rates), 96, 1) == (across, across)
-    assert seen_across(narrow("flat_net", stem=2, rates=rates), 192, 2) == (2 * across, 2 * across)
+    several = {"width": 8, "rates": rates}  # with fewer filters all may be off at a pixel
+    assert seen_across(narrow("flat_net", stem=1, **several), 96, 1) == (across, across)
+    assert seen_across(narrow("flat_net", stem=2, **several), 192, 2) == (2 * across, 2 * across)
 
 
 @pytest.mark.parametrize(

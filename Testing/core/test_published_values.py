@@ -55,7 +55,7 @@ def kneel_soft_argmax():
 
 
 def gu2net_local():
-    local = filled(LocalNetwork(1, 19, [64, 128, 256, 512, 512], 2))
+    local = filled(LocalNetwork(1, [19, 19], [64, 128, 256, 512, 512]))
     return [torch.sigmoid(local(noise(1, 1, 32, 48), 1))]
 
 

@@ -11,11 +11,14 @@ from toy_training import SLICES, TINY, one_batch
 from training.test_every_architecture import LEARNERS
 
 #: Networks whose heatmaps are products, sigmoids, tangents or maps of coordinates: they start as published.
-OWN_START = {"scn", "gu2net", "flat_net", "hourglass", "t2dl"}
+OWN_START = {"scn", "gu2net", "flat_net", "hourglass", "t2dl", "search_agent"}
+
+
+PLAIN = {"losses": [{"name": "mse", "weight": 1000.0}]}
 
 
 def config_of(name):
-    return TINY.replaced({"architecture": name, "options": LEARNERS[name][0]})
+    return TINY.replaced({"architecture": name, "options": LEARNERS[name][0], **PLAIN})
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -33,8 +36,13 @@ def test_only_the_layers_of_the_heatmaps_start_at_zero(name):
     assert network.train().training
 
 
+def test_a_loss_that_weights_the_peaks_starts_at_random():
+    before, after = (start(TINY, len(NAMES)).state_dict() for start in (landmark_network, fresh_network))
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
 def test_deeply_supervised_heads_all_start_at_zero():
-    config = TINY.replaced({"architecture": "unet_plus_plus", "options": {"features": [8] * 6, "stem": 2}})
+    config = TINY.replaced({"architecture": "unet_plus_plus", "options": {"features": [8] * 6, "stem": 2}, **PLAIN})
     network = fresh_network(config.replaced({"options": {**config.options, "deep_supervision": True}}), len(NAMES))
     outputs = network.train()(torch.rand(2, 4, 64, 64))
     assert isinstance(outputs, list) and len(outputs) == 4
@@ -52,7 +60,7 @@ def test_it_draws_no_random_number_and_leaves_the_running_statistics():
 
 def test_the_first_step_does_not_press_the_heatmaps_down():
     """The random start costs hundreds of times the loss of answering nothing."""
-    config, targets = TINY.replaced({"losses": [{"name": "mse", "weight": 1000.0}]}), target_settings(TINY, SLICES)
+    config, targets = TINY.replaced(PLAIN), target_settings(TINY, SLICES)
     losses = []
     for start in (landmark_network, fresh_network):
         learner = Learner(start(config, len(NAMES), targets), config, targets, torch.device("cpu"))

@@ -296,7 +296,7 @@ def test_a_training_may_measure_the_risk_at_its_end(tmp_path, monkeypatch, caplo
     monkeypatch.setattr(training_run, "measure_risk", made_up_measurement)
     config = TrainingConfig(device="cpu", check_heads=(19, 20), risk_studies=300)
     heads = replace(toy_heads(count=2), people=("head_19", "head_20"))
-    training_run._add_risk(run, config, heads, PROTOCOL)
+    training_run._add_risk(run.bundle, config, heads, PROTOCOL)
     assert asked == [(("head_19", "head_20"), tmp_path, 300)]
     assert (load_model(run.bundle, "cpu", "onnx").risk is not None) == enough
     assert ("states no risk" in caplog.text) == (not enough)

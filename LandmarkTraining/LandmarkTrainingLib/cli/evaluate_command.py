@@ -22,7 +22,7 @@ LOG, REPORT = "cases.jsonl", "report.md"
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    text = "Measure the errors of a model on a data set, heads or label maps"
+    text = "Measure a model on a data set, heads or label maps"
     evaluate = commands.add_parser("evaluate", description=text)
     data = evaluate.add_mutually_exclusive_group(required=True)
     data.add_argument(

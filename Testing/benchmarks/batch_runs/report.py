@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
+from AutoVolumeCalibrationLib.core.report import style
+
 from .measured import MEASURE_EVERY, Run
 from .state import Round, State
 
 #: Ways of planning: the bare call in a number of processes, the engine with a number of workers.
 BARE, ENGINE = "bare", "batch"
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE)
 
 
 def way(kind: str, count: int) -> str:

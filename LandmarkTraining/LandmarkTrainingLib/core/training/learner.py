@@ -30,6 +30,9 @@ from .initial_weights.quiet_start import start_quietly
 from .optimization import build_optimizer, build_schedule, l1_penalty
 from .training_loss import TrainingLoss
 
+#: The loss of heatmaps that weights the peaks.
+PEAK_WEIGHTED = "peak_weighted_mse"
+
 #: Smallest side of the images that a network is tried with; the next multiple of its divisor is taken.
 _SIDE = 64
 
@@ -65,12 +68,17 @@ def landmark_network(config: TrainingConfig, landmarks: int, targets: TargetSett
 
 
 def fresh_network(config: TrainingConfig, landmarks: int, targets: TargetSettings | None = None) -> torch.nn.Module:
-    """As :func:`landmark_network`, with heatmaps that start at the background's level (``quiet_start``).
+    """As :func:`landmark_network`; with a plain loss its heatmaps start at the background's level (``quiet_start``).
+
+    A loss that weights the peaks keeps faint landmarks by itself, and learns faster from the random start
+    (``Testing/benchmarks/dead_channels.py``).
 
     Raises:
         UsageError: unknown network, or an option does not suit it.
     """
     network, options = landmark_network(config, landmarks, targets), network_options(config, landmarks, targets)
+    if any(term.get("name") == PEAK_WEIGHTED for term in config.losses):
+        return network
     divisor = find_architecture(config.architecture, options).divisor(options)
     start_quietly(network, IN_CHANNELS, divisor * math.ceil(_SIDE / divisor))
     return network

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
+from AutoVolumeCalibrationLib.core.report import style
 
 from ...runs.run_folder import LOG_FILE
 from ...runs.run_watch import ERROR, STEP, number
 
-#: Colours that differ with any colour vision (Okabe and Ito 2008), and what differs beyond them.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Colours that differ with any colour vision, and what differs beyond them.
+COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.ORANGE, style.SKY_BLUE, "black")
 LINES = ("-", "--", ":")
 
 #: Panels per row, and the size of one in inches.
