@@ -44,6 +44,8 @@ entry_point()
 INTERRUPTED = """
 import os, signal, sys, time
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background inherits that it is ignored
+
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == "{library}":

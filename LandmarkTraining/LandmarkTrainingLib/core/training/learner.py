@@ -77,7 +77,8 @@ def fresh_network(config: TrainingConfig, landmarks: int, targets: TargetSetting
         UsageError: unknown network, or an option does not suit it.
     """
     network, options = landmark_network(config, landmarks, targets), network_options(config, landmarks, targets)
-    if any(term.get("name") == PEAK_WEIGHTED for term in config.losses):
+    # Terms that are none are refused once the loss is built.
+    if any(isinstance(term, Mapping) and term.get("name") == PEAK_WEIGHTED for term in config.losses):
         return network
     divisor = find_architecture(config.architecture, options).divisor(options)
     start_quietly(network, IN_CHANNELS, divisor * math.ceil(_SIDE / divisor))
