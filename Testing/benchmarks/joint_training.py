@@ -84,7 +84,7 @@ def _on_fixed_slices(data: TrainingData, count: int, folder: Path) -> TrainingDa
     if not kept.exists():
         batches = [data.source.batch(48, (LEARNT, start)) for start in range(0, count, 48)]
         torch.save(vars(joined(batches)), kept)
-    slices = part_of(SliceBatch(**torch.load(kept)), slice(0, count))
+    slices = part_of(SliceBatch(**torch.load(kept, weights_only=True)), slice(0, count))
     return replace(data, source=FixedSlices(slices, data.mirror))
 
 

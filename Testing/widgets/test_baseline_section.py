@@ -61,10 +61,10 @@ def test_the_box_stays_while_a_landmark_is_dragged_and_in_the_scene(followed):
 
 def test_errors_are_shown_and_the_plan_stays(followed):
     def fail(*_):
-        raise InputError("its slices do not cross those of these scouts", source="earlier")
+        raise InputError("its slices and these scouts have too little anatomy in common", source="earlier")
 
     followed.panel.baseline.follow, before = fail, followed.calibration
     followed.click(followed.ui.baselineButton)
     followed.wait()
-    assert followed.ui.statusLabel.text.startswith("earlier: its slices do not cross")
+    assert followed.ui.statusLabel.text.startswith("earlier: its slices and these scouts")
     assert followed.calibration is before

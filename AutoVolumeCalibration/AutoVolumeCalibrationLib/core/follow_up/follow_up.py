@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry.oriented_box import FACES, OrientedBox, face_center_mm, outward_axis
+from ..geometry.oriented_box import OrientedBox
 from ..geometry.rotations import rotation_vector
 from .registration import Registration
 
@@ -59,20 +59,10 @@ class FollowUp:
 
 
 def box_at_follow_up(box: OrientedBox, registration: Registration) -> OrientedBox:
-    """The box of the baseline in the RAS of the follow-up, its faces as uncertain as the registration."""
+    """The box of the baseline in the RAS of the follow-up."""
     from_baseline = np.linalg.inv(registration.to_baseline)
     rotation = from_baseline[:3, :3]
-    spread = {face: _face_sd_mm(box, face, registration) for face in FACES}
-    center = rotation @ box.center_mm + from_baseline[:3, 3]
-    return replace(box, center_mm=center, axes=box.axes @ rotation.T, face_sd_mm=spread)
-
-
-def _face_sd_mm(box: OrientedBox, face: str, registration: Registration) -> float:
-    """Standard deviation of the middle of a face along its normal n: of n . (shift + rotation x arm)."""
-    normal = outward_axis(box.axes, face)
-    arm = face_center_mm(box, face) - registration.center_mm
-    slope = np.concatenate([np.cross(arm, normal), normal])
-    return float(np.sqrt(slope @ registration.covariance @ slope))
+    return replace(box, center_mm=rotation @ box.center_mm + from_baseline[:3, 3], axes=box.axes @ rotation.T)
 
 
 def between_boxes(first: OrientedBox, second: OrientedBox) -> tuple[np.ndarray, np.ndarray]:

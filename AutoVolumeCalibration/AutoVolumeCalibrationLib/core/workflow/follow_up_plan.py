@@ -32,7 +32,7 @@ def follow(calibration: Calibration, baseline: Calibration, source: Path | str) 
         source: where the baseline is, for messages and the saved plan.
 
     Raises:
-        InputError: the visits were planned for different anatomies, or their scouts have no slices that cross.
+        InputError: the visits were planned for different anatomies, or their slices hardly cross in it.
     """
     if calibration.protocol.anatomy != baseline.protocol.anatomy:
         raise InputError(
@@ -45,9 +45,9 @@ def follow(calibration: Calibration, baseline: Calibration, source: Path | str) 
     registration = register(calibration.stacks, baseline.stacks, start, region)
     if registration is None:
         raise InputError(
-            "its slices do not cross those of these scouts",
+            "its slices and these scouts have too little anatomy in common",
             source=str(source),
-            remedy="Give scouts of two planes or more at both visits, or plan without the baseline.",
+            remedy="Check that it shows the same region, or plan without the baseline.",
         )
     return with_follow_up(calibration, _followed(calibration, baseline, registration, start, str(source)))
 

@@ -195,9 +195,12 @@ def plan_from_landmarks(
 
 
 def with_box(calibration: Calibration, box: OrientedBox) -> Calibration:
-    """The plan with ``box`` as the user drew it: prescribed and checked as it is, until the next fit plans it anew."""
+    """The plan with ``box`` as the user drew it: prescribed and checked as it is, until the next fit plans it anew.
+
+    It is the box of a baseline no longer.
+    """
     rule = box_rule(calibration.protocol, box.name)
-    return checked(replace(calibration, box=box, prescription=prescribe(box, rule)))
+    return checked(replace(calibration, box=box, prescription=prescribe(box, rule), follow_up=None))
 
 
 def with_other_anatomy(calibration: Calibration, anatomy: str) -> Calibration:
@@ -217,7 +220,9 @@ def with_follow_up(calibration: Calibration, follow_up: FollowUp | None) -> Cali
         return calibration
     rule = box_rule(calibration.protocol, calibration.box.name)
     rotation_deg, shift_mm = between_boxes(calibration.box, follow_up.box)
-    box = replace(follow_up.box, name=rule.name) if follow_up.matched else calibration.box
+    # How well the border of the anatomy is known at each face is what this visit's landmarks say.
+    placed = replace(follow_up.box, name=rule.name, face_sd_mm=calibration.box.face_sd_mm)
+    box = placed if follow_up.matched else calibration.box
     compared = replace(follow_up, rotation_deg=rotation_deg, shift_mm=shift_mm)
     return checked(replace(calibration, box=box, prescription=prescribe(box, rule), follow_up=compared))
 
