@@ -49,6 +49,13 @@ def test_deeply_supervised_heads_all_start_at_zero():
     assert all(not output.any() for output in outputs)
 
 
+def test_a_norm_of_each_plane_never_meets_a_single_pixel():
+    """Two random slices could be of two planes, each alone with the batch norm of its own."""
+    options = {"features": [4] * 5, "width": 4, "stem": 4}  # the coarsest map of 64 pixels is one
+    for seed in range(6):
+        fresh_network(config_of("gu2net").replaced({"options": options, "seed": seed}), len(NAMES))
+
+
 def test_it_draws_no_random_number_and_leaves_the_running_statistics():
     network = landmark_network(TINY, len(NAMES))
     statistics = {name: value.clone() for name, value in network.named_buffers()}

@@ -51,8 +51,8 @@ def _outputs(network: torch.nn.Module, in_channels: int, side: int) -> list[torc
     """Heatmaps in training, with their graph; none where the network outputs something else."""
     was_training, buffers = network.training, {name: value.clone() for name, value in network.named_buffers()}
     with torch.random.fork_rng(devices=[]):
-        # Two slices: a batch norm of single pixels needs more than one.
-        outputs = network.train()(torch.rand(2, in_channels, side, side))
+        # A slice twice: a batch norm of single pixels needs more than one, also where each plane has a norm of its own.
+        outputs = network.train()(torch.rand(1, in_channels, side, side).repeat(2, 1, 1, 1))
     network.train(was_training)
     with torch.no_grad():
         for name, value in network.named_buffers():
