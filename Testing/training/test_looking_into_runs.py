@@ -33,6 +33,14 @@ def test_the_range_test_of_a_run_suggests_a_rate_at_which_it_learns():
     assert 1e-5 < test.suggestion < 1 and min(test.losses) < 0.9 * test.losses[0]
 
 
+def test_search_agents_have_no_range_test():
+    config = TINY.replaced(
+        {"architecture": "search_agent", "options": {"width": 4, "patch": 9, "levels": 2, "stem": 1}}
+    )
+    with pytest.raises(UsageError, match="Set learning_rate yourself"):
+        try_rates(config, toy_data(source=SameBatch(one_batch(TINY))), lowest=1e-5, highest=1.0, steps=25)
+
+
 @pytest.fixture(scope="module")
 def model():
     return open_model("brain-scout")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 from AutoVolumeCalibrationLib.core.files.json_files import json_text
 from AutoVolumeCalibrationLib.core.files.output_folder import require_place
@@ -18,7 +19,7 @@ from ..simulator.slice_planes import SliceSettings
 from ..slices.batches import Batches, TrainingData
 from ..slices.targets import slice_settings, target_settings
 from .learning_rate_finder import RangeTest, find_learning_rate, range_picture
-from .search_agent.learner import new_learner
+from .search_agent.learner import SearchLearner, new_learner
 from .starting_point import starting_network
 from .trainer import choose_training_device
 
@@ -41,13 +42,15 @@ def try_rates(
 
     Raises:
         ModelError: the starting model does not exist, or is damaged.
-        UsageError: a setting does not fit, or the loss falls at no rate.
+        UsageError: a setting does not fit, the loss falls at no rate, or the network consists of search agents.
     """
     torch.set_num_threads(config.threads)
     device = choose_training_device(config.device)
     targets = target_settings(config, slices or slice_settings(config))
     network, _ = starting_network(config, data.names, targets)
     learner, batches = new_learner(network, config, targets, device), Batches(data.source, config)
+    if isinstance(learner, SearchLearner):  # their loss is of what they expect, and grows as they find more
+        raise UsageError("the loss of search agents does not show a good rate", remedy="Set learning_rate yourself.")
     return find_learning_rate(
         learner.network,
         learner.optimizer,
