@@ -40,8 +40,9 @@ MISSED_SHARE, FLAGGED_SHARE = 0.01, 0.20
 #: Fewer real people say nothing about patients.
 FEWEST_REAL = 2
 
-#: No smaller risk is flagged.
-LEAST_WARNING = 0.005
+#: No smaller risk is flagged, and every larger one is, however many plans that are: a model whose plans are wrong that
+#: often needs checking each time.
+LEAST_WARNING, LARGEST_WARNING = 0.005, 0.1
 
 #: More likely wrong than right: not to be used unchanged.
 ERROR_RISK = 0.5
@@ -182,15 +183,15 @@ def choose_warning(cases: Sequence[RiskCase], probabilities: np.ndarray) -> floa
     """The risk above which a plan is flagged, from the plans of heads with a single slice in every plane.
 
     The largest that leaves at most MISSED_SHARE of the wrong ones unflagged, where other checks flag some of them; or
-    the smallest that flags at most FLAGGED_SHARE of the right ones, if that is larger.
+    the smallest that flags at most FLAGGED_SHARE of the right ones, if that is larger; at most LARGEST_WARNING.
     """
     single = np.array([case.slices == 1 and case.kind != NON_HEAD for case in cases])
     wrong, found = np.array([case.wrong for case in cases]), np.array([bool(case.findings) for case in cases])
     missed = np.sort(probabilities[single & wrong & ~found])
     allowed = int(MISSED_SHARE * (single & wrong).sum())
-    safe = missed[allowed] * (1 - 1e-6) if len(missed) > allowed else ERROR_RISK
+    safe = missed[allowed] * (1 - 1e-6) if len(missed) > allowed else LARGEST_WARNING
     right = [(case, p) for case, p, chosen in zip(cases, probabilities, single & ~wrong, strict=True) if chosen]
-    return float(np.clip(max(safe, _usable(right)), LEAST_WARNING, ERROR_RISK))
+    return float(np.clip(max(safe, _usable(right)), LEAST_WARNING, LARGEST_WARNING))
 
 
 def _usable(right: Sequence[tuple[RiskCase, float]]) -> float:
