@@ -120,6 +120,22 @@ def test_a_sagittal_slice_shows_both_of_a_pair_at_their_middle(heads, clean):
     assert not torch.isclose(batch.points[~sagittal, left], batch.points[~sagittal, right]).all(-1).any()
 
 
+def test_a_sagittal_slice_shows_the_nearer_of_a_pair_where_that_is_learnt(heads, clean):
+    clean(0)
+    study = simulate_study(heads, MIRROR, GEOMETRY, (8,), RIGID_SLICES)
+    flat = torch.ones(study.images.shape, dtype=torch.bool)
+    points, settings = study.landmarks_mm.expand(len(flat), -1, -1), replace(RIGID_SLICES, sagittal_pairs="nearest")
+    batch = render.project_landmarks(study.images, flat, study.planes, points, MIRROR, settings)
+    left, right = NAMES.index("LEFT"), NAMES.index("RIGHT")
+    for number in np.flatnonzero(study.planes.planes == 0):
+        away = study.landmarks_mm[[left, right], 0] - study.planes.center[number, 0]
+        nearer = study.landmarks_mm[[left, right]][away.abs().argmin()]
+        expected = nearer[[2, 1]] / settings.pixel_mm + (settings.matrix - 1) / 2
+        for name in (left, right):
+            assert batch.points[number, name].numpy() == pytest.approx(expected.numpy(), abs=1e-3)
+            assert abs(float(batch.depths_mm[number, name])) == pytest.approx(float(away.abs().min()), abs=1e-3)
+
+
 def test_the_middle_of_a_pair_is_the_mean_of_where_both_lie(heads, clean):
     clean(0)
     study = simulate_study(heads, MIRROR, GEOMETRY, (8,), RIGID_SLICES)

@@ -6,6 +6,7 @@ from scipy.spatial.transform import Rotation
 from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation, LandmarkDefinition
 from AutoVolumeCalibrationLib.core.detection.detector import detect
 from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets, to_heatmap_pixels
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import SAGITTAL_PAIRS
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
@@ -103,7 +104,8 @@ def test_the_spot_is_seen_at_its_pixel():
         assert float(bright.sum(0) @ steps / bright.sum()) == pytest.approx(float(column), abs=0.15)
 
 
-def test_simulated_studies_give_the_slices_that_the_simulator_would():
+@pytest.mark.parametrize("pairs", SAGITTAL_PAIRS)
+def test_simulated_studies_give_the_slices_that_the_simulator_would(pairs):
     marks = [(name, TOY_NAMES[partner]) for name, partner in zip(TOY_NAMES, TOY_MIRROR, strict=True)]
     definitions = [
         LandmarkDefinition(name, name, "", np.zeros(3), np.ones(3), PLANES, None if partner == name else partner)
@@ -111,7 +113,7 @@ def test_simulated_studies_give_the_slices_that_the_simulator_would():
     ]
     constellation = Constellation(tuple(definitions), np.zeros((0, 3 * len(marks))))
     heads, geometry = toy_heads(4.0), ScoutGeometry(slices=3, slice_spacing_mm=20.0)
-    settings = SliceSettings(matrix=64, pixel_mm=4.0, profile_samples=1)
+    settings = SliceSettings(matrix=64, pixel_mm=4.0, profile_samples=1, sagittal_pairs=pairs)
     made = simulate_study(heads, TOY_MIRROR, geometry, (5, 1), settings)
     everywhere = torch.ones_like(made.images, dtype=torch.bool)
     landmarks = made.landmarks_mm.expand(len(made.images), -1, -1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE, SAGITTAL_PAIRS
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
 #: The valid range of a number in words, and its test. Infinity and NaN are never valid.
@@ -86,6 +87,8 @@ class TrainingConfig:
             held out for validation; 0 folds: none is held out.
         pixel_mm: of the slices as the network sees them; small anatomies need small pixels.
         sigma_mm, tau_mm: width of the targets, and how they fall with the distance from the slice.
+        sagittal_pairs: what both landmarks of a left/right pair are on sagittal slices, which do not show which of the
+            two it is: their "middle", or the "nearest" one (``core.detection.sagittal_pairs``).
         peak_weight: how much more a pixel at a target's peak counts than background, in ``peak_weighted_mse``.
         losses, point_losses: terms ``{"name": ..., "weight": ..., options}`` for networks that output heatmaps,
             and for those that output coordinates (``core.training.losses``).
@@ -144,6 +147,7 @@ class TrainingConfig:
     pixel_mm: float = 2.0
     sigma_mm: float = 6.0
     tau_mm: float = 12.0
+    sagittal_pairs: str = MIDDLE
     peak_weight: float = 20.0
     losses: tuple[dict[str, Any], ...] = ({"name": "peak_weighted_mse", "weight": 1.0},)
     point_losses: tuple[dict[str, Any], ...] = ({"name": "wing", "weight": 1.0},)
@@ -234,6 +238,9 @@ def _require_valid(name: str, value: Any, source: str) -> None:
             source=source,
             remedy=f"Give a list of {kind.__name__}.",
         )
+    if name == "sagittal_pairs" and value not in SAGITTAL_PAIRS:
+        known = " or ".join(SAGITTAL_PAIRS)
+        raise UsageError(f"sagittal_pairs {value!r} is unknown", source=source, remedy=f"Give {known}.")
     if name == "name" and value and not value.strip():
         raise UsageError("the name is blank", source=source, remedy="Give the name of the bundle to export.")
 

@@ -17,6 +17,7 @@ from .derotation import in_plane_angle, rotated_in_plane, standard_orientation
 from .guidance import GuidancePeaks, guidance_peaks
 from .heatmaps import Peaks, decode_peaks, to_image_pixels
 from .network_input import NetworkImage, _padded, encode_slices, to_network_grid
+from .sagittal_pairs import MIDDLE
 
 if TYPE_CHECKING:
     from .landmark_model import LandmarkModel
@@ -38,6 +39,7 @@ class StackDetections:
         points_mm: (s, k, 2) position of the landmark's peak along (column axis, row axis).
         peak_values: (s, k), about 0..1.
         sd_mm: (s, k, 2) calibrated standard deviation of ``points_mm``.
+        sagittal_pairs: what a left/right pair is on sagittal slices, MIDDLE or NEAREST (``sagittal_pairs``).
     """
 
     plane: str
@@ -46,10 +48,11 @@ class StackDetections:
     points_mm: np.ndarray
     peak_values: np.ndarray
     sd_mm: np.ndarray
+    sagittal_pairs: str = MIDDLE
 
     @property
     def sagittal(self) -> bool:
-        """In sagittal slices a left/right pair appears as its middle."""
+        """Sagittal slices do not distinguish left from right."""
         return self.plane == "sagittal"
 
 
@@ -154,4 +157,5 @@ def _stack_detections(
         points_mm=points,
         peak_values=peak_values,
         sd_mm=model.uncertainty.sd_mm(PLANES.index(plane), peak_values, spread),
+        sagittal_pairs=model.sagittal_pairs,
     )

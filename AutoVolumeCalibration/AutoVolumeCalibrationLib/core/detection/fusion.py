@@ -3,7 +3,9 @@
 The slices of a stack show the same structure, so their errors are not independent: the stack gives one in-plane
 position (weighted by peak value) as certain as its best slice, and one position along its normal, from how the peak
 values fall off. Stacks are combined by information (inverse covariance). In a sagittal stack a left/right pair
-appears as its middle, which ties both points together, whichever of the two names it was found under.
+appears as its middle, which ties both points together, whichever of the two names it was found under; or, where the
+model has learnt that, each slice shows the one of the two that is nearer, as the other planes see them
+(``sagittal_pairs``).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 from ..anatomy.landmark import PREDICTED, Landmark
 from .detector import StackDetections
 from .heatmaps import amplitude
+from .sagittal_pairs import MIDDLE, NEAREST
 
 #: Weight of a slice within its stack: peak value to this power.
 HEIGHT_POWER = 3
@@ -36,12 +39,19 @@ class StackView:
         plane: of the stack.
         position: (3,) RAS mm; information: (3, 3) inverse covariance.
         peak_value: highest in the stack.
+        sagittal_pairs: as of the stack.
     """
 
     plane: str
     position: np.ndarray
     information: np.ndarray
     peak_value: float
+    sagittal_pairs: str = MIDDLE
+
+    @property
+    def is_middle(self) -> bool:
+        """Of the two landmarks of a pair it shows the middle."""
+        return self.plane == "sagittal" and self.sagittal_pairs == MIDDLE
 
 
 @dataclass(frozen=True)
@@ -82,29 +92,60 @@ def fuse(
         if k == partner:
             landmarks[names[k]], reduced_chi[names[k]] = _fuse_single(names[k], views[k])
         elif k < partner:
-            pair = (names[k], names[partner])
-            for name, (landmark, chi) in zip(pair, _fuse_pair(pair, (views[k], views[partner])), strict=True):
+            pair, of_pair = (names[k], names[partner]), (views[k], views[partner])
+            for number, stack in enumerate(detections):
+                if stack.sagittal and stack.sagittal_pairs == NEAREST:
+                    halves = _halves(stack, of_pair)
+                    for own, channel, chosen in zip(of_pair, (k, partner), halves, strict=True):
+                        own[number] = _view(stack, channel, threshold, tau_mm, through_plane_mm, chosen)
+            for name, (landmark, chi) in zip(pair, _fuse_pair(pair, of_pair), strict=True):
                 landmarks[name], reduced_chi[name] = landmark, chi
     worst = sorted((n for n in names if reduced_chi[n] > DISAGREEMENT), key=lambda n: -reduced_chi[n])
     several = {name: reduced_chi[name] for name in names if len(landmarks[name].planes) > 1}
     return Fusion(tuple(landmarks[name] for name in names), tuple(worst), several)
 
 
-def _view(stack: StackDetections, k: int, threshold: float, tau_mm: float, through_plane_mm: float) -> StackView | None:
-    """A stack's measurement of landmark k; None when no slice shows it."""
-    peak_values = stack.peak_values[:, k]
+def _view(
+    stack: StackDetections,
+    k: int,
+    threshold: float,
+    tau_mm: float,
+    through_plane_mm: float,
+    chosen: np.ndarray | slice = slice(None),
+) -> StackView | None:
+    """A stack's measurement of landmark k, by the slices that are ``chosen``; None when none of them shows it."""
+    peak_values = stack.peak_values[chosen, k]
     visible = peak_values >= threshold
     if not visible.any():
         return None
     weights = np.where(visible, peak_values, 0) ** HEIGHT_POWER
     weights = weights / weights.sum()
     best = int(np.argmax(peak_values))
-    in_plane = weights @ stack.points_mm[:, k]
-    depth, depth_sd = _depth(stack.positions_mm, peak_values, tau_mm, through_plane_mm)
-    sd = np.append(stack.sd_mm[best, k], depth_sd)
+    in_plane = weights @ stack.points_mm[chosen, k]
+    depth, depth_sd = _depth(stack.positions_mm[chosen], peak_values, tau_mm, through_plane_mm)
+    sd = np.append(stack.sd_mm[chosen][best, k], depth_sd)
     position = np.append(in_plane, depth) @ stack.axes
     information = stack.axes.T @ np.diag(1 / sd**2) @ stack.axes
-    return StackView(stack.plane, position, information, float(peak_values[best]))
+    return StackView(stack.plane, position, information, float(peak_values[best]), stack.sagittal_pairs)
+
+
+def _halves(stack: StackDetections, views: tuple[Sequence[StackView | None], ...]) -> list[np.ndarray]:
+    """Which slices (s,) of a sagittal ``stack`` are nearer to the first point of a pair, and which to the second.
+
+    None are where the other planes do not show both points.
+    """
+    seen = [[view for view in own if view is not None and view.plane != stack.plane] for own in views]
+    if not all(seen):
+        return [np.zeros(len(stack.positions_mm), bool)] * 2
+    first, second = (_along(stack.axes[2], own) for own in seen)
+    is_first = np.abs(stack.positions_mm - first) <= np.abs(stack.positions_mm - second)
+    return [is_first, ~is_first]
+
+
+def _along(direction: np.ndarray, views: Sequence[StackView]) -> float:
+    """Position along ``direction`` (3,) by the views, weighted by how much each knows of it."""
+    weights = [direction @ view.information @ direction for view in views]
+    return float(np.average([direction @ view.position for view in views], weights=weights))
 
 
 def depth_in_stack(positions_mm: np.ndarray, peak_values: np.ndarray, tau_mm: float) -> tuple[float, bool]:
@@ -141,14 +182,14 @@ def _fuse_single(name: str, views: Sequence[StackView | None]) -> tuple[Landmark
 def _fuse_pair(
     names: tuple[str, str], views: tuple[Sequence[StackView | None], Sequence[StackView | None]]
 ) -> list[tuple[Landmark, float]]:
-    """Both points of a pair at once: six unknowns, sagittal views tie their middle."""
+    """Both points of a pair at once: six unknowns, a view of their middle ties them."""
     rows: list[tuple[np.ndarray, StackView]] = []
     found: tuple[list[StackView], list[StackView]] = ([], [])
     for side in range(2):
         for view in views[side]:
             if view is None:
                 continue
-            if view.plane == "sagittal":
+            if view.is_middle:
                 matrix = np.hstack([np.eye(3) / 2, np.eye(3) / 2])
                 # Both channels of a pair carry the same middle; each counts half.
                 rows.append((matrix, replace(view, information=view.information / 2)))
@@ -158,13 +199,11 @@ def _fuse_pair(
                 rows.append((matrix, view))
             found[side].append(view)
     # A middle that only one name of the pair shows places the other one as well, where something else shows the first.
-    found_by_other = [[view for view in found[1 - side] if _is_middle(view, found[side])] for side in range(2)]
+    found_by_other = [
+        [view for view in found[1 - side] if view.is_middle and not any(own.is_middle for own in found[side])]
+        for side in range(2)
+    ]
     return _landmarks_of(names, [own + others for own, others in zip(found, found_by_other, strict=True)], rows)
-
-
-def _is_middle(view: StackView, own: Sequence[StackView]) -> bool:
-    """Whether a sagittal view of the partner shows the middle of the pair that no sagittal view among ``own`` shows."""
-    return view.plane == "sagittal" and not any(other.plane == "sagittal" for other in own)
 
 
 def _landmarks_of(

@@ -1,7 +1,7 @@
 """Guidance as a guided network takes it: for every slice the heatmaps of the landmarks that are known.
 
 They equal the targets of the training: a Gaussian at the projection, lower with the distance from the slice, zero
-where the projection lies outside the image, and in sagittal slices the middle of a left/right pair.
+where the projection lies outside the image, and in sagittal slices what a left/right pair is (``sagittal_pairs``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..anatomy.landmark import Landmark
 from ..geometry.coordinates import PLANES
 from ..scouts.stack import ScoutSlice
 from .heatmaps import amplitude, render_targets, to_heatmap_pixels
+from .sagittal_pairs import shown_of_pair
 
 if TYPE_CHECKING:
     from .landmark_model import LandmarkModel
@@ -61,11 +62,11 @@ def guidance_peaks(
     """
     known = {landmark.name: landmark.position_mm for landmark in guidance if landmark.position_mm is not None}
     single = np.array([known.get(name, np.full(3, np.nan)) for name in model.names], dtype=float)
-    pairs = (single + single[model.mirror]) / 2  # NaN where one of the two is
+    partner = single[model.mirror]
     points, peak_values = [], []
     for plane, before, scout_slice, prep in zip(planes, acquired, slices, prepared, strict=True):
-        # A single sagittal slice does not distinguish left from right.
-        positions_mm = pairs if PLANES[plane] == "sagittal" else single
+        is_sagittal = PLANES[plane] == "sagittal"
+        positions_mm = shown_of_pair(single, partner, scout_slice, model.sagittal_pairs) if is_sagittal else single
         pixels = prep.from_slice_pixels(scout_slice.to_pixel(positions_mm)) + prep.first_in(size)
         depths = (positions_mm - scout_slice.origin_mm) @ scout_slice.normal
         visible = before.shows(positions_mm) & scout_slice.shows(positions_mm)

@@ -11,6 +11,7 @@ from ..errors import UsageError
 from .backends.onnx_network import OnnxNetwork
 from .model_limits import ModelLimits
 from .peak_uncertainty import PeakUncertainty
+from .sagittal_pairs import MIDDLE
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,7 @@ class LandmarkModel:
         names: k landmark names in channel order; mirror: (k,) index of each one's left/right partner.
         pixel_mm: pixel size of the input; output_stride: how much coarser the heatmaps are.
         sigma_mm, tau_mm: of the targets (see ``heatmaps``).
+        sagittal_pairs: what a left/right pair is on sagittal slices, MIDDLE or NEAREST (``sagittal_pairs``).
         divisor, largest_size: an input's sides are multiples of, and at most, so many pixels.
         threshold: a lower peak means that the landmark is not visible.
         uncertainty: calibrated standard deviations of the peaks.
@@ -56,6 +58,7 @@ class LandmarkModel:
     threshold: float
     uncertainty: PeakUncertainty
     guided: bool = False
+    sagittal_pairs: str = MIDDLE
     coverage: tuple[Coverage, ...] = ()
     limits: ModelLimits = ModelLimits()
     risk: RiskModel | None = None

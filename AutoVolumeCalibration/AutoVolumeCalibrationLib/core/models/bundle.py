@@ -25,6 +25,7 @@ from ..detection.landmark_model import LandmarkModel
 from ..detection.model_limits import limits_from_dict
 from ..detection.network_input import IN_CHANNELS
 from ..detection.peak_uncertainty import uncertainty_from_dict
+from ..detection.sagittal_pairs import MIDDLE
 from ..errors import ModelError
 from ..files.json_files import read_json, require_schema
 from ..files.regular_file import require_regular
@@ -115,6 +116,7 @@ def load_model(name_or_folder: str | Path | None = None, device: str = "auto", b
         output_stride=stride,
         sigma_mm=float(metadata["targets"]["sigma_mm"]),
         tau_mm=float(metadata["targets"]["tau_mm"]),
+        sagittal_pairs=metadata["targets"].get("sagittal_pairs", MIDDLE),
         divisor=architecture.divisor(options),
         largest_size=int(metadata["input"]["largest_size"]),
         threshold=float(metadata["threshold"]),

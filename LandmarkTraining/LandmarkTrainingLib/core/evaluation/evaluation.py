@@ -225,7 +225,7 @@ def in_plane_errors_mm(
     for on_slice in detections:
         stack = stacks[on_slice.stack_index]
         scout_slice = stack.slices[on_slice.slice_index]
-        visible = points_on_slice(scout_slice, stack.plane, points, mirror, IN_PLANE_REACH_MM)
+        visible = points_on_slice(scout_slice, stack.plane, points, mirror, IN_PLANE_REACH_MM, on_slice.sagittal_pairs)
         for name, position in visible.items():
             found = on_slice.positions_mm.get(name)
             distance = None if found is None else float(np.linalg.norm(found - position))

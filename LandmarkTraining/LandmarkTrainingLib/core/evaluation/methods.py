@@ -14,6 +14,7 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, box_rule
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
 from AutoVolumeCalibrationLib.core.planning.checks import Check
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SliceDetections:
-    """Detections on one slice: ``positions_mm`` maps the names found there to (3,) RAS on the slice."""
+    """Detections on one slice: ``positions_mm`` maps the names found there to (3,) RAS on the slice.
+
+    ``sagittal_pairs``: what a pair is on sagittal slices (``core.detection.sagittal_pairs``).
+    """
 
     stack_index: int
     slice_index: int
     positions_mm: Mapping[str, np.ndarray]
+    sagittal_pairs: str = MIDDLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +140,7 @@ def detect_slices(
             points = stack.points_mm[slice_index] @ stack.axes[:2] + offset_mm * stack.axes[2]
             found = zip(model.names, points, stack.peak_values[slice_index], strict=True)
             positions = {name: point for name, point, peak in found if peak >= model.threshold}
-            slices.append(SliceDetections(stack_index, slice_index, positions))
+            slices.append(SliceDetections(stack_index, slice_index, positions, stack.sagittal_pairs))
     return slices
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE, shown_of_pair
 from AutoVolumeCalibrationLib.core.geometry.coordinates import rotation_angles_deg
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, OrientedBox
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice
@@ -130,16 +131,22 @@ def landmark_errors_mm(
 
 
 def points_on_slice(
-    scout_slice: ScoutSlice, plane: str, true_mm: Mapping[str, np.ndarray], mirror: Mapping[str, str], reach_mm: float
+    scout_slice: ScoutSlice,
+    plane: str,
+    true_mm: Mapping[str, np.ndarray],
+    mirror: Mapping[str, str],
+    reach_mm: float,
+    pairs: str = MIDDLE,
 ) -> dict[str, np.ndarray]:
     """True positions, projected on the slice, of the landmarks within ``reach_mm`` of it and inside its image.
 
-    A sagittal slice does not distinguish left from right: there each landmark of a pair is replaced by their midpoint.
+    A sagittal slice does not distinguish left from right: there both landmarks of a pair are the same point.
 
     Args:
         plane: the slice's plane.
         true_mm: name -> (3,) RAS.
         mirror: name -> name of the landmark on the other side, for pairs.
+        pairs: what a pair is on sagittal slices (``core.detection.sagittal_pairs``).
 
     Returns:
         name -> (3,) RAS on the slice.
@@ -149,7 +156,7 @@ def points_on_slice(
     for name, point in true_mm.items():
         partner = mirror.get(name)
         if plane == "sagittal" and partner is not None and partner in true_mm:
-            point = (point + true_mm[partner]) / 2
+            point = shown_of_pair(point, true_mm[partner], scout_slice, pairs)
         row, column = scout_slice.to_pixel(point)
         distance = (point - scout_slice.origin_mm) @ scout_slice.normal
         if abs(distance) <= reach_mm and 0 <= row <= rows - 1 and 0 <= column <= columns - 1:

@@ -15,6 +15,7 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.detection.detector import StackDetections, detect
 from AutoVolumeCalibrationLib.core.detection.fusion import depth_in_stack
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncertainty
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.planning.frame import (
     AnatomicalFrame,
@@ -85,6 +86,8 @@ def _depth_sd(model: LandmarkModel, cases: list[_Study]) -> float:
                     continue
                 true = positions[name]
                 if stack.sagittal and model.mirror[k] != k:
+                    if stack.sagittal_pairs != MIDDLE:  # the peak values of a stack have two tops, one for each
+                        continue
                     true = (true + positions[model.names[model.mirror[k]]]) / 2
                 depth, open_sided = depth_in_stack(stack.positions_mm, stack.peak_values[:, k], model.tau_mm)
                 if not open_sided:

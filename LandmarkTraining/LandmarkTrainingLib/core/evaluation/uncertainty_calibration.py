@@ -15,7 +15,6 @@ from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 
 from ..simulator.label_heads import LabelHeads
 from ..simulator.render import simulate_batch
-from ..simulator.slice_planes import SliceSettings
 from ..slices.targets import TargetSettings
 from .validation import peaks_of_batch
 
@@ -53,9 +52,8 @@ def calibrate_uncertainty(
 ) -> PeakUncertainty:
     """Errors of ``network`` on random slices of ``heads``; the default calibration for a network that finds nothing."""
     errors, peak_values, spreads, planes, depths = [], [], [], [], []
-    settings = SliceSettings(pixel_mm=targets.pixel_mm)
     for start in range(0, slices, 48):
-        batch = simulate_batch(heads, mirror, 48, (seed, start), settings)
+        batch = simulate_batch(heads, mirror, 48, (seed, start), targets.slices)
         error, height, moments = peaks_of_batch(network, batch, targets, device)
         error[~batch.visible.numpy()] = np.nan
         errors.append(error[..., ::-1])

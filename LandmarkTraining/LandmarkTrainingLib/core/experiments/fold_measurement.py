@@ -64,7 +64,7 @@ def point_errors(
         network: on ``device``, its outputs the landmarks of ``constellation``.
         studies: those without a position for any landmark are skipped.
     """
-    names, settings = constellation.names, SliceSettings(pixel_mm=targets.pixel_mm)
+    names, settings = constellation.names, targets.slices
     found = []
     for study in studies:
         if not placed_landmarks(study, names):
@@ -93,8 +93,9 @@ def _starting_errors_mm(model: LandmarkModel, study: LabelledStudy, names: Seque
     result = np.full((sum(len(stack.slices) for stack in study.stacks), len(names)), np.nan)
     if not placed_landmarks(study, model.names):
         return result
-    batch = _slices(study, model.names, model.mirror, SliceSettings(pixel_mm=model.pixel_mm))
-    targets = TargetSettings(model.sigma_mm, model.tau_mm, model.output_stride, model.pixel_mm)
+    sizes = model.sigma_mm, model.tau_mm, model.output_stride, model.pixel_mm
+    targets = TargetSettings(*sizes, model.sagittal_pairs)
+    batch = _slices(study, model.names, model.mirror, targets.slices)
     errors = _errors_mm(model.torch_network, batch, targets, torch.device(model.device), model.names)
     for column, name in enumerate(names):
         if name in model.names:

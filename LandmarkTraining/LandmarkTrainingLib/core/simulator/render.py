@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import NEAREST
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
 
@@ -177,14 +178,17 @@ def project_landmarks(
 ) -> SliceBatch:
     """Put scanner points (b, k, 3) into slice coordinates.
 
-    A single sagittal slice does not distinguish left from right, so there the target of both points of a
-    left/right pair is their midpoint.
+    A single sagittal slice does not distinguish left from right, so there both points of a left/right pair are
+    their middle, or the nearer one (``SliceSettings.sagittal_pairs``).
     """
     device = images.device
-    partner = points_mm[:, torch.from_numpy(mirror).to(device)]
-    sagittal = torch.from_numpy(planes.planes == 0).to(device)[:, None, None]
-    points_mm = torch.where(sagittal, (points_mm + partner) / 2, points_mm)
     offset = points_mm - planes.center[:, None]
+    partner = offset[:, torch.from_numpy(mirror).to(device)]
+    shown = (offset + partner) / 2
+    if settings.sagittal_pairs == NEAREST:
+        own_depth, partner_depth = ((each @ planes.normal[:, :, None]).abs() for each in (offset, partner))
+        shown = torch.where(own_depth <= partner_depth, offset, partner)
+    offset = torch.where(torch.from_numpy(planes.planes == 0).to(device)[:, None, None], shown, offset)
     axes = torch.stack([planes.row_axis, planes.column_axis, planes.normal], dim=2)
     row, column, depth = (offset @ axes).unbind(-1)
     middle = (settings.matrix - 1) / 2

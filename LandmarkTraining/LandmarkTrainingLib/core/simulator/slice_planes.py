@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANE_NORMAL_AXIS, PLANES
 from AutoVolumeCalibrationLib.core.scouts.stack import IN_PLANE_AXES
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry
@@ -24,7 +25,8 @@ class SliceSettings:
     """Settings of simulated slices: ``matrix`` pixels of ``pixel_mm`` per side, slice thickness range in mm.
 
     In ``upright_share`` of the slices the head is upright, up to ``upright_sd_deg``, as in the second pass over a study
-    (``core.detection.derotation``): there only its through-plane tilt remains.
+    (``core.detection.derotation``): there only its through-plane tilt remains. ``sagittal_pairs``: what a left/right
+    pair is on sagittal slices (``core.detection.sagittal_pairs``).
     """
 
     matrix: int = 128
@@ -36,6 +38,7 @@ class SliceSettings:
     upright_sd_deg: float = 4.0
     limits: PoseLimits = field(default_factory=PoseLimits)
     effects: SimulationEffects = field(default_factory=SimulationEffects)
+    sagittal_pairs: str = MIDDLE
 
 
 @dataclass(frozen=True, eq=False)

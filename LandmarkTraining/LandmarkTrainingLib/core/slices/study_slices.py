@@ -10,6 +10,7 @@ import torch
 
 from AutoVolumeCalibrationLib.core.detection.derotation import standard_orientation
 from AutoVolumeCalibrationLib.core.detection.network_input import LARGEST_SIZE, to_network_grid
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import shown_of_pair
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy
@@ -115,12 +116,13 @@ def _network_slice(
 ) -> tuple[np.ndarray, list[int], np.ndarray, np.ndarray]:
     """Image (h, w), its first pixel on the network's grid, projections (k, 2) there, depths (k,) mm.
 
-    In a sagittal slice both points of a left/right pair are the middle between them (as in ``project_landmarks``): it
-    is unknown where one of the two is, and absent only where both are.
+    In a sagittal slice both points of a left/right pair are the same (as in ``project_landmarks``): unknown where one
+    of the two is, and absent only where both are.
     """
-    if plane == "sagittal":
-        points_mm, absent = (points_mm + points_mm[mirror]) / 2, absent & absent[mirror]
     oriented = standard_orientation(scout_slice, plane)
+    if plane == "sagittal":
+        points_mm = shown_of_pair(points_mm, points_mm[mirror], oriented, settings.sagittal_pairs)
+        absent = absent & absent[mirror]
     prepared = to_network_grid(oriented, settings.pixel_mm, LARGEST_SIZE)
     first = [(settings.matrix - n) // 2 for n in prepared.image.shape]
     pixels = prepared.from_slice_pixels(oriented.to_pixel(points_mm)) + first

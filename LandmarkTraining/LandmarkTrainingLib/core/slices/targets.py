@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from AutoVolumeCalibrationLib.core.detection.heatmaps import render_targets, to_heatmap_pixels
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE
 
 from ..config import TrainingConfig
 from ..simulator.render import SliceBatch
@@ -36,27 +37,34 @@ class Targets:
 
 @dataclass(frozen=True)
 class TargetSettings:
-    """Size and fall-off of the targets, and their stride in image pixels."""
+    """Size and fall-off of the targets, their stride in image pixels, and what a pair is on sagittal slices."""
 
     sigma_mm: float
     tau_mm: float
     stem: int
     pixel_mm: float
+    sagittal_pairs: str = MIDDLE
 
     @property
     def sigma_pixels(self) -> float:
         """Standard deviation in heatmap pixels."""
         return self.sigma_mm / (self.pixel_mm * self.stem)
 
+    @property
+    def slices(self) -> SliceSettings:
+        """Settings of simulated slices with these targets."""
+        return SliceSettings(pixel_mm=self.pixel_mm, sagittal_pairs=self.sagittal_pairs)
+
 
 def slice_settings(config: TrainingConfig) -> SliceSettings:
     """The grid of a run's slices; how thick they are and what spoils them is up to their source."""
-    return SliceSettings(pixel_mm=config.pixel_mm)
+    return SliceSettings(pixel_mm=config.pixel_mm, sagittal_pairs=config.sagittal_pairs)
 
 
 def target_settings(config: TrainingConfig, slices: SliceSettings) -> TargetSettings:
     """The targets' settings of a run."""
-    return TargetSettings(config.sigma_mm, config.tau_mm, config.options.get("stem", 1), slices.pixel_mm)
+    stem = config.options.get("stem", 1)
+    return TargetSettings(config.sigma_mm, config.tau_mm, stem, slices.pixel_mm, slices.sagittal_pairs)
 
 
 def make_targets(batch: SliceBatch, settings: TargetSettings) -> Targets:

@@ -148,7 +148,11 @@ def _metadata(
             "planes": ["sagittal", "coronal", "axial"],
             "normalisation": "percentiles 1 and 99.5 to 0 and 1, capped at 1.2, then 2 x - 1",
         },
-        "targets": {"sigma_mm": config.sigma_mm, "tau_mm": config.tau_mm},
+        "targets": {
+            "sigma_mm": config.sigma_mm,
+            "tau_mm": config.tau_mm,
+            "sagittal_pairs": config.sagittal_pairs,
+        },
         "threshold": DEFAULT_THRESHOLD,
         "limits": ModelLimits().to_dict(),
         "uncertainty": uncertainty.to_dict(),

@@ -11,6 +11,7 @@ import torch
 
 from AutoVolumeCalibrationLib.core.detection.derotation import standard_orientation
 from AutoVolumeCalibrationLib.core.detection.network_input import encode_slices, to_network_grid
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE
 from AutoVolumeCalibrationLib.core.errors import InputError, ModelError, UsageError
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, read_weights
@@ -69,7 +70,7 @@ def open_model(name_or_folder: str | Path) -> InspectedModel:
     return InspectedModel(
         network.eval().float(),
         tuple(entry["name"] for entry in metadata["landmarks"]),
-        TargetSettings(*sizes, metadata["input"]["pixel_mm"]),
+        TargetSettings(*sizes, metadata["input"]["pixel_mm"], metadata["targets"].get("sagittal_pairs", MIDDLE)),
         divisor,
         metadata["input"]["largest_size"],
         metadata["threshold"],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE
 from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, read_weights
 from AutoVolumeCalibrationLib.core.models.store import (
     DEFAULT_MODEL,
@@ -69,6 +70,7 @@ def finetuning_config(base: str | Path, names: Sequence[str] | None = None) -> T
             "options": options,
             "sigma_mm": targets["sigma_mm"],
             "tau_mm": targets["tau_mm"],
+            "sagittal_pairs": targets.get("sagittal_pairs", MIDDLE),
             "learning_rate": 2e-4,
             "warmup_steps": 20,
             "steps": 400,
