@@ -61,7 +61,18 @@ def test_a_named_model_decides_without_a_look(autovolume, knee_model, tmp_path):
     assert np.isfinite(content_of(folder)["frame"]["origin_mm"]).all()
 
 
-def test_a_batch_names_its_protocol(autovolume, knee_model, tmp_path):
+def test_a_batch_plans_each_study_by_what_it_shows(autovolume, knee_model, tmp_path):
+    """With --resume the plans of every installed anatomy count."""
+    (tmp_path / "table.csv").write_text(f"study,scouts\nhead,{MIDDLE_SLICES[0].parent}\n", encoding="utf-8")
+    command = ("batch", tmp_path / "table.csv", "--output", tmp_path / "out", "--workers", "0", "--device", "cpu")
+    ran = autovolume(*command)
+    assert ran.code in PLANNED_CODES
+    assert content_of(tmp_path / "out" / "head")["protocol"] == "BrainAcPc"
+    again = autovolume(*command, "--resume")
+    assert again.code in PLANNED_CODES and "1/1" not in again.out
+
+
+def test_a_box_of_a_batch_needs_its_protocol(autovolume, knee_model, tmp_path):
     (tmp_path / "studies").mkdir()
-    ran = autovolume("batch", tmp_path / "studies", "--output", tmp_path / "out")
-    assert_refused(ran, 2, "models of several anatomies are installed")
+    ran = autovolume("batch", tmp_path / "studies", "--output", tmp_path / "out", "--box", "Brain")
+    assert_refused(ran, 2, "a box belongs to a protocol. Give --protocol")

@@ -69,7 +69,7 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
     found = read_configuration(written(tmp_path, text))
     assert (found.spool, found.port, found.title, found.quiet_s) == (tmp_path / "spool", 104, "AUTOVOLUME", 10.0)
     assert found.peers == (Peer("SCANNER"),)
-    assert (found.request.model, found.request.protocol) == ("brain-scout", "BrainAcPc")
+    assert (found.request.model, found.request.protocol) == ("brain-scout", "")
     assert (found.limits.seconds, found.limits.memory_gb) == (30, 4.0)
     assert found.page == PageSettings(8043, "::", "sixteen letters.", names=True)
     assert found.page.address == "http://[::]:8043/"

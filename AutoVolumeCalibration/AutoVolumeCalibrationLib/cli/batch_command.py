@@ -106,15 +106,12 @@ def run_batch(arguments: argparse.Namespace) -> int:
 
 def plan_request(arguments: argparse.Namespace) -> PlanRequest:
     """How the flags say to plan; the errors of the protocol come before the work."""
-    from ..core.errors import UsageError
     from ..core.storage.results import protocol_reference
 
     protocol = choose_protocol(arguments)
-    if protocol is None:
-        raise UsageError("models of several anatomies are installed", remedy="Give --protocol.")
     model = arguments.model
     return PlanRequest(
-        protocol_reference(protocol),
+        protocol_reference(protocol) if protocol else "",
         arguments.box,
         os.path.abspath(model) if model and os.path.isdir(model) else model,
         arguments.device,

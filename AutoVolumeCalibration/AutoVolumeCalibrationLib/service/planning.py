@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..core.anatomy.protocol import Protocol
     from ..core.detection.landmark_model import LandmarkModel
+    from ..core.scouts.stack import ScoutStack
     from ..core.workflow.calibration import Calibration
 
 #: File name -> what writes it, given the calibration and a path.
@@ -24,23 +26,23 @@ class PlanRequest:
     """How studies are planned; the same for all studies of a batch, and for all that a service receives.
 
     Attributes:
-        protocol: name or file, as ``load_protocol`` takes it.
+        protocol: name or file, as ``load_protocol`` takes it; empty: that of the anatomy that each study shows.
         box: name of one of its boxes, its first when None.
         model: name or folder, the current one when None.
         device, backend: as ``load_model`` takes them.
         series: DICOM series to use, as ``read_study`` takes them; the rules when empty.
         force: accept modalities other than MR.
-        weights: SHA-256 that the model's weights must have; any when empty.
+        weights: SHA-256 that the weights of the model may have; any when empty.
     """
 
-    protocol: str
+    protocol: str = ""
     box: str | None = None
     model: str | None = None
     device: str = "auto"
     backend: str = "auto"
     series: tuple[str, ...] = ()
     force: bool = False
-    weights: str = ""
+    weights: tuple[str, ...] = ()
 
 
 def plan_study(
@@ -54,24 +56,25 @@ def plan_study(
     Raises:
         AutoVolumeError: naming the scouts, the model or the folder.
     """
-    from ..core.models.anatomies import find_protocol, model_for, with_anatomy_checked
+    from ..core.models.anatomies import with_anatomy_checked
     from ..core.scouts.reader import read_study
     from ..core.workflow.pipeline import calibrate
 
     with claimed_folder(folder, overwrite=True):
         drawings = choose_drawings(folder) if drawings is None else drawings
-        protocol = find_protocol(request.protocol)
         started = time.perf_counter()
-        name = request.model or model_for(protocol)
-        model = warm_model(name, request.device, request.backend, request.weights)
+        prepare(request)
         loaded = time.perf_counter()
         with naming(named(scouts)):
             require_text(scouts)
             study = read_study(scouts, force=request.force, series=request.series)
             read = time.perf_counter()
+            protocol, model = _chosen(request, study.stacks)
             with device_failures(model):
                 plan = calibrate(study.stacks, protocol, model, box=request.box)
-                plan = with_anatomy_checked(plan, model, _warm_other, device=request.device, backend=request.backend)
+                if request.protocol:
+                    choices = {"device": request.device, "backend": request.backend}
+                    plan = with_anatomy_checked(plan, model, warm_model, **choices)
         timings = {"read": read - loaded, "load": loaded - started, **plan.timings_s}
         plan = with_total(replace(plan, timings_s=timings), started)
         write_plan(plan, folder, scouts, drawings)
@@ -84,38 +87,51 @@ def prepare(request: PlanRequest) -> None:
     Raises:
         AutoVolumeError: naming the protocol or the model.
     """
-    from ..core.anatomy.protocol_file import load_protocol
-    from ..core.models.anatomies import model_for
+    from ..core.models.anatomies import installed_anatomies
     from ..core.report import overview  # noqa: F401 - the drawing library takes long to load
     from ..core.scouts import reader  # noqa: F401
     from ..core.workflow import pipeline  # noqa: F401
 
-    protocol = load_protocol(request.protocol)
-    warm_model(request.model or model_for(protocol), request.device, request.backend, request.weights)
+    if request.protocol:
+        _named(request)
+    else:
+        installed_anatomies(request.device, request.backend, partial(warm_model, weights=request.weights))
 
 
-@lru_cache(maxsize=1)
-def warm_model(name: str | None, device: str, backend: str, weights: str) -> LandmarkModel:
+def _chosen(request: PlanRequest, stacks: Sequence[ScoutStack]) -> tuple[Protocol, LandmarkModel]:
+    """The protocol and the model of the request, or those of the installed anatomy that the scouts show."""
+    from ..core.models.anatomies import choose_anatomy
+
+    if request.protocol:
+        return _named(request)
+    load = partial(warm_model, weights=request.weights)
+    shown = choose_anatomy(stacks, request.device, request.backend, load)
+    return shown.protocol, shown.model
+
+
+def _named(request: PlanRequest) -> tuple[Protocol, LandmarkModel]:
+    """The protocol that the request names, and its model."""
+    from ..core.models.anatomies import find_protocol, model_for
+
+    protocol = find_protocol(request.protocol)
+    name = request.model or model_for(protocol)
+    return protocol, warm_model(name, request.device, request.backend, request.weights)
+
+
+@lru_cache(maxsize=4)
+def warm_model(name: str | None, device: str, backend: str, weights: tuple[str, ...] = ()) -> LandmarkModel:
     """``load_model``, once in this process for the studies that follow each other.
 
     Raises:
-        ModelError: its weights are not those with the SHA-256 ``weights``: it was replaced, or differs on this machine.
+        ModelError: the SHA-256 of its weights is none of ``weights``: it was replaced, or differs on this machine.
     """
     from ..core.errors import ModelError
     from ..core.models.bundle import load_model
 
     model = load_model(name, device, backend)
-    if weights and model.sha256 != weights:
+    if weights and model.sha256 not in weights:
         raise ModelError("has other weights than when the work began", source=model.name, remedy="Start it again.")
     return model
-
-
-@lru_cache(maxsize=4)
-def _warm_other(name: str, device: str, backend: str) -> LandmarkModel:
-    """The model of another anatomy, which looks at every plan; loaded once in this process."""
-    from ..core.models.bundle import load_model
-
-    return load_model(name, device, backend)
 
 
 def named(paths: Sequence[str | Path]) -> str:

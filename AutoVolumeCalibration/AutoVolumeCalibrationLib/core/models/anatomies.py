@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,17 +107,19 @@ def installed_anatomies(
 
     An anatomy without any installed protocol is left out: its model waits for a protocol file that is named.
     """
-    found = []
-    for anatomy, name in default_models().items():
-        if anatomy in without:
-            continue
-        try:
-            protocol = default_protocol(anatomy, name)
-        except ProtocolError:
-            continue
-        found.append(AnatomyCandidate(protocol, load(name, device, backend)))
+    kept = [(protocol, name) for protocol, name in default_protocols() if protocol.anatomy not in without]
+    found = [AnatomyCandidate(protocol, load(name, device, backend)) for protocol, name in kept]
     if not found and not without:
         raise ModelError("no model is installed", remedy="Install one, or name a model and a protocol.")
+    return found
+
+
+def default_protocols() -> list[tuple[Protocol, str]]:
+    """The default protocol of every installed anatomy that has one, and the name of its default model."""
+    found = []
+    for anatomy, name in default_models().items():
+        with suppress(ProtocolError):
+            found.append((default_protocol(anatomy, name), name))
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import InputError
+from ...core.errors import InputError, UsageError
 from ..engine.outcome import Outcome
 from ..engine.records import Records
 from ..planning import PlanRequest
@@ -23,20 +23,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class Choice:
+    """What a study may be planned by: protocol, box by name, and SHA-256 of the model's weights."""
+
+    protocol: Protocol
+    box: str
+    weights: str
+
+    @property
+    def identity(self) -> list[str]:
+        """What tells it from others."""
+        from ...core.storage.results import protocol_digest, protocol_reference
+
+        return [protocol_reference(self.protocol), protocol_digest(self.protocol), self.box, self.weights]
+
+
+@dataclass(frozen=True, eq=False)
 class Request:
     """A request with what its names stand for.
 
     Attributes:
-        request: as it was given.
-        protocol, box: what it plans; box by name.
-        weights: SHA-256 of the model's weights, in ``request`` too.
+        request: as it was given, with the weights that its plans may come from.
+        choices: that of the named protocol, or one for each installed anatomy.
         key: digest of all that changes a plan. Device and backend do not: they give the same within rounding.
     """
 
     request: PlanRequest
-    protocol: Protocol
-    box: str
-    weights: str
+    choices: tuple[Choice, ...]
     key: str
 
 
@@ -46,19 +59,30 @@ def resolved(request: PlanRequest) -> Request:
     Raises:
         AutoVolumeError: there is no such protocol, box or model.
     """
+    from ...core.models.anatomies import default_protocols, find_protocol, known_protocol, model_for
+    from ...core.storage.results import protocol_reference
+
+    protocol = find_protocol(request.protocol) if request.protocol else known_protocol(request.model)
+    if protocol:
+        model = request.model or model_for(protocol)
+        choices = [_choice(protocol, request.box, model)]
+        request = replace(request, protocol=protocol_reference(protocol), model=model)
+    else:
+        if request.box:
+            raise UsageError("a box belongs to a protocol", remedy="Give --protocol, too.")
+        choices = [_choice(each, None, model) for each, model in default_protocols()]
+    identity = [each for choice in choices for each in choice.identity]
+    exact = replace(request, weights=tuple(choice.weights for choice in choices))
+    return Request(exact, tuple(choices), _digest([*identity, list(request.series), request.force]))
+
+
+def _choice(protocol: Protocol, box: str | None, model: str | None) -> Choice:
     from ...core.anatomy.protocol import box_rule
-    from ...core.models.anatomies import find_protocol, model_for
     from ...core.models.bundle import read_metadata
     from ...core.models.store import model_folder
-    from ...core.storage.results import protocol_digest, protocol_reference
 
-    protocol = find_protocol(request.protocol)
-    box = box_rule(protocol, request.box).name
-    model = request.model or model_for(protocol)
     weights = read_metadata(model_folder(model))["weights"]["sha256"]
-    identity = [protocol_reference(protocol), protocol_digest(protocol), box, weights]
-    exact = replace(request, model=model, weights=weights)
-    return Request(exact, protocol, box, weights, _digest([*identity, list(request.series), request.force]))
+    return Choice(protocol, box_rule(protocol, box).name, weights)
 
 
 def study_key(request_key: str, scouts: Sequence[str]) -> str:
@@ -123,20 +147,23 @@ class EarlierResults:
     def _is_of(self, saved: SavedCalibration, study: Study) -> bool:
         from ...core.scouts.identity import difference
         from ...core.scouts.reader import read_scouts
-        from ...core.storage.results import protocol_digest, protocol_reference
 
-        protocol = self.request.protocol
-        same_request = (
-            saved.protocol == protocol_reference(protocol)
-            and saved.protocol_sha256 in (None, protocol_digest(protocol))
-            and saved.box.name == self.request.box
-            and (saved.model is not None and saved.model.sha256 == self.request.weights)
-            and list(saved.sources) == [str(Path(path).absolute()) for path in study.scouts]
-        )
+        sources = [str(Path(path).absolute()) for path in study.scouts]
+        same_request = list(saved.sources) == sources and any(_is_by(saved, each) for each in self.request.choices)
         if not same_request or not saved.scouts:
             return same_request
         series = self.request.request.series or None
         return difference(saved.scouts, read_scouts(study.scouts, force=True, series=series)) is None
+
+
+def _is_by(saved: SavedCalibration, choice: Choice) -> bool:
+    reference, digest, box, weights = choice.identity
+    return (
+        saved.protocol == reference
+        and saved.protocol_sha256 in (None, digest)
+        and saved.box.name == box
+        and (saved.model is not None and saved.model.sha256 == weights)
+    )
 
 
 def _states(path: Path) -> Iterator[tuple[str, int, int]]:

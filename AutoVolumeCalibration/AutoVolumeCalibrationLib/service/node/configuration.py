@@ -73,7 +73,7 @@ class Configuration:
     health_port: int = 0
     peers: tuple[Peer, ...] = ()
     tls: Tls | None = None
-    request: PlanRequest = PlanRequest("BrainAcPc")
+    request: PlanRequest = PlanRequest()
     limits: Limits = Limits(600.0, 4.0)
     destinations: tuple[Destination, ...] = ()
     page: PageSettings = PageSettings()
@@ -118,7 +118,7 @@ def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Con
         **{**node, "spool": folder / node["spool"]},
         peers=peers,
         tls=Tls(**{name: folder / file for name, file in tls.items()}) if tls else None,
-        request=PlanRequest(**{"protocol": "BrainAcPc", **plan}),
+        request=PlanRequest(**plan),
         limits=limits,
         destinations=destinations,
         page=page,
