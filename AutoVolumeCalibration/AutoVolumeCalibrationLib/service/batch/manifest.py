@@ -54,6 +54,8 @@ def list_studies(source: Path, output: Path) -> list[Study]:
     """
     if source.is_dir():
         return _studies_of_folder(source, output)
+    if not source.exists():
+        raise InputError("there is no such file or folder", source=str(source), remedy="Check the path.")
     manifest = _read(source)
     found = [(line, _study(manifest, line, cells)) for line, cells in manifest.rows]
     if not found:
