@@ -136,6 +136,17 @@ def test_the_wheel_leads_through_the_slices(plan_folder, tmp_path):
         assert before
 
 
+def test_a_second_window_says_why_it_waits_and_opens_once_the_first_is_closed(plan_folder, tmp_path):
+    """After some seconds it said "try/catch on connect()"."""
+    with view_command(plan_folder) as address, open_page(address, tmp_path / "first") as page:
+        page.wait_for_pictures()
+        with open_page(address, tmp_path / "second") as second:
+            time.sleep(8)
+            assert "open in another window" in second.tab.text()
+            page.tab.open("about:blank")
+            second.wait_for_pictures()
+
+
 def test_only_one_window_with_the_key_is_admitted(plan_folder, tmp_path):
     with view_command(plan_folder) as address, open_page(address, tmp_path / "first") as page:
         page.wait_for_pictures()
