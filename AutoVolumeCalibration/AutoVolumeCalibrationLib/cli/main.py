@@ -50,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
 
         raise UsageError(message, remedy=f"See {self.prog} --help.")
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+    def parse_known_args(self, args=None, namespace=None):
         """What a command does not know is its own error: argparse reports it for the program, without the command."""
         known, unknown = super().parse_known_args(args, namespace)
         if unknown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import slicer
@@ -90,7 +91,7 @@ def stacks_from_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> list[ScoutS
     except AutoVolumeError as error:
         raise type(error)(error.what, source=name, remedy=error.remedy) from error
     frame_of_reference = node.GetAttribute(FRAME_OF_REFERENCE_ATTRIBUTE) or None
-    stated = {field: node.GetAttribute(attribute) or "" for field, attribute in _TEXTS.items()}
+    stated: dict[str, Any] = {field: node.GetAttribute(attribute) or "" for field, attribute in _TEXTS.items()}
     stated["volume"] = stated["volume"] or stacks[0].volume
     return [replace(stack, frame_of_reference=frame_of_reference, **stated) for stack in stacks]
 
