@@ -63,6 +63,7 @@ clean:  ## Remove the environment, outputs and caches
 
 # Stamps: pip runs again only when what it would install has changed.
 $(VENV)/.ready-run: $(REQUIREMENTS) | $(BIN)/python
+	@echo "Installing into $(VENV): some minutes without a word"
 	$(PIP_INSTALL) -e '.[standalone]'
 	touch $@
 

@@ -4,11 +4,15 @@ Example::
 
     from AutoVolumeCalibrationLib.api import calibrate, load_model, load_protocol, read_scouts, refit
 
-    plan = calibrate(read_scouts(["scouts"]), load_protocol("BrainAcPc"), load_model())
+    scouts = "Resources/SampleData/ColinScouts/dicom"  # or your own: a DICOM folder, or image files
+    plan = calibrate(read_scouts([scouts]), load_protocol("BrainAcPc"), load_model())
     print(plan.prescription.to_text())
-    corrected = plan.landmarks[0].corrected([0.0, 12.0, -3.0])  # RAS mm
-    plan = refit(plan, [corrected])
-    plan.save("plan", sources=["scouts"])
+    for check in plan.checks:
+        print(check.level, check.message)
+
+    ac = next(landmark for landmark in plan.landmarks if landmark.name == "AC")
+    plan = refit(plan, [ac.corrected(ac.position_mm + [0.0, 0.0, 2.0])])  # 2 mm up; positions are RAS mm
+    plan.save("output/corrected", sources=[scouts])
 
 Positions are RAS mm. What goes wrong is an ``AutoVolumeError``; its text names the file and the remedy.
 """

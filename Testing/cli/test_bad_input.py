@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from AutoVolumeCalibrationLib.core.workflow import pipeline
 from bad_inputs import BAD_INPUTS, SECRET_ID, SECRET_NAME
 from command_line import (
     MIDDLE_SLICES,
+    SAMPLE,
     assert_refused,
     files_in,
     write_points,
@@ -108,6 +110,30 @@ def test_bad_usage_is_one_line_that_points_to_the_help(autovolume, tmp_path, mon
     ran = autovolume(*arguments)
     assert_refused(ran, 2, "--help")
     assert files_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize("arguments", [("refit", "out", "--landmarks", "x"), ("dataset", "check", "set"), ("models",)])
+def test_an_unknown_flag_points_to_the_help_of_its_command(autovolume, arguments):
+    """It pointed to the list of all commands."""
+    ran = autovolume(*arguments, "--colour", "red")
+    words = list(itertools.takewhile(lambda word: word in ("refit", "dataset", "check", "models"), arguments))
+    assert_refused(ran, 2, f"unrecognized arguments: --colour red. See autovolume {' '.join(words)} --help.")
+
+
+@pytest.mark.parametrize("command", ["calibrate", "export"])
+def test_an_output_that_exists_is_answered_with_the_flag(autovolume, results, command):
+    output = results if command == "calibrate" else results / "plan.nii.gz"
+    if command == "export":
+        output.write_text("mine")
+    more = ("--to", "nifti") if command == "export" else ()
+    ran = autovolume(command, results if more else SAMPLE / "dicom", *more, "--output", output)
+    assert_refused(ran, 2, "Choose another output, or add --overwrite.")
+
+
+def test_a_batch_of_nothing_names_the_path(autovolume, tmp_path):
+    """It asked for a table in CSV, whatever was meant."""
+    ran = autovolume("batch", tmp_path / "studies", "--output", tmp_path / "out")
+    assert_refused(ran, 3, f"{tmp_path / 'studies'}: there is no such file or folder. Check the path.")
 
 
 def _own_protocol(**changes):

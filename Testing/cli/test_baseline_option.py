@@ -9,6 +9,7 @@ import pytest
 
 from AutoVolumeCalibrationLib.core.geometry.rotations import rotation_about
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
+from AutoVolumeCalibrationLib.core.workflow import pipeline
 from command_line import PLANNED_CODES, SAMPLE, assert_refused, at, content_of, edit_points, files_in, landmark
 from dicom_localizers import write_localizer
 from LandmarkTrainingLib.core.reference_heads.heads import list_heads
@@ -78,9 +79,10 @@ def test_the_slices_of_a_series_are_the_box(autovolume, shared_data, tmp_path):
     assert size == pytest.approx([256.0, 256.0, 130.0])
 
 
-def test_a_baseline_that_is_not_there_is_named(autovolume, tmp_path):
+def test_a_baseline_that_is_not_there_is_named_before_the_work(autovolume, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "calibrate", lambda *arguments, **options: pytest.fail("planned first"))
     ran = autovolume("calibrate", SAMPLE / "dicom", "--baseline", tmp_path / "nowhere", "--output", tmp_path / "next")
-    assert_refused(ran, 3, "nowhere")
+    assert_refused(ran, 3, f"{tmp_path / 'nowhere'}: there is no such file or folder. Check the path.")
     assert not (tmp_path / "next").exists()
 
 

@@ -103,7 +103,7 @@ def test_a_second_run_needs_overwrite(autovolume, results):
     before = files_in(results)
     ran = autovolume("calibrate", *MIDDLE_SLICES, "--output", results)
     assert_refused(ran, 2, results)
-    assert "allow overwriting" in ran.err
+    assert "--overwrite" in ran.err
     assert files_in(results) == before
 
 

@@ -54,6 +54,16 @@ def test_results_that_were_not_opened_are_not_replaced(autovolume, planned_dicom
     calibration().save(tmp_path)
     ran = autovolume("view", planned_dicom.folder, "--output", tmp_path)
     assert ran.code == 2 and "already holds" in ran.err
+    assert f"autovolume view {tmp_path}" in ran.err and "overwrit" not in ran.err  # there is no such flag here
+    assert opened == []
+
+
+def test_a_folder_of_several_plans_is_answered_with_the_first(autovolume, opened, tmp_path):
+    for name in ("b", "a"):
+        calibration().save(tmp_path / name)
+    ran = autovolume("view", tmp_path)
+    assert ran.code == 2
+    assert f"{tmp_path}: holds 2 folders with plans. Name one of them: autovolume view {tmp_path / 'a'}" in ran.err
     assert opened == []
 
 
@@ -62,7 +72,7 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(autovolume, pl
     monkeypatch.setattr(needs, "find_spec", lambda wanted: None if wanted == name else wanted)
     ran = autovolume("view", planned_dicom.folder)
     assert ran.code == 2
-    assert re.search(rf"{name} is missing.*pip install 'autovolume\[browser\]'", ran.err)
+    assert re.search(rf'{name} is missing.*-m pip install "autovolume\[browser\]"', ran.err)
 
 
 def test_a_machine_that_cannot_draw_is_refused(autovolume, planned_dicom, opened, monkeypatch):

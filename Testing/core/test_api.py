@@ -27,9 +27,9 @@ def python_examples(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
-    """The names that the page's example leaves behind, run as written beside a folder of scouts."""
+    """The names that the page's example leaves behind, run as written where the sample is, as in the project."""
     folder = tmp_path_factory.mktemp("example")
-    (folder / "scouts").symlink_to(SAMPLE)
+    (folder / "Resources").symlink_to(ROOT / "Resources")
     (code,) = python_examples(PAGE.read_text(encoding="utf-8"))
     names: dict[str, object] = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -46,9 +46,11 @@ def plan(example):
 def test_the_example_of_the_page_plans_corrects_and_saves(example):
     plan = example["plan"]
     assert isinstance(plan, api.Calibration)
-    assert [mark.name for mark in plan.landmarks if mark.status == "corrected"] == [example["corrected"].name]
-    saved = read_results(example["folder"] / "plan")
-    assert [Path(source) for source in saved.sources] == [example["folder"] / "scouts"]
+    assert [mark.name for mark in plan.landmarks if mark.status == "corrected"] == ["AC"]
+    # It moved AC by 24 mm, so that the plan warned of it.
+    assert "placed points" not in [check.name for check in plan.checks]
+    saved = read_results(example["folder"] / "output" / "corrected")
+    assert [Path(source) for source in saved.sources] == [example["folder"] / example["scouts"]]
 
 
 def test_the_docstring_shows_the_example_of_the_page():

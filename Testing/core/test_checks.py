@@ -250,6 +250,19 @@ def test_a_point_placed_far_from_where_the_others_expect_it_is_named(protocol, s
     assert findings(protocol, stacks, far)["placed points"] == WARNING
 
 
+def test_a_point_placed_so_far_off_that_all_others_contradict_is_named_first_and_alone(protocol, stacks):
+    """The user corrects the cause, not the dozens of points that it makes look wrong."""
+    marks = landmarks_at(protocol)
+    ac = named(marks, "AC")
+    marks = replaced(marks, ac.corrected(ac.position_mm + [0.0, 60.0, 0.0]))
+    first, *others = run_checks(evidence(protocol, stacks, marks))
+    assert (first.name, first.level) == ("placed points", ERROR)
+    assert re.match(
+        r"Placed far from where the other points expect it: AC \(\d+ mm\); \d+ others contradict: ", first.message
+    )
+    assert "outliers" not in {check.name for check in others}
+
+
 @pytest.mark.parametrize(
     ("angle_deg", "reported"), [(0, False), (28, False), (33, True), (57, True), (62, False), (90, False)]
 )

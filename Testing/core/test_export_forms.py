@@ -117,7 +117,7 @@ def test_a_missing_package_is_named_with_the_remedy(
     for name in [one for one in sys.modules if one.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UsageError, match=rf"{package} is missing.*pip install 'autovolume\[{extra}\]'"):
+    with pytest.raises(UsageError, match=rf'{package} is missing.*pip install "autovolume\[{extra}\]"'):
         export_plan(plan, form, output if ":" in output else tmp_path / output)
     assert list(tmp_path.iterdir()) == []
 

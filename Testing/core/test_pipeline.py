@@ -7,6 +7,7 @@ import pytest
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.model_limits import ModelLimits
 from AutoVolumeCalibrationLib.core.errors import Cancelled, InputError, ProtocolError, UsageError
 from AutoVolumeCalibrationLib.core.geometry.coordinates import rotation_angles_deg
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
@@ -159,11 +160,23 @@ def test_landmarks_on_one_line_are_refused_for_that_reason(protocol):
         Landmark(name, np.array([0.0, 10.0 * i, 0.0]), np.eye(3), 0.9, PREDICTED) for i, name in enumerate("ABCDEF")
     ]
     cause = InputError("the landmarks are nearly collinear, so the rotation is undetermined", remedy="Place more.")
-    error = pipeline._not_planned((), protocol, line, cause)
+    error = pipeline._not_planned((), protocol, line, cause, ModelLimits())
     assert (
         error.what == "6 of 6 landmarks found, but the landmarks are nearly collinear, so the rotation is undetermined"
     )
     assert error.remedy == "Place more."
+
+
+def test_a_few_landmarks_on_a_line_are_another_region(protocol):
+    """A brain model on knee scouts "found" 5 of 45 and asked the user to place AC."""
+    found = [
+        Landmark(name, np.array([0.0, 10.0 * i, 0.0]), np.eye(3), 0.9, PREDICTED) for i, name in enumerate("ABCDE")
+    ]
+    absent = [Landmark(str(number)) for number in range(40)]
+    cause = InputError("the landmarks are nearly collinear, so the rotation is undetermined", remedy="Place more.")
+    error = pipeline._not_planned((), protocol, [*found, *absent], cause, ModelLimits())
+    assert error.what == "no brain recognised in the scouts, 5 of 45 landmarks found"
+    assert "protocol" in error.remedy and "Place more" not in error.remedy
 
 
 def test_what_is_hardly_seen_is_planned_with_an_error(protocol, monkeypatch):

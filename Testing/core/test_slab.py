@@ -162,7 +162,7 @@ def test_what_is_not_one_series_is_refused(tmp_path):
     write_localizer(scout_stacks(), tmp_path / "three", one_series=False)
     with pytest.raises(InputError, match="several series"):
         read_series_geometry(tmp_path / "three")
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="there is no such file or folder"):
         read_series_geometry(tmp_path / "nowhere")
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("no image")

@@ -37,6 +37,18 @@ def test_scripts_that_pages_name_are_there():
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
+def test_scripts_that_slicer_runs_are_named_from_the_folder_of_the_project():
+    named = {name for page in PAGES for name in re.findall(r"--python-script (\S+)", page.read_text("utf-8"))}
+    assert len(named) > 1
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+def test_no_page_installs_what_no_package_index_has():
+    """`pip install "autovolume[browser]"` finds nothing: extras are installed from the folder of the project."""
+    pages = [page for page in PAGES if page.name != "pypi.md"]
+    assert [page.name for page in pages if 'install "autovolume[' in page.read_text("utf-8")] == []
+
+
 def test_the_readme_is_one_screen_and_shows_its_two_commands():
     text = (ROOT / "README.md").read_text("utf-8")
     assert len(text.splitlines()) <= 80

@@ -97,3 +97,13 @@ def test_the_side_survives_the_way_into_the_scene_and_back(scene, slices):
     nodes = [node for stack in stacks for node in volume_nodes_from_stack(scene, stack, stack.plane)]
     again = stacks_from_volume_nodes(nodes)
     assert header_side(again) == "right" and {stack.body_part for stack in again} == {"KNEE"}
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_how_the_scouts_came_about_survives_the_way_into_the_scene_and_back(scene, slices):
+    """A plan of one diagnostic series was amber on the command line and green in the panel."""
+    made = {"remark": "Planned on 24 axial slices alone.", "volume": "a fingerprint"}
+    stacks = [replace(s, slices=s.slices[:slices], **made) for s in scout_stacks()]
+    nodes = [node for stack in stacks for node in volume_nodes_from_stack(scene, stack, stack.plane)]
+    again = stacks_from_volume_nodes(nodes)
+    assert {(stack.remark, stack.volume) for stack in again} == {tuple(made.values())}

@@ -201,4 +201,4 @@ def test_without_slicer_core_the_error_says_how_to_get_it(tmp_path):
         check=True,
         timeout=60,
     )
-    assert "pip install autovolume[standalone]" in done.stdout
+    assert '-m pip install "autovolume[standalone]"' in done.stdout

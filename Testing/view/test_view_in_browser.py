@@ -6,10 +6,12 @@ import os
 import time
 from http.client import HTTPConnection
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
@@ -92,6 +94,7 @@ def test_the_box_is_moved_by_its_handle_once_that_is_shown(plan_folder, sample_p
         page.wait_for_pictures()
         planned = page.card()
         middle = page.place_at(sample_plan.box.center_mm, "sagittal", sample_plan)
+        assert not is_box_colour(page, middle, tmp_path)  # it would look like a landmark
         page.drag(middle, (20, -10))
         assert page.card() == planned
         page.tab.evaluate("document.querySelector('#handles').click()")
@@ -102,6 +105,15 @@ def test_the_box_is_moved_by_its_handle_once_that_is_shown(plan_folder, sample_p
         page.press("undo")
         page.tab.wait_for("document.querySelector('#undo').disabled")
         assert page.card() == planned
+
+
+def is_box_colour(page, at: tuple[float, float], folder: Path) -> bool:
+    """Whether a position of the window is yellow; the scouts are grey, a little tinted inside the box."""
+    time.sleep(2)
+    page.tab.screenshot(folder / "window.png")
+    with Image.open(folder / "window.png") as window:
+        red, _, blue = window.convert("RGB").getpixel((round(at[0]), round(at[1])))
+    return red - blue > 100
 
 
 def test_a_missing_landmark_is_placed_with_a_click(sample_plan, tmp_path):
@@ -134,6 +146,17 @@ def test_the_wheel_leads_through_the_slices(plan_folder, tmp_path):
         page.tab.scroll(left + width / 2, top + height - 20, 100)
         page.tab.wait_for(f"{source} != '{still}'")
         assert before
+
+
+def test_a_second_window_says_why_it_waits_and_opens_once_the_first_is_closed(plan_folder, tmp_path):
+    """After some seconds it said "try/catch on connect()"."""
+    with view_command(plan_folder) as address, open_page(address, tmp_path / "first") as page:
+        page.wait_for_pictures()
+        with open_page(address, tmp_path / "second") as second:
+            time.sleep(8)
+            assert "open in another window" in second.tab.text()
+            page.tab.open("about:blank")
+            second.wait_for_pictures()
 
 
 def test_only_one_window_with_the_key_is_admitted(plan_folder, tmp_path):

@@ -11,7 +11,8 @@ from aiohttp import web
 
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost"})
 _SOCKET = "/ws"
-_PAGES = frozenset({"/", "/index.html"})
+_PAGE = "/index.html"
+_PAGES = frozenset({"/", _PAGE})
 #: A window that is loaded again connects before the server has noticed that the old connection ended.
 _PATIENCE_S, _POLL_S = 3.0, 0.05
 
@@ -28,6 +29,13 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+WAITING = (
+    "<p style='font: 16px sans-serif; margin: 2em'>Opening the plan. If this text stays, the plan is open in another "
+    "window: close that one, and it opens here.</p>"
+)
+#: Asks again every second. A window that is loaded again frees the plan only once it shows another page: this one.
+_ASK_AGAIN = f"<!doctype html><meta charset='utf-8'><meta http-equiv='refresh' content='1'>{WAITING}"
+
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -35,7 +43,7 @@ class Admission:
     """Decides about each request.
 
     The address with the key sets a cookie, which admits to the rest; without either everything is refused. A second
-    connection is refused while the first is open, because both would move the same points.
+    window waits while the first is open, because both would move the same points.
 
     Args:
         key: a secret of this process.
@@ -64,6 +72,10 @@ class Admission:
             raise web.HTTPForbidden(text=text, headers=_HEADERS)
         if request.path in _PAGES and not self._is_key(shown):
             raise web.HTTPFound(f"/index.html?secret={self._key}", headers=_HEADERS)  # the window is loaded again
+        if request.path == _PAGE and self._taken:
+            waiting = web.Response(text=_ASK_AGAIN, content_type="text/html")
+            self._complete(waiting, cookie)
+            return waiting
         if request.path == _SOCKET:
             return await self._only_one(request, handler)
         try:

@@ -91,6 +91,8 @@ class Desk:
             return
         box.GetDisplayNode().SetHandlesInteractive(shown)
         box.SetLocked(not shown)  # its middle can be dragged without a handle
+        for point in range(box.GetNumberOfControlPoints()):  # the middle looks like a landmark
+            box.SetNthControlPointVisibility(point, shown)
 
     def show(self, name: str) -> None:
         """Move the views to a landmark, or to where it is expected."""

@@ -8,8 +8,10 @@ import sys
 from importlib.util import find_spec
 
 from ..core.errors import UsageError
+from ..core.install_remedy import install_remedy
 
-_PACKAGES = ("slicer", "trame", "trame_rca")
+#: Import name -> distribution.
+_PACKAGES = {"slicer": "slicer-core", "trame": "trame", "trame_rca": "trame-rca"}
 
 
 def require_packages() -> None:
@@ -18,7 +20,7 @@ def require_packages() -> None:
     if missing:
         raise UsageError(
             f"the Python package {missing} is missing, which the views in the browser need",
-            remedy="Install it: pip install 'autovolume[browser]'.",
+            remedy=install_remedy(_PACKAGES[missing], "browser"),
         )
     if not can_draw():
         # VTK would end the process at the first window.

@@ -18,11 +18,6 @@ from .opened import OpenedPlan
 
 _HOST = "127.0.0.1"
 
-_WAITING = (
-    "<p style='font: 16px sans-serif; margin: 2em'>Opening the plan. If this text stays, the plan is open in another "
-    "window: close that one, then load this page again.</p>"
-)
-
 
 def require_port(port: int) -> None:
     """Raise UsageError where the page cannot listen on ``port``; 0 stands for any free one."""
@@ -82,8 +77,10 @@ async def _serve(opened: OpenedPlan, port: int, on_ready: Callable[[str], None],
 def _protect(app: Any, admission: Any) -> None:
     from aiohttp import web
 
+    from .admission import WAITING
+
     async def waiting(_request: web.Request) -> web.Response:
-        return web.Response(text=_WAITING, content_type="text/html")
+        return web.Response(text=WAITING, content_type="text/html")
 
     admission.protect(app)
     app.router.add_get("/loading.tpl", waiting)

@@ -219,6 +219,7 @@ def _in_this_process(arguments: argparse.Namespace) -> bool:
         UsageError: what would run them is not installed, and is asked for.
     """
     from ..core.errors import UsageError
+    from ..core.install_remedy import install_remedy
     from ..service.engine.workers import cluster_is_installed
 
     if not arguments.scheduler and arguments.workers == 0:
@@ -226,7 +227,7 @@ def _in_this_process(arguments: argparse.Namespace) -> bool:
     if cluster_is_installed():
         return False
     if arguments.scheduler or arguments.workers > 1:
-        raise UsageError("several workers need dask.distributed", remedy="Install autovolume[cluster].")
+        raise UsageError("several workers need dask.distributed", remedy=install_remedy("distributed", "cluster"))
     return True
 
 

@@ -19,17 +19,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-#: Import name -> what to install, where the two differ.
+#: Import name -> the distribution to install, where the two differ.
 _DISTRIBUTIONS = {
     "slicer": "slicer-core",
     "vtk": "slicer-core",
     "vtkmodules": "slicer-core",
     "ignite": "pytorch-ignite",
-    "pynetdicom": "autovolume[service]",
-    "trame": "autovolume[browser]",
-    "trame_rca": "autovolume[browser]",
-    "distributed": "autovolume[cluster]",
-    "psutil": "autovolume[cluster]",
+    "trame_rca": "trame-rca",
+}
+
+#: Import name -> the extra that brings it, where more is needed than the package itself.
+_EXTRAS = {
+    "pynetdicom": "service",
+    "trame": "browser",
+    "trame_rca": "browser",
+    "distributed": "cluster",
+    "psutil": "cluster",
 }
 
 
@@ -44,6 +49,13 @@ class _Parser(argparse.ArgumentParser):
         from AutoVolumeCalibrationLib.core.errors import UsageError
 
         raise UsageError(message, remedy=f"See {self.prog} --help.")
+
+    def parse_known_args(self, args=None, namespace=None):
+        """What a command does not know is its own error: argparse reports it for the program, without the command."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,11 +94,13 @@ def _run(argv: Sequence[str] | None) -> int:
 def _explanation(error: BaseException) -> tuple[int, str]:
     """Exit code and text of what ended a command; INTERNAL_ERROR_CODE where it was not to be expected."""
     from AutoVolumeCalibrationLib.cli import exit_codes
-    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled
+    from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled, ExistsError
 
     if isinstance(error, (Cancelled, KeyboardInterrupt)) or _stopped.is_set():
         said = str(error) if isinstance(error, Cancelled) else ""
         return exit_codes.CANCELLED_CODE, said or "cancelled, nothing was written"
+    if isinstance(error, ExistsError):  # the panel and Python allow overwriting in another way than a flag
+        error = ExistsError(error.what, source=error.source, remedy="Choose another output, or add --overwrite.")
     if isinstance(error, AutoVolumeError):
         return exit_codes.error_exit_code(error), str(error)
     if isinstance(error, ModuleNotFoundError):
@@ -150,7 +164,10 @@ def _missing_package(error: ModuleNotFoundError) -> str:
     package = (error.name or "").partition(".")[0]
     if package in ("AutoVolumeCalibrationLib", "LandmarkTrainingLib"):
         return f"{error.name} is missing, the installation is incomplete. Install AutoVolumeCalibration again."
-    return f"the Python package {package} is missing. Install it: pip install {_DISTRIBUTIONS.get(package, package)}"
+    from AutoVolumeCalibrationLib.core.install_remedy import install_remedy
+
+    remedy = install_remedy(_DISTRIBUTIONS.get(package, package), _EXTRAS.get(package, ""))
+    return f"the Python package {package} is missing. {remedy}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -107,7 +107,10 @@ def add_slab_flag(parser: argparse.ArgumentParser) -> None:
 def run_calibrate(arguments: argparse.Namespace) -> int:
     """``autovolume calibrate``."""
     from ..core.files.atomic_write import write_text
+    from ..core.files.regular_file import require_there
 
+    if arguments.baseline:
+        require_there(arguments.baseline)
     with claimed_folder(arguments.output, arguments.overwrite):
         drawings = choose_drawings(arguments.output, arguments.scene, report_title(arguments))
         protocol = choose_protocol(arguments) or recognised_protocol(arguments)

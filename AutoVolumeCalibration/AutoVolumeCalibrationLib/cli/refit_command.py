@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     refit = commands.add_parser("refit", description="Plan again from corrected landmarks")
-    refit.add_argument("folder", type=Path, metavar="DIR", help="output folder of calibrate")
+    refit.add_argument(
+        "folder", type=Path, metavar="DIR", help="output folder of calibrate; the new plan replaces the one in it"
+    )
     refit.add_argument(
         "--landmarks",
         required=True,

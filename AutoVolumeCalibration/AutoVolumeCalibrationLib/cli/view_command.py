@@ -48,14 +48,23 @@ def _print_address(address: str) -> None:
 
 def _opened(arguments: argparse.Namespace) -> OpenedPlan:
     """The plan in the folder, or one of the scouts."""
+    from ..core.errors import ExistsError, UsageError
     from ..core.files.output_folder import require_place
     from ..core.storage.results import CALIBRATION_FILE, PLAN_FILES
 
     if arguments.output:
-        require_place(arguments.output, overwrite=False, names=PLAN_FILES)
+        try:
+            require_place(arguments.output, overwrite=False, names=PLAN_FILES)
+        except ExistsError as error:
+            remedy = f"Choose another folder, or view the plan in it: autovolume view {arguments.output}"
+            raise UsageError(error.what, source=error.source, remedy=remedy) from error
     first = Path(arguments.scouts[0])
     if len(arguments.scouts) == 1 and (first / CALIBRATION_FILE).is_file():
         return _saved(first, arguments)
+    plans = sorted(path.parent for path in first.glob(f"*/{CALIBRATION_FILE}")) if len(arguments.scouts) == 1 else []
+    if plans:
+        what = f"holds {len(plans)} folders with plans"
+        raise UsageError(what, source=str(first), remedy=f"Name one of them: autovolume view {plans[0]}")
     return _planned(arguments)
 
 

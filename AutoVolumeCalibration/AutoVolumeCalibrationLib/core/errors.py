@@ -29,6 +29,10 @@ class UsageError(AutoVolumeError):
     """The request itself is wrong: an unknown option, an output folder that cannot be written."""
 
 
+class ExistsError(UsageError):
+    """What would be written is there already, and the request does not allow replacing it."""
+
+
 class InputError(AutoVolumeError):
     """The scouts or landmarks cannot be read or are unsuitable."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..core.errors import InputError, UsageError
 from ..core.files.archive import require_safe_archive
 from ..core.files.atomic_write import atomic_path
+from ..core.install_remedy import install_remedy
 from ..core.workflow.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _require_slicer() -> None:
     except ImportError as error:
         raise UsageError(
             "a scene file needs slicer-core, which is not installed",
-            remedy="Run: pip install autovolume[standalone].",
+            remedy=install_remedy("slicer-core", "standalone"),
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import slicer
@@ -23,8 +24,20 @@ FRAME_OF_REFERENCE_ATTRIBUTE = "AutoVolume.FrameOfReference"
 #: What the DICOM header states about the body.
 LATERALITY_ATTRIBUTE = "AutoVolume.Laterality"
 BODY_PART_ATTRIBUTE = "AutoVolume.BodyPart"
+#: What the plan has to say about how the scouts came about.
+REMARK_ATTRIBUTE = "AutoVolume.Remark"
+#: Shared by the nodes of all stacks that were cut from one volume.
+VOLUME_ATTRIBUTE = "AutoVolume.Volume"
 #: Shared by the nodes of one stack that had to be split into single slices.
 STACK_ATTRIBUTE = "AutoVolume.Stack"
+
+#: Field of a stack -> the attribute that keeps it.
+_TEXTS = {
+    "laterality": LATERALITY_ATTRIBUTE,
+    "body_part": BODY_PART_ATTRIBUTE,
+    "remark": REMARK_ATTRIBUTE,
+    "volume": VOLUME_ATTRIBUTE,
+}
 
 
 def stacks_from_volume_nodes(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> list[ScoutStack]:
@@ -44,9 +57,17 @@ def stacks_from_volume_nodes(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) ->
                 single.setdefault(key, []).append(stack)
     for (name, frame_of_reference), parts in single.items():
         slices = [stack.slices[0] for stack in parts]
-        laterality, body_part = header_side(parts), unanimous(stack.body_part for stack in parts)
         joined = group_into_stacks(slices, frame_of_reference or None, name or slices[0].source)
-        stacks += [replace(stack, laterality=laterality, body_part=body_part) for stack in joined]
+        stacks += [
+            replace(
+                stack,
+                laterality=header_side(parts),
+                body_part=unanimous(part.body_part for part in parts),
+                remark=unanimous(part.remark for part in parts),
+                volume=unanimous(part.volume for part in parts),
+            )
+            for stack in joined
+        ]
     return stacks
 
 
@@ -70,11 +91,9 @@ def stacks_from_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> list[ScoutS
     except AutoVolumeError as error:
         raise type(error)(error.what, source=name, remedy=error.remedy) from error
     frame_of_reference = node.GetAttribute(FRAME_OF_REFERENCE_ATTRIBUTE) or None
-    laterality, body_part = (node.GetAttribute(name) or "" for name in (LATERALITY_ATTRIBUTE, BODY_PART_ATTRIBUTE))
-    return [
-        replace(stack, frame_of_reference=frame_of_reference, laterality=laterality, body_part=body_part)
-        for stack in stacks
-    ]
+    stated: dict[str, Any] = {field: node.GetAttribute(attribute) or "" for field, attribute in _TEXTS.items()}
+    stated["volume"] = stated["volume"] or stacks[0].volume
+    return [replace(stack, frame_of_reference=frame_of_reference, **stated) for stack in stacks]
 
 
 def volume_nodes_from_stack(
@@ -141,8 +160,8 @@ def _volume_node(
         node.SetAttribute(THICKNESS_ATTRIBUTE, repr(float(first.thickness_mm)))
     if stack.frame_of_reference:
         node.SetAttribute(FRAME_OF_REFERENCE_ATTRIBUTE, stack.frame_of_reference)
-    for attribute, text in ((LATERALITY_ATTRIBUTE, stack.laterality), (BODY_PART_ATTRIBUTE, stack.body_part)):
-        if text:
-            node.SetAttribute(attribute, text)
+    for field, attribute in _TEXTS.items():
+        if getattr(stack, field):
+            node.SetAttribute(attribute, getattr(stack, field))
     node.CreateDefaultDisplayNodes()
     return node

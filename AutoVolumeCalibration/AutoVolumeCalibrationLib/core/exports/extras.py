@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import UsageError
+from ..install_remedy import install_remedy
 
 #: Top-level import name -> the extra of this package that brings it (pyproject.toml).
 EXTRAS = {"highdicom": "dicom", "pypulseq": "doors", "pyigtl": "doors", "ismrmrd": "doors"}
@@ -22,5 +23,5 @@ def needing(package: str) -> Iterator[None]:
             raise
         raise UsageError(
             f"the Python package {missing} is missing",
-            remedy=f"Install it: pip install 'autovolume[{EXTRAS[package]}]'.",
+            remedy=install_remedy(missing, EXTRAS[package]),
         ) from error

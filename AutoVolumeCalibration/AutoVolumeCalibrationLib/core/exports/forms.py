@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..errors import AutoVolumeError, UsageError
+from ..errors import AutoVolumeError, ExistsError, UsageError
 from ..files.atomic_write import atomic_path, write_bytes
 from ..workflow.calibration import Calibration
 from .dicom.presentation_state import write_presentation_state
@@ -150,7 +150,7 @@ def _require_file(path: Path, suffixes: Sequence[str], overwrite: bool) -> None:
             f"the file name does not end with {' or '.join(suffixes)}", source=str(path), remedy="Rename the output."
         )
     if path.exists() and not overwrite:
-        raise UsageError("already exists", source=str(path), remedy="Choose another file or allow overwriting.")
+        raise ExistsError("already exists", source=str(path), remedy="Choose another file or allow overwriting.")
 
 
 def _position(source: PlanSource, wanted: str | None) -> tuple[str, tuple[str, ...]]:

@@ -6,14 +6,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import ExistsError, UsageError
 
 
 def require_place(folder: Path | str, overwrite: bool, names: Sequence[str] = ()) -> None:
     """Create ``folder`` and check that the files ``names`` can be written there: before the work, not after it.
 
     Raises:
-        UsageError: it cannot be created or written, or already holds one of them and ``overwrite`` is False.
+        UsageError: it cannot be created or written.
+        ExistsError: it already holds one of them, and ``overwrite`` is False.
     """
     folder = Path(folder)
     try:
@@ -24,7 +25,7 @@ def require_place(folder: Path | str, overwrite: bool, names: Sequence[str] = ()
         ) from error
     present = [name for name in names if (folder / name).exists()]
     if present and not overwrite:
-        raise UsageError(
+        raise ExistsError(
             f"already holds {', '.join(present)}",
             source=str(folder),
             remedy="Choose another folder or allow overwriting.",

@@ -5,7 +5,13 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from ..errors import AutoVolumeError
+from ..errors import AutoVolumeError, InputError
+
+
+def require_there(path: Path) -> None:
+    """Raise InputError where there is neither a file nor a folder of that name."""
+    if not path.exists():
+        raise InputError("there is no such file or folder", source=str(path), remedy="Check the path.")
 
 
 def require_regular(

@@ -157,7 +157,8 @@ def model_for(protocol: Protocol) -> str | None:
     if known & set(protocol.constellation.names):
         return None
     raise ModelError(
-        f"there is no model for the anatomy {protocol.anatomy}", remedy="Name a bundle of it, or train and promote one."
+        f"there is no model for the anatomy {protocol.anatomy}",
+        remedy="Name a bundle of it, train and promote one, or place landmarks by hand.",
     )
 
 

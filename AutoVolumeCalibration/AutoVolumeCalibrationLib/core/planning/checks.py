@@ -105,13 +105,13 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
         _not_matched,
         _other_anatomy,
         _body_part,
+        _placed,  # before what it causes: one wrong correction makes all others look wrong
         _risk,
         _head,
         _shape,
         _found,
         _confidence,
         _outliers,
-        _placed,
         _moved,
         _planes_agree,
     )
@@ -296,10 +296,15 @@ def _confidence(e: Evidence) -> Check | None:
     return None
 
 
-def _outliers(e: Evidence) -> Check | None:
+def _outlier_level(e: Evidence) -> str | None:
+    """How bad it is that landmarks contradict the others; None where few do."""
     found = sum(landmark.status != MISSING for landmark in e.landmarks)
-    level = _above(len(e.frame.outliers) / max(1, found), e.limits.outlier_share)
-    if level:
+    return _above(len(e.frame.outliers) / max(1, found), e.limits.outlier_share)
+
+
+def _outliers(e: Evidence) -> Check | None:
+    level = _outlier_level(e)
+    if level and not _placed_far_off(e):  # else that is the finding, see ``_placed``
         return Check(
             "outliers",
             level,
@@ -309,17 +314,31 @@ def _outliers(e: Evidence) -> Check | None:
 
 
 def _placed(e: Evidence) -> Check | None:
-    """A placed point is never down-weighted; report one that is far from where the others predict it."""
+    """A placed point is never down-weighted; report one that is far from where the others predict it.
+
+    Where the frame follows it, many others contradict: the placed point is named, not those.
+    """
+    far = _placed_far_off(e)
+    if not far:
+        return None
+    text = f"Placed far from where the other points expect it: {shortened(far)}"
+    level = _outlier_level(e)
+    if level is None:
+        return Check("placed points", WARNING, f"{text}.")
+    count = len(e.frame.outliers)
+    remedy = "correct or restore it, or, where it is right, re-predict the others"
+    return Check("placed points", level, f"{text}; {count} others contradict: {remedy}.")
+
+
+def _placed_far_off(e: Evidence) -> list[str]:
+    """The placed points that lie farther from where the others expect them than heads differ, with the distance."""
     spread = {landmark.name: float(np.linalg.norm(landmark.sd_mm)) for landmark in e.protocol.constellation.landmarks}
-    far = [
+    return [
         f"{landmark.name} ({e.frame.residuals_mm[landmark.name]:.0f} mm)"
         for landmark in e.landmarks
         if landmark.status == CORRECTED
         and e.frame.residuals_mm[landmark.name] > PLACED_SLACK_MM + PLACED_SPREADS * spread[landmark.name]
     ]
-    if far:
-        return Check("placed points", WARNING, f"Placed far from where the other points expect it: {shortened(far)}.")
-    return None
 
 
 def _moved(e: Evidence) -> Check | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VERDICTS = {
     OK: "Planned, ready for review",
     WARNING: "Planned, review the warnings",
-    ERROR: "Do not use without review",
+    ERROR: "Do not use without correction",
 }
 
 #: Standard deviations within which 95 % of a normal distribution lie, to both sides.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
+from ..files.regular_file import require_there
 from .dicom import is_dicom
 from .image_file import IMAGE_SUFFIXES
 
@@ -42,8 +43,7 @@ def find_files(path: Path) -> FoundFiles:
         return _search_folder(path)
     if path.is_symlink() and not path.exists():
         raise InputError("this link leads nowhere", source=str(path), remedy="Mount what it leads to, or remove it.")
-    if not path.exists():
-        raise InputError("there is no such file or folder", source=str(path), remedy="Check the path.")
+    require_there(path)
     if not path.is_file():
         raise InputError("this is neither a file nor a folder", source=str(path), remedy="Check the path.")
     if is_dicom(path):

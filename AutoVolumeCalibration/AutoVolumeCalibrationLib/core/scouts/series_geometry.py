@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files.dicom_parsing import parse_dicom, quiet_libraries
+from ..files.regular_file import require_there
 from ..geometry.coordinates import POSITIVE_SIDES
 from ..geometry.oriented_box import OrientedBox
 from .dicom import PARSE_ERRORS, DicomFrame, is_dicom, read_dicom_headers
@@ -132,8 +133,7 @@ def manufacturer(stacks: Sequence[ScoutStack]) -> str:
 
 
 def _frames(path: Path, force: bool) -> list[DicomFrame]:
-    if not path.exists():
-        raise InputError("the file or folder does not exist", source=str(path), remedy="Check the path.")
+    require_there(path)
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     frames: list[DicomFrame] = []
     for file in files:

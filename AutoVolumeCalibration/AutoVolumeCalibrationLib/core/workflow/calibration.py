@@ -61,7 +61,7 @@ class Calibration:
 
     @property
     def has_errors(self) -> bool:
-        """Whether a check is an error: do not use the plan without review."""
+        """Whether a check is an error: do not use the plan without correction."""
         return any(check.level == ERROR for check in self.checks)
 
     @property

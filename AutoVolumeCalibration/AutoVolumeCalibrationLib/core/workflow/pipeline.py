@@ -11,6 +11,7 @@ from ..anatomy.box_side import on_side
 from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import BoxRule, Protocol, box_rule
 from ..detection.model_info import ModelInfo
+from ..detection.model_limits import ModelLimits
 from ..errors import InputError, ModelError, UsageError
 from ..follow_up.follow_up import FollowUp, between_boxes
 from ..motion.motion import FOUND, Motion
@@ -94,7 +95,7 @@ def calibrate(
     try:
         result = _plan(stacks, protocol, rule, predicted, corrections, disagreeing, ratios, info, motion)
     except InputError as error:
-        raise _not_planned(stacks, protocol, predicted, error) from error
+        raise _not_planned(stacks, protocol, predicted, error, model.limits) from error
     finished = time.perf_counter()
     timings = {"detect": detected - started, "fit": finished - detected, "total": finished - started}
     return replace(result, timings_s=timings)
@@ -259,17 +260,22 @@ def _with_threshold(model: LandmarkModel, threshold: float) -> LandmarkModel:
 
 
 def _not_planned(
-    stacks: Sequence[ScoutStack], protocol: Protocol, predicted: Sequence[Landmark], cause: InputError
+    stacks: Sequence[ScoutStack],
+    protocol: Protocol,
+    predicted: Sequence[Landmark],
+    cause: InputError,
+    limits: ModelLimits,
 ) -> InputError:
     """Why the landmarks found do not give a plan, as the user needs to know it; faults of the scouts are the remedy."""
     found = sum(landmark.status != MISSING for landmark in predicted)
     counted = f"{found} of {len(predicted)} landmarks found"
     reasons = " ".join(check.message for check in scout_checks(stacks) if check.level == ERROR)
-    if found >= FEWEST_LANDMARKS:
+    # So few landmarks are found in images of another region too: what their arrangement lacks is not the cause then.
+    if found >= FEWEST_LANDMARKS and found >= limits.found_share[1] * len(predicted):
         return InputError(f"{counted}, but {cause.what}", remedy=reasons or cause.remedy)
     return InputError(
         f"no {protocol.anatomy or 'anatomy'} recognised in the scouts, {counted}",
-        remedy=reasons or "Check the region and the images, or place landmarks by hand.",
+        remedy=reasons or "Check the region, the images and the protocol, or place landmarks by hand.",
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import InputError, printable
-from ...core.files.regular_file import require_regular
+from ...core.files.regular_file import require_regular, require_there
 
 #: Written into the output folder, as is ``part_summary``; no study can have these names.
 SUMMARY = "batch.csv"
@@ -54,6 +54,7 @@ def list_studies(source: Path, output: Path) -> list[Study]:
     """
     if source.is_dir():
         return _studies_of_folder(source, output)
+    require_there(source)
     manifest = _read(source)
     found = [(line, _study(manifest, line, cells)) for line, cells in manifest.rows]
     if not found:

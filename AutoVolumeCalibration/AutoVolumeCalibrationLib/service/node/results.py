@@ -14,6 +14,7 @@ from ...core.errors import InputError, UsageError
 from ...core.exports.forms import FORMS
 from ...core.exports.plan_source import plan_source
 from ...core.files.dicom_parsing import parse_dicom
+from ...core.install_remedy import install_remedy
 from ...core.report.overview import draw_overview
 from ...core.storage.results import OVERVIEW_FILE
 from ...core.workflow.calibration import Calibration
@@ -79,4 +80,4 @@ def require_packages(forms: Iterable[str]) -> None:
     needed = sorted(_NEED_HIGHDICOM & set(forms))
     if needed and find_spec("highdicom") is None:
         what = f"the Python package highdicom is missing, which {needed[0]} needs"
-        raise UsageError(what, remedy="Install it: pip install 'autovolume[service]'.")
+        raise UsageError(what, remedy=install_remedy("highdicom", "service"))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...core.errors import UsageError
+from ...core.install_remedy import install_remedy
 from .desk import Desk
 from .settings import PageSettings
 
@@ -92,5 +93,5 @@ def require_packages(settings: PageSettings) -> None:
     if missing:
         raise UsageError(
             f"the Python package {missing[0]} is missing, which the page needs",
-            remedy="Install it: pip install 'autovolume[service]'.",
+            remedy=install_remedy(missing[0], "service"),
         )
