@@ -240,7 +240,7 @@ def run_configuration(
     if resume and folder.config.exists():
         config = TrainingConfig.from_json(folder.config)
     elif base:
-        config = finetuning_config(base, _landmarks_of(config_file, chosen))
+        config = finetuning_config(base, _protocol_of(config_file, chosen))
     else:
         config = TrainingConfig()
     if config_file:
@@ -249,10 +249,10 @@ def run_configuration(
     return config if config.name else replace(config, name=default_bundle_name(load_protocol(config.protocol)))
 
 
-def _landmarks_of(config_file: Path | None, chosen: Mapping[str, Any]) -> tuple[str, ...]:
-    """The landmarks that a fine-tuning is to learn, by the protocol that file or settings name."""
+def _protocol_of(config_file: Path | None, chosen: Mapping[str, Any]) -> Protocol:
+    """The protocol that file or settings name: a fine-tuning is to learn its landmarks."""
     config = TrainingConfig.from_json(config_file) if config_file else TrainingConfig()
-    return load_protocol(config.replaced(dict(chosen), source="settings").protocol).constellation.names
+    return load_protocol(config.replaced(dict(chosen), source="settings").protocol)
 
 
 def _data_folders(folder: RunFolder, folders: DataFolders | None, resume: bool) -> DataFolders:
