@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +10,7 @@ import torch
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, read_weights
-from AutoVolumeCalibrationLib.core.models.store import (
-    DEFAULT_MODEL,
-    bundle_anatomy,
-    default_model_name,
-    model_folder,
-    shipped_models,
-)
+from AutoVolumeCalibrationLib.core.models.store import bundle_anatomy, model_folder
 
 from ..config import TrainingConfig
 from ..slices.targets import TargetSettings
@@ -33,20 +26,6 @@ NEW_LANDMARKS = {"learning_rate": 1e-3, "steps": 2000, "checkpoint_steps": 100, 
 
 #: Options that follow from the data.
 _FILLED_IN = ("in_channels", "out_channels", "sigma")
-
-
-def nearest_model(names: Sequence[str]) -> tuple[str, int]:
-    """The shipped model that knows most of the landmarks, the default one of several, and how many it knows.
-
-    A network of any anatomy is a better start than random weights: edges and tissues look alike.
-    """
-    current = default_model_name()
-    known = {
-        model: len({entry["name"] for entry in read_metadata(folder)["landmarks"]} & set(names))
-        for model, folder in shipped_models().items()
-    }
-    nearest = max(known, key=lambda model: (known[model], model == current, model == DEFAULT_MODEL))
-    return nearest, known[nearest]
 
 
 def finetuning_config(base: str | Path, protocol: Protocol | None = None) -> TrainingConfig:
