@@ -103,7 +103,7 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
     def calibrate(
         self,
         paths: Sequence[str],
-        protocol: str,
+        protocol: str | None = None,
         *,
         box: str | None = None,
         model: str | None = None,
@@ -114,22 +114,22 @@ class AutoVolumeCalibrationLogic(ScriptedLoadableModuleLogic):
 
         Args:
             paths: DICOM folders, DICOM files or image files.
-            protocol: name of a shipped protocol, or a protocol file.
+            protocol: name of a protocol, or a protocol file; when None that of the anatomy that the scouts show.
             box: one of the protocol's boxes, its first when None.
-            model: name of a model or a bundle's folder; the default one when None.
+            model: name of a model or a bundle's folder; the default one of the anatomy when None.
             device: "auto", "cpu", "cuda" or "mps".
             backend: "auto", "torch" or "onnx".
 
         Raises:
             AutoVolumeError: one line for the user: what, which file, what to do.
         """
-        from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-        from AutoVolumeCalibrationLib.core.models.bundle import load_model
+        from AutoVolumeCalibrationLib.core.models.anatomies import find_protocol
+        from AutoVolumeCalibrationLib.core.models.installed_planning import plan_with_installed
         from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
-        from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate
 
-        scouts, plan = read_scouts(paths), load_protocol(protocol)
-        return calibrate(scouts, plan, load_model(model, device, backend), box=box)
+        rules = find_protocol(protocol) if protocol is not None else None
+        scouts = read_scouts(paths)
+        return plan_with_installed(scouts, rules, model=model, device=device, backend=backend, box=box)
 
     def refit(self, calibration: Calibration, corrections: Iterable[Landmark]) -> Calibration:
         """Plan again from all landmarks that the user placed; takes milliseconds, without the network."""

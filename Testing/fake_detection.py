@@ -7,10 +7,12 @@ import threading
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.anatomy.landmark import PREDICTED, Landmark
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.detection.model_info import ModelInfo
 from AutoVolumeCalibrationLib.core.errors import Cancelled
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
+from joint_landmarks import joint_landmarks
 
 #: Not found, and found but hardly.
 NOT_FOUND, FAINT = "GENU", "SPLE"
@@ -20,12 +22,14 @@ class FakeDetection:
     """Takes the place of ``detection_job.find_landmarks``.
 
     Attributes:
+        shown: name of the protocol of what the scouts show, which is taken where none is named.
         gate: while it is cleared the work goes on, and looks for a cancel.
         error: raised instead of an answer.
-        calls: (protocol name, settings, names of the corrections) of each call.
+        calls: (protocol name, None where the scouts decide; settings; names of the corrections) of each call.
     """
 
     def __init__(self) -> None:
+        self.shown = "BrainAcPc"
         self.gate = threading.Event()
         self.gate.set()
         self.error: Exception | None = None
@@ -33,19 +37,22 @@ class FakeDetection:
 
     def __call__(self, stacks, protocol, settings, corrections, progress, cancelled) -> Calibration:
         corrections = list(corrections)
-        self.calls.append((protocol.name, settings, [mark.name for mark in corrections]))
+        self.calls.append((protocol.name if protocol else None, settings, [mark.name for mark in corrections]))
         progress(0.5)
         while not self.gate.wait(0.005):
             if cancelled():
                 raise Cancelled
         if self.error is not None:
             raise self.error
-        model = ModelInfo("FakeModel", "0" * 64, "cpu", threshold=settings.threshold)
+        model = ModelInfo("FakeModel", "0" * 64, "cpu", threshold=settings.threshold, automatic=protocol is None)
+        protocol = protocol or load_protocol(self.shown)
         return plan_from_landmarks(stacks, protocol, corrections, predicted=predictions(protocol), model=model)
 
 
 def predictions(protocol) -> list[Landmark]:
-    """The reference head with a little noise."""
+    """The reference head with a little noise, or a right knee bent by 6 degrees."""
+    if protocol.constellation.joints:
+        return joint_landmarks(protocol, "right", 6.0)
     rng = np.random.default_rng(3)
     places = protocol.constellation.reference_mm + rng.normal(0, 0.5, protocol.constellation.reference_mm.shape)
     return [

@@ -74,8 +74,8 @@ class FakeEngine:
     def models(self) -> list[str]:
         return list(self.names)
 
-    def current_model(self) -> str:
-        return self.names[-1]
+    def base_model(self, protocol: str | None = None) -> str:
+        return self.names[-1] if protocol is None else f"nearest to {protocol}"
 
     def comparison(self, folder: Path) -> Table:
         assert (folder / "comparison.json").exists()

@@ -1,8 +1,9 @@
 """Which motion of the head between the scouts is found, and how often motion is stated where there was none.
 
 Run: ``python Testing/benchmarks/motion.py DATA [--slices 5 1] [--cases 60] [--real] [--plans]``, DATA holding
-``labels/`` (and ``heads.csv`` for ``--real``). Without ``--plans`` no network runs: motion is found in the images
-alone. With it the studies are planned with the model, too, and the box is compared with that of the study at rest.
+``labels/`` (and ``heads.csv`` for ``--real``), or label maps of another anatomy with their ``scene.json`` and
+``--protocol``. Without ``--plans`` no network runs: motion is found in the images alone. With it the studies are
+planned with the model, too, and the box is compared with that of the study at rest.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from AutoVolumeCalibrationLib.core.motion.search import find_motion  # noqa: E40
 from AutoVolumeCalibrationLib.core.workflow import pipeline  # noqa: E402
 from benchmarks.motion_cases.cases import GEOMETRIES, MotionCase, Size, cut_cases, simulated_cases  # noqa: E402
 from LandmarkTrainingLib.core.reference_heads.heads import list_heads  # noqa: E402
-from LandmarkTrainingLib.core.simulator.label_heads import find_heads, load_label_heads  # noqa: E402
+from LandmarkTrainingLib.core.simulator.label_heads import LabelHeads, find_heads, load_label_heads  # noqa: E402
+from LandmarkTrainingLib.core.simulator.label_maps import find_label_maps, load_simulated_anatomy  # noqa: E402
+from LandmarkTrainingLib.core.simulator.scenes.scene import SCENE_FILE  # noqa: E402
 
 SIZES = (Size(), Size(1, 0), Size(2, 0), Size(4, 0), Size(0, 1), Size(0, 2), Size(0, 4), Size(2, 2), Size(4, 3))
 
@@ -44,10 +47,8 @@ HEADER = (
 def main() -> None:
     """Print one row of a table for each number of slices and size of motion."""
     arguments = _arguments()
-    protocol = load_protocol("BrainAcPc")
-    names = protocol.constellation.names
-    labels = arguments.data / "labels"
-    heads = None if arguments.real else load_label_heads(labels, find_heads(labels), names)
+    protocol = load_protocol(arguments.protocol)
+    heads = None if arguments.real else _label_maps(arguments.data, protocol.constellation.names)
     real = list_heads(arguments.data, arguments.split) if arguments.real else []
     sizes = [Size(*map(float, text.split(","))) for text in arguments.sizes] if arguments.sizes else SIZES
     print(HEADER)
@@ -62,6 +63,12 @@ def main() -> None:
         _plans(arguments, protocol, heads)
 
 
+def _label_maps(data: Path, names: Sequence[str]) -> LabelHeads:
+    if (data / SCENE_FILE).is_file():
+        return load_simulated_anatomy(data, sorted(find_label_maps(data)), names)
+    return load_label_heads(data / "labels", find_heads(data / "labels"), names)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -71,6 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--real", action="store_true", help="real heads of heads.csv, each cut once, not label maps")
     parser.add_argument("--split", default="validation", help="of the real heads")
     parser.add_argument("--plans", action="store_true", help="plan the studies, too (label maps only)")
+    parser.add_argument("--protocol", default="BrainAcPc", help="whose label maps they are")
     parser.add_argument("--model", help="for --plans; default: the current one")
     parser.add_argument("--seed", type=int, default=12)
     return parser.parse_args()

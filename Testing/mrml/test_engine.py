@@ -28,15 +28,15 @@ def no_network(monkeypatch, plan):
     """Stands for the network: finds what ``plan`` predicts. Gives the corrections it was called with."""
     calls = []
 
-    def calibrate(stacks, protocol, model, *, box, corrections, threshold, progress, cancelled):
+    def calibrate(stacks, protocol, *, model, device, box, corrections, threshold, progress, cancelled):
         calls.append(list(corrections))
+        protocol = protocol or plan.protocol
         info = replace(plan.model, threshold=threshold)
         return pipeline.plan_from_landmarks(
             stacks, protocol, corrections, predicted=plan.predicted, model=info, box=box
         )
 
-    monkeypatch.setattr(engine_module, "load_model", lambda name, device: None)
-    monkeypatch.setattr(engine_module, "pipeline", type("P", (), {"calibrate": calibrate, "refit": pipeline.refit}))
+    monkeypatch.setattr(engine_module, "plan_with_installed", calibrate)
     return calls
 
 

@@ -64,22 +64,16 @@ def test_a_module_has_a_widget_and_a_logic(load, name):
 
 
 def test_the_logic_plans_what_the_core_plans(load, monkeypatch):
-    from AutoVolumeCalibrationLib.core.anatomy import protocol_file
-    from AutoVolumeCalibrationLib.core.models import bundle
+    from AutoVolumeCalibrationLib.core.models import anatomies, installed_planning
     from AutoVolumeCalibrationLib.core.scouts import reader
-    from AutoVolumeCalibrationLib.core.workflow import pipeline
 
     monkeypatch.setattr(reader, "read_scouts", lambda paths: ("scouts", *paths))
-    monkeypatch.setattr(protocol_file, "load_protocol", lambda name: ("protocol", name))
-    monkeypatch.setattr(bundle, "load_model", lambda name, device, backend: ("model", name, device, backend))
-    monkeypatch.setattr(pipeline, "calibrate", lambda *steps, box: (*steps, box))
+    monkeypatch.setattr(anatomies, "find_protocol", lambda name: ("protocol", name))
+    monkeypatch.setattr(installed_planning, "plan_with_installed", lambda *steps, **options: (*steps, options))
     logic = load("AutoVolumeCalibration").AutoVolumeCalibrationLogic()
-    assert logic.calibrate(["a"], "Knee", box="B", device="cpu") == (
-        ("scouts", "a"),
-        ("protocol", "Knee"),
-        ("model", None, "cpu", "auto"),
-        "B",
-    )
+    options = {"model": None, "device": "cpu", "backend": "auto", "box": "B"}
+    assert logic.calibrate(["a"], "Knee", box="B", device="cpu") == (("scouts", "a"), ("protocol", "Knee"), options)
+    assert logic.calibrate(["a"], box="B", device="cpu") == (("scouts", "a"), None, options)
 
 
 @pytest.mark.parametrize("name", MODULES)

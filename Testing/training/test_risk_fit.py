@@ -170,7 +170,7 @@ def test_the_report_says_what_was_flagged_and_how_reliable_it_is():
     fitted = fit_risk(cases)
     text = risk_report(fitted, cases)
     assert f"{sum(case.wrong for case in cases[:900])} wrong" in text
-    assert "mean predicted" in text and "all, 1 per plane" in text and "no head" in text
+    assert "mean predicted" in text and "all, 1 per plane" in text and "other bodies" in text
     assert fitted.model.facts["studies"] == 900 and fitted.model.facts["people"] == 20
     flags = fitted.model.facts["one_slice"]
     assert flags["right"] + flags["wrong"] == 900 and flags["wrong"] == sum(case.wrong for case in cases[:900])

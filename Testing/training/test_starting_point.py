@@ -1,15 +1,22 @@
 """Going on from a bundle: its settings, its weights as far as they fit, and a word on the rest."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 
+from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import ModelError
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
+from AutoVolumeCalibrationLib.core.planning.protocol_editing import constellation_to_dict
 from LandmarkTrainingLib.core.config import TrainingConfig
+from LandmarkTrainingLib.core.runs.run_folder import RunFolder
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import target_settings
 from LandmarkTrainingLib.core.training.starting_point import finetuning_config, starting_network
+from LandmarkTrainingLib.core.training.training_run import run_configuration
 
 BUNDLE = resource_path("Models", "brain-scout")
 NAMES = tuple(entry["name"] for entry in read_metadata(BUNDLE)["landmarks"])
@@ -26,6 +33,20 @@ def test_finetuning_takes_network_and_targets_of_the_bundle_and_small_steps():
     assert config.options["features"] == metadata["network"]["options"]["features"]
     assert "in_channels" not in config.options and config.learning_rate < TrainingConfig().learning_rate
     assert config.patience > 0 and config.folds > 1
+
+
+def test_a_part_of_the_bases_anatomy_gets_a_name_of_its_own_and_small_steps(tmp_path):
+    brain = load_protocol("BrainAcPc")
+    data = json.loads(brain.source.read_text(encoding="utf-8")) | constellation_to_dict(brain.constellation)
+    path = tmp_path / "Stem.json"
+    path.write_text(json.dumps({**data, "name": "Stem", "anatomy": "brain_stem"}), encoding="utf-8")
+    stem = load_protocol(path)
+    assert finetuning_config(BUNDLE, brain).name == "brain-scout-tuned"
+    assert finetuning_config(BUNDLE, stem).learning_rate == finetuning_config(BUNDLE, brain).learning_rate
+    for settings, name in (([f"protocol={path}"], "brain_stem-scout"), ([], "brain-scout-tuned")):
+        assert run_configuration(RunFolder(tmp_path), str(BUNDLE), None, settings, False).name == name
+    nameless = replace(brain, anatomy="")
+    assert finetuning_config(BUNDLE, nameless).name == "brain-scout-tuned"
 
 
 def test_a_finetuned_network_begins_as_the_bundle():

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from AutoVolumeCalibrationLib.core.models import store
 from fake_detection import FakeDetection
 from standin.fixtures import real_views, stand_in
 from training_window import window
@@ -15,6 +16,14 @@ from training_window import window
 __all__ = ["real_views", "stand_in", "window"]
 
 MODULE = Path(__file__).resolve().parents[2] / "AutoVolumeCalibration" / "AutoVolumeCalibration.py"
+
+
+@pytest.fixture
+def brain_alone(monkeypatch) -> None:
+    """Only the brain's models are shipped, whatever else is."""
+    shipped = store.shipped_models()
+    of_brain = {name: folder for name, folder in shipped.items() if store.bundle_anatomy(folder) == "brain"}
+    monkeypatch.setattr(store, "shipped_models", lambda: of_brain)
 
 
 class OpenPanel:
@@ -43,13 +52,13 @@ class OpenPanel:
         self.current.select(self.current.engine.add_stacks(scout_stacks(**options)))
         self.settle()
 
-    def calibrate(self) -> None:
+    def calibrate(self, timeout_s: float = 10.0) -> None:
         self.ui.calibrateButton.click()
-        self.wait()
+        self.wait(timeout_s)
 
-    def wait(self) -> None:
+    def wait(self, timeout_s: float = 10.0) -> None:
         """Until the work under way is done."""
-        self.app.wait_until(lambda: not self.panel.jobs.busy)
+        self.app.wait_until(lambda: not self.panel.jobs.busy, timeout_s)
         self.settle()
 
     def settle(self) -> None:
@@ -97,8 +106,8 @@ class OpenPanel:
 
 
 @pytest.fixture
-def panel(stand_in) -> OpenPanel:
-    """The panel, empty."""
+def panel(stand_in, brain_alone) -> OpenPanel:
+    """The panel, empty; models of the brain are shipped, and the test may promote others."""
     return OpenPanel(stand_in)
 
 

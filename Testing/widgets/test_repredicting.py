@@ -153,3 +153,17 @@ def test_by_hand_nothing_is_needed_or_installed_for_it(panel, monkeypatch, lacki
     panel.click(panel.ui.followButton)
     assert panel.predicting.calls == [] and not panel.panel.jobs.busy
     assert panel.calibration.model.name == "typical anatomy" and panel.ui.undoButton.enabled
+
+
+def test_by_hand_an_anatomy_without_a_model_follows_the_placed_points(panel):
+    combo_box = panel.ui.protocolComboBox
+    combo_box.setCurrentIndex(combo_box.findData("KneeSagittal"))
+    combo_box.activated.emit(combo_box.currentIndex)
+    panel.load()
+    panel.click(panel.ui.byHandButton)
+    with_predicting(panel)
+    name = panel.calibration.protocol.constellation.names[0]
+    panel.move(name, np.array([0, 2.0, 0]))
+    assert "where yours predict them" in panel.ui.followButton.toolTip
+    panel.click(panel.ui.followButton)
+    assert panel.predicting.calls == [] and panel.ui.statusLabel.text.startswith("A typical knee")

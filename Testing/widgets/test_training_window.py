@@ -187,6 +187,14 @@ def test_the_first_recipe_fine_tunes_the_current_model(window):
     assert last_settings(window) == {"device": "auto", "seed": 0}
 
 
+def test_the_model_that_it_starts_from_follows_the_anatomy(window):
+    assert window.ui.baseComboBox.itemText(0) == "current (brain-scout)"
+    window.ui.extraText.plainText = "protocol=KneeSagittal"
+    assert window.ui.baseComboBox.itemText(0) == "current (nearest to KneeSagittal)"
+    window.ui.extraText.plainText = ""
+    assert window.ui.baseComboBox.itemText(0) == "current (brain-scout)"
+
+
 def test_everything_under_advanced_reaches_the_command(window):
     ui = window.ui
     window.add_dataset()

@@ -172,13 +172,13 @@ def recognised_protocol(arguments: argparse.Namespace) -> Protocol:
         ProtocolError: it has no such box.
     """
     from ..core.anatomy.protocol import box_rule
-    from ..core.models.anatomies import choose_anatomy
+    from ..core.models.anatomies import automatic_protocol
 
     with ProgressLine() as progress:
         study, _ = read_scout_study(arguments, progress)
         progress("recognising the anatomy")
         with naming(named(arguments.scouts)):
-            protocol = choose_anatomy(study.stacks, arguments.device, arguments.backend).protocol
+            protocol = automatic_protocol(study.stacks, arguments.model, arguments.device, arguments.backend)
     print_notes([f"recognised: {protocol.anatomy}, protocol {protocol.name}"])
     box_rule(protocol, arguments.box)
     return protocol
@@ -237,6 +237,7 @@ def plan_scouts(
     """
     from ..core.models.anatomies import model_for, with_anatomy_checked
     from ..core.models.bundle import load_model
+    from ..core.workflow.pipeline import with_automatic
 
     with naming(named(arguments.scouts)):
         started = time.perf_counter()
@@ -245,6 +246,7 @@ def plan_scouts(
         loaded = time.perf_counter()
         result = _find_and_plan(study.stacks, protocol, model, arguments.box, placed, progress)
         result = with_anatomy_checked(result, model, device=arguments.device, backend=arguments.backend)
+        result = with_automatic(result, not arguments.protocol)
     timings = {"read": read_s, "load": loaded - started, **result.timings_s}
     return with_total(replace(result, timings_s=timings), started - read_s)
 

@@ -11,10 +11,10 @@ import slicer
 
 from ..core.anatomy.landmark import CORRECTED, MISSING, Landmark
 from ..core.anatomy.protocol import box_rule
-from ..core.anatomy.protocol_file import load_protocol
 from ..core.errors import AutoVolumeError, InputError
-from ..core.models.anatomies import model_for, with_anatomy_checked
+from ..core.models.anatomies import find_protocol, model_for
 from ..core.models.bundle import load_model, model_used_before
+from ..core.models.installed_planning import plan_with_installed
 from ..core.scouts.reader import read_scouts
 from ..core.scouts.stack import ScoutStack
 from ..core.workflow import pipeline
@@ -87,17 +87,22 @@ class CalibrationEngine:
         Raises:
             InputError: the DICOM headers say that a volume is not a scout.
         """
-        wanted = {node.GetID() for node in scouts}
-        for study in self.studies():
-            if {node.GetID() for node in study.scouts} == wanted:
-                return study
+        known = self._known_study(scouts)
+        if known is not None:
+            return known
         require_scouts(scouts)
         return create_study(self.scene, scouts, free_study_name(self.scene))
+
+    def _known_study(self, scouts: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> Study | None:
+        """The study of exactly these scout volumes, if there is one."""
+        wanted = {node.GetID() for node in scouts}
+        same = (study for study in self.studies() if {node.GetID() for node in study.scouts} == wanted)
+        return next(same, None)
 
     def calibrate(
         self,
         scouts: Study | Sequence[slicer.vtkMRMLScalarVolumeNode],
-        protocol: str | Path,
+        protocol: str | Path | None = None,
         *,
         box: str | None = None,
         model: str | Path | None = None,
@@ -110,33 +115,35 @@ class CalibrationEngine:
 
         Args:
             scouts: a study, or scout volumes.
-            protocol: name of a shipped protocol, or a protocol file.
+            protocol: name of a protocol, or a protocol file; when None that of the installed anatomy that the scouts
+                show.
             box: one of the protocol's boxes, its first when None.
-            model: name of a model or a bundle's folder; the default one when None.
+            model: name of a model or a bundle's folder; the default one of the anatomy when None.
             device: "auto", "cpu", "cuda" or "mps".
             threshold: peak height, 0..1, below which a landmark is not found; the model's own when None.
             progress: called with the fraction done, 0..1.
             cancelled: True raises Cancelled, and the scene stays as it was.
         """
-        rules = load_protocol(protocol)
-        box_rule(rules, box)
+        rules = find_protocol(protocol) if protocol is not None else None
+        if rules is not None:
+            box_rule(rules, box)
         if not isinstance(scouts, Study):
             require_scouts(scouts)
         stacks = stacks_from_volume_nodes(scouts.scouts if isinstance(scouts, Study) else scouts)
-        network = load_model(model or model_for(rules), device)
-        study = scouts if isinstance(scouts, Study) else self.study_of(scouts)
-        with _naming(study):
-            calibration = pipeline.calibrate(
+        known = scouts if isinstance(scouts, Study) else self._known_study(scouts)
+        with _naming(known.name if known else free_study_name(self.scene)):
+            calibration = plan_with_installed(
                 stacks,
                 rules,
-                network,
+                model=model,
+                device=device,
                 box=box,
-                corrections=self.corrections(study),
+                corrections=self.corrections(known) if known else (),
                 threshold=threshold,
                 progress=progress,
                 cancelled=cancelled,
             )
-            calibration = with_anatomy_checked(calibration, network, device=device)
+        study = scouts if isinstance(scouts, Study) else self.study_of(scouts)
         self.show(study, calibration)
         return study
 
@@ -152,7 +159,7 @@ class CalibrationEngine:
             return None
         known_state, calibration = self._recent.get(study.node.GetID(), ("", None))
         if calibration is None or known_state != state:
-            with _naming(study):
+            with _naming(study.name):
                 calibration = recall(study, stacks_from_volume_nodes(study.scouts))
             self._keep(study, state, calibration)
         return calibration
@@ -184,7 +191,7 @@ class CalibrationEngine:
             InputError: nothing was calibrated yet, or too few points are left; the box then stays as it was.
         """
         calibration = self._require_calibration(study)
-        with _naming(study):
+        with _naming(study.name):
             result = pipeline.refit(calibration, self._landmarks(study, calibration, plane), box=box)
         self._write(study, result, dragging=dragging)
         return result
@@ -202,7 +209,7 @@ class CalibrationEngine:
 
         Args:
             model: name of a model or a bundle's folder; when None the study's own where it is installed, else the
-                default one.
+                default one of its anatomy.
             device, progress, cancelled: as in ``calibrate``.
 
         Raises:
@@ -210,8 +217,9 @@ class CalibrationEngine:
             InputError: nothing was calibrated yet, or too few landmarks are found; the plan stays as it was.
         """
         calibration = self._require_calibration(study)
-        network = load_model(model or model_used_before(calibration.model), device)
-        with _naming(study):
+        name = model or model_used_before(calibration.model) or model_for(calibration.protocol)
+        network = load_model(name, device)
+        with _naming(study.name):
             result = pipeline.repredict(
                 calibration, self.corrections(study), network, progress=progress, cancelled=cancelled
             )
@@ -294,11 +302,11 @@ class CalibrationEngine:
 
 
 @contextmanager
-def _naming(study: Study) -> Iterator[None]:
+def _naming(study: str) -> Iterator[None]:
     """Name the study in errors that do not say what they are about."""
     try:
         yield
     except AutoVolumeError as error:
         if error.source:
             raise
-        raise type(error)(error.what, source=study.name, remedy=error.remedy) from error
+        raise type(error)(error.what, source=study, remedy=error.remedy) from error

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from ..core.errors import ModelError
 from ..core.models.backend import DEVICES
-from ..core.models.store import default_model_name, model_folders
+from ..core.models.store import default_models, model_folders
 from ..mrml.editing.current_study import CurrentStudy
 from . import requirements
 from .detection_job import DetectionSettings
@@ -41,17 +41,17 @@ class AdvancedSection:
         models = self._ui.modelComboBox
         chosen = models.itemData(models.currentIndex) if models.count else ""
         models.clear()
-        models.addItem(_("current ({name})").format(name=self._current_model()), "")
+        models.addItem(_("current ({name})").format(name=self._current_models()), "")
         for name in model_folders():
             models.addItem(name, name)
         for folder in self._folders:
             models.addItem(Path(folder).name, folder)
         models.setCurrentIndex(max(0, models.findData(chosen)))
 
-    def _current_model(self) -> str:
-        """Its name; "?" where a damaged file hides it: Calibrate reports the error, the panel opens all the same."""
+    def _current_models(self) -> str:
+        """The default model of each anatomy; "?" where a damaged file hides them, which Calibrate reports."""
         try:
-            return default_model_name()
+            return ", ".join(default_models().values())
         except ModelError:
             return "?"
 

@@ -1,4 +1,4 @@
-"""Box: protocol, margins with the coverage they give, live numbers."""
+"""Box: which of the protocol's, margins with the coverage they give, live numbers."""
 
 from __future__ import annotations
 
@@ -8,53 +8,27 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
-from ..core.anatomy.protocol import Protocol, box_rule
+from ..core.anatomy.protocol import box_rule
 from ..core.anatomy.protocol_file import load_protocol
-from ..core.errors import ModelError, ProtocolError
 from ..core.files.atomic_write import write_text
-from ..core.files.json_files import read_json
-from ..core.files.resources import resource_path
 from ..core.geometry.coordinates import rotation_angles_deg
 from ..core.geometry.oriented_box import FACES
-from ..core.models.store import carried_protocols
 from ..core.planning.margins import coverage_text, margins_mm, plan_coverage, proposed_margins_mm
-from ..core.planning.protocol_editing import ADJUSTED, save_by_example
+from ..core.planning.protocol_editing import save_by_example
 from ..core.workflow.calibration import Calibration
 from ..mrml.editing.current_study import CurrentStudy
 from .job_runner import JobRunner
 from .messages import errors_shown
+from .protocol_choice import ProtocolChoice
 from .shared.enabling import allow
-
-DEFAULT_PROTOCOL = "BrainAcPc"
-
-
-def _carried() -> list[Path]:
-    """Protocols of the user's own default models; none where a damaged file hides them, which Calibrate reports."""
-    try:
-        return list(carried_protocols().values())
-    except ModelError:
-        return []
 
 
 class BoxSection:
-    """Chooses the protocol and shows the box that follows."""
+    """Shows the box that follows from the protocol, and adjusts it."""
 
-    def __init__(self, ui, current: CurrentStudy, jobs: JobRunner) -> None:
-        self._ui, self._current, self._jobs = ui, current, jobs
+    def __init__(self, ui, current: CurrentStudy, jobs: JobRunner, protocols: ProtocolChoice) -> None:
+        self._ui, self._current, self._jobs, self._protocols = ui, current, jobs, protocols
         self._showing = False
-        #: Files that the user opened: they are for every study, as the shipped protocols are.
-        self._opened: set[str] = set()
-        for path in sorted(resource_path("Protocols").glob("*.json")):
-            # Titles only: checking the whole file would need a package that may not be installed yet.
-            data = read_json(path, ProtocolError, _("Install AutoVolumeCalibration again."))
-            ui.protocolComboBox.addItem(data.get("title", data["name"]), data["name"])
-        for path in _carried():
-            data = read_json(path, ProtocolError, _("Get the model bundle again."))
-            ui.protocolComboBox.addItem(data.get("title", data["name"]), str(path))
-            self._opened.add(str(path))
-        ui.protocolComboBox.setCurrentIndex(ui.protocolComboBox.findData(DEFAULT_PROTOCOL))
-        ui.protocolComboBox.connect("activated(int)", self._on_protocol)
-        ui.protocolFileButton.connect("clicked()", self._on_protocol_file)
         ui.boxComboBox.connect("activated(int)", self._on_box)
         ui.safeMarginsButton.connect("clicked()", self._on_safe_margins)
         ui.resetBoxButton.connect("clicked()", self._on_reset)
@@ -63,89 +37,35 @@ class BoxSection:
             spin_box = getattr(ui, f"{face}Margin")
             spin_box.connect("valueChanged(double)", lambda value, face=face: self._on_margin(face, value))
 
-    def protocol(self) -> Protocol:
-        """The chosen protocol.
-
-        Raises:
-            ProtocolError: its file is missing or damaged.
-        """
-        calibration, chosen = self._current.calibration, self._chosen()
-        if calibration is not None and chosen in (calibration.protocol.name, str(calibration.protocol.source)):
-            return calibration.protocol
-        return load_protocol(chosen)
-
     def update(self) -> None:
         """Show the box of the current plan."""
         calibration, ui = self._current.calibration, self._ui
         self._showing = True
-        self._forget_other_studies(calibration)
         if calibration is not None:
-            self._show_choice(calibration)
+            self._show_boxes(calibration)
         self._show_margins(calibration)
         ui.boxLabel.text = _numbers(calibration) if calibration else _("No box yet: calibrate first.")
         self._showing = False
         busy = _("Wait until the current job is done, or cancel it.") if self._jobs.busy else ""
         none = busy or (_("Calibrate first, or start by hand.") if calibration is None else "")
-        allow(ui.protocolComboBox, _("Protocol: what is planned, and along which line"), busy)
-        allow(ui.protocolFileButton, _("Open a protocol file (.json)"), busy)
         allow(ui.boxComboBox, _("One of the protocol's boxes"), none)
         allow(
             ui.safeMarginsButton,
             _("Margins with which the whole anatomy lies in the box, as sure as the plan states"),
             none,
         )
-        unadjusted = "" if self._base() else _("The box already follows its protocol.")
+        unadjusted = "" if self._protocols.base() else _("The box already follows its protocol.")
         allow(ui.resetBoxButton, _("Back to the margins and angles of the protocol"), none or unadjusted)
         allow(ui.saveProtocolButton, _("Save this box, relative to the anatomy, as a protocol file"), none)
         for face in FACES:
             tip = _("mm from the outermost anatomy on the {face} side to the face of the box").format(face=face)
             allow(getattr(ui, f"{face}Margin"), tip, none)
 
-    def _chosen(self) -> str:
-        """Name of a shipped protocol, or path of a file."""
-        combo_box = self._ui.protocolComboBox
-        return combo_box.itemData(combo_box.currentIndex)
-
-    def _base(self) -> str:
-        """Name of the protocol that the current one was adjusted from, where it is one of the list; else empty."""
-        calibration = self._current.calibration
-        if calibration is None or not calibration.protocol.name.endswith(ADJUSTED):
-            return ""
-        return self._entry_of(calibration.protocol.name.removesuffix(ADJUSTED))
-
-    def _entry_of(self, name: str) -> str:
-        """The list's data for the protocol of that name, empty where it is not listed."""
-        combo_box = self._ui.protocolComboBox
-        data = [combo_box.itemData(row) for row in range(combo_box.count)]
-        return next((entry for entry in data if entry == name or Path(entry).stem == name), "")
-
-    def _forget_other_studies(self, calibration: Calibration | None) -> None:
-        """An adjusted box belongs to its study: without that study its base protocol is chosen."""
-        combo_box = self._ui.protocolComboBox
-        kept = {str(calibration.protocol.source)} if calibration else set()
-        chosen = self._chosen()
-        for row in reversed(range(combo_box.count)):
-            entry = combo_box.itemData(row)
-            if Path(entry).stem.endswith(ADJUSTED) and entry not in kept | self._opened:
-                combo_box.removeItem(row)
-        if combo_box.findData(chosen) < 0:
-            base = self._entry_of(Path(chosen).stem.removesuffix(ADJUSTED)) or DEFAULT_PROTOCOL
-            combo_box.setCurrentIndex(combo_box.findData(base))
-
-    def _show_choice(self, calibration: Calibration) -> None:
-        """Select protocol and box of the plan; a protocol that is not in the list replaces the last such one."""
-        combo_box, protocol = self._ui.protocolComboBox, calibration.protocol
-        row = max(combo_box.findData(protocol.name), combo_box.findData(str(protocol.source)))
-        if row < 0:
-            for other in reversed(range(combo_box.count)):
-                if Path(combo_box.itemData(other)).stem == protocol.name:
-                    combo_box.removeItem(other)
-            combo_box.addItem(protocol.title, str(protocol.source))
-            row = combo_box.count - 1
-        combo_box.setCurrentIndex(row)
+    def _show_boxes(self, calibration: Calibration) -> None:
+        """List the protocol's boxes and select that of the plan."""
         boxes = self._ui.boxComboBox
         boxes.clear()
-        for rule in protocol.boxes:
+        for rule in calibration.protocol.boxes:
             boxes.addItem(rule.title, rule.name)
         boxes.setCurrentIndex(boxes.findData(calibration.box.name))
 
@@ -165,28 +85,6 @@ class BoxSection:
         for face, label in labels.items():
             label.text = texts.get(face, "") if face in rules else ""
 
-    def _on_protocol(self, _row: int) -> None:
-        if self._current.calibration is None:
-            return
-        with errors_shown():
-            try:
-                self._current.choose_protocol(load_protocol(self._chosen()))
-            finally:
-                self.update()
-
-    def _on_protocol_file(self) -> None:
-        path = qt.QFileDialog.getOpenFileName(
-            self._ui.protocolFileButton, _("Protocol"), "", _("Protocols (*.json);;All files (*)")
-        )
-        if not path:
-            return
-        with errors_shown():
-            protocol = load_protocol(path)
-            self._opened.add(str(protocol.source))
-            self._ui.protocolComboBox.addItem(protocol.title, str(protocol.source))
-            self._ui.protocolComboBox.setCurrentIndex(self._ui.protocolComboBox.count - 1)
-            self._on_protocol(0)
-
     def _on_box(self, row: int) -> None:
         with errors_shown():
             self._current.choose_box(self._ui.boxComboBox.itemData(row))
@@ -202,7 +100,7 @@ class BoxSection:
 
     def _on_reset(self) -> None:
         with errors_shown():
-            self._current.choose_protocol(load_protocol(self._base()))
+            self._current.reset_protocol(load_protocol(self._protocols.base()))
 
     def _on_save(self) -> None:
         path = qt.QFileDialog.getSaveFileName(

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..core.anatomy.landmark import Landmark
 from ..core.anatomy.protocol import Protocol
@@ -14,9 +13,6 @@ from ..core.errors import ModelError
 from ..core.scouts.stack import ScoutStack
 from ..core.workflow.calibration import Calibration
 from .shared.background_job import IsCancelled, Progress
-
-if TYPE_CHECKING:
-    from ..core.detection.landmark_model import LandmarkModel
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class DetectionSettings:
 
 def find_landmarks(
     stacks: Sequence[ScoutStack],
-    protocol: Protocol,
+    protocol: Protocol | None,
     settings: DetectionSettings,
     corrections: Sequence[Landmark],
     progress: Progress,
@@ -41,26 +37,25 @@ def find_landmarks(
 ) -> Calibration:
     """Load the model, detect the landmarks and plan the first of the protocol's boxes; ``corrections`` are kept.
 
+    Without a protocol the installed models look at the scouts first: that of the anatomy that they show is taken.
+
     Raises:
         AutoVolumeError: one line for the user.
         Cancelled: ``cancelled()`` was True.
     """
-    from ..core.models.anatomies import model_for, with_anatomy_checked
-    from ..core.models.bundle import load_model
-    from ..core.workflow.pipeline import calibrate
+    from ..core.models.installed_planning import plan_with_installed
 
-    model = load_model(settings.model or model_for(protocol), settings.device)
-    with _device_failures(model):
-        plan = calibrate(
+    with _device_failures(settings):
+        return plan_with_installed(
             stacks,
             protocol,
-            model,
+            model=settings.model,
+            device=settings.device,
             corrections=corrections,
             threshold=settings.threshold,
             progress=progress,
             cancelled=cancelled,
         )
-        return with_anatomy_checked(plan, model, device=settings.device)
 
 
 def repredict_landmarks(
@@ -81,7 +76,7 @@ def repredict_landmarks(
     from ..core.workflow.pipeline import repredict
 
     model = load_model(settings.model or model_for(calibration.protocol), settings.device)
-    with _device_failures(model):
+    with _device_failures(settings):
         return repredict(calibration, corrections, model, progress=progress, cancelled=cancelled)
 
 
@@ -97,18 +92,18 @@ def follow_baseline(calibration: Calibration, path: Path, settings: DetectionSet
     from ..core.workflow.follow_up_plan import follow
 
     model = load_model(settings.model or model_for(calibration.protocol), settings.device)
-    with _device_failures(model):
+    with _device_failures(settings):
         return follow(calibration, read_baseline(path, calibration.protocol, model), path)
 
 
 @contextmanager
-def _device_failures(model: LandmarkModel) -> Iterator[None]:
+def _device_failures(settings: DetectionSettings) -> Iterator[None]:
     """Turn torch's own errors into ModelError: out of memory, or an operation that the device lacks."""
     try:
         yield
     except RuntimeError as error:
         raise ModelError(
-            f"failed on device {model.device} ({str(error).partition(chr(10))[0][:200]})",
-            source=model.name,
+            f"failed on device {settings.device} ({str(error).partition(chr(10))[0][:200]})",
+            source=settings.model or "the model",
             remedy="Choose the device cpu under Advanced, or another model.",
         ) from error

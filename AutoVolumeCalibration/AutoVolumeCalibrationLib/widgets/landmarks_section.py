@@ -10,6 +10,9 @@ import qt
 from slicer.i18n import tr as _
 
 from ..core.anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
+from ..core.anatomy.protocol import Protocol
+from ..core.errors import ModelError
+from ..core.models.anatomies import model_for
 from ..core.models.store import model_folders
 from ..core.report.style import GREY
 from ..core.workflow.calibration import Calibration
@@ -171,9 +174,10 @@ class LandmarksSection:
 
     def _uses_model(self) -> bool:
         """Whether a model runs: by hand none is needed, and nothing is installed for it."""
-        if not is_by_hand(self._current.require_calibration()):
+        calibration = self._current.require_calibration()
+        if not is_by_hand(calibration):
             return True
-        has_model = self._advanced.settings().model or model_folders()
+        has_model = self._advanced.settings().model or _has_model(calibration.protocol)
         return bool(has_model) and not requirements.NETWORK.missing()
 
     def _on_repredict(self) -> None:
@@ -233,6 +237,15 @@ class LandmarksSection:
     def _change(self, change, *arguments) -> None:
         with errors_shown():
             change(*arguments)
+
+
+def _has_model(protocol: Protocol) -> bool:
+    """Whether a model of the protocol's anatomy is installed."""
+    try:
+        model_for(protocol)
+    except ModelError:
+        return False
+    return bool(model_folders())
 
 
 def rows_of(calibration: Calibration) -> list[Row]:

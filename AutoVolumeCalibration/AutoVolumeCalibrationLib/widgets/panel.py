@@ -24,9 +24,10 @@ from .inputs_section import InputsSection
 from .job_runner import JobRunner
 from .landmarks_section import LandmarksSection
 from .messages import errors_shown
+from .protocol_choice import ProtocolChoice
 
-#: The module's parameter node remembers which study the panel shows.
-STUDY = "Study"
+#: The module's parameter node remembers which study the panel shows, and the protocol that the user chose.
+STUDY, PROTOCOL = "Study", "Protocol"
 
 
 def next_turn(call: Callable[[], None]) -> None:
@@ -61,13 +62,15 @@ class Panel:
         folder = Path(slicer.app.temporaryPath) / "AutoVolumeCalibration"
         self.current = CurrentStudy(engine, next_turn, self._on_error, folder)
         self.inputs = InputsSection(self.ui, self.current, self.jobs, next_turn)
-        self.box = BoxSection(self.ui, self.current, self.jobs)
+        self.protocols = ProtocolChoice(self.ui, self.current, self.jobs)
+        self.box = BoxSection(self.ui, self.current, self.jobs, self.protocols)
         self.advanced = AdvancedSection(self.ui, self.current)
-        self.calibrate = CalibrateSection(self.ui, self.current, self.jobs, self.inputs, self.box, self.advanced)
+        self.calibrate = CalibrateSection(self.ui, self.current, self.jobs, self.inputs, self.protocols, self.advanced)
         self.landmarks = LandmarksSection(self.ui, self.current, self.jobs, self.advanced)
         self.baseline = BaselineSection(self.ui, self.current, self.jobs, self.advanced)
         self._sections: list[Section] = [
             self.inputs,
+            self.protocols,
             self.calibrate,
             ChecksSection(self.ui, self.current),
             self.landmarks,
@@ -79,6 +82,7 @@ class Panel:
         ]
         self.current.changed.connect(self._remember, self.update)
         self.jobs.changed.connect(self.update)
+        self.protocols.chosen.connect(self._remember, self.update)
         scene = engine.scene
         handlers = {
             scene.StartCloseEvent: self._on_start_close,
@@ -100,6 +104,7 @@ class Panel:
         """Stop everything: the panel closes."""
         self.jobs.abandon()
         self.current.changed.disconnect_all()
+        self.protocols.chosen.disconnect_all()
         self.current.close()
         for tag in self._tags:
             self._engine.scene.RemoveObserver(tag)
@@ -115,13 +120,16 @@ class Panel:
         self.jobs.show_status(str(error), wrong=True)
 
     def _remember(self) -> None:
-        study = self.current.study
-        self._parameter_node().SetNodeReferenceID(STUDY, study.node.GetID() if study else None)
+        study, node = self.current.study, self._parameter_node()
+        node.SetNodeReferenceID(STUDY, study.node.GetID() if study else None)
+        if self.protocols.choice:
+            node.SetParameter(PROTOCOL, self.protocols.choice)
 
     def _show_remembered(self) -> None:
         """The study that was shown when the scene was saved, or the latest one."""
         if not self._tags:  # the panel closed meanwhile
             return
+        self.protocols.restore(self._parameter_node().GetParameter(PROTOCOL) or "")
         node = self._parameter_node().GetNodeReference(STUDY)
         studies = [study for study in self._engine.studies() if study.node is node] or self._engine.studies()
         with errors_shown():
@@ -134,6 +142,7 @@ class Panel:
 
     def _on_end_close(self, *_event: object) -> None:
         self.jobs.show_status("")
+        self.protocols.begin_scene()
         self.update()
 
     def _on_end_import(self, *_event: object) -> None:

@@ -18,15 +18,16 @@ def network_of(model: str | None, device: str) -> Requirements:
     """What runs a model on a device; PLANNING must be installed.
 
     Args:
-        model: a name or a bundle's folder, None for the current one.
+        model: a name or a bundle's folder; None for the default ones of all anatomies, which look at the scouts.
 
     Raises:
-        ModelError: the bundle is unknown or damaged.
+        ModelError: a bundle is unknown or damaged.
     """
     from ..core.models.bundle import read_metadata, why_without_graph
-    from ..core.models.store import model_folder
+    from ..core.models.store import default_models, model_folder
 
-    if device in ("cuda", "mps") or why_without_graph(read_metadata(model_folder(model))):
+    names = [model] if model else default_models().values()
+    if device in ("cuda", "mps") or any(why_without_graph(read_metadata(model_folder(name))) for name in names):
         return TORCH
     return NETWORK
 

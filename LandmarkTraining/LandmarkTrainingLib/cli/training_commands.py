@@ -19,7 +19,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     finetune.add_argument(
         "--model",
         metavar="NAME|DIR",
-        help="where to start (default: the model in use, or with --protocol the nearest shipped one)",
+        help="where to start (default: the model in use that knows most of the protocol's landmarks)",
     )
     _add_arguments(finetune)
     finetune.set_defaults(run=run_finetune)
@@ -48,13 +48,17 @@ def run_train(arguments: argparse.Namespace) -> int:
 def run_finetune(arguments: argparse.Namespace) -> int:
     """``autovolume finetune``: a run that starts from a model's weights and its settings."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-    from AutoVolumeCalibrationLib.core.models.store import default_model_name
 
-    from ..core.training.starting_point import nearest_model
+    from ..core.runs.base_model import base_model, nearest_model
+    from ..core.runs.run_request import settings_from_text
+    from ..core.training.training_run import named_protocol
 
-    if arguments.model or not arguments.protocol:
-        return _run(arguments, arguments.model or default_model_name())
-    names = load_protocol(arguments.protocol).constellation.names
+    with flags_named():
+        settings = settings_from_text("\n".join(arguments.set))
+        named = arguments.protocol or named_protocol(arguments.config, settings)
+    if arguments.model or not named:
+        return _run(arguments, arguments.model or base_model(None))
+    names = load_protocol(named).constellation.names
     base, known = nearest_model(names)
     print(f"starts from {base}, which knows {known} of the {len(names)} landmarks", flush=True)
     return _run(arguments, base)

@@ -11,7 +11,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, ModelError, ProtocolError
-from AutoVolumeCalibrationLib.core.models.store import DEFAULT_ANATOMY, default_model_name, model_folders
+from AutoVolumeCalibrationLib.core.models.store import DEFAULT_ANATOMY, model_folders
 
 from ..core.datasets.findings import Finding
 from ..core.runs.run_process import command_line
@@ -59,10 +59,14 @@ class CoreEngine:
     def models(self) -> list[str]:
         return list(model_folders())
 
-    def current_model(self) -> str:
+    def base_model(self, protocol: str | None = None) -> str:
+        from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+
+        from ..core.runs.base_model import base_model
+
         try:
-            return default_model_name()
-        except ModelError:
+            return base_model(load_protocol(protocol) if protocol else None)
+        except (ModelError, ProtocolError, ModuleNotFoundError):  # a package of the checks may not be installed yet
             return "?"
 
     def comparison(self, folder: Path) -> Comparison:

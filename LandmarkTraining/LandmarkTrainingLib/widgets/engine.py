@@ -53,8 +53,12 @@ class TrainingEngine(Protocol):
     def models(self) -> list[str]:
         """Names of the models there are."""
 
-    def current_model(self) -> str:
-        """Name of the default model; "?" where it cannot be read."""
+    def base_model(self, protocol: str | None = None) -> str:
+        """Name of the model that a fine-tuning starts from where none is chosen; "?" where that cannot be read.
+
+        Args:
+            protocol: name or file of the protocol whose landmarks are learnt; None: of the default anatomy.
+        """
 
     def comparison(self, folder: Path) -> Comparison:
         """What ``autovolume compare CURRENT NEW`` left in ``folder``. InputError where it is damaged."""

@@ -33,6 +33,8 @@ class RecipeSection:
         self._combos = {"recipe": ui.recipeComboBox, "base": ui.baseComboBox, "device": ui.deviceComboBox}
         self._numbers = {"steps": ui.stepsSpinBox, "learning_rate": ui.rateSpinBox, "seed": ui.seedSpinBox}
         self._updating = False
+        #: The protocol that the first entry of the base models is about.
+        self._base_of: str | None = None
         self.fill()
         for name, combo in self._combos.items():
             combo.connect("currentIndexChanged(int)", lambda index, name=name: self._on_combo(name, index))
@@ -98,7 +100,8 @@ class RecipeSection:
         base, chosen = self._ui.baseComboBox, self._choices.now.base
         self._updating = True
         base.clear()
-        base.addItem(_("current ({name})").format(name=self._engine.current_model()), "")
+        base.addItem("", "")
+        self._show_default_base()
         for name in self._engine.models():
             base.addItem(name, name)
         if base.findData(chosen) < 0:
@@ -106,9 +109,17 @@ class RecipeSection:
         self._updating = False
         self.update()
 
+    def _show_default_base(self) -> None:
+        """The first entry: the model in use that a fine-tuning to the named protocol starts from."""
+        self._base_of = self.named_protocol()
+        name = self._engine.base_model(self._base_of)
+        self._ui.baseComboBox.setItemText(0, _("current ({name})").format(name=name))
+
     def update(self) -> None:
         """Show the current choices."""
         chosen = self._choices.now
+        if self.named_protocol() != self._base_of:
+            self._show_default_base()
         if self._ui.baseComboBox.findData(chosen.base) < 0:
             self.fill()
             return

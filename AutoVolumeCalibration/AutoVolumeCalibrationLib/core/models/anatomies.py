@@ -81,6 +81,24 @@ def known_protocol(model: str | Path | None = None) -> Protocol | None:
     return default_protocol(*next(iter(models.items()))) if len(models) == 1 else None
 
 
+def automatic_protocol(
+    stacks: Sequence[ScoutStack],
+    model: str | Path | None = None,
+    device: str = "auto",
+    backend: str = "auto",
+    load: Loader = load_model,
+    cancelled: Callable[[], bool] | None = None,
+) -> Protocol:
+    """The protocol to use for these scouts where none is named: ``known_protocol``, else that of ``choose_anatomy``.
+
+    Raises:
+        InputError: no model recognises its anatomy, or two do.
+        ModelError: a default model is missing or damaged.
+        ProtocolError: there is none, or it is damaged.
+    """
+    return known_protocol(model) or choose_anatomy(stacks, device, backend, load, cancelled).protocol
+
+
 def choose_anatomy(
     stacks: Sequence[ScoutStack],
     device: str = "auto",

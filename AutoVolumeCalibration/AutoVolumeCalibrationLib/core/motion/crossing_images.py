@@ -16,9 +16,6 @@ MOST_SLICES = 5
 #: An image with fewer rows or columns is not compared.
 SMALLEST_IMAGE = 8
 
-#: Values count relative to the mean over surroundings of this width, plus this share of the image's mean.
-SURROUNDINGS_MM, FAINT = 40.0, 0.5
-
 
 @dataclass(frozen=True, eq=False)
 class CrossingImage:
@@ -91,7 +88,6 @@ def _crossing_image(
     for axis in range(2):
         length = thickness_mm * abs(float(other_normal @ in_plane[axis]))
         pixels = _box_mean(pixels, length / spacing[axis], axis)
-    pixels = _without_shading(pixels, spacing)
     gradients = [np.gradient(pixels, spacing[axis], axis=axis) for axis in range(2)]
     normal = np.cross(*in_plane)
     origin = scout_slice.to_world((np.array(factors) - 1) / 2)
@@ -106,13 +102,13 @@ def _blocks(count: int, factor: int) -> np.ndarray:
 
 def _box_mean(pixels: np.ndarray, width: float, axis: int) -> np.ndarray:
     """Moving mean over ``width`` pixels, fractions allowed, along an axis; the border is repeated."""
-    matrix = _moving_mean(pixels.shape[axis], round(width, 2))
+    matrix = moving_mean(pixels.shape[axis], round(width, 2))
     mean: np.ndarray = matrix @ pixels if axis == 0 else pixels @ matrix.T
     return mean
 
 
 @lru_cache(maxsize=64)
-def _moving_mean(count: int, width: float) -> np.ndarray:
+def moving_mean(count: int, width: float) -> np.ndarray:
     """(count, count) whose product with values is their mean over ``width`` of them, with the border repeated.
 
     Slices share their sizes, so that few matrices serve all, and products are faster than sums along an axis.
@@ -125,14 +121,3 @@ def _moving_mean(count: int, width: float) -> np.ndarray:
         near = np.arange(count)[:, None] + np.arange(-radius, radius + 1)
         np.add.at(matrix, (np.arange(count)[:, None], np.clip(near, 0, count - 1)), part / (2 * radius + 1))
     return matrix
-
-
-def _without_shading(pixels: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Contrast to the wide surroundings, so that coils which light up the slices differently matter little."""
-    mean, size = pixels, np.abs(pixels)
-    faint = FAINT * float(size.mean()) + 1e-9
-    for axis in range(2):
-        radius = min(max(1, round(SURROUNDINGS_MM / 2 / spacing[axis])), pixels.shape[axis] - 1)
-        mean, size = (_box_mean(values, 2.0 * radius + 1, axis) for values in (mean, size))
-    flat: np.ndarray = (pixels - mean) / (size + faint)
-    return flat

@@ -15,7 +15,7 @@ import numpy as np
 from ..geometry.oriented_box import OrientedBox
 from ..geometry.rotations import rotation_about
 from ..scouts.stack import ScoutStack
-from .crossing_images import CrossingImage, chosen_slices, crossing_images
+from .crossing_images import CrossingImage, chosen_slices, crossing_images, moving_mean
 
 #: Half the length of the profiles about the middle of the stacks, mm.
 REACH_MM = 110.0
@@ -26,6 +26,9 @@ CROSSING = 0.5
 #: A line is compared where both images show so many samples, and where its contrast is at least so large a share of
 #: the pair's median: lines beside the head show noise.
 FEWEST_SAMPLES, LEAST_CONTRAST = 16, 0.25
+
+#: Values count relative to the mean over surroundings of this width along the line, plus this share of the lines' mean.
+SURROUNDINGS_MM, FAINT = 40.0, 0.5
 
 #: Contrast of a line through an image without any.
 FAINTEST = 1e-6
@@ -101,10 +104,12 @@ class Crossings:
             # The line moves to where the moved planes cross; the image moves with its own stack.
             by = [(gradient @ across[:, other])[..., None] * moved[other] for other in range(2)]
             by[i] = by[i] - _displacements(arms[i], gradient)
-            value, scale = _standardised(layers[0], known)
+            surroundings = _Surroundings(layers[0], known, self.pixel_mm)
+            value, scale = _standardised(surroundings.flat(layers[0]), known)
             values.append(value)
             scales.append(scale)
-            slopes.append(np.stack([_centred(part, known) / scale[:, None, None] for part in by]))
+            flat = [surroundings.flat_slope(part) for part in by]
+            slopes.append(np.stack([_centred(part, known) / scale[:, None, None] for part in flat]))
         enough = _worth_comparing(known, np.minimum(*scales))
         known = known & enough[:, None]
         correlation = (values[0] * values[1] * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
@@ -187,6 +192,40 @@ def _sampled(
         lines = numbers == i
         layers[:, lines], known[lines] = image.sample((points[lines] - origins[i]) @ axes[:2].T)
     return layers, known
+
+
+class _Surroundings:
+    """What lies about each sample of profiles (l, t), along their own lines.
+
+    Values count as contrast to it, so that coils which light up the slices differently matter little. Only along the
+    line do both slices have the same surroundings: in its plane a slice along a limb has tissue where one across it
+    has air, and limbs at rest seemed to have moved.
+    """
+
+    def __init__(self, values: np.ndarray, known: np.ndarray, pixel_mm: float) -> None:
+        steps = max(1, round(SURROUNDINGS_MM / 2 / pixel_mm))
+        self._known = known
+        self._window = moving_mean(known.shape[1], 2.0 * steps + 1)
+        self._share = np.maximum(known @ self._window.T, 1e-9)
+        self._mean, size = self._about(values), self._about(np.abs(values))
+        # Of all lines together: a line beside the body stays faint.
+        level = float((np.abs(values) * known).sum() / max(known.sum(), 1))
+        self._size = size + FAINT * level + 1e-9
+
+    def _about(self, values: np.ndarray) -> np.ndarray:
+        mean: np.ndarray = (values * self._known) @ self._window.T / self._share
+        return mean
+
+    def flat(self, values: np.ndarray) -> np.ndarray:
+        """The contrast (l, t) of the values."""
+        contrast: np.ndarray = (values - self._mean) / self._size
+        return contrast
+
+    def flat_slope(self, slopes: np.ndarray) -> np.ndarray:
+        """Derivatives (l, t, c) of the contrast, from those of the values; the size of the surroundings stays."""
+        about = np.stack([self._about(part) for part in np.moveaxis(slopes, -1, 0)], axis=-1)
+        derivatives: np.ndarray = (slopes - about) / self._size[..., None]
+        return derivatives
 
 
 def _standardised(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

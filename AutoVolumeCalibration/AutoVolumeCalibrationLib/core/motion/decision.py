@@ -1,7 +1,10 @@
 """Did a stack move against the others? The odds of motion against rest, and the offsets where it is found.
 
 Both hypotheses are Gaussian: at rest all bodies have the offset 0, up to ``MotionRule.rest_sd``; with motion one of
-them, or all but one, has an offset drawn from ``OFFSET_SD``. The ratio of their likelihoods has a closed form.
+them, or all but one, has an offset drawn from ``OFFSET_SD``. The ratio of their likelihoods has a closed form. It holds
+near the fitted offsets. Where little fixes these, as with a single slice of a limb, rest lies far from them, and the
+closed form promises a gain that is not there: so what seems to have moved is compared with rest once more, by the
+profiles themselves (``against_rest``).
 """
 
 from __future__ import annotations
@@ -36,12 +39,25 @@ class MotionRule:
 
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """Bodies ``moved`` with their offsets (m, 6) and covariance (6m, 6m), and how much likelier than rest, as log."""
+    """Bodies that moved, against rest.
+
+    Attributes:
+        moved: their numbers; offsets: (m, 6); covariance: (6m, 6m).
+        log_odds: log of how much likelier it is than rest, by the fit's normal approximation of the likelihood.
+        cost: log by which rest is likelier beforehand: the offsets' own improbability, and how many of them there are.
+    """
 
     moved: tuple[int, ...]
     offsets: np.ndarray
     covariance: np.ndarray
     log_odds: float
+    cost: float
+
+    def of_all(self, count: int) -> np.ndarray:
+        """(count, 6) offsets of all bodies, 0 of those that rested."""
+        offsets = np.zeros((count, PARAMETERS))
+        offsets[list(self.moved)] = self.offsets
+        return offsets
 
 
 def hypotheses(fit: OffsetFit, reference: int, rule: MotionRule) -> list[Hypothesis]:
@@ -54,6 +70,14 @@ def hypotheses(fit: OffsetFit, reference: int, rule: MotionRule) -> list[Hypothe
     # With two bodies either may have moved: the reference stays.
     found = [h for h in found if count > 2 or reference not in h.moved]
     return sorted(found, key=lambda h: -h.log_odds)
+
+
+def against_rest(best: Hypothesis, gain: float) -> float:
+    """Log odds of motion and rest, given how much likelier the profiles themselves are, as log; never above the fit's.
+
+    The fit's log odds are its gain less the ``cost``; here the measured gain takes the place of the fit's.
+    """
+    return min(best.log_odds, gain - best.cost)
 
 
 def detectable(fit: OffsetFit, rule: MotionRule) -> tuple[float, float]:
@@ -90,7 +114,8 @@ def _hypothesis(moved: tuple[int, ...], information: np.ndarray, evidence: np.nd
     covariance = np.linalg.inv(own + np.linalg.inv(prior))
     best = covariance @ pull
     penalty = np.linalg.slogdet(np.eye(len(own)) + prior @ own)[1]
-    return Hypothesis(moved, best.reshape(-1, PARAMETERS), covariance, float(pull @ best - penalty) / 2)
+    log_odds, cost = float(pull @ best - penalty) / 2, float(best @ np.linalg.solve(prior, best) + penalty) / 2
+    return Hypothesis(moved, best.reshape(-1, PARAMETERS), covariance, log_odds, cost)
 
 
 def _rows(body: int) -> np.ndarray:

@@ -26,6 +26,9 @@ ROBUST_SCALE = 2.0
 #: Neighbouring samples and lines are not independent: so large a share of the samples counts.
 EFFECTIVE_SHARE = 0.09
 
+#: In the comparison of the profiles themselves so large a share of the samples counts.
+COMPARED_SHARE = 0.2
+
 #: The profiles of a head at rest differ at least this much, in their standard deviations.
 SMALLEST_DIFFERENCE = 0.05
 
@@ -73,6 +76,27 @@ def fit_offsets(
             if (np.abs(offsets - previous) < SMALLEST_STEP).all():
                 break
     return fit
+
+
+def agreement_gain(stacks: Sequence[ScoutStack], bodies: Sequence[int], offsets: np.ndarray) -> float:
+    """How much likelier the profiles are with ``offsets`` (b, 6) than at rest, as log.
+
+    The differences of a pair of stacks are normal with a variance that nobody knows: of n independent samples the
+    likelihoods differ by the factor (ratio of their mean squares) ** (n / 2).
+    """
+    crossings = Crossings(stacks, bodies, PIXELS_MM[-1])
+    pairs = zip(*(crossings.profiles(each[list(bodies)]) for each in (np.zeros_like(offsets), offsets)), strict=True)
+    gain = 0.0
+    for rest, moved in pairs:
+        samples = min(rest.known.sum(), moved.known.sum())
+        if samples:
+            squares = [max(_mean_square(each), SMALLEST_DIFFERENCE**2) for each in (rest, moved)]
+            gain += COMPARED_SHARE * samples / 2 * float(np.log(squares[0] / squares[1]))
+    return gain
+
+
+def _mean_square(profiles: Profiles) -> float:
+    return float((profiles.difference[profiles.known] ** 2).mean())
 
 
 def _fit_at(offsets: np.ndarray, crossings: Crossings, bodies: Sequence[int]) -> OffsetFit | None:

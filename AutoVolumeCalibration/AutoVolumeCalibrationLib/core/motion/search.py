@@ -8,8 +8,8 @@ import numpy as np
 
 from ..scouts.stack import ScoutStack
 from .crossings import PARAMETERS
-from .decision import Hypothesis, MotionRule, detectable, hypotheses
-from .estimate import fit_offsets
+from .decision import Hypothesis, MotionRule, against_rest, detectable, hypotheses
+from .estimate import agreement_gain, fit_offsets
 from .motion import FOUND, NONE, NOT_COMPARABLE, ONE_VOLUME, Motion, StackOffset
 
 DEFAULT_RULE = MotionRule()
@@ -28,7 +28,10 @@ def find_motion(stacks: Sequence[ScoutStack], rule: MotionRule = DEFAULT_RULE) -
         return Motion(NOT_COMPARABLE)
     best = hypotheses(fit, _reference(stacks, bodies), rule)[0]
     smallest_mm, smallest_deg = detectable(fit, rule)
-    found = best.log_odds > rule.log_odds
+    log_odds = best.log_odds
+    if log_odds > rule.log_odds:
+        log_odds = against_rest(best, agreement_gain(stacks, bodies, best.of_all(len(fit.offsets))))
+    found = log_odds > rule.log_odds
     return Motion(
         state=FOUND if found else NONE,
         offsets=_offsets(best, stacks, bodies) if found else (),
@@ -36,7 +39,7 @@ def find_motion(stacks: Sequence[ScoutStack], rule: MotionRule = DEFAULT_RULE) -
         ambiguous=found and len(fit.offsets) == 2,
         detectable_mm=smallest_mm,
         detectable_deg=smallest_deg,
-        log_odds=best.log_odds,
+        log_odds=log_odds,
         center_mm=fit.center_mm,
     )
 

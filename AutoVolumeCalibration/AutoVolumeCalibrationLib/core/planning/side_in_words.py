@@ -21,4 +21,10 @@ def side_in_words(frame: AnatomicalFrame, anatomy: str) -> str:
     p = frame.side_probability
     known = f"over {_MOST:.0%}" if p > _MOST else f"{p:.0%}"
     source = _SOURCES.get(frame.side_source, "found in the images")
-    return f"{frame.side} {anatomy.replace('_', ' ') or 'limb'} ({source}, probability {known})"
+    return f"{anatomy_in_words(frame, anatomy)} ({source}, probability {known})"
+
+
+def anatomy_in_words(frame: AnatomicalFrame, anatomy: str) -> str:
+    """Such as "right knee" or "brain"; "anatomy" or "right limb" where the protocol names none."""
+    unnamed = "limb" if frame.side else "anatomy"
+    return f"{frame.side} {anatomy.replace('_', ' ') or unnamed}".strip()

@@ -263,6 +263,7 @@ def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
         "limits": model.limits.to_dict(),
         "risk": model.risk.to_dict() if model.risk else None,
         **({"other_anatomy": model.other_anatomy} if model.other_anatomy else {}),
+        **({"automatic": True} if model.automatic else {}),
     }
 
 
@@ -289,6 +290,7 @@ def _model(entry: Mapping[str, Any], source: Path | str) -> ModelInfo:
         limits,
         risk,
         entry.get("other_anatomy", ""),
+        entry.get("automatic", False),
     )
 
 

@@ -155,6 +155,7 @@ def repredict(
     )
     if calibration.model:
         result = with_other_anatomy(result, calibration.model.other_anatomy)
+        result = with_automatic(result, calibration.model.automatic)
     result = with_follow_up(result, calibration.follow_up)
     if not model.guided:
         return result
@@ -213,6 +214,15 @@ def with_other_anatomy(calibration: Calibration, anatomy: str) -> Calibration:
     if model is None or model.other_anatomy == anatomy:
         return calibration
     return checked(replace(calibration, model=replace(model, other_anatomy=anatomy)))
+
+
+def with_automatic(calibration: Calibration, automatic: bool = True) -> Calibration:
+    """The plan with the knowledge whether its protocol was taken because of what the scouts show.
+
+    A plan without a model stays as it is: nothing looked at the scouts.
+    """
+    model = calibration.model
+    return calibration if model is None else replace(calibration, model=replace(model, automatic=automatic))
 
 
 def with_follow_up(calibration: Calibration, follow_up: FollowUp | None) -> Calibration:

@@ -170,7 +170,15 @@ class CurrentStudy:
         self.show(self._planned(self.require_calibration().protocol, box))
 
     def choose_protocol(self, protocol: Protocol) -> None:
-        """Plan with another protocol from the landmarks as they are; InputError where too few are in both."""
+        """Plan with the protocol that the user chose from the landmarks as they are.
+
+        Raises:
+            InputError: too few of them are the protocol's.
+        """
+        self.show(pipeline.with_automatic(self._planned(protocol, None), False))
+
+    def reset_protocol(self, protocol: Protocol) -> None:
+        """Plan with the protocol that the current one was adjusted from."""
         self.show(self._planned(protocol, None))
 
     def set_margins(self, margins_mm: Mapping[str, float]) -> None:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE
 from AutoVolumeCalibrationLib.core.models.bundle import read_metadata, read_weights
-from AutoVolumeCalibrationLib.core.models.store import (
-    DEFAULT_MODEL,
-    default_model_name,
-    model_folder,
-    shipped_models,
-)
+from AutoVolumeCalibrationLib.core.models.store import bundle_anatomy, model_folder
 
 from ..config import TrainingConfig
 from ..slices.targets import TargetSettings
@@ -34,37 +29,26 @@ NEW_LANDMARKS = {"learning_rate": 1e-3, "steps": 2000, "checkpoint_steps": 100, 
 _FILLED_IN = ("in_channels", "out_channels", "sigma")
 
 
-def nearest_model(names: Sequence[str]) -> tuple[str, int]:
-    """The shipped model that knows most of the landmarks, the default one of several, and how many it knows.
-
-    A network of any anatomy is a better start than random weights: edges and tissues look alike.
-    """
-    current = default_model_name()
-    known = {
-        model: len({entry["name"] for entry in read_metadata(folder)["landmarks"]} & set(names))
-        for model, folder in shipped_models().items()
-    }
-    nearest = max(known, key=lambda model: (known[model], model == current, model == DEFAULT_MODEL))
-    return nearest, known[nearest]
-
-
-def finetuning_config(base: str | Path, names: Sequence[str] | None = None) -> TrainingConfig:
+def finetuning_config(base: str | Path, protocol: Protocol | None = None) -> TrainingConfig:
     """Settings to fine-tune a bundle on few cases: its own network and targets, small steps, early stopping.
 
     Args:
-        names: the landmarks to learn; more and larger steps where the bundle knows less than half of them. None: its
-            own.
+        protocol: whose landmarks are to be learnt; more and larger steps where the bundle knows less than half of
+            them, and no name where it is a bundle of another anatomy. None: its own.
     """
     folder = model_folder(base)
     metadata = read_metadata(folder)
     network, targets = metadata["network"], metadata["targets"]
     options = {key: value for key, value in network["options"].items() if key not in _FILLED_IN}
     known = {entry["name"] for entry in metadata["landmarks"]}
-    is_new = names is not None and 2 * len(known & set(names)) < len(names)
+    names = protocol.constellation.names if protocol else ()
+    is_new = 2 * len(known & set(names)) < len(names)
+    # A part of the base's anatomy has landmarks that it knows, and is another anatomy all the same.
+    is_other = is_new or (protocol is not None and protocol.anatomy not in ("", bundle_anatomy(folder)))
     return TrainingConfig().replaced(
         {
             # Another anatomy's model gets the name of its own anatomy.
-            "name": "" if is_new else f"{metadata['name']}-tuned",
+            "name": "" if is_other else f"{metadata['name']}-tuned",
             "base": str(base),
             "architecture": network["architecture"],
             "options": options,

@@ -240,7 +240,8 @@ def run_configuration(
     if resume and folder.config.exists():
         config = TrainingConfig.from_json(folder.config)
     elif base:
-        config = finetuning_config(base, _landmarks_of(config_file, chosen))
+        protocol = named_protocol(config_file, chosen) or TrainingConfig().protocol
+        config = finetuning_config(base, load_protocol(protocol))
     else:
         config = TrainingConfig()
     if config_file:
@@ -249,10 +250,15 @@ def run_configuration(
     return config if config.name else replace(config, name=default_bundle_name(load_protocol(config.protocol)))
 
 
-def _landmarks_of(config_file: Path | None, chosen: Mapping[str, Any]) -> tuple[str, ...]:
-    """The landmarks that a fine-tuning is to learn, by the protocol that file or settings name."""
-    config = TrainingConfig.from_json(config_file) if config_file else TrainingConfig()
-    return load_protocol(config.replaced(dict(chosen), source="settings").protocol).constellation.names
+def named_protocol(config_file: Path | None, chosen: Mapping[str, Any]) -> str | None:
+    """The protocol that file or settings name, whose landmarks a fine-tuning is to learn; None where neither does.
+
+    Raises:
+        UsageError: a setting is unknown or of the wrong kind.
+    """
+    unnamed = TrainingConfig().replaced({"protocol": ""}, source="settings")
+    config = TrainingConfig.from_json(config_file, unnamed) if config_file else unnamed
+    return config.replaced(dict(chosen), source="settings").protocol or None
 
 
 def _data_folders(folder: RunFolder, folders: DataFolders | None, resume: bool) -> DataFolders:

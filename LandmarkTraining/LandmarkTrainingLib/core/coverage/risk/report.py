@@ -14,6 +14,9 @@ from .cases import RiskCase
 from .fit import FittedRisk
 from .studies import NON_HEAD
 
+#: What the studies show in which every plan is wrong, of any anatomy.
+OTHER = "other bodies"
+
 #: Edges of the table of predicted against observed.
 EDGES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 
@@ -56,9 +59,10 @@ def _flags(planned: Sequence[RiskCase], predicted: np.ndarray, model: RiskModel,
         chosen = np.array([_belongs(case, name, slices) for case in planned])
         right, bad = chosen & ~wrong, chosen & wrong
         refused = sum(not case.planned and _belongs(case, name, slices) for case in cases)
+        title = OTHER if name == NON_HEAD else name
         rows.append(
             [
-                f"{name}, {slices} per plane" if slices else name,
+                f"{title}, {slices} per plane" if slices else title,
                 int(right.sum()),
                 _share(by_risk, right),
                 _share(flagged, right),

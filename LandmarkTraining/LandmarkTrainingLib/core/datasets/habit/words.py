@@ -45,7 +45,7 @@ def _slices(habit: SiteHabit) -> Iterator[str]:
         return
     series, (fewest, _, most) = habit.series, habit.slices
     fixed = series.slice_axis in habit.kept or fewest == most
-    count = f"always {series.slices}" if fixed else f"{fewest} to {most}, as many as the head needs"
+    count = f"always {series.slices}" if fixed else f"{fewest} to {most}, as many as the anatomy needs"
     phase = f", phase encoding {AXIS_IN_WORDS[series.phase_axis]}" if series.phase_axis else ""
     yield (
         f"Slices: {_PLANES[series.slice_axis]}, {count}; thickness {series.slice_thickness_mm:g} mm, "
@@ -58,7 +58,7 @@ def _field_of_view(habit: SiteHabit) -> str:
     axes = [axis for axis in BOX_AXES if axis != slice_axis]
     sizes = (
         f"{AXIS_IN_WORDS[axis]} {habit.size_mm[axis]:.0f} mm"
-        + (", kept" if axis in habit.kept else ", follows the head (median)")
+        + (", kept" if axis in habit.kept else ", follows the anatomy (median)")
         for axis in axes
     )
     return f"Field of view: {'; '.join(sizes)}."
