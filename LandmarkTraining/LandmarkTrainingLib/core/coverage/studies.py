@@ -12,7 +12,7 @@ from ..evaluation.case_log import CaseResult
 from ..evaluation.evaluation import measure
 from ..evaluation.methods import model_method, model_name
 from ..evaluation.simulated.truth import simulated_truth
-from ..evaluation.study_calibration import GEOMETRIES, LIMITS
+from ..evaluation.study_calibration import GEOMETRIES, limits_of
 from ..simulator.label_heads import LabelHeads
 from ..simulator.render import simulate_study
 from ..simulator.slice_planes import SliceSettings
@@ -27,7 +27,8 @@ def simulated_cases(
     model: LandmarkModel, heads: LabelHeads, protocol: Protocol, rule: BoxRule, *, studies: int = 120, seed: int = 4242
 ) -> Iterator[CaseResult]:
     """One case per study, with 5, 3 and 1 slices per plane in turn; those that the model refuses are left out."""
-    settings, method = SliceSettings(limits=LIMITS), model_method(model, protocol, rule.name, look=lambda *_: ())
+    settings = SliceSettings(limits=limits_of(heads))
+    method = model_method(model, protocol, rule.name, look=lambda *_: ())
     surfaces = [anatomy_surface_mm(heads, head) for head in range(len(heads.tissues))]
     for number in range(studies):
         geometry = GEOMETRIES[number % len(GEOMETRIES)]

@@ -30,7 +30,7 @@ from ..slices.targets import TargetSettings, make_targets
 REACH_MM = 6.0
 
 #: Heads as they are, in the poses of patients.
-LIMITS = PoseLimits(rotation_deg=20.0, shift_mm=20.0, log_scale=(0.0, 0.0), anisotropy=0.0, shear=0.0, warp_mm=0.0)
+LIMITS = PoseLimits(rotation_deg=20.0, shift_mm=20.0).undeformed
 
 #: Numbers of given landmarks that are tried with networks that take some.
 GIVEN = (0, 1, 2, 4)

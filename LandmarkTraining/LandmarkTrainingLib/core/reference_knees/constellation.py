@@ -27,6 +27,11 @@ from .people import read_people, stacked
 #: Keep the modes that explain this part of the variance, at most so many.
 EXPLAINED, MAX_MODES = 0.95, 10
 
+#: What people who were not measured vary by beyond modes and deviations of those who were, mm per coordinate: the
+#: likelihood of each of the 18 people under the others' shapes is largest there (-2 log L 105.5 without, 84.7 at 0.5,
+#: 84.0 at 0.75, 89.3 at 1.0; chi-square per degree of freedom 2.3, 1.3, 0.95, 0.7).
+UNSEEN_SD_MM = 0.7
+
 #: Landmark at the origin of the frame.
 ORIGIN = "EMINENCE"
 
@@ -110,7 +115,7 @@ def measured(
         "articulated": {
             "side": "right",
             "reference_mm": _rounded(knees.mean_mm),
-            "sd_mm": _rounded(sd),
+            "sd_mm": _rounded(np.hypot(sd, UNSEEN_SD_MM)),
             "modes_mm": [_rounded(mode) for mode in modes],
             "log_scale_sd": round(float(np.log(knees.scales).std()), 4),
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,11 @@ class PoseLimits:
     anisotropy: float = 0.06
     shear: float = 0.02
     warp_mm: float = 3.5
+
+    @property
+    def undeformed(self) -> PoseLimits:
+        """The same poses of the anatomy as it is."""
+        return replace(self, log_scale=(0.0, 0.0), anisotropy=0.0, shear=0.0, warp_mm=0.0)
 
 
 @dataclass(frozen=True, eq=False)

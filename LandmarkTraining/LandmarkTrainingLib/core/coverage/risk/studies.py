@@ -22,6 +22,7 @@ from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, Volume, c
 
 from ...evaluation.evaluation import add_noise, true_plan
 from ...evaluation.simulated.truth import true_side
+from ...evaluation.study_calibration import limits_of
 from ...reference_heads.heads import Head
 from ...reference_heads.poses import head_to_scanner, posed_volume, random_pose
 from ...reference_heads.truth import true_frame
@@ -158,7 +159,8 @@ class StudySource:
 
     @cached_property
     def _settings(self) -> SliceSettings:
-        return SliceSettings(limits=LIMITS, effects=EFFECTS if self.labels.scene is None else EFFECTS_OF_OTHERS)
+        effects = EFFECTS if self.labels.scene is None else EFFECTS_OF_OTHERS
+        return SliceSettings(limits=limits_of(self.labels, LIMITS), effects=effects)
 
 
 def _where_it_lay(landmarks: Sequence[Landmark], motion: StudyMotion) -> list[Landmark]:

@@ -57,8 +57,7 @@ class SimulatedConditions:
     @property
     def settings(self) -> SliceSettings:
         """Slices of the anatomy as it is: nothing is deformed."""
-        limits = PoseLimits(self.max_rotation_deg, self.max_shift_mm, (0.0, 0.0), 0.0, 0.0, 0.0)
-        return SliceSettings(limits=limits, effects=EFFECTS)
+        return SliceSettings(limits=PoseLimits(self.max_rotation_deg, self.max_shift_mm).undeformed, effects=EFFECTS)
 
 
 @dataclass(frozen=True, eq=False)
