@@ -83,19 +83,34 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
     ("text", "said"),
     [
         ("[node", "cannot be read as TOML"),
-        ("[node]\nport = 1", "'spool' is a required property"),
+        ("[node]\nport = 1", "node: the key 'spool' is missing"),
         ('[node]\nspool = "s"\nport = "x"', "node.port: 'x' is not of type 'integer'"),
-        ('[node]\nspool = "s"\nprot = 1', "'prot' was unexpected"),
+        ('[node]\nspool = "s"\nprot = 1', "node: there is no key 'prot', it may be meant as 'port'"),
+        ('[node]\nspool = "s"\nzzz = 1', "node: there is no key 'zzz'. See"),
+        ('[node]\nspool = "s"\ntitle = "A_VERY_LONG_TITLE"', "AE title of this node, 1 to 16 characters"),
+        ('[node]\nspool = "s"\n[peer]\ntitle = "MR1"', "[peer] begins a single entry. Write [[peer]]"),
+        ('[node]\nspool = "s"\n[destination]\nname = "a"\nfolder = "f"', "Write [[destination]]"),
+        ('[node]\nspool = "s"\nhealth_port = 11112', "port of [node] and health_port are both 11112"),
+        (
+            '[node]\nspool = "s"\nhealth_port = 8042\n[page]\nport = 8042',
+            "health_port and port of [page] are both 8042",
+        ),
         ('[node]\nspool = "s"\nhost = "0.0.0.0"', "anybody there may send"),
-        ('[node]\nspool = "s"\n[[destination]]\nname = "a"', "destination[0]"),
-        ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nport = 1', "destination[0]"),
+        (
+            '[node]\nspool = "s"\n[[destination]]\nname = "a"',
+            "destination[0]: an entry needs title, host and port of a node, or a",
+        ),
+        ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nport = 1', "or a folder and none of these"),
         (
             '[node]\nspool = "s"\n' + '[[destination]]\nname = "a"\nfolder = "f"\n' * 2,
             "two destinations have the same name",
         ),
         ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nforms = ["nifti"]', "'nifti' is not one of"),
         ('[node]\nspool = "s"\n[page]\nport = 1\nhost = "0.0.0.0"', "anybody there may open it"),
-        ('[node]\nspool = "s"\n[page]\nport = 1\ntoken = "short"', "page.token: 'short' is too short"),
+        (
+            '[node]\nspool = "s"\n[page]\nport = 1\ntoken = "short"',
+            "page.token: has 5 characters, at least 16",
+        ),
         (
             '[node]\nspool = "s"\n[[peer]]\ntitle = "MR1"\nhost = "mr1.hospital"',
             "which is not an IP address",
@@ -104,7 +119,7 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
         (f'[node]\nspool = "s"\n{ARCHIVE}tls = true\n{OWN_TLS}', "cannot be known without an authority"),
         ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\ntls = true', "destination[0]"),
     ],
-    ids=range(15),
+    ids=range(21),
 )
 def test_a_mistake_in_the_configuration_is_named(tmp_path, text, said):
     with pytest.raises(UsageError) as refused:
@@ -272,7 +287,7 @@ def test_too_large_an_image_is_refused(configuration):
 
 
 @needs_dcmtk
-def test_others_are_refused_and_a_full_disk_too(configuration):
+def test_others_are_refused_and_a_full_disk_too(configuration, caplog):
     configuration.spool.mkdir()
     spool = Spool(configuration.spool)
     with receiving(configuration, spool):
@@ -286,6 +301,14 @@ def test_others_are_refused_and_a_full_disk_too(configuration):
     with receiving(full, spool):
         assert sent(full, MIDDLE_SLICES[0]) != 0
     assert list(configuration.spool.rglob("*.dcm")) == []
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "rejected OTHER from 127.0.0.1: no [[peer]] has this title",
+        "rejected OTHER from 127.0.0.1: no [[peer]] has this title",
+        "rejected SCANNER from 127.0.0.1, which called OTHER: this node is AUTOVOLUME",
+        "refused images of SCANNER from 127.0.0.1: its [[peer]] has another host",
+        "the disk is full: images are refused",
+    ]
 
 
 @needs_dcmtk

@@ -24,7 +24,11 @@ def register(commands: argparse._SubParsersAction) -> None:
     watch.add_argument("--output", required=True, type=Path, metavar="DIR", help="one sub-folder per study")
     add_planning_flags(watch)
     watch.add_argument(
-        "--quiet", type=float, default=10.0, metavar="S", help="a folder without new files for so long is complete"
+        "--quiet",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="a folder without new files for so long is complete (default: 10)",
     )
     watch.set_defaults(run=run_watch)
 
@@ -55,7 +59,7 @@ def run_watch(arguments: argparse.Namespace) -> int:
     from ..service.node.serving import watch
 
     if not arguments.folder.is_dir():
-        raise UsageError("is not a folder", source=str(arguments.folder), remedy="Choose one.")
+        raise UsageError("is not a folder", source=str(arguments.folder), remedy="Create it, or name another one.")
     require_place(arguments.output, overwrite=True)
     request = plan_request(arguments)
     try:
