@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .early_checks import require_sound_run
 from .run_arguments import DATA, SETTINGS, add_run_arguments, chosen_settings, flags_named, named_folders
 
 
@@ -42,11 +43,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     """``autovolume train``: ends with the run's bundle; on a finished run only exports it again."""
+    require_sound_run(arguments)
     return _run(arguments, None)
 
 
 def run_finetune(arguments: argparse.Namespace) -> int:
     """``autovolume finetune``: a run that starts from a model's weights and its settings."""
+    require_sound_run(arguments)
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.models.store import default_model_name
 

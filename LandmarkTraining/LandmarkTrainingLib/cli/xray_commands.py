@@ -21,7 +21,8 @@ TOGETHER = "together"
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     xray = commands.add_parser("xray", description="Train and measure a model on labelled radiographs")
-    xray.add_argument("benchmark", choices=("cephalometric", "hand", "chest", "labelme", TOGETHER))
+    names = ("cephalometric", "hand", "chest", "labelme", TOGETHER)
+    xray.add_argument("benchmark", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     xray.add_argument(
         "images", nargs="+", metavar="FOLDER", help=f"the data set in its layout; of {TOGETHER} NAME=FOLDER for each"
     )
