@@ -34,7 +34,7 @@ def test_build_adds_studies_and_says_which_file_became_which(autovolume, scouts,
     first, second, last = ran.out.splitlines()
     assert first.startswith("case_0001") and "one" in first
     assert second.startswith("left out") and "two" in second
-    assert last.endswith("studies added: 1, left out: 1")
+    assert last.endswith("studies added: 1, left out: 1, in all: 1")
     assert study_names(tmp_path / "set") == ["case_0001"]
 
 

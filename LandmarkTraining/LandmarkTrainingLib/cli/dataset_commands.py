@@ -102,6 +102,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     """``autovolume dataset build``."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.errors import InputError
+    from AutoVolumeCalibrationLib.core.storage.dataset import study_names
 
     from ..core.datasets.building import build_dataset
     from ..core.new_anatomy.anatomy_file import read_any_anatomy
@@ -122,7 +123,8 @@ def run_build(arguments: argparse.Namespace) -> int:
         print(f"{name}  {source}")
     for skipped in built.skipped:
         print(f"left out  {skipped.source}: {skipped.reason}")
-    print(f"{arguments.output}: studies added: {len(built.added)}, left out: {len(built.skipped)}")
+    total = len(study_names(arguments.output))
+    print(f"{arguments.output}: studies added: {len(built.added)}, left out: {len(built.skipped)}, in all: {total}")
     return 0
 
 
