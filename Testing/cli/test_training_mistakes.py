@@ -233,11 +233,12 @@ def test_many_unknown_names_are_one_finding(autovolume, dataset, tmp_path):
         (["train", "--output", "a", "--dataset", ".", "--set", "step=3"], "unknown setting step. Did you mean steps?"),
         (["finetune", "--output", "begun", "--dataset", "."], "begun: holds a run already. Give --resume or another"),
         (["find-rate", "--output", "a", "--dataset", "nowhere"], "nowhere: is not a folder."),
+        (["xray", "hand", "nowhere", "--output", "a"], "nowhere: is not a folder."),
         (["search", "--output", "a", "--labels", "nowhere"], "nowhere: is not a folder."),
         (["crossvalidate", "--output", "a", "--dataset", "nowhere"], "nowhere: is not a folder."),
         (["evaluate", "--output", "a", "--dataset", ".", "--model", "mine"], "unknown model mine."),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_mistakes_in_the_flags_are_named_without_loading_torch(tmp_path, arguments, said):
     (tmp_path / "begun").mkdir()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 
@@ -14,15 +14,25 @@ def require_sound_flags(arguments: argparse.Namespace) -> None:
         InputError: a folder of data does not exist.
         UsageError: a setting is unknown or of the wrong kind.
     """
+    require_folders(_data_of(arguments))
+    require_settings(arguments.set)
+
+
+def require_folders(folders: Iterable[Path]) -> None:
+    """InputError that names the first one that does not exist."""
     from AutoVolumeCalibrationLib.core.errors import InputError
 
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError("is not a folder", source=str(folder), remedy="Check the path.")
+
+
+def require_settings(lines: Sequence[str]) -> None:
+    """UsageError where a NAME=VALUE of ``--set`` is unknown or of the wrong kind."""
     from ..core.config import TrainingConfig
     from ..core.runs.run_request import settings_from_text
 
-    for folder in _data_of(arguments):
-        if not folder.is_dir():
-            raise InputError("is not a folder", source=str(folder), remedy="Check the path.")
-    TrainingConfig().replaced(settings_from_text("\n".join(arguments.set)), source="settings")
+    TrainingConfig().replaced(settings_from_text("\n".join(lines)), source="settings")
 
 
 def require_sound_run(arguments: argparse.Namespace) -> None:

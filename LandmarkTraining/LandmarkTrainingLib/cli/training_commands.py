@@ -83,10 +83,12 @@ def _run(arguments: argparse.Namespace, base: str | None) -> int:
     return 0
 
 
-def _say(_step: int, _steps: int, line: Mapping[str, Any]) -> None:
+def _say(step: int, steps: int, line: Mapping[str, Any]) -> None:
     from ..core.runs.run_watch import step_text
 
-    print(step_text(line, "in-plane error", "mm"), flush=True)
+    _print(step_text(line, "in-plane error", "mm"))
+    if step == steps:
+        _print("all steps done; writing the bundle. With label maps its uncertainty is measured, which takes minutes")
 
 
 def run_ablation(arguments: argparse.Namespace) -> int:

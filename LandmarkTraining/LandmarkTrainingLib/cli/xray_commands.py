@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
+from .early_checks import require_folders, require_settings
 from .run_arguments import flags_named
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_xray(arguments: argparse.Namespace) -> int:
     """``autovolume xray``: on a finished run with ``--resume`` only measures again."""
+    if arguments.benchmark != TOGETHER:
+        require_folders(map(Path, arguments.images))
+    require_settings(arguments.set)
+
     from LandmarkTrainingLib.core.xray import xray_run
 
     with flags_named():
