@@ -43,7 +43,7 @@ def test_a_build_that_makes_nothing_fails_with_the_first_reason(autovolume, tmp_
     folder.mkdir(parents=True)
     write_points(folder / "points.mrk.json", POINTS)
     ran = autovolume("dataset", "build", "--output", tmp_path / "set", "--scouts", tmp_path / "scouts")
-    assert ran.code == 3 and "no study could be made" in ran.err and "one" in ran.err
+    assert ran.code == 3 and "no study was added; 1 left out. The first: " in ran.err and "one" in ran.err
     assert not (tmp_path / "set").exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
@@ -15,6 +16,7 @@ import pytest
 from AutoVolumeCalibrationLib.cli.main import main
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.service.node import outbox as outboxes
+from AutoVolumeCalibrationLib.service.node import serving
 from AutoVolumeCalibrationLib.service.node.configuration import (
     Configuration,
     Destination,
@@ -29,7 +31,7 @@ from AutoVolumeCalibrationLib.service.node.receiver import receiving
 from AutoVolumeCalibrationLib.service.node.spool import IMAGES, UNREADABLE, Spool
 from AutoVolumeCalibrationLib.service.page.settings import PageSettings
 from command_line import MIDDLE_SLICES, Ran, assert_refused
-from service.peers import ECHOSCU, STORESCU, dcmtk, free_port, needs_dcmtk
+from service.peers import ECHOSCU, STORESCU, dcmtk, free_port, listens, needs_dcmtk
 
 ARCHIVE = '[[destination]]\nname = "a"\ntitle = "A"\nhost = "h"\nport = 104\n'
 OWN_TLS = '[tls]\ncertificate = "c"\nkey = "k"\n'
@@ -309,6 +311,19 @@ def test_others_are_refused_and_a_full_disk_too(configuration, caplog):
         "refused images of SCANNER from 127.0.0.1: its [[peer]] has another host",
         "the disk is full: images are refused",
     ]
+
+
+def test_health_answers_only_where_images_are_received(configuration, monkeypatch):
+    class Reached(Exception):
+        pass
+
+    def reporting(port, facts):
+        raise Reached(listens(configuration.port))
+
+    monkeypatch.setattr(serving, "_workers", nullcontext)
+    monkeypatch.setattr(serving, "reporting", reporting)
+    with pytest.raises(Reached, match="True"):
+        serving.serve(configuration)
 
 
 @needs_dcmtk

@@ -115,10 +115,8 @@ def run_build(arguments: argparse.Namespace) -> int:
         name, constellation = protocol.anatomy, protocol.constellation
     built = build_dataset(arguments.output, _candidates(arguments), constellation, name, arguments.prefix)
     if not built.added:
-        first = f" {built.skipped[0].source}: {built.skipped[0].reason}" if built.skipped else ""
-        raise InputError(
-            f"no study could be made; {len(built.skipped)} left out", remedy=f"Correct the first and try again:{first}"
-        )
+        first = f"The first: {built.skipped[0].source}: {built.skipped[0].reason}" if built.skipped else ""
+        raise InputError(f"no study was added; {len(built.skipped)} left out", remedy=first)
     for name, source in built.added:
         print(f"{name}  {source}")
     for skipped in built.skipped:

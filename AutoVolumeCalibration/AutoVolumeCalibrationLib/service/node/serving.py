@@ -77,9 +77,10 @@ def serve(configuration: Configuration) -> None:
         desk = SpoolDesk(configuration, spool, planner.records, outcomes)
         with (
             _workers() as workers,
+            receiving(configuration, spool),
+            # After the node: where a monitor reads "ok", images are received.
             reporting(configuration.health_port, facts),
             page.showing(configuration.page, desk),
-            receiving(configuration, spool),
             sending(configuration),
         ):
             _logger.info("%s listens on %s:%d", configuration.title, configuration.host, configuration.port)

@@ -100,8 +100,9 @@ def build_dataset(
 
 
 def _pixels_of_studies(folder: Path) -> dict[str, str]:
-    """Digest of the pixels of each study that a data set holds -> its name; studies without a digest are left out."""
-    pairs = ((read_provenance(study_folder(folder, name)).get(PIXELS), name) for name in study_names(folder))
+    """Digest of pixels in a data set -> the first study that has them; studies without a digest are left out."""
+    first_last = reversed(study_names(folder))
+    pairs = ((read_provenance(study_folder(folder, name)).get(PIXELS), name) for name in first_last)
     return {str(digest): name for digest, name in pairs if digest}
 
 
