@@ -8,6 +8,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -324,6 +325,20 @@ def test_health_answers_only_where_images_are_received(configuration, monkeypatc
     monkeypatch.setattr(serving, "reporting", reporting)
     with pytest.raises(Reached, match="True"):
         serving.serve(configuration)
+
+
+def test_a_signal_whose_exception_was_lost_ends_the_service(configuration, monkeypatch):
+    monkeypatch.setattr(serving, "_workers", lambda: nullcontext(SimpleNamespace(limits_hold=True)))
+    with pytest.raises(KeyboardInterrupt):
+        serving.serve(configuration, stopped=lambda: True)
+
+
+def test_health_of_a_spool_that_is_gone_is_an_error():
+    port, gone = free_port(), Path("nowhere") / "spool"
+    with reporting(port, lambda: {"disk_free_gb": Spool(gone).free_gb()}), pytest.raises(HTTPError) as answer:
+        urlopen(f"http://127.0.0.1:{port}/health", timeout=10)
+    assert answer.value.code == 503
+    assert json.loads(answer.value.read()) == {"status": "error", "error": "No such file or directory"}
 
 
 @needs_dcmtk

@@ -10,6 +10,7 @@ from pathlib import Path
 from .batch_command import plan_request
 from .console import say
 from .planning_commands import add_planning_flags
+from .stopping import STOPPED
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -45,7 +46,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
         return 0
     logging.getLogger("AutoVolumeCalibrationLib").setLevel(logging.INFO)
     try:
-        serve(configuration)
+        serve(configuration, STOPPED.is_set)
     except KeyboardInterrupt:
         return 0
     return 0
@@ -63,7 +64,9 @@ def run_watch(arguments: argparse.Namespace) -> int:
     require_place(arguments.output, overwrite=True)
     request = plan_request(arguments)
     try:
-        with closing(watch(arguments.folder, arguments.output, request, Limits(600.0), arguments.quiet)) as outcomes:
+        limits = Limits(600.0)
+        watched = watch(arguments.folder, arguments.output, request, limits, arguments.quiet, STOPPED.is_set)
+        with closing(watched) as outcomes:
             for outcome in outcomes:
                 say(f"{outcome.study}: {outcome.message} [{outcome.seconds:.1f} s]")
     except KeyboardInterrupt:
