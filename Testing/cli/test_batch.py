@@ -104,7 +104,11 @@ def test_resume_goes_on_where_results_are_missing_and_completes_the_table(autovo
     before, table_before = files_in(out / "a"), table(out)
     ran = autovolume("batch", studies, "--output", out, *HERE, "--resume")
     assert ran.code in PLANNED_CODES
-    assert [line.split(":")[0] for line in ran.out.splitlines()] == ["1/2  b", "2/2  c"]
+    assert [line.split(":")[0] for line in ran.out.splitlines()] == [
+        "1 of 3 studies have these results already",
+        "1/2  b",
+        "2/2  c",
+    ]
     assert files_in(out / "a") == before
     assert list(table(out)) == ["a", "b", "c"]
     assert table(out)["a"] == table_before["a"]

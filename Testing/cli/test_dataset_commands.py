@@ -34,7 +34,7 @@ def test_build_adds_studies_and_says_which_file_became_which(autovolume, scouts,
     first, second, last = ran.out.splitlines()
     assert first.startswith("case_0001") and "one" in first
     assert second.startswith("left out") and "two" in second
-    assert last.endswith("studies added: 1, left out: 1")
+    assert last.endswith("studies added: 1, left out: 1, in all: 1")
     assert study_names(tmp_path / "set") == ["case_0001"]
 
 
@@ -43,7 +43,7 @@ def test_a_build_that_makes_nothing_fails_with_the_first_reason(autovolume, tmp_
     folder.mkdir(parents=True)
     write_points(folder / "points.mrk.json", POINTS)
     ran = autovolume("dataset", "build", "--output", tmp_path / "set", "--scouts", tmp_path / "scouts")
-    assert ran.code == 3 and "no study could be made" in ran.err and "one" in ran.err
+    assert ran.code == 3 and "no study was added; 1 left out. The first: " in ran.err and "one" in ran.err
     assert not (tmp_path / "set").exists()
 
 

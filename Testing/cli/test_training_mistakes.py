@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -219,3 +222,39 @@ def test_many_unknown_names_are_one_finding(autovolume, dataset, tmp_path):
     points.write_text(json.dumps(markups), encoding="utf-8")
     ran = autovolume("dataset", "check", other)
     assert ran.out.count("not landmarks of BrainAcPc") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "--output", "a"], "no training data are named. Give --dataset, --labels or --volumes."),
+        (["train", "--output", "a", "--dataset", "nowhere"], "nowhere: is not a folder. Check the path."),
+        (["finetune", "--output", "a", "--labels", "nowhere"], "nowhere: is not a folder."),
+        (["train", "--output", "a", "--dataset", ".", "--set", "step=3"], "unknown setting step. Did you mean steps?"),
+        (["finetune", "--output", "begun", "--dataset", "."], "begun: holds a run already. Give --resume or another"),
+        (["find-rate", "--output", "a", "--dataset", "nowhere"], "nowhere: is not a folder."),
+        (["xray", "hand", "nowhere", "--output", "a"], "nowhere: is not a folder."),
+        (["search", "--output", "a", "--labels", "nowhere"], "nowhere: is not a folder."),
+        (["crossvalidate", "--output", "a", "--dataset", "nowhere"], "nowhere: is not a folder."),
+        (["evaluate", "--output", "a", "--dataset", ".", "--model", "mine"], "unknown model mine."),
+    ],
+    ids=range(10),
+)
+def test_mistakes_in_the_flags_are_named_without_loading_torch(tmp_path, arguments, said):
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "checkpoint.pt").touch()
+    loaded = "sys.exit(f'{code} {\"torch\" in sys.modules}')"
+    code = f"import sys; from AutoVolumeCalibrationLib.cli.main import main; code = main({arguments!r}); {loaded}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100
+    )
+    assert said in ran.stderr and ran.stderr.splitlines()[-1] in ("2 False", "3 False", "4 False"), ran.stderr
+
+
+def test_label_maps_that_are_not_there_are_named(autovolume, tmp_path):
+    (tmp_path / "labels").mkdir()
+    command = ("train", "--output", tmp_path / "a", "--labels", tmp_path / "labels", *small())
+    assert_refused(autovolume(*command), 3, "labels: holds no head_NN.nii.gz")
+    (tmp_path / "labels" / "head_01.nii.gz").touch()
+    assert_refused(autovolume(*command), 3, "labels: has no head_02.nii.gz. Set train_heads and check_heads")

@@ -179,6 +179,13 @@ def test_a_few_landmarks_on_a_line_are_another_region(protocol):
     assert "protocol" in error.remedy and "Place more" not in error.remedy
 
 
+def test_scouts_of_another_body_part_are_refused_for_that_reason(protocol):
+    stacks = [replace(stack, body_part="KNEE") for stack in blank_stacks([0.0])]
+    line = [Landmark(name, np.zeros(3), np.eye(3), 0.9, PREDICTED) for name in "ABCDEF"]
+    error = pipeline._not_planned(stacks, protocol, line, InputError("collinear", remedy="Place more."), ModelLimits())
+    assert error.remedy == "The scouts' header states the body part KNEE, this plan is of a brain: check the protocol."
+
+
 def test_what_is_hardly_seen_is_planned_with_an_error(protocol, monkeypatch):
     # The fake answers for two passes: no looking round for a direction from which more is seen.
     monkeypatch.setattr(localization.StudyLocalizer, "has_low_peaks", lambda self, located: False)

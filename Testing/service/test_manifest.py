@@ -87,3 +87,8 @@ def test_folders_whose_names_are_one_on_some_systems_are_refused(tmp_path):
     (tmp_path / "studies" / "b").mkdir()
     with pytest.raises(InputError, match="folder 'b' and folder 'b '"):
         list_studies(tmp_path / "studies", tmp_path / "out")
+
+
+def test_a_folder_that_is_not_there_is_named_as_such(tmp_path):
+    with pytest.raises(InputError, match="no such file or folder. Give a folder with a sub-folder for each study, or"):
+        list_studies(tmp_path / "studies", tmp_path / "out")

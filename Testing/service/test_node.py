@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -15,6 +17,7 @@ import pytest
 from AutoVolumeCalibrationLib.cli.main import main
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.service.node import outbox as outboxes
+from AutoVolumeCalibrationLib.service.node import serving
 from AutoVolumeCalibrationLib.service.node.configuration import (
     Configuration,
     Destination,
@@ -29,7 +32,7 @@ from AutoVolumeCalibrationLib.service.node.receiver import receiving
 from AutoVolumeCalibrationLib.service.node.spool import IMAGES, UNREADABLE, Spool
 from AutoVolumeCalibrationLib.service.page.settings import PageSettings
 from command_line import MIDDLE_SLICES, Ran, assert_refused
-from service.peers import ECHOSCU, STORESCU, dcmtk, free_port, needs_dcmtk
+from service.peers import ECHOSCU, STORESCU, dcmtk, free_port, listens, needs_dcmtk
 
 ARCHIVE = '[[destination]]\nname = "a"\ntitle = "A"\nhost = "h"\nport = 104\n'
 OWN_TLS = '[tls]\ncertificate = "c"\nkey = "k"\n'
@@ -83,19 +86,34 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
     ("text", "said"),
     [
         ("[node", "cannot be read as TOML"),
-        ("[node]\nport = 1", "'spool' is a required property"),
+        ("[node]\nport = 1", "node: the key 'spool' is missing"),
         ('[node]\nspool = "s"\nport = "x"', "node.port: 'x' is not of type 'integer'"),
-        ('[node]\nspool = "s"\nprot = 1', "'prot' was unexpected"),
+        ('[node]\nspool = "s"\nprot = 1', "node: there is no key 'prot', it may be meant as 'port'"),
+        ('[node]\nspool = "s"\nzzz = 1', "node: there is no key 'zzz'. See"),
+        ('[node]\nspool = "s"\ntitle = "A_VERY_LONG_TITLE"', "AE title of this node, 1 to 16 characters"),
+        ('[node]\nspool = "s"\n[peer]\ntitle = "MR1"', "[peer] begins a single entry. Write [[peer]]"),
+        ('[node]\nspool = "s"\n[destination]\nname = "a"\nfolder = "f"', "Write [[destination]]"),
+        ('[node]\nspool = "s"\nhealth_port = 11112', "port of [node] and health_port are both 11112"),
+        (
+            '[node]\nspool = "s"\nhealth_port = 8042\n[page]\nport = 8042',
+            "health_port and port of [page] are both 8042",
+        ),
         ('[node]\nspool = "s"\nhost = "0.0.0.0"', "anybody there may send"),
-        ('[node]\nspool = "s"\n[[destination]]\nname = "a"', "destination[0]"),
-        ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nport = 1', "destination[0]"),
+        (
+            '[node]\nspool = "s"\n[[destination]]\nname = "a"',
+            "destination[0]: an entry needs title, host and port of a node, or a",
+        ),
+        ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nport = 1', "or a folder and none of these"),
         (
             '[node]\nspool = "s"\n' + '[[destination]]\nname = "a"\nfolder = "f"\n' * 2,
             "two destinations have the same name",
         ),
         ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\nforms = ["nifti"]', "'nifti' is not one of"),
         ('[node]\nspool = "s"\n[page]\nport = 1\nhost = "0.0.0.0"', "anybody there may open it"),
-        ('[node]\nspool = "s"\n[page]\nport = 1\ntoken = "short"', "page.token: 'short' is too short"),
+        (
+            '[node]\nspool = "s"\n[page]\nport = 1\ntoken = "short"',
+            "page.token: has 5 characters, at least 16",
+        ),
         (
             '[node]\nspool = "s"\n[[peer]]\ntitle = "MR1"\nhost = "mr1.hospital"',
             "which is not an IP address",
@@ -104,7 +122,7 @@ def test_a_configuration_is_read_with_its_defaults(tmp_path):
         (f'[node]\nspool = "s"\n{ARCHIVE}tls = true\n{OWN_TLS}', "cannot be known without an authority"),
         ('[node]\nspool = "s"\n[[destination]]\nname = "a"\nfolder = "f"\ntls = true', "destination[0]"),
     ],
-    ids=range(15),
+    ids=range(21),
 )
 def test_a_mistake_in_the_configuration_is_named(tmp_path, text, said):
     with pytest.raises(UsageError) as refused:
@@ -272,7 +290,7 @@ def test_too_large_an_image_is_refused(configuration):
 
 
 @needs_dcmtk
-def test_others_are_refused_and_a_full_disk_too(configuration):
+def test_others_are_refused_and_a_full_disk_too(configuration, caplog):
     configuration.spool.mkdir()
     spool = Spool(configuration.spool)
     with receiving(configuration, spool):
@@ -286,6 +304,41 @@ def test_others_are_refused_and_a_full_disk_too(configuration):
     with receiving(full, spool):
         assert sent(full, MIDDLE_SLICES[0]) != 0
     assert list(configuration.spool.rglob("*.dcm")) == []
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "rejected OTHER from 127.0.0.1: no [[peer]] has this title",
+        "rejected OTHER from 127.0.0.1: no [[peer]] has this title",
+        "rejected SCANNER from 127.0.0.1, which called OTHER: this node is AUTOVOLUME",
+        "refused images of SCANNER from 127.0.0.1: its [[peer]] has another host",
+        "the disk is full: images are refused",
+    ]
+
+
+def test_health_answers_only_where_images_are_received(configuration, monkeypatch):
+    class Reached(Exception):
+        pass
+
+    def reporting(port, facts):
+        raise Reached(listens(configuration.port))
+
+    monkeypatch.setattr(serving, "_workers", nullcontext)
+    monkeypatch.setattr(serving, "reporting", reporting)
+    with pytest.raises(Reached, match="True"):
+        serving.serve(configuration)
+
+
+def test_a_signal_whose_exception_was_lost_ends_the_service(configuration, monkeypatch):
+    monkeypatch.setattr(serving, "_workers", lambda: nullcontext(SimpleNamespace(limits_hold=True)))
+    with pytest.raises(KeyboardInterrupt):
+        serving.serve(configuration, stopped=lambda: True)
+
+
+def test_health_of_a_spool_that_is_gone_is_an_error():
+    port, gone = free_port(), Path("nowhere") / "spool"
+    with reporting(port, lambda: {"disk_free_gb": Spool(gone).free_gb()}), pytest.raises(HTTPError) as answer:
+        urlopen(f"http://127.0.0.1:{port}/health", timeout=10)
+    assert answer.value.code == 503
+    assert json.loads(answer.value.read()) == {"status": "error", "error": "No such file or directory"}
 
 
 @needs_dcmtk

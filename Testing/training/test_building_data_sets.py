@@ -163,11 +163,14 @@ def test_unlocked_predictions_alone_make_no_study(tmp_path):
         read_point_file(case / "landmarks.mrk.json")
 
 
-def test_a_second_build_adds_to_the_set(tmp_path):
+def test_a_second_build_adds_what_the_set_does_not_hold_yet(tmp_path):
     make_case(tmp_path / "in" / "a")
-    for _ in range(2):
-        build(tmp_path / "set", scout_candidates(tmp_path / "in"))
+    build(tmp_path / "set", scout_candidates(tmp_path / "in"))
+    make_case(tmp_path / "in" / "b", seed=1)
+    again = build(tmp_path / "set", scout_candidates(tmp_path / "in"))
     assert study_names(tmp_path / "set") == ["case_0001", "case_0002"]
+    assert [Path(source).parent.name for _, source in again.added] == ["b"]
+    assert [skipped.reason for skipped in again.skipped] == ["is in the set already, as case_0001"]
 
 
 def test_a_set_that_cannot_be_written_is_an_error_and_no_skipped_study(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from data_sets import PROTOCOL, brain_study, swapped, with_points, write_set
 from LandmarkTrainingLib.core.datasets.anatomy_fit import require_fit
 from LandmarkTrainingLib.core.datasets.check import check_dataset, deal_folds
 from LandmarkTrainingLib.core.datasets.findings import Finding, has_errors, report
+from LandmarkTrainingLib.core.datasets.reading import read_study
 
 PAIRS = [
     (mark.name, mark.mirror)
@@ -146,6 +148,15 @@ def test_a_damaged_study_does_not_hide_the_others(tmp_path):
     assert told(findings, "one", "axial.nrrd").level == "error"
     assert {f.level for f in findings if f.study == "two"} == {"error"}
     told(findings, "three", "outside of every image: AC")
+
+
+def test_a_study_whose_folder_is_gone_is_one_finding(tmp_path):
+    write_set(tmp_path, [brain_study("one", 1), brain_study("two", 2)])
+    shutil.rmtree(study_folder(tmp_path, "two"))
+    (found,) = [one for one in check_dataset(tmp_path, PROTOCOL) if one.study == "two"]
+    assert found.message == "is listed in dataset.json, but its folder is missing"
+    with pytest.raises(InputError, match="two: is missing, but dataset.json lists it. Restore the folder, or take"):
+        read_study(tmp_path, "two")
 
 
 def test_a_folder_that_the_list_does_not_name_is_told(tmp_path):

@@ -44,7 +44,7 @@ def test_a_whole_number_stands_for_a_fraction_and_a_list_for_a_row(tmp_path):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"stepz": 3}, "unknown setting stepz.*Known: name"),
+        ({"stepz": 3}, "unknown setting stepz. Did you mean steps. Known: name"),
         ({"steps": "many"}, "steps: 'many' should be a int"),
         ({"steps": 1.5}, "steps: 1.5"),
         ({"steps": True}, "steps: True"),

@@ -81,6 +81,8 @@ def run_batch(arguments: argparse.Namespace) -> int:
     studies = studies_of_part(all_studies, arguments.shard)
     records = Records(arguments.output.absolute() / RECORDS_FOLDER)
     outcomes = _earlier_outcomes(studies, arguments, request, records)
+    if outcomes:
+        say(f"{len(outcomes)} of {len(studies)} studies have these results already")
     jobs = _jobs([study for study in studies if study.name not in outcomes], arguments, request, records)
     table_path = arguments.output / table_name(arguments.shard)
     with made_folder(arguments.output):

@@ -12,7 +12,6 @@ import argparse
 import logging
 import signal
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -36,10 +35,6 @@ _EXTRAS = {
     "distributed": "cluster",
     "psutil": "cluster",
 }
-
-
-#: Set by Ctrl-C. A library that is interrupted while it loads may turn KeyboardInterrupt into an error of its own.
-_stopped = threading.Event()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -94,9 +89,10 @@ def _run(argv: Sequence[str] | None) -> int:
 def _explanation(error: BaseException) -> tuple[int, str]:
     """Exit code and text of what ended a command; INTERNAL_ERROR_CODE where it was not to be expected."""
     from AutoVolumeCalibrationLib.cli import exit_codes
+    from AutoVolumeCalibrationLib.cli.stopping import STOPPED
     from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, Cancelled, ExistsError
 
-    if isinstance(error, (Cancelled, KeyboardInterrupt)) or _stopped.is_set():
+    if isinstance(error, (Cancelled, KeyboardInterrupt)) or STOPPED.is_set():
         said = str(error) if isinstance(error, Cancelled) else ""
         return exit_codes.CANCELLED_CODE, said or "cancelled, nothing was written"
     if isinstance(error, ExistsError):  # the panel and Python allow overwriting in another way than a flag
@@ -126,12 +122,13 @@ def main_or_exit(argv: Sequence[str]) -> None:
 def entry_point() -> NoReturn:
     """The console command: always leaves by ``sys.exit``, because Slicer does not exit when a script raises."""
     from AutoVolumeCalibrationLib.cli.exit_codes import CANCELLED_CODE, INTERNAL_ERROR_CODE
+    from AutoVolumeCalibrationLib.cli.stopping import STOPPED
 
     try:
         _set_up_process()
         code = main(sys.argv[1:])
     except (Exception, KeyboardInterrupt) as error:
-        if _stopped.is_set() or isinstance(error, KeyboardInterrupt):  # before a command ran
+        if STOPPED.is_set() or isinstance(error, KeyboardInterrupt):  # before a command ran
             print("autovolume: cancelled, nothing was written", file=sys.stderr)
             raise SystemExit(CANCELLED_CODE) from error
         traceback.print_exc()
@@ -143,9 +140,10 @@ def entry_point() -> NoReturn:
 def _set_up_process() -> None:
     """Set up what suits a command but not a library: signals, warnings, characters that a terminal cannot show."""
     from AutoVolumeCalibrationLib.cli.console import PrintableStream
+    from AutoVolumeCalibrationLib.cli.stopping import STOPPED
 
     def stop(_number: int, _frame: object) -> NoReturn:
-        _stopped.set()
+        STOPPED.set()
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM):  # both end a command so that it leaves no half-written output

@@ -10,6 +10,7 @@ from pathlib import Path
 from .batch_command import plan_request
 from .console import say
 from .planning_commands import add_planning_flags
+from .stopping import STOPPED
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -24,7 +25,11 @@ def register(commands: argparse._SubParsersAction) -> None:
     watch.add_argument("--output", required=True, type=Path, metavar="DIR", help="one sub-folder per study")
     add_planning_flags(watch)
     watch.add_argument(
-        "--quiet", type=float, default=10.0, metavar="S", help="a folder without new files for so long is complete"
+        "--quiet",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="a folder without new files for so long is complete (default: 10)",
     )
     watch.set_defaults(run=run_watch)
 
@@ -41,7 +46,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
         return 0
     logging.getLogger("AutoVolumeCalibrationLib").setLevel(logging.INFO)
     try:
-        serve(configuration)
+        serve(configuration, STOPPED.is_set)
     except KeyboardInterrupt:
         return 0
     return 0
@@ -55,11 +60,13 @@ def run_watch(arguments: argparse.Namespace) -> int:
     from ..service.node.serving import watch
 
     if not arguments.folder.is_dir():
-        raise UsageError("is not a folder", source=str(arguments.folder), remedy="Choose one.")
+        raise UsageError("is not a folder", source=str(arguments.folder), remedy="Create it, or name another one.")
     require_place(arguments.output, overwrite=True)
     request = plan_request(arguments)
     try:
-        with closing(watch(arguments.folder, arguments.output, request, Limits(600.0), arguments.quiet)) as outcomes:
+        limits = Limits(600.0)
+        watched = watch(arguments.folder, arguments.output, request, limits, arguments.quiet, STOPPED.is_set)
+        with closing(watched) as outcomes:
             for outcome in outcomes:
                 say(f"{outcome.study}: {outcome.message} [{outcome.seconds:.1f} s]")
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .early_checks import require_sound_flags
 from .run_arguments import SETTINGS, add_run_arguments, chosen_settings
 
 
@@ -27,6 +28,7 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_cross_validation(arguments: argparse.Namespace) -> int:
     """``autovolume crossvalidate``: the same command resumes an interrupted one."""
+    require_sound_flags(arguments)
     from AutoVolumeCalibrationLib.core.errors import UsageError
 
     from ..core.experiments.cross_validation import CrossValidationPlan, cross_validate

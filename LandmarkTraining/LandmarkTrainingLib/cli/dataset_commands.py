@@ -102,6 +102,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     """``autovolume dataset build``."""
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.errors import InputError
+    from AutoVolumeCalibrationLib.core.storage.dataset import study_names
 
     from ..core.datasets.building import build_dataset
     from ..core.new_anatomy.anatomy_file import read_any_anatomy
@@ -114,15 +115,14 @@ def run_build(arguments: argparse.Namespace) -> int:
         name, constellation = protocol.anatomy, protocol.constellation
     built = build_dataset(arguments.output, _candidates(arguments), constellation, name, arguments.prefix)
     if not built.added:
-        first = f" {built.skipped[0].source}: {built.skipped[0].reason}" if built.skipped else ""
-        raise InputError(
-            f"no study could be made; {len(built.skipped)} left out", remedy=f"Correct the first and try again:{first}"
-        )
+        first = f"The first: {built.skipped[0].source}: {built.skipped[0].reason}" if built.skipped else ""
+        raise InputError(f"no study was added; {len(built.skipped)} left out", remedy=first)
     for name, source in built.added:
         print(f"{name}  {source}")
     for skipped in built.skipped:
         print(f"left out  {skipped.source}: {skipped.reason}")
-    print(f"{arguments.output}: studies added: {len(built.added)}, left out: {len(built.skipped)}")
+    total = len(study_names(arguments.output))
+    print(f"{arguments.output}: studies added: {len(built.added)}, left out: {len(built.skipped)}, in all: {total}")
     return 0
 
 

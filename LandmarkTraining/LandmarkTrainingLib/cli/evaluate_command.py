@@ -68,13 +68,16 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
     from AutoVolumeCalibrationLib.core.models.anatomies import model_for
     from AutoVolumeCalibrationLib.core.models.bundle import load_model
+    from AutoVolumeCalibrationLib.core.models.store import model_folder
+
+    protocols = [load_protocol(name) for name in arguments.protocol]
+    arguments.model = arguments.model or model_for(protocols[0])
+    model_folder(arguments.model)  # an unknown one is refused before PyTorch is loaded
 
     from ..core.evaluation import methods
     from ..core.evaluation.evaluation_report import measured_errors
     from ..core.training.bundle_export import record_measurement
 
-    protocols = [load_protocol(name) for name in arguments.protocol]
-    arguments.model = arguments.model or model_for(protocols[0])
     model = load_model(arguments.model, arguments.device)
     measured: dict[str, Any] = {}
     for protocol in protocols:

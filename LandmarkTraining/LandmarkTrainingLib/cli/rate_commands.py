@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .early_checks import require_sound_flags
 from .run_arguments import DATA, SETTINGS, add_run_arguments, chosen_settings, required_folders
 
 
@@ -21,6 +22,7 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_find_rate(arguments: argparse.Namespace) -> int:
     """``autovolume find-rate``: writes a picture and the numbers only."""
+    require_sound_flags(arguments)
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 
     from ..core.experiments.search_trial import base_configuration

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .early_checks import require_sound_flags
 from .run_arguments import DATA, SETTINGS, add_run_arguments, at_least, chosen_settings, flags_named, named_folders
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_search(arguments: argparse.Namespace) -> int:
     """``autovolume search``: the same ``--output`` and data resume an interrupted search."""
+    require_sound_flags(arguments)
     from ..core.experiments.search import best_trial, search, trials_table
     from ..core.experiments.search_trial import kept_folders, trial_training
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .early_checks import require_sound_run
 from .run_arguments import DATA, SETTINGS, add_run_arguments, chosen_settings, flags_named, named_folders
 
 
@@ -42,11 +43,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     """``autovolume train``: ends with the run's bundle; on a finished run only exports it again."""
+    require_sound_run(arguments)
     return _run(arguments, None)
 
 
 def run_finetune(arguments: argparse.Namespace) -> int:
     """``autovolume finetune``: a run that starts from a model's weights and its settings."""
+    require_sound_run(arguments)
     from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 
     from ..core.runs.base_model import base_model, nearest_model
@@ -84,10 +87,12 @@ def _run(arguments: argparse.Namespace, base: str | None) -> int:
     return 0
 
 
-def _say(_step: int, _steps: int, line: Mapping[str, Any]) -> None:
+def _say(step: int, steps: int, line: Mapping[str, Any]) -> None:
     from ..core.runs.run_watch import step_text
 
-    print(step_text(line, "in-plane error", "mm"), flush=True)
+    _print(step_text(line, "in-plane error", "mm"))
+    if step == steps:
+        _print("all steps done; writing the bundle. With label maps its uncertainty is measured, which takes minutes")
 
 
 def run_ablation(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
+from .early_checks import require_folders, require_settings
 from .run_arguments import flags_named
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ TOGETHER = "together"
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     xray = commands.add_parser("xray", description="Train and measure a model on labelled radiographs")
-    xray.add_argument("benchmark", choices=("cephalometric", "hand", "chest", "labelme", TOGETHER))
+    names = ("cephalometric", "hand", "chest", "labelme", TOGETHER)
+    xray.add_argument("benchmark", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     xray.add_argument(
         "images", nargs="+", metavar="FOLDER", help=f"the data set in its layout; of {TOGETHER} NAME=FOLDER for each"
     )
@@ -48,6 +50,10 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run_xray(arguments: argparse.Namespace) -> int:
     """``autovolume xray``: on a finished run with ``--resume`` only measures again."""
+    if arguments.benchmark != TOGETHER:
+        require_folders(map(Path, arguments.images))
+    require_settings(arguments.set)
+
     from LandmarkTrainingLib.core.xray import xray_run
 
     with flags_named():

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,9 @@ class TrainingConfig:
         defaults = dataclasses.asdict(self)
         unknown = sorted(set(values) - set(defaults))
         if unknown:
-            raise UsageError(f"unknown setting {unknown[0]}", source=source, remedy=f"Known: {', '.join(defaults)}.")
+            near = "".join(f"Did you mean {name}? " for name in get_close_matches(unknown[0], defaults, n=1))
+            remedy = f"{near}Known: {', '.join(defaults)}."
+            raise UsageError(f"unknown setting {unknown[0]}", source=source, remedy=remedy)
         converted = {key: _like(defaults[key], value, f"{source}: {key}") for key, value in values.items()}
         for key, value in converted.items():
             _require_valid(key, value, source)

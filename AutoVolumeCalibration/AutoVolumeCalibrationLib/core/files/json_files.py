@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import AutoVolumeError, printable
 from .regular_file import require_regular
 from .resources import resource_path
+from .schema_messages import schema_message
 
 #: No file of the project comes near.
 LARGEST_JSON_BYTES = 64 * 1024**2
@@ -55,7 +56,7 @@ def require_schema(data: Any, schema: str, path: Path | str, error_type: type[Au
 
     error = best_match(_validator(schema).iter_errors(data))
     if error is not None:
-        message = printable(error.message)
+        message = printable(schema_message(error))
         message = message if len(message) < 200 else message[:200] + " ..."
         raise error_type(f"{error.json_path.removeprefix('$.')}: {message}", source=str(path), remedy=remedy)
 

@@ -20,6 +20,7 @@ from ..planning.box import plan_box
 from ..planning.checks import ERROR, OK, WARNING, Check, Evidence, run_checks, scout_checks
 from ..planning.face_uncertainty import Coverage, coverage_of
 from ..planning.frame import FEWEST_LANDMARKS, fit_frame
+from ..planning.limb_checks import body_part_check
 from ..planning.prescription import prescribe
 from ..planning.risk.features import plan_features
 from ..planning.risk.finding import PlanRisk
@@ -279,7 +280,10 @@ def _not_planned(
     """Why the landmarks found do not give a plan, as the user needs to know it; faults of the scouts are the remedy."""
     found = sum(landmark.status != MISSING for landmark in predicted)
     counted = f"{found} of {len(predicted)} landmarks found"
-    reasons = " ".join(check.message for check in scout_checks(stacks) if check.level == ERROR)
+    faults = [check for check in scout_checks(stacks) if check.level == ERROR]
+    # A knee planned as a head: nobody helps it by placing more landmarks.
+    other_part = body_part_check(stacks, protocol)
+    reasons = " ".join(check.message for check in (*faults, other_part) if check)
     # So few landmarks are found in images of another region too: what their arrangement lacks is not the cause then.
     if found >= FEWEST_LANDMARKS and found >= limits.found_share[1] * len(predicted):
         return InputError(f"{counted}, but {cause.what}", remedy=reasons or cause.remedy)

@@ -28,6 +28,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _PATHS = ";"
 _MOST_BYTES = 256 * 1024**2
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_FOLDER_REMEDY = "Give a folder with a sub-folder for each study."
 _REMEDY = "Give a table in CSV, UTF-8, with the columns study and scouts."
 
 
@@ -52,6 +53,9 @@ def list_studies(source: Path, output: Path) -> list[Study]:
     Raises:
         InputError: there are none, the manifest cannot be read, or two studies share a name; with the row's number.
     """
+    if not source.exists():
+        remedy = f"{_FOLDER_REMEDY[:-1]}, or a table in CSV."
+        raise InputError("there is no such file or folder", source=str(source), remedy=remedy)
     if source.is_dir():
         return _studies_of_folder(source, output)
     require_there(source)
@@ -67,7 +71,7 @@ def _studies_of_folder(source: Path, output: Path) -> list[Study]:
     folders = [path for path in sorted(source.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     folders = [path for path in folders if path.resolve() != output.resolve()]
     if not folders:
-        raise InputError("holds no study folders", source=str(source), remedy="Give one folder per study.")
+        raise InputError("holds no study folders", source=str(source), remedy=_FOLDER_REMEDY)
     studies = [Study(_clean(path.name) or path.name, (str(path),)) for path in folders]
     for study in studies:
         if _TABLES.fullmatch(study.name):

@@ -91,6 +91,10 @@ def read_configuration(path: Path) -> Configuration:
         content = toml.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise UsageError(f"cannot be read as TOML ({error})", source=str(path), remedy=_REMEDY) from error
+    for name in ("peer", "destination"):
+        if isinstance(content.get(name), dict):
+            what = f"[{name}] begins a single entry"
+            raise UsageError(what, source=str(path), remedy=f"Write [[{name}]], also where there is only one.")
     require_schema(content, "service", path, UsageError, _REMEDY)
     return _configuration(content, path.absolute().parent, str(path))
 
@@ -114,6 +118,7 @@ def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Con
     if page.port and not page.is_on_this_machine and not page.token:
         what = f"the page listens on {page.host}, and anybody there may open it"
         raise UsageError(what, source=source, remedy="Add a token to [page].")
+    _require_distinct_ports(node, page, source)
     return Configuration(
         **{**node, "spool": folder / node["spool"]},
         peers=peers,
@@ -123,6 +128,20 @@ def _configuration(content: Mapping[str, Any], folder: Path, source: str) -> Con
         destinations=destinations,
         page=page,
     )
+
+
+def _require_distinct_ports(node: Mapping[str, Any], page: PageSettings, source: str) -> None:
+    named = {
+        "port of [node]": node.get("port", Configuration.port),
+        "health_port": node.get("health_port", 0),
+        "port of [page]": page.port,
+    }
+    seen: dict[int, str] = {}
+    for name, port in named.items():
+        if port and port in seen:
+            what = f"{seen[port]} and {name} are both {port}"
+            raise UsageError(what, source=source, remedy="Choose another number for one of them.")
+        seen[port] = name
 
 
 def _peer(entry: Mapping[str, Any], source: str) -> Peer:

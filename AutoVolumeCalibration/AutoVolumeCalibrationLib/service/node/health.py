@@ -49,8 +49,12 @@ def _handler(facts: Facts) -> type[BaseHTTPRequestHandler]:
                 self.send_error(404)
                 return
             kind, text = page
-            body = text(facts()).encode("utf-8")
-            self.send_response(200)
+            try:
+                code, body = 200, text(facts()).encode("utf-8")
+            except OSError as error:  # the folder of the spool is gone, or its disk
+                code, kind = 503, "application/json"
+                body = json.dumps({"status": "error", "error": error.strerror or str(error)}).encode("utf-8")
+            self.send_response(code)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

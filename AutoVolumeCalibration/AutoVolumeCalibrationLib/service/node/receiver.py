@@ -21,6 +21,8 @@ _logger = logging.getLogger(__name__)
 #: DICOM PS3.7 C and PS3.4 B.2.3: status of the answer.
 SUCCESS, NOT_AUTHORIZED, NO_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0x0124, 0xA700, 0xC000
 
+_WRONG_ADDRESS = "refused %s of %s from %s: its [[peer]] has another host"
+
 #: A peer that is silent for so long is disconnected.
 _SILENCE_S = 60
 
@@ -37,6 +39,7 @@ def receiving(configuration: Configuration, spool: Spool) -> Iterator[None]:
     handlers: list[Any] = [
         (evt.EVT_C_ECHO, _answer_echo, [configuration]),
         (evt.EVT_C_STORE, _store, [configuration, spool, RateLimit(configuration.max_images_per_s)]),
+        (evt.EVT_REJECTED, _log_rejection, [configuration]),
     ]
     address = (configuration.host, configuration.port)
     context = server_context(configuration.tls) if configuration.tls else None
@@ -79,14 +82,31 @@ def _transfer_syntaxes() -> list[Any]:
     return list(ALL_TRANSFER_SYNTAXES)
 
 
+def _log_rejection(event: Any, configuration: Configuration) -> None:
+    """Say why a connection was rejected: the peer's own message names neither title that does not fit."""
+    title, host = _sender(event)
+    called = str(event.assoc.requestor.primitive.called_ae_title).strip()
+    if called != configuration.title:
+        _logger.warning(
+            "rejected %s from %s, which called %s: this node is %s", title, host, called, configuration.title
+        )
+    elif configuration.peers and title not in {peer.title for peer in configuration.peers}:
+        _logger.warning("rejected %s from %s: no [[peer]] has this title", title, host)
+    else:
+        _logger.warning("rejected %s from %s: too many connections at a time", title, host)
+
+
 def _answer_echo(event: Any, configuration: Configuration) -> int:
-    return SUCCESS if _may_send(event, configuration) else NOT_AUTHORIZED
+    if _may_send(event, configuration):
+        return SUCCESS
+    _logger.warning(_WRONG_ADDRESS, "the echo", *_sender(event))
+    return NOT_AUTHORIZED
 
 
 def _store(event: Any, configuration: Configuration, spool: Spool, rate: RateLimit) -> int:
     """Keep the instance as it came, undecoded. Nothing of it is logged."""
     if not _may_send(event, configuration):
-        _logger.warning("refused images of %s from %s", *_sender(event))
+        _logger.warning(_WRONG_ADDRESS, "images", *_sender(event))
         return NOT_AUTHORIZED
     rate.wait(_sender(event))
     data = event.encoded_dataset()

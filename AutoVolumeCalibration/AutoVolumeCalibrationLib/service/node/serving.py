@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -52,8 +52,11 @@ def check(configuration: Configuration) -> None:
         pass
 
 
-def serve(configuration: Configuration) -> None:
+def serve(configuration: Configuration, stopped: Callable[[], bool] = lambda: False) -> None:
     """Receive, plan and send until KeyboardInterrupt.
+
+    Args:
+        stopped: whether a signal came whose KeyboardInterrupt was lost, as it is while the workers start.
 
     Raises:
         AutoVolumeError: it cannot begin, or the workers are gone.
@@ -77,17 +80,25 @@ def serve(configuration: Configuration) -> None:
         desk = SpoolDesk(configuration, spool, planner.records, outcomes)
         with (
             _workers() as workers,
+            receiving(configuration, spool),
+            # After the node: where a monitor reads "ok", images are received.
             reporting(configuration.health_port, facts),
             page.showing(configuration.page, desk),
-            receiving(configuration, spool),
             sending(configuration),
         ):
             _logger.info("%s listens on %s:%d", configuration.title, configuration.host, configuration.port)
-            _plan_for_ever(_held(planner, workers), spool, outcomes, configuration, workers)
+            _plan_for_ever(_held(planner, workers), spool, outcomes, configuration, workers, stopped)
 
 
-def watch(folder: Path, output: Path, request: PlanRequest, limits: Limits, quiet_s: float) -> Generator[Outcome]:
-    """Plan the sub-folders of ``folder`` as they become complete, for ever; the outcomes as they come."""
+def watch(
+    folder: Path,
+    output: Path,
+    request: PlanRequest,
+    limits: Limits,
+    quiet_s: float,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Generator[Outcome]:
+    """Plan the sub-folders of ``folder`` as they become complete, for ever; ``stopped`` as in ``serve``."""
     planner = Planner(resolved(request), limits, output, Records(output.absolute() / ".batch"), quiet_s)
     settled: dict[str, float] = {}
 
@@ -97,6 +108,7 @@ def watch(folder: Path, output: Path, request: PlanRequest, limits: Limits, quie
     with _workers() as workers:
         planner = _held(planner, workers)
         while True:
+            _end_where(stopped)
             studies = [one for one in studies_in(folder) if settled.get(one.name) != one.latest]
             yield from planner.plan((one for one in studies if one.folder.resolve() != output.resolve()), note, workers)
             time.sleep(_POLL_S)
@@ -127,6 +139,7 @@ def _plan_for_ever(
     outcomes: dict[str, Outcome | None],
     configuration: Configuration,
     workers: Workers,
+    stopped: Callable[[], bool],
 ) -> None:
     table, swept_at = configuration.spool / STUDIES_TABLE, -_SWEEP_S
 
@@ -142,6 +155,7 @@ def _plan_for_ever(
 
     _write_studies(table, outcomes)  # killed after the last study, the service did not list it
     while True:
+        _end_where(stopped)
         for outcome in planner.plan(spool.changed(), settled, workers):
             _logger.info("study %s: exit code %d in %.1f s", outcome.study, outcome.exit_code, outcome.seconds)
             note(outcome.study, outcome)
@@ -151,6 +165,11 @@ def _plan_for_ever(
                 planner.records.forget(name)
                 outcomes.pop(name, None)
         time.sleep(_POLL_S)
+
+
+def _end_where(stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise KeyboardInterrupt
 
 
 def _held(planner: Planner, workers: Workers) -> Planner:

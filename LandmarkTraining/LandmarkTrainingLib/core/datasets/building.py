@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from AutoVolumeCalibrationLib.core.anatomy.constellation import Constellation
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, append_study, study_folder, study_names
 
-from .reading import ANATOMY
+from .reading import ANATOMY, PIXELS, read_provenance
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def build_dataset(
 
     Studies are called ``case_0001``, ... : file and folder names often name patients. The studies of one patient
     carry the name of the first as their subject. A candidate that cannot be read is left out and reported, and the
-    others go on; what was added before an interruption stays.
+    others go on; what was added before an interruption stays. Studies whose pixels the set held before are left out:
+    the same command typed twice adds nothing.
 
     Args:
         prefix: of the names of the studies; sets of different people need different ones.
@@ -68,7 +72,7 @@ def build_dataset(
     added: list[tuple[str, str]] = []
     skipped: list[Skipped] = []
     first_of: dict[str, str] = {}
-    names = _free_names(folder, prefix)
+    names, earlier = _free_names(folder, prefix), _pixels_of_studies(folder)
     for candidate in candidates:
         if isinstance(candidate, Skipped):
             skipped.append(candidate)
@@ -78,7 +82,12 @@ def build_dataset(
         except InputError as error:
             skipped.append(Skipped(candidate.source, _reason(error, candidate.source)))
             continue
-        for study in studies:
+        studies = [replace(study, provenance={**study.provenance, PIXELS: _pixels_of(study)}) for study in studies]
+        new = [study for study in studies if study.provenance[PIXELS] not in earlier]
+        if copies := [study for study in studies if study.provenance[PIXELS] in earlier]:
+            first = earlier[copies[0].provenance[PIXELS]]
+            skipped.append(Skipped(candidate.source, f"is in the set already, as {first}"))
+        for study in new:
             name = next(names)
             provenance = dict(study.provenance)
             if anatomy:
@@ -88,6 +97,20 @@ def build_dataset(
             append_study(folder, replace(study, name=name, provenance=provenance), constellation)
             added.append((name, candidate.source))
     return Built(tuple(added), tuple(skipped))
+
+
+def _pixels_of_studies(folder: Path) -> dict[str, str]:
+    """Digest of pixels in a data set -> the first study that has them; studies without a digest are left out."""
+    first_last = reversed(study_names(folder))
+    pairs = ((read_provenance(study_folder(folder, name)).get(PIXELS), name) for name in first_last)
+    return {str(digest): name for digest, name in pairs if digest}
+
+
+def _pixels_of(study: LabelledStudy) -> str:
+    digest = hashlib.sha256()
+    for one in (one for stack in study.stacks for one in stack.slices):
+        digest.update(repr(one.pixels.shape).encode() + np.ascontiguousarray(one.pixels).tobytes())
+    return digest.hexdigest()
 
 
 def _free_names(folder: Path, prefix: str) -> Iterator[str]:

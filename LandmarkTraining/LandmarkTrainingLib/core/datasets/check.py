@@ -22,7 +22,7 @@ from .file_pairs import points_in
 from .findings import Finding
 from .folds import subject_folds
 from .from_archive import REFERENCE_BOX
-from .reading import absent_of, read_points_of, read_provenance, subject_of
+from .reading import MISSING_REMEDY, absent_of, read_points_of, read_provenance, subject_of
 from .study_checks import check_anatomy, check_names, check_positions, check_scouts
 
 #: A landmark that at least this share of the other studies have is reported as missing.
@@ -91,6 +91,9 @@ def deal_folds(folder: Path | str, count: int, seed: int) -> dict[str, int]:
 def _check_study(study_path: Path, protocol: Protocol, checked: _Checked) -> Iterator[Finding]:
     """Check one study, as far as it can be read."""
     name = study_path.name
+    if not study_path.is_dir():
+        yield Finding(ERROR, name, "is listed in dataset.json, but its folder is missing", MISSING_REMEDY)
+        return
     provenance = _attempt(lambda: read_provenance(study_path))
     stacks = _attempt(lambda: tuple(read_scouts([study_path])))
     landmarks = _attempt(lambda: read_points_of(study_path))

@@ -24,8 +24,8 @@ from AutoVolumeCalibrationLib.core.storage.dataset import PROVENANCE_FILE, Label
 from AutoVolumeCalibrationLib.core.storage.markups import MarkupPoint, read_landmarks
 from AutoVolumeCalibrationLib.core.storage.results import LANDMARKS_FILE
 
-#: Key of a study's provenance: name of the anatomy that it was made for.
-ANATOMY = "anatomy"
+#: Keys of a study's provenance: name of the anatomy that it was made for, SHA-256 of the pixels of its scouts.
+ANATOMY, PIXELS = "anatomy", "pixels_sha256"
 
 #: How a prediction is described in a point list (``storage.markups.landmark_description``).
 _PREDICTION = re.compile(rf"\[{PREDICTED}(?:, confidence (?P<confidence>\d+\.?\d*))?(?:, sd (?P<sd>\d+\.?\d*) mm)?")
@@ -36,6 +36,7 @@ UNSTATED_SD_MM = 3.0
 #: Stated ones are rounded to 0.1 mm.
 _SMALLEST_SD_MM = 0.05
 
+MISSING_REMEDY = "Restore the folder, or take its name out of dataset.json."
 _REMEDY = "Restore the file, or take the study out of dataset.json."
 
 
@@ -60,6 +61,8 @@ def read_study(folder: Path | str, name: str, *, predictions: bool = False) -> L
         InputError: the scouts, the points or the provenance cannot be read.
     """
     path = study_folder(folder, name)
+    if not path.is_dir():
+        raise InputError("is missing, but dataset.json lists it", source=str(path), remedy=MISSING_REMEDY)
     stacks = tuple(read_scouts([path]))
     return LabelledStudy(name, stacks, read_points_of(path, predictions=predictions), read_provenance(path))
 

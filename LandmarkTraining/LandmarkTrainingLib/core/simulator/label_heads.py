@@ -112,6 +112,10 @@ def load_label_heads(
     """
     if not heads:
         raise UsageError("no head is named", source=str(folder), remedy="Set train_heads and check_heads.")
+    absent = sorted(set(heads) - set(find_heads(folder)))
+    if absent:
+        remedy = "Set train_heads and check_heads to numbers that it holds."
+        raise InputError(f"has no head_{absent[0]:02d}.nii.gz", source=str(folder), remedy=remedy)
     effects = effects or SimulationEffects()
     tissues, matrices, landmarks, fields = [], [], [], []
     lookup = tissue_lookup()
@@ -162,5 +166,6 @@ def find_heads(folder: Path) -> list[int]:
     """Numbers of the ``head_NN.nii.gz`` in a folder; InputError if there is none."""
     numbers = sorted(int(path.name[5:7]) for path in folder.glob("head_[0-9][0-9].nii.gz"))
     if not numbers:
-        raise InputError("holds no head_NN.nii.gz", source=str(folder), remedy="Name the folder of label maps.")
+        remedy = "Name the folder of label maps; maps of another anatomy need a scene.json first (anatomy scene)."
+        raise InputError("holds no head_NN.nii.gz", source=str(folder), remedy=remedy)
     return numbers
