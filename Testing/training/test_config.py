@@ -3,7 +3,9 @@ import json
 
 import pytest
 
+from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE, SAGITTAL_PAIRS
 from AutoVolumeCalibrationLib.core.errors import UsageError
+from LandmarkTrainingLib.core import config
 from LandmarkTrainingLib.core.config import TrainingConfig
 
 OTHER = TrainingConfig(
@@ -34,6 +36,13 @@ def test_what_a_file_leaves_out_is_as_before(tmp_path):
 def test_the_training_part_of_a_bundle_is_read(tmp_path):
     path = written(tmp_path, {"imports": [], "training": {"seed": 5}, "run": ["$x"]})
     assert TrainingConfig.from_json(path).seed == 5
+
+
+def test_pairs_on_sagittal_slices_are_what_the_detection_knows():
+    assert config.SAGITTAL_PAIRS == SAGITTAL_PAIRS and TrainingConfig().sagittal_pairs == MIDDLE
+    assert TrainingConfig().replaced({"sagittal_pairs": "nearest"}).sagittal_pairs == "nearest"
+    with pytest.raises(UsageError, match="sagittal_pairs 'left' is unknown. Give middle or nearest."):
+        TrainingConfig().replaced({"sagittal_pairs": "left"})
 
 
 def test_a_whole_number_stands_for_a_fraction_and_a_list_for_a_row(tmp_path):

@@ -11,7 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE, SAGITTAL_PAIRS
 from AutoVolumeCalibrationLib.core.errors import UsageError
 
 #: The valid range of a number in words, and its test. Infinity and NaN are never valid.
@@ -54,6 +53,9 @@ _RANGES: Mapping[str, _Range] = {
     "cutout_chance": _SHARE,
     "ema_decay": _BELOW_ONE,
 }
+
+#: As ``core.detection.sagittal_pairs`` has them; the first is the default.
+SAGITTAL_PAIRS = ("middle", "nearest")
 
 #: Type of the members of list settings.
 _MEMBERS: Mapping[str, type] = {
@@ -148,7 +150,7 @@ class TrainingConfig:
     pixel_mm: float = 2.0
     sigma_mm: float = 6.0
     tau_mm: float = 12.0
-    sagittal_pairs: str = MIDDLE
+    sagittal_pairs: str = SAGITTAL_PAIRS[0]
     peak_weight: float = 20.0
     losses: tuple[dict[str, Any], ...] = ({"name": "peak_weighted_mse", "weight": 1.0},)
     point_losses: tuple[dict[str, Any], ...] = ({"name": "wing", "weight": 1.0},)
