@@ -31,7 +31,7 @@ class Choice:
     weights: str
 
     @property
-    def identity(self) -> list[str]:
+    def identity(self) -> list[str | None]:
         """What tells it from others."""
         from ...core.storage.results import protocol_digest, protocol_reference
 
