@@ -19,7 +19,7 @@ from ..service.planning import (
     with_total,
     write_plan,
 )
-from .console import ProgressLine, print_notes, print_plan, print_series
+from .console import ProgressLine, print_notes, print_plan, print_series, say
 from .corrections import Corrections, placed_points
 
 if TYPE_CHECKING:
@@ -113,19 +113,22 @@ def run_calibrate(arguments: argparse.Namespace) -> int:
         require_there(arguments.baseline)
     with claimed_folder(arguments.output, arguments.overwrite):
         drawings = choose_drawings(arguments.output, arguments.scene, report_title(arguments))
-        protocol = choose_protocol(arguments) or recognised_protocol(arguments)
-        if arguments.slab:
-            protocol, text = keep_slab(protocol, arguments, arguments.output)
-            drawings = {**drawings, protocol.source.name: lambda _, path: write_text(path, text)}
-        placed = placed_points(arguments.landmarks, protocol) if arguments.landmarks else Corrections()
+        named_protocol = choose_protocol(arguments)
         with ProgressLine() as progress:
             study, read_s = read_scout_study(arguments, progress)
+            protocol = named_protocol or shown_protocol(arguments, study.stacks, progress)
+            if arguments.slab:
+                protocol, text = keep_slab(protocol, arguments, arguments.output)
+                drawings = {**drawings, protocol.source.name: lambda _, path: write_text(path, text)}
+            placed = placed_points(arguments.landmarks, protocol) if arguments.landmarks else Corrections()
             calibration = plan_scouts(arguments, study, read_s, protocol, placed.landmarks, progress)
             if arguments.baseline:
                 calibration = _followed(calibration, arguments, progress)
             progress("writing results")
             write_plan(calibration, arguments.output, arguments.scouts, drawings)
     print_notes((*study.notes, *placed.notes))
+    if not named_protocol:
+        say(recognised_text(protocol))
     return print_plan(calibration, arguments.output)
 
 
@@ -134,9 +137,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     from ..core.errors import InputError
     from ..core.scouts.reader import list_series
 
-    protocol = choose_protocol(arguments) or recognised_protocol(arguments)
-    if arguments.slab:
-        protocol, _ = keep_slab(protocol, arguments, Path())
+    named_protocol = choose_protocol(arguments)
     with ProgressLine() as progress:
         try:
             study, read_s = read_scout_study(arguments, progress)
@@ -144,8 +145,13 @@ def run_check(arguments: argparse.Namespace) -> int:
             # Why each series does not do helps more than the one reason why none was left.
             print_series(list_series(arguments.scouts, force=arguments.force, series=arguments.series))
             raise
+        protocol = named_protocol or shown_protocol(arguments, study.stacks, progress)
+        if arguments.slab:
+            protocol, _ = keep_slab(protocol, arguments, Path())
         calibration = plan_scouts(arguments, study, read_s, protocol, progress=progress)
     print_series(study.series)
+    if not named_protocol:
+        say(recognised_text(protocol))
     return print_plan(calibration, None)
 
 
@@ -164,24 +170,26 @@ def choose_protocol(arguments: argparse.Namespace) -> Protocol | None:
     return protocol
 
 
-def recognised_protocol(arguments: argparse.Namespace) -> Protocol:
-    """The protocol of the installed anatomy that the scouts show, which is printed.
+def shown_protocol(arguments: argparse.Namespace, stacks: Sequence[ScoutStack], progress: ProgressLine) -> Protocol:
+    """The protocol of the installed anatomy that the scouts show.
 
     Raises:
-        InputError: they show none, or cannot be read.
+        InputError: they show none.
         ProtocolError: it has no such box.
     """
     from ..core.anatomy.protocol import box_rule
     from ..core.models.anatomies import automatic_protocol
 
-    with ProgressLine() as progress:
-        study, _ = read_scout_study(arguments, progress)
-        progress("recognising the anatomy")
-        with naming(named(arguments.scouts)):
-            protocol = automatic_protocol(study.stacks, arguments.model, arguments.device, arguments.backend)
-    print_notes([f"recognised: {protocol.anatomy}, protocol {protocol.name}"])
+    progress("recognising the anatomy")
+    with naming(named(arguments.scouts)):
+        protocol = automatic_protocol(stacks, arguments.model, arguments.device, arguments.backend)
     box_rule(protocol, arguments.box)
     return protocol
+
+
+def recognised_text(protocol: Protocol) -> str:
+    """What is printed where no protocol was named."""
+    return f"recognised: {protocol.anatomy}, protocol {protocol.name}"
 
 
 def keep_slab(protocol: Protocol, arguments: argparse.Namespace, folder: Path) -> tuple[Protocol, str]:

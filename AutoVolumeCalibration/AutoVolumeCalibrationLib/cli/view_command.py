@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .console import ProgressLine, print_notes, say
-from .planning_commands import add_planning_flags, choose_protocol, plan_scouts, read_scout_study, recognised_protocol
+from .planning_commands import (
+    add_planning_flags,
+    choose_protocol,
+    plan_scouts,
+    read_scout_study,
+    recognised_text,
+    shown_protocol,
+)
 
 if TYPE_CHECKING:
     from ..browser.opened import OpenedPlan
@@ -81,11 +88,12 @@ def _saved(folder: Path, arguments: argparse.Namespace) -> OpenedPlan:
 def _planned(arguments: argparse.Namespace) -> OpenedPlan:
     from ..browser.opened import OpenedPlan
 
-    protocol = choose_protocol(arguments) or recognised_protocol(arguments)
+    named_protocol = choose_protocol(arguments)
     with ProgressLine() as progress:
         study, read_s = read_scout_study(arguments, progress)
+        protocol = named_protocol or shown_protocol(arguments, study.stacks, progress)
         plan = plan_scouts(arguments, study, read_s, protocol, progress=progress)
-    print_notes(study.notes)
+    print_notes([*study.notes, *([] if named_protocol else [recognised_text(protocol)])])
     return OpenedPlan(plan, arguments.output, tuple(str(Path(one).absolute()) for one in arguments.scouts))
 
 
