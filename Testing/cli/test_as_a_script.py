@@ -147,7 +147,8 @@ def test_a_fault_of_the_program_ends_it_too_and_can_be_reported(as_found, capsys
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_during_the_detection_cancels(tmp_path, number):
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT / "AutoVolumeCalibration")}
-    arguments = [sys.executable, "-c", ENDLESS, "calibrate", *map(str, MIDDLE_SLICES), "--output", "new/out"]
+    planned = ["calibrate", *map(str, MIDDLE_SLICES), "--protocol", "BrainAcPc", "--output", "new/out"]
+    arguments = [sys.executable, "-c", ENDLESS, *planned]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # A job in the background is started with SIGINT ignored, and would hand that down.
     heard = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}

@@ -79,7 +79,8 @@ def test_scouts_without_anatomy_name_the_scouts_and_what_would_help(autovolume, 
     )
     scouts = [write_image(stack, tmp_path / f"{stack.plane}.nrrd") for stack in tiny_stacks()]
     points = write_points(tmp_path / "placed.mrk.json", {"AC": [0, 0, 0]})
-    ran = autovolume("calibrate", *scouts, "--output", tmp_path / "out", "--landmarks", points)
+    named = ("--protocol", "BrainAcPc", "--landmarks", points)
+    ran = autovolume("calibrate", *scouts, "--output", tmp_path / "out", *named)
     assert_refused(ran, 3, scouts[0])
     assert "no brain recognised in the scouts, 0 of 45 landmarks found" in ran.err
     assert not (tmp_path / "out").exists()
@@ -133,7 +134,7 @@ def test_an_output_that_exists_is_answered_with_the_flag(autovolume, results, co
 def test_a_batch_of_nothing_names_the_path(autovolume, tmp_path):
     """It asked for a table in CSV, whatever was meant."""
     ran = autovolume("batch", tmp_path / "studies", "--output", tmp_path / "out")
-    assert_refused(ran, 3, f"{tmp_path / 'studies'}: there is no such file or folder. Check the path.")
+    assert_refused(ran, 3, f"{tmp_path / 'studies'}: there is no such file or folder. Give a folder with a")
 
 
 def _own_protocol(**changes):

@@ -80,7 +80,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(autovolume, config, tmp_path)
 @pytest.mark.parametrize(
     ("command", "more", "said"),
     [
-        ("train", ("--labels", "heads"), "names the data of each anatomy"),
+        ("train", ("--labels", "."), "names the data of each anatomy"),
         ("finetune", (), "from scratch"),
         ("train", ("--set", 'architecture="unet"'), "unet cannot learn several anatomies"),
     ],

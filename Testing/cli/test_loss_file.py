@@ -75,5 +75,5 @@ def test_settings_say_how_ones_own_loss_is_used(autovolume, dataset, loss_file, 
 
 
 def test_a_loss_that_does_not_exist_is_refused_before_the_data_are_read(autovolume, tmp_path):
-    given = ("train", "--output", tmp_path / "run", "--labels", tmp_path / "absent")
+    given = ("train", "--output", tmp_path / "run", "--labels", tmp_path)
     assert_refused(autovolume(*given, "--loss-file", "absent.py:mine"), 2, "absent.py: the file does not exist")

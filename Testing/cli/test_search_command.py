@@ -53,6 +53,7 @@ def test_a_search_trains_prints_a_table_and_names_the_best_settings(autovolume, 
 def test_other_data_or_settings_in_the_same_folder_are_refused(autovolume, trained, space, tmp_path):
     command = ("search", "--output", tmp_path / "search", "--trials", 1, "--space", space)
     assert autovolume(*command, "--labels", tmp_path).code == 0
+    (tmp_path / "other").mkdir()
     assert_refused(autovolume(*command, "--labels", tmp_path / "other"), 2, "other data")
     assert_refused(autovolume(*command, "--labels", tmp_path, "--set", "steps=7"), 2, "other settings")
     assert len(trained) == 1
