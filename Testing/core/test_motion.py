@@ -11,6 +11,7 @@ import pytest
 from AutoVolumeCalibrationLib.core.detection.detector import StackDetections
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.geometry.rotations import rotation_about
+from AutoVolumeCalibrationLib.core.motion.estimate import agreement_gain
 from AutoVolumeCalibrationLib.core.motion.motion import (
     FOUND,
     NONE,
@@ -166,6 +167,12 @@ def test_it_is_kept_as_json(head):
     assert motion_to_dict(motion_from_dict(motion_to_dict(motion))) == motion_to_dict(motion)
     calm = find_motion(scouts(head))
     assert motion_to_dict(motion_from_dict(motion_to_dict(calm))) == motion_to_dict(calm)
+
+
+def test_how_much_better_moved_stacks_agree_is_a_plain_number(head):
+    """A number of NumPy made the plan's JSON fail where what looked moved did not agree better."""
+    gain = agreement_gain(scouts(head, 0, shift_mm=(0, 4, 0)), [0, 1, 2], np.zeros((3, 6)))
+    assert type(gain) is float and gain == 0.0
 
 
 def test_detections_of_a_moved_stack_are_brought_to_the_others(head):

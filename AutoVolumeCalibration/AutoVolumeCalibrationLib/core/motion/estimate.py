@@ -92,7 +92,7 @@ def agreement_gain(stacks: Sequence[ScoutStack], bodies: Sequence[int], offsets:
         if samples:
             squares = [max(_mean_square(each), SMALLEST_DIFFERENCE**2) for each in (rest, moved)]
             gain += COMPARED_SHARE * samples / 2 * float(np.log(squares[0] / squares[1]))
-    return gain
+    return float(gain)
 
 
 def _mean_square(profiles: Profiles) -> float:
