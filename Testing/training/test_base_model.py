@@ -49,6 +49,7 @@ def test_the_command_takes_it_however_the_protocol_is_named(knee, tmp_path, monk
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"protocol": "KneeSagittal"}), encoding="utf-8")
     bases = []
+    monkeypatch.setattr(training_commands, "require_sound_run", lambda _arguments: None)
     monkeypatch.setattr(training_commands, "_run", lambda _arguments, base: bases.append(base) or 0)
     arguments = Namespace(
         model=None,

@@ -64,7 +64,7 @@ def test_the_width_of_the_target_is_in_millimetres():
     coarse = TargetSettings(6.0, 12.0, 1, 4.0)
     assert TARGETS.sigma_pixels == 1.5 and coarse.sigma_pixels == 1.5
     config = TrainingConfig(sigma_mm=5.0, tau_mm=9.0, options={"stem": 4})
-    assert vars(target_settings(config, SLICES)) == {"sigma_mm": 5.0, "tau_mm": 9.0, "stem": 4, "pixel_mm": 4.0}
+    assert target_settings(config, SLICES) == TargetSettings(5.0, 9.0, 4, 4.0)
 
 
 def test_what_is_unknown_or_out_of_view_has_an_empty_target():

@@ -57,7 +57,7 @@ def test_the_true_plan_needs_just_the_margins_that_the_brain_reaches_beyond_its_
         truths.append((frame, true_plan(frame, protocol, rule)))
         return truths[-1][1]
 
-    monkeypatch.setattr(coverage_studies, "LIMITS", RIGID)
+    monkeypatch.setattr(coverage_studies, "limits_of", lambda _heads: RIGID)
     monkeypatch.setattr(coverage_studies, "model_method", perfect)
     monkeypatch.setattr(simulated_truth, "plan_box", remember)
     rule = PROTOCOL.boxes[0]
