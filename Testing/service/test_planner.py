@@ -86,5 +86,5 @@ def test_a_service_that_was_killed_before_it_listed_a_study_lists_it_when_it_beg
         patch.setattr(serving.time, "sleep", lambda _seconds: (_ for _ in ()).throw(Interrupted))
         planner = Planner(resolved(configuration.request), Limits(), tmp_path, Records(tmp_path / "records"), 1.0)
         with pytest.raises(Interrupted):
-            serving._plan_for_ever(planner, spool, known, configuration, workers)
+            serving._plan_for_ever(planner, spool, known, configuration, workers, lambda: False)
     assert [row["study"] for row in outcomes(configuration.spool)] == ["0" * 16]
