@@ -9,7 +9,7 @@ import pytest
 
 from command_line import ROOT
 
-MUTANTS = 300
+MUTANTS = 200
 
 
 @pytest.mark.slow

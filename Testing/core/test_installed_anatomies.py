@@ -9,7 +9,7 @@ import pytest
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import ModelError, ProtocolError
-from AutoVolumeCalibrationLib.core.models import anatomies
+from AutoVolumeCalibrationLib.core.models import anatomies, store
 from AutoVolumeCalibrationLib.core.models.store import (
     DEFAULT_MODEL,
     PROTOCOLS,
@@ -34,6 +34,14 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "models"
 
 
+@pytest.fixture
+def brain_alone(folder, monkeypatch):
+    """Of the shipped models only the brain's."""
+    brain = {DEFAULT_MODEL: shipped_models()[DEFAULT_MODEL]}
+    monkeypatch.setattr(store, "shipped_models", lambda: brain)
+    return folder
+
+
 def promoted(folder, name, **stated):
     """A bundle of the user's that states more in its metadata than the shipped one; the default of its anatomy."""
     shutil.copytree(shipped_models()[DEFAULT_MODEL], folder / name)
@@ -52,7 +60,7 @@ def refused(*_):
     raise AssertionError("a model was loaded")
 
 
-def test_with_the_brain_alone_nothing_is_asked(folder):
+def test_with_the_brain_alone_nothing_is_asked(brain_alone):
     assert default_models() == {"brain": DEFAULT_MODEL}
     assert default_model_name() == default_model_name("brain") == DEFAULT_MODEL
     assert anatomies.known_protocol().name == "BrainAcPc"
@@ -102,7 +110,7 @@ def test_the_protocol_is_the_first_of_the_model_else_the_first_of_the_anatomy(kn
         anatomies.default_protocol("spine", DEFAULT_MODEL)
 
 
-def test_a_protocol_that_the_bundle_carries_takes_part(folder):
+def test_a_protocol_that_the_bundle_carries_takes_part(brain_alone, folder):
     paw = promoted(folder, "paw-1", anatomy="paw", protocols=["PawBox"])
     data = json.loads(load_protocol("BrainAcPc").source.read_text(encoding="utf-8"))
     data |= constellation_to_dict(load_protocol("BrainAcPc").constellation) | {"name": "PawBox", "anatomy": "paw"}
@@ -159,7 +167,7 @@ def green_brain():
     return plan_from_landmarks(blank_stacks([-15.0, 0.0, 15.0]), protocol, (), predicted=landmarks_at(protocol))
 
 
-def test_with_one_anatomy_no_model_is_loaded_to_contradict_a_plan(folder):
+def test_with_one_anatomy_no_model_is_loaded_to_contradict_a_plan(brain_alone):
     plan = green_brain()
     assert anatomies.with_anatomy_checked(plan, fake_model(None), refused) is plan
 

@@ -111,6 +111,8 @@ class KilledNode:
         title = "SCANNER"
         [plan]
         device = "cpu"
+        [plan]
+        protocol = "BrainAcPc"
         [[destination]]
         name = "archive"
         title = "ARCHIVE"
