@@ -111,7 +111,6 @@ class KilledNode:
         title = "SCANNER"
         [plan]
         device = "cpu"
-        [plan]
         protocol = "BrainAcPc"
         [[destination]]
         name = "archive"
