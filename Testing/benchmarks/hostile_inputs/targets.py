@@ -102,7 +102,7 @@ def _damaged(rng: random.Random, way: Mutation, content: bytes, packed: bool) ->
 
 
 def _calibrate(scouts: list[Path], *more: str) -> list[str]:
-    return ["calibrate", *map(str, scouts), "--output", "out", "--device", "cpu", *more]
+    return ["calibrate", "--protocol", "BrainAcPc", *map(str, scouts), "--output", "out", "--device", "cpu", *more]
 
 
 def _make_dicom(folder: Path) -> None:
@@ -306,7 +306,7 @@ TARGETS: dict[str, Target] = {
     "manifest": Target(
         _make_manifest,
         {"studies.csv": (mutate_text, mutate_bytes)},
-        lambda folder: ["batch", "studies.csv", "--output", "out", "--device", "cpu"],
+        lambda folder: ["batch", "--protocol", "BrainAcPc", "studies.csv", "--output", "out", "--device", "cpu"],
         report=True,
     ),
 }
