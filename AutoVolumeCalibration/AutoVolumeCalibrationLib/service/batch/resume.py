@@ -32,7 +32,7 @@ class Choice:
 
     @property
     def identity(self) -> list[str | None]:
-        """What tells it from others."""
+        """Protocol with its digest, box and weights: what changes a plan."""
         from ...core.storage.results import protocol_digest, protocol_reference
 
         return [protocol_reference(self.protocol), protocol_digest(self.protocol), self.box, self.weights]
