@@ -100,3 +100,13 @@ def test_a_claim_that_was_lost_is_left_to_its_new_holder(tmp_path):
     with claimed(path):
         path.write_text(other)
     assert path.read_text() == other
+
+
+def test_a_claim_that_was_interrupted_as_it_was_made_is_given_back(tmp_path, monkeypatch):
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(claims.threading, "Thread", interrupted)
+    with pytest.raises(KeyboardInterrupt), claims.claimed(tmp_path / "a.claim"):
+        raise AssertionError("it was begun")
+    assert list(tmp_path.iterdir()) == []

@@ -23,16 +23,14 @@ BEAT_S, STALE_S = 10.0, 60.0
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
     """Hold the claim inside; False where another process holds it."""
-    token = uuid.uuid4().hex
-    if not _take(path, token):
-        yield False
-        return
-    stop = threading.Event()
-    beat = threading.Thread(target=_touch, args=(path, stop), daemon=True)
-    beat.start()
+    token, stop = uuid.uuid4().hex, threading.Event()
     try:
+        if not _take(path, token):
+            yield False
+            return
+        threading.Thread(target=_touch, args=(path, stop), daemon=True).start()
         yield True
-    finally:
+    finally:  # also where Ctrl-C comes right after the claim was made
         stop.set()
         _release(path, token)
 
