@@ -141,7 +141,7 @@ def report(
             rows.append([kind, str(slices or "as acquired"), str(len(own)), *texts])
     head = ["Kind", "Slices", "Studies", *(f"{n}: middle" for n in names), *(f"{n}: any orientation" for n in names)]
     decided = confusion(log, {name: limit.limit for name, limit in limits.items()}, lead)
-    columns = [*names, NEITHER, "either"]
+    columns = [*names, *(f"probably {name}" for name in names), NEITHER, "either"]
     matrix = [[truth, *(str(decided.get((truth, c), 0)) for c in columns)] for truth in [*names, NEITHER]]
     limit_rows = [
         [

@@ -301,7 +301,7 @@ def test_cancelling_while_the_picture_is_drawn_leaves_nothing(autovolume, tmp_pa
         ("AutoVolumeCalibrationLib.core.workflow.pipeline.locate", MemoryError(), 3, MIDDLE_SLICES[0]),
         ("AutoVolumeCalibrationLib.core.report.overview.draw_overview", MemoryError(), 3, "memory"),
         (
-            "AutoVolumeCalibrationLib.core.workflow.pipeline.locate",
+            "AutoVolumeCalibrationLib.core.detection.backends.running.run_module",
             RuntimeError("CUDA error\nat ..."),
             4,
             "brain-scout",
@@ -328,7 +328,8 @@ def test_cancelling_while_the_picture_is_drawn_leaves_nothing(autovolume, tmp_pa
 )
 def test_trouble_on_the_way_is_one_line(autovolume, tmp_path, monkeypatch, step, error, code, named):
     monkeypatch.setattr(step, raising(error))
-    ran = autovolume("calibrate", *MIDDLE_SLICES, "--output", tmp_path / "out")
+    choices = ("--protocol", "BrainAcPc", "--backend", "torch")
+    ran = autovolume("calibrate", *MIDDLE_SLICES, *choices, "--output", tmp_path / "out")
     assert ran.code == code
     assert ran.err.count("\n") == 1
     assert ran.err.startswith("autovolume: ")

@@ -11,6 +11,7 @@ from AutoVolumeCalibrationLib.core.detection.model_info import ModelInfo
 from AutoVolumeCalibrationLib.core.models import installed_planning
 from AutoVolumeCalibrationLib.core.storage.results import read_results
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks, refit, with_automatic
+from AutoVolumeCalibrationLib.core.workflow.recognition import AnatomyCandidate, Recognised
 from fake_models import blank_stacks
 from joint_landmarks import joint_landmarks
 from posed_landmarks import landmarks_at
@@ -28,36 +29,46 @@ def planned(stacks, protocol):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What was looked at and loaded; the scouts show a knee."""
-    calls = SimpleNamespace(recognised=0, loaded=[], compared=0)
+    """What was looked at and loaded; the scouts show a knee, and its model is as sure as ``calls.sure``."""
+    calls = SimpleNamespace(recognised=0, loaded=[], compared=0, sure=True)
 
-    def automatic(*_, **__):
+    def shown(*_, **__):
         calls.recognised += 1
-        return load_protocol("KneeSagittal")
+        return Recognised(AnatomyCandidate(load_protocol("KneeSagittal"), None), calls.sure)
 
     def compared(plan, *_, **__):
         calls.compared += 1
         return plan
 
-    monkeypatch.setattr(installed_planning, "automatic_protocol", automatic)
+    monkeypatch.setattr(installed_planning, "known_protocol", lambda model: model and load_protocol("KneeAxial"))
+    monkeypatch.setattr(installed_planning, "choose_anatomy", shown)
     monkeypatch.setattr(installed_planning, "model_for", lambda protocol: f"{protocol.anatomy}-model")
-    monkeypatch.setattr(installed_planning, "load_model", lambda name, *_: calls.loaded.append(name))
     monkeypatch.setattr(installed_planning, "calibrate", lambda stacks, protocol, *_, **__: planned(stacks, protocol))
     monkeypatch.setattr(installed_planning, "with_anatomy_checked", compared)
+    calls.load = lambda name, *_: calls.loaded.append(name)
     return calls
 
 
 def test_without_a_protocol_the_scouts_decide_and_the_plan_says_so(stacks, asked):
-    plan = installed_planning.plan_with_installed(stacks)
-    assert plan.protocol.name == "KneeSagittal" and plan.model.automatic
-    assert (asked.recognised, asked.loaded, asked.compared) == (1, ["knee-model"], 1)
+    plan = installed_planning.plan_with_installed(stacks, load=asked.load)
+    assert plan.protocol.name == "KneeSagittal" and plan.model.automatic and not plan.model.unsure_anatomy
+    # All models have looked and are loaded: none looks a second time.
+    assert (asked.recognised, asked.loaded, asked.compared) == (1, [], 0)
+    asked.sure = False
+    assert installed_planning.plan_with_installed(stacks, load=asked.load).model.unsure_anatomy
+
+
+def test_a_named_model_decides_and_is_compared(stacks, asked):
+    plan = installed_planning.plan_with_installed(stacks, model="mine", load=asked.load)
+    assert plan.protocol.name == "KneeAxial" and plan.model.automatic
+    assert (asked.recognised, asked.loaded, asked.compared) == (0, ["mine"], 1)
 
 
 def test_a_named_protocol_gets_its_anatomys_model_and_is_compared(stacks, asked):
-    plan = installed_planning.plan_with_installed(stacks, load_protocol("BrainAcPc"))
+    plan = installed_planning.plan_with_installed(stacks, load_protocol("BrainAcPc"), load=asked.load)
     assert plan.protocol.name == "BrainAcPc" and not plan.model.automatic
     assert (asked.recognised, asked.loaded, asked.compared) == (0, ["brain-model"], 1)
-    installed_planning.plan_with_installed(stacks, load_protocol("BrainAcPc"), model="mine")
+    installed_planning.plan_with_installed(stacks, load_protocol("BrainAcPc"), model="mine", load=asked.load)
     assert asked.loaded[1] == "mine"
 
 

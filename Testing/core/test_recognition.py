@@ -17,7 +17,7 @@ from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.scouts.reader import read_study
 from AutoVolumeCalibrationLib.core.storage.results import read_results
 from AutoVolumeCalibrationLib.core.workflow.localization import StudyLocalizer
-from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, plan_from_landmarks, refit
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, plan_from_landmarks, refit, with_automatic
 from AutoVolumeCalibrationLib.core.workflow.recognition import (
     AnatomyCandidate,
     check_anatomy,
@@ -53,23 +53,47 @@ def stacks():
 BOTH = [candidate("brain"), candidate("knee")]
 
 
+def shown_by(stacks, candidates) -> tuple[str, bool]:
+    found = recognise(stacks, candidates)
+    return found.candidate.anatomy, found.sure
+
+
 def test_a_single_anatomy_is_taken_without_a_look(stacks):
-    assert recognise(stacks, BOTH[:1]) is BOTH[0]
+    found = recognise(stacks, BOTH[:1])
+    assert found.candidate is BOTH[0] and found.sure
 
 
 @pytest.mark.parametrize(("brain", "knee", "found"), [(0.7, 0.2, "brain"), (0.1, 0.5, "knee"), (0.9, 0.7, "brain")])
 def test_the_surest_anatomy_is_taken(stacks, scores, brain, knee, found):
     scores.update(brain=(brain, 0), knee=(knee, 0))
-    assert recognise(stacks, BOTH).anatomy == found
+    assert shown_by(stacks, BOTH) == (found, True)
 
 
 def test_a_turned_patient_is_recognised_where_nobody_is_sure_at_first(stacks, scores):
     scores.update(brain=(0.3, 0.35), knee=(0.2, 0.6))
-    assert recognise(stacks, BOTH).anatomy == "knee"
+    assert shown_by(stacks, BOTH) == ("knee", True)
 
 
-def test_what_no_model_is_sure_of_is_refused(stacks, scores):
-    scores.update(brain=(0.3, 0.4), knee=(0.2, 0.44))
+@pytest.mark.parametrize(("brain", "knee", "found"), [(0.3, 0.15, "brain"), (0.0, 0.23, "knee")])
+def test_where_no_model_is_sure_one_that_leads_is_taken_in_doubt(stacks, scores, brain, knee, found):
+    scores.update(brain=(brain, 0.4), knee=(knee, 0.4))
+    assert shown_by(stacks, BOTH) == (found, False)
+
+
+def test_a_plan_in_doubt_is_never_green_until_somebody_decides(tmp_path, stacks):
+    plan = with_automatic(green(stacks, "brain"), unsure=True)
+    assert [(check.name, check.level) for check in plan.checks] == [("unsure anatomy", WARNING)]
+    plan.save(tmp_path)
+    assert read_results(tmp_path).model.unsure_anatomy
+    assert refit(plan, ()).level == WARNING
+    assert with_automatic(plan, False).level == OK  # the user chose the protocol
+    ac = next(mark for mark in plan.landmarks if mark.name == "AC")
+    assert "unsure anatomy" not in {check.name for check in refit(plan, [ac.corrected(ac.position_mm)]).checks}
+
+
+@pytest.mark.parametrize(("brain", "knee"), [(0.2, 0.05), (0.3, 0.25), (0.0, 0.0)])
+def test_what_no_model_is_sure_of_and_none_leads_is_refused(stacks, scores, brain, knee):
+    scores.update(brain=(brain, 0.4), knee=(knee, 0.44))
     with pytest.raises(InputError, match="neither brain nor knee recognised in the scouts"):
         recognise(stacks, BOTH)
     three = [*BOTH, replace(BOTH[1], protocol=replace(PROTOCOLS["knee"], anatomy="spine"))]
@@ -86,7 +110,7 @@ def test_two_sure_models_are_not_decided_by_a_hair(stacks, scores):
 def test_the_surest_model_states_by_how_much_it_must_lead(stacks, scores):
     scores.update(brain=(0.6, 0), knee=(0.55, 0))
     quick = replace(BOTH[0], model=replace(BOTH[0].model, limits=replace(BOTH[0].model.limits, recognition_lead=0.04)))
-    assert recognise(stacks, [quick, BOTH[1]]).anatomy == "brain"
+    assert shown_by(stacks, [quick, BOTH[1]]) == ("brain", True)
     slow = replace(BOTH[0], model=replace(BOTH[0].model, limits=replace(BOTH[0].model.limits, recognition_lead=0.2)))
     with pytest.raises(InputError, match="may show a brain or a knee"):
         recognise(stacks, [slow, BOTH[1]])
@@ -99,7 +123,7 @@ def test_every_model_is_sure_by_its_own_limit(stacks, scores):
     lenient = replace(
         lenient, model=replace(lenient.model, limits=replace(lenient.model.limits, recognition_score=0.3))
     )
-    assert recognise(stacks, [strict, lenient]).anatomy == "knee"
+    assert shown_by(stacks, [strict, lenient]) == ("knee", True)
 
 
 def green(stacks, anatomy):
@@ -173,7 +197,7 @@ def test_two_networks_look_at_a_study_of_either_anatomy():
             # All its landmarks are visible: the distance from the slices is not the matter here.
             knowing.height = 4.0
             found.append(candidate(anatomy, knowing if anatomy == shown else Noise(len(points))))
-        assert recognise(stacks, found).anatomy == shown
+        assert shown_by(stacks, found) == (shown, True)
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +209,6 @@ def test_the_shipped_model_recognises_the_sample_head(sample):
     brain = AnatomyCandidate(PROTOCOLS["brain"], load_model(device="cpu"))
     knee = candidate("knee", Noise(len(PROTOCOLS["knee"].constellation.names)))
     assert StudyLocalizer(sample, brain.protocol, brain.model).middle_score() > brain.model.limits.recognition_score
-    assert recognise(sample, [knee, brain]) is brain
+    assert shown_by(sample, [knee, brain]) == ("brain", True)
     plan = calibrate(sample, brain.protocol, brain.model)
     assert check_anatomy(plan, brain.model, [brain, knee]) is plan

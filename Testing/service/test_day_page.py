@@ -20,6 +20,7 @@ from AutoVolumeCalibrationLib.core.planning.risk.finding import PlanRisk, risk_i
 from AutoVolumeCalibrationLib.service.page.assessments import Assessment, add_assessment, read_assessments
 from AutoVolumeCalibrationLib.service.page.server import require_packages, showing
 from AutoVolumeCalibrationLib.service.page.settings import PageSettings
+from AutoVolumeCalibrationLib.service.page.viewers import Viewers
 from calibrations import calibration
 from service.page_desks import PATIENT, PLANNED, QUEUED, REFUSED, fake_desk
 
@@ -37,7 +38,7 @@ def desk(tmp_path):
 
 
 def client_of(desk, **settings):
-    return create_app(desk, PageSettings(port=1, **settings)).test_client()
+    return create_app(desk, PageSettings(port=1, **settings), Viewers()).test_client()
 
 
 def hidden(page: str, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ _PAGE = "/index.html"
 _PAGES = frozenset({"/", _PAGE})
 #: A window that is loaded again connects before the server has noticed that the old connection ended.
 _PATIENCE_S, _POLL_S = 3.0, 0.05
+_LOOK_S = 0.5
 
 #: trame compiles its page in the browser, which needs eval; nothing is fetched from, or sent to, another place.
 _POLICY = (
@@ -51,6 +53,7 @@ class Admission:
 
     def __init__(self, key: str) -> None:
         self._key, self._taken = key, False
+        self._left_at = time.monotonic()
 
     def protect(self, app: web.Application) -> None:
         """Let no request of ``app`` go unseen; before it starts."""
@@ -97,7 +100,12 @@ class Admission:
         try:
             return await handler(request)
         finally:
-            self._taken = False
+            self._taken, self._left_at = False, time.monotonic()
+
+    async def left_for(self, seconds: float) -> None:
+        """Return once no window has been open for so long, since the last one closed or since the beginning."""
+        while self._taken or time.monotonic() - self._left_at < seconds:
+            await asyncio.sleep(_LOOK_S)
 
     def _is_key(self, text: str) -> bool:
         return hmac.compare_digest(text.encode("utf-8", "replace"), self._key.encode("ascii"))

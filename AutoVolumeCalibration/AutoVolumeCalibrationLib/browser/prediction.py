@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..core.anatomy.landmark import Landmark
 from ..core.workflow.calibration import Calibration
-from ..service.planning import device_failures, warm_model
+from ..service.planning import warm_model
 
 
 def repredicted(plan: Calibration, corrections: Sequence[Landmark]) -> Calibration:
@@ -23,5 +23,4 @@ def repredicted(plan: Calibration, corrections: Sequence[Landmark]) -> Calibrati
 
     name = model_used_before(plan.model) or model_for(plan.protocol)
     model = warm_model(str(name) if name else None, "auto", "auto", "")
-    with device_failures(model):
-        return repredict(plan, corrections, model)
+    return repredict(plan, corrections, model)

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,8 +29,8 @@ def require_port(port: int) -> None:
         raise UsageError(what, source=f"{_HOST}:{port}", remedy="Choose another --port.") from error
 
 
-def serve(opened: OpenedPlan, port: int, on_ready: Callable[[str], None]) -> None:
-    """Show the plan until KeyboardInterrupt.
+def serve(opened: OpenedPlan, port: int, on_ready: Callable[[str], None], close_after_s: float | None = None) -> None:
+    """Show the plan until KeyboardInterrupt, or until no window has shown it for ``close_after_s``.
 
     Args:
         port: 0 for any free one.
@@ -42,10 +42,12 @@ def serve(opened: OpenedPlan, port: int, on_ready: Callable[[str], None]) -> Non
     os.environ.pop("TRAME_ARGS", None)
     os.environ["WSLINK_READY_MSG"] = ""
     with TemporaryDirectory() as scratch:
-        asyncio.run(_serve(opened, port, on_ready, Path(scratch)))
+        asyncio.run(_serve(opened, port, on_ready, close_after_s, Path(scratch)))
 
 
-async def _serve(opened: OpenedPlan, port: int, on_ready: Callable[[str], None], scratch: Path) -> None:
+async def _serve(
+    opened: OpenedPlan, port: int, on_ready: Callable[[str], None], close_after_s: float | None, scratch: Path
+) -> None:
     from trame.app import get_server
 
     from .admission import Admission
@@ -53,14 +55,15 @@ async def _serve(opened: OpenedPlan, port: int, on_ready: Callable[[str], None],
     from .page import Page
 
     key = secrets.token_urlsafe(24)
+    admission = Admission(key)
     server = get_server("autovolume-view", client_type="vue3")
     server.cli.set_defaults(authKey=key, host=_HOST)
     desk = Desk(opened, scratch)
     try:
         Page(server, desk)
-        server.controller.on_server_bind.add(lambda bound: _protect(bound.app, Admission(key)))
+        server.controller.on_server_bind.add(lambda bound: _protect(bound.app, admission))
         ready = asyncio.ensure_future(_register(server, desk, key, on_ready))
-        await server.start(
+        serving = server.start(
             host=_HOST,
             port=port,
             timeout=0,
@@ -69,9 +72,26 @@ async def _serve(opened: OpenedPlan, port: int, on_ready: Callable[[str], None],
             show_connection_info=False,
             exec_mode="coroutine",
         )
+        await _until_left(serving, admission, close_after_s)
         await ready
     finally:
         await desk.close()
+
+
+async def _until_left(serving: Awaitable[None], admission: Any, close_after_s: float | None) -> None:
+    """Serve; with a limit until no window has been open for so long."""
+    if close_after_s is None:
+        await serving
+        return
+    tasks = [asyncio.ensure_future(serving), asyncio.ensure_future(admission.left_for(close_after_s))]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _protect(app: Any, admission: Any) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..service.planning import PlanRequest, made_folder, prepare
 from .console import ProgressLine, print_notes, say
-from .planning_commands import add_planning_flags, choose_protocol
+from .planning_commands import add_planning_flags, choose_protocol, positive_number
 
 if TYPE_CHECKING:
     from ..core.storage.results import SavedCalibration
@@ -56,10 +56,13 @@ def register(commands: argparse._SubParsersAction) -> None:
         "--shard", type=_shard, metavar="I/N", help="the I-th of N parts of the studies; the parts share DIR"
     )
     batch.add_argument(
-        "--time-limit", type=_positive, default=600.0, metavar="S", help="seconds for a study (default: 600)"
+        "--time-limit", type=positive_number, default=600.0, metavar="S", help="seconds for a study (default: 600)"
     )
     batch.add_argument(
-        "--memory-limit", type=_positive, metavar="GB", help="memory of a worker (default: its share of this machine)"
+        "--memory-limit",
+        type=positive_number,
+        metavar="GB",
+        help="memory of a worker (default: its share of this machine)",
     )
     batch.add_argument("--resume", action="store_true", help="skip studies that already have these results")
     batch.add_argument("--retry-killed", action="store_true", help="try studies again that ended their worker before")
@@ -255,17 +258,6 @@ def _count(word: str) -> int:
     if not word.isdecimal():
         raise argparse.ArgumentTypeError(f"{word!r} is not a number of processes")
     return int(word)
-
-
-def _positive(word: str) -> float:
-    """An argparse type."""
-    try:
-        number = float(word)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{word!r} is not a positive number")
-    return number
 
 
 def _shard(word: str) -> tuple[int, int]:

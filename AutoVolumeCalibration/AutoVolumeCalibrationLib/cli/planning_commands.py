@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 from ..service.planning import (
     choose_drawings,
     claimed_folder,
-    device_failures,
     named,
     naming,
     require_text,
@@ -25,9 +25,8 @@ from .corrections import Corrections, placed_points
 if TYPE_CHECKING:
     from ..core.anatomy.landmark import Landmark
     from ..core.anatomy.protocol import Protocol
-    from ..core.detection.landmark_model import LandmarkModel
+    from ..core.models.installed_planning import Choice
     from ..core.scouts.series import ScoutStudy
-    from ..core.scouts.stack import ScoutStack
     from ..core.workflow.calibration import Calibration
 
 #: As ``core.models.backend`` has them; the core is imported only once a command runs.
@@ -116,19 +115,20 @@ def run_calibrate(arguments: argparse.Namespace) -> int:
         named_protocol = choose_protocol(arguments)
         with ProgressLine() as progress:
             study, read_s = read_scout_study(arguments, progress)
-            protocol = named_protocol or shown_protocol(arguments, study.stacks, progress)
+            choice, timings_s = choose_for_scouts(arguments, study, read_s, named_protocol, progress)
             if arguments.slab:
-                protocol, text = keep_slab(protocol, arguments, arguments.output)
+                protocol, text = keep_slab(choice.protocol, arguments, arguments.output)
+                choice = replace(choice, protocol=protocol)
                 drawings = {**drawings, protocol.source.name: lambda _, path: write_text(path, text)}
-            placed = placed_points(arguments.landmarks, protocol) if arguments.landmarks else Corrections()
-            calibration = plan_scouts(arguments, study, read_s, protocol, placed.landmarks, progress)
+            placed = placed_points(arguments.landmarks, choice.protocol) if arguments.landmarks else Corrections()
+            calibration = plan_scouts(arguments, study, choice, timings_s, placed.landmarks, progress)
             if arguments.baseline:
                 calibration = _followed(calibration, arguments, progress)
             progress("writing results")
             write_plan(calibration, arguments.output, arguments.scouts, drawings)
     print_notes((*study.notes, *placed.notes))
-    if not named_protocol:
-        say(recognised_text(protocol))
+    if choice.looked:
+        say(recognised_text(choice))
     return print_plan(calibration, arguments.output)
 
 
@@ -145,13 +145,13 @@ def run_check(arguments: argparse.Namespace) -> int:
             # Why each series does not do helps more than the one reason why none was left.
             print_series(list_series(arguments.scouts, force=arguments.force, series=arguments.series))
             raise
-        protocol = named_protocol or shown_protocol(arguments, study.stacks, progress)
+        choice, timings_s = choose_for_scouts(arguments, study, read_s, named_protocol, progress)
         if arguments.slab:
-            protocol, _ = keep_slab(protocol, arguments, Path())
-        calibration = plan_scouts(arguments, study, read_s, protocol, progress=progress)
+            choice = replace(choice, protocol=keep_slab(choice.protocol, arguments, Path())[0])
+        calibration = plan_scouts(arguments, study, choice, timings_s, progress=progress)
     print_series(study.series)
-    if not named_protocol:
-        say(recognised_text(protocol))
+    if choice.looked:
+        say(recognised_text(choice))
     return print_plan(calibration, None)
 
 
@@ -170,26 +170,41 @@ def choose_protocol(arguments: argparse.Namespace) -> Protocol | None:
     return protocol
 
 
-def shown_protocol(arguments: argparse.Namespace, stacks: Sequence[ScoutStack], progress: ProgressLine) -> Protocol:
-    """The protocol of the installed anatomy that the scouts show.
+def choose_for_scouts(
+    arguments: argparse.Namespace,
+    study: ScoutStudy,
+    read_s: float,
+    named_protocol: Protocol | None,
+    progress: Callable[[str], None],
+) -> tuple[Choice, dict[str, float]]:
+    """The protocol and the model for the scouts, and the seconds of the steps so far.
+
+    Args:
+        read_s: that reading took.
+        named_protocol: by the flags; None where the scouts decide.
 
     Raises:
-        InputError: they show none.
-        ProtocolError: it has no such box.
+        InputError: they show none of the installed anatomies.
+        ModelError: the model is missing or damaged.
+        ProtocolError: the protocol has no such box.
     """
     from ..core.anatomy.protocol import box_rule
-    from ..core.models.anatomies import automatic_protocol
+    from ..core.models.installed_planning import choose
 
-    progress("recognising the anatomy")
-    with naming(named(arguments.scouts)):
-        protocol = automatic_protocol(stacks, arguments.model, arguments.device, arguments.backend)
-    box_rule(protocol, arguments.box)
-    return protocol
+    started = time.perf_counter()
+    progress("loading model" if named_protocol else "recognising the anatomy")
+    which = {"model": arguments.model, "device": arguments.device, "backend": arguments.backend}
+    with naming_scouts(arguments):
+        choice = choose(study.stacks, named_protocol, **which)
+    box_rule(choice.protocol, arguments.box)
+    choice = replace(choice, automatic=not arguments.protocol)
+    return choice, {"read": read_s, "recognise" if choice.looked else "load": time.perf_counter() - started}
 
 
-def recognised_text(protocol: Protocol) -> str:
-    """What is printed where no protocol was named."""
-    return f"recognised: {protocol.anatomy}, protocol {protocol.name}"
+def recognised_text(choice: Choice) -> str:
+    """What is printed where the scouts decided."""
+    how = "recognised" if choice.sure else "probably"
+    return f"{how}: {choice.protocol.anatomy}, protocol {choice.protocol.name}"
 
 
 def keep_slab(protocol: Protocol, arguments: argparse.Namespace, folder: Path) -> tuple[Protocol, str]:
@@ -219,7 +234,7 @@ def read_scout_study(
     """
     from ..core.scouts.reader import read_study
 
-    with naming(named(arguments.scouts)):
+    with naming_scouts(arguments):
         require_text(arguments.scouts)
         started = time.perf_counter()
         progress("reading scouts")
@@ -230,33 +245,38 @@ def read_scout_study(
 def plan_scouts(
     arguments: argparse.Namespace,
     study: ScoutStudy,
-    read_s: float,
-    protocol: Protocol,
+    choice: Choice,
+    timings_s: Mapping[str, float],
     placed: Sequence[Landmark] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> Calibration:
     """Detect and plan as the flags say; the landmarks ``placed`` stay fixed. ``progress`` gets the step at hand.
 
     Args:
-        read_s: seconds that reading took, for the times of the plan.
+        timings_s: of the earlier steps.
 
     Raises:
         AutoVolumeError: naming the scouts or the model.
     """
-    from ..core.models.anatomies import model_for, with_anatomy_checked
-    from ..core.models.bundle import load_model
-    from ..core.workflow.pipeline import with_automatic
+    from ..core.models.installed_planning import plan_chosen
 
-    with naming(named(arguments.scouts)):
-        started = time.perf_counter()
-        progress("loading model")
-        model = load_model(arguments.model or model_for(protocol), arguments.device, arguments.backend)
-        loaded = time.perf_counter()
-        result = _find_and_plan(study.stacks, protocol, model, arguments.box, placed, progress)
-        result = with_anatomy_checked(result, model, device=arguments.device, backend=arguments.backend)
-        result = with_automatic(result, not arguments.protocol)
-    timings = {"read": read_s, "load": loaded - started, **result.timings_s}
-    return with_total(replace(result, timings_s=timings), started - read_s)
+    started = time.perf_counter() - sum(timings_s.values())
+    with naming_scouts(arguments):
+        result = plan_chosen(
+            study.stacks,
+            choice,
+            device=arguments.device,
+            backend=arguments.backend,
+            box=arguments.box,
+            corrections=placed,
+            progress=detection_progress(progress),
+        )
+    return with_total(replace(result, timings_s={**timings_s, **result.timings_s}), started)
+
+
+def naming_scouts(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """Name the scouts in errors that do not say where they come from."""
+    return naming(named(arguments.scouts))
 
 
 def add_report_flags(parser: argparse.ArgumentParser) -> None:
@@ -274,20 +294,6 @@ def report_title(arguments: argparse.Namespace) -> str | None:
     return arguments.report_title or ("" if arguments.report else None)
 
 
-def _find_and_plan(
-    stacks: Sequence[ScoutStack],
-    protocol: Protocol,
-    model: LandmarkModel,
-    box: str | None,
-    placed: Sequence[Landmark],
-    progress: Callable[[str], None],
-) -> Calibration:
-    from ..core.workflow.pipeline import calibrate
-
-    with device_failures(model):
-        return calibrate(stacks, protocol, model, box=box, corrections=placed, progress=detection_progress(progress))
-
-
 def _followed(calibration: Calibration, arguments: argparse.Namespace, progress: Callable[[str], None]) -> Calibration:
     """The plan with the box of the visit that ``--baseline`` names."""
     from ..core.models.anatomies import model_for
@@ -302,6 +308,17 @@ def _followed(calibration: Calibration, arguments: argparse.Namespace, progress:
     with naming(str(arguments.baseline)):
         result = follow(calibration, baseline, arguments.baseline)
     return replace(result, timings_s={**calibration.timings_s, "baseline": time.perf_counter() - started})
+
+
+def positive_number(word: str) -> float:
+    """An argparse type: a number above 0."""
+    try:
+        number = float(word)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a positive number")
+    return number
 
 
 def detection_progress(progress: Callable[[str], None]) -> Callable[[float], None]:

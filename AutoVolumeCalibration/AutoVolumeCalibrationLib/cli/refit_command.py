@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..service.planning import choose_drawings, device_failures, named, naming, with_total, write_plan
+from ..service.planning import choose_drawings, named, naming, with_total, write_plan
 from .console import ProgressLine, print_notes, print_plan
 from .corrections import changed_points
 from .planning_commands import BACKENDS, DEVICES, add_report_flags, detection_progress, report_title
@@ -106,6 +106,5 @@ def _repredicted(
         name = arguments.model or model_used_before(calibration.model) or model_for(calibration.protocol)
         model = load_model(name, arguments.device or "auto", arguments.backend or "auto")
         timings = {"read": calibration.timings_s["read"], "load": time.perf_counter() - started}
-        with device_failures(model):
-            result = repredict(calibration, corrections, model, progress=detection_progress(progress))
+        result = repredict(calibration, corrections, model, progress=detection_progress(progress))
     return replace(result, timings_s={**timings, **result.timings_s})

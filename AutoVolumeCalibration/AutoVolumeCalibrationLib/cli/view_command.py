@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from .console import ProgressLine, print_notes, say
 from .planning_commands import (
     add_planning_flags,
+    choose_for_scouts,
     choose_protocol,
     plan_scouts,
+    positive_number,
     read_scout_study,
     recognised_text,
-    shown_protocol,
 )
 
 if TYPE_CHECKING:
@@ -30,12 +31,18 @@ def register(commands: argparse._SubParsersAction) -> None:
         "--output", type=Path, metavar="DIR", help="where to save (default: the folder of PLAN; scouts: nowhere)"
     )
     view.add_argument("--port", type=int, default=0, metavar="N", help="of the page (default: any free one)")
+    view.add_argument(
+        "--close-after",
+        type=positive_number,
+        metavar="S",
+        help="end when no window has shown the page for S seconds (default: only with Ctrl-C)",
+    )
     add_planning_flags(view)
     view.set_defaults(run=run_view)
 
 
 def run_view(arguments: argparse.Namespace) -> int:
-    """``autovolume view``; 0 where it was stopped, by Ctrl-C or SIGTERM."""
+    """``autovolume view``; 0 where it was stopped, by Ctrl-C, SIGTERM or ``--close-after``."""
     from ..browser.needs import require_packages
     from ..browser.serving import require_port, serve
 
@@ -43,7 +50,7 @@ def run_view(arguments: argparse.Namespace) -> int:
     require_port(arguments.port)
     opened = _opened(arguments)
     try:
-        serve(opened, arguments.port, _print_address)
+        serve(opened, arguments.port, _print_address, arguments.close_after)
     except KeyboardInterrupt:
         return 0
     return 0
@@ -91,9 +98,9 @@ def _planned(arguments: argparse.Namespace) -> OpenedPlan:
     named_protocol = choose_protocol(arguments)
     with ProgressLine() as progress:
         study, read_s = read_scout_study(arguments, progress)
-        protocol = named_protocol or shown_protocol(arguments, study.stacks, progress)
-        plan = plan_scouts(arguments, study, read_s, protocol, progress=progress)
-    print_notes([*study.notes, *([] if named_protocol else [recognised_text(protocol)])])
+        choice, timings_s = choose_for_scouts(arguments, study, read_s, named_protocol, progress)
+        plan = plan_scouts(arguments, study, choice, timings_s, progress=progress)
+    print_notes([*study.notes, *([recognised_text(choice)] if choice.looked else [])])
     return OpenedPlan(plan, arguments.output, tuple(str(Path(one).absolute()) for one in arguments.scouts))
 
 

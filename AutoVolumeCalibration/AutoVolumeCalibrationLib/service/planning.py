@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..core.anatomy.protocol import Protocol
     from ..core.detection.landmark_model import LandmarkModel
-    from ..core.scouts.stack import ScoutStack
+    from ..core.models.anatomies import Loader
     from ..core.workflow.calibration import Calibration
 
 #: File name -> what writes it, given the calibration and a path.
@@ -56,9 +55,9 @@ def plan_study(
     Raises:
         AutoVolumeError: naming the scouts, the model or the folder.
     """
-    from ..core.models.anatomies import with_anatomy_checked
+    from ..core.models.anatomies import find_protocol
+    from ..core.models.installed_planning import choose, plan_chosen
     from ..core.scouts.reader import read_study
-    from ..core.workflow.pipeline import calibrate
 
     with claimed_folder(folder, overwrite=True):
         drawings = choose_drawings(folder) if drawings is None else drawings
@@ -69,12 +68,13 @@ def plan_study(
             require_text(scouts)
             study = read_study(scouts, force=request.force, series=request.series)
             read = time.perf_counter()
-            protocol, model = _chosen(request, study.stacks)
-            with device_failures(model):
-                plan = calibrate(study.stacks, protocol, model, box=request.box)
-                if request.protocol:
-                    choices = {"device": request.device, "backend": request.backend}
-                    plan = with_anatomy_checked(plan, model, warm_model, **choices)
+            protocol = find_protocol(request.protocol) if request.protocol else None
+            device, backend = request.device, request.backend
+            choice = choose(
+                study.stacks, protocol, model=request.model, device=device, backend=backend, load=_loader(request)
+            )
+            # The request states the weights of its own models, not those of models that may contradict them.
+            plan = plan_chosen(study.stacks, choice, device=device, backend=backend, load=warm_model, box=request.box)
         timings = {"read": read - loaded, "load": loaded - started, **plan.timings_s}
         plan = with_total(replace(plan, timings_s=timings), started)
         write_plan(plan, folder, scouts, drawings)
@@ -87,39 +87,26 @@ def prepare(request: PlanRequest) -> None:
     Raises:
         AutoVolumeError: naming the protocol or the model.
     """
-    from ..core.models.anatomies import installed_anatomies
+    from ..core.models.anatomies import find_protocol, installed_anatomies, known_protocol, model_for
     from ..core.report import overview  # noqa: F401 - the drawing library takes long to load
     from ..core.scouts import reader  # noqa: F401
     from ..core.workflow import pipeline  # noqa: F401
 
-    if request.protocol:
-        _named(request)
+    load = _loader(request)
+    protocol = find_protocol(request.protocol) if request.protocol else known_protocol(request.model)
+    if protocol is None:
+        installed_anatomies(request.device, request.backend, load)
     else:
-        installed_anatomies(request.device, request.backend, partial(warm_model, weights=request.weights))
+        load(request.model or model_for(protocol), request.device, request.backend)
 
 
-def _chosen(request: PlanRequest, stacks: Sequence[ScoutStack]) -> tuple[Protocol, LandmarkModel]:
-    """The protocol and the model of the request, or those of the installed anatomy that the scouts show."""
-    from ..core.models.anatomies import choose_anatomy
-
-    if request.protocol:
-        return _named(request)
-    load = partial(warm_model, weights=request.weights)
-    shown = choose_anatomy(stacks, request.device, request.backend, load)
-    return shown.protocol, shown.model
-
-
-def _named(request: PlanRequest) -> tuple[Protocol, LandmarkModel]:
-    """The protocol that the request names, and its model."""
-    from ..core.models.anatomies import find_protocol, model_for
-
-    protocol = find_protocol(request.protocol)
-    name = request.model or model_for(protocol)
-    return protocol, warm_model(name, request.device, request.backend, request.weights)
+def _loader(request: PlanRequest) -> Loader:
+    """``warm_model`` for the models that the request may use."""
+    return partial(warm_model, weights=request.weights)
 
 
 @lru_cache(maxsize=4)
-def warm_model(name: str | None, device: str, backend: str, weights: tuple[str, ...] = ()) -> LandmarkModel:
+def warm_model(name: str | Path | None, device: str, backend: str, weights: tuple[str, ...] = ()) -> LandmarkModel:
     """``load_model``, once in this process for the studies that follow each other.
 
     Raises:
@@ -215,19 +202,6 @@ def require_text(paths: Sequence[str]) -> None:
             raise InputError(
                 "the path is not in UTF-8", source=ascii(path), remedy="Rename it or go through a link."
             ) from error
-
-
-@contextmanager
-def device_failures(model: LandmarkModel) -> Iterator[None]:
-    """Turn torch's own errors into ModelError: out of memory, or an operation that the device lacks."""
-    from ..core.errors import ModelError
-
-    try:
-        yield
-    except RuntimeError as error:
-        reason = str(error).partition("\n")[0][:200]
-        remedy = "Free memory or choose another model." if model.device == "cpu" else "Choose --device cpu."
-        raise ModelError(f"failed on device {model.device} ({reason})", source=model.name, remedy=remedy) from error
 
 
 @contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.anatomy.landmark import Landmark
 from ..core.anatomy.protocol import Protocol
-from ..core.errors import ModelError
 from ..core.scouts.stack import ScoutStack
 from ..core.workflow.calibration import Calibration
 from .shared.background_job import IsCancelled, Progress
@@ -45,17 +43,16 @@ def find_landmarks(
     """
     from ..core.models.installed_planning import plan_with_installed
 
-    with _device_failures(settings):
-        return plan_with_installed(
-            stacks,
-            protocol,
-            model=settings.model,
-            device=settings.device,
-            corrections=corrections,
-            threshold=settings.threshold,
-            progress=progress,
-            cancelled=cancelled,
-        )
+    return plan_with_installed(
+        stacks,
+        protocol,
+        model=settings.model,
+        device=settings.device,
+        corrections=corrections,
+        threshold=settings.threshold,
+        progress=progress,
+        cancelled=cancelled,
+    )
 
 
 def repredict_landmarks(
@@ -76,8 +73,7 @@ def repredict_landmarks(
     from ..core.workflow.pipeline import repredict
 
     model = load_model(settings.model or model_for(calibration.protocol), settings.device)
-    with _device_failures(settings):
-        return repredict(calibration, corrections, model, progress=progress, cancelled=cancelled)
+    return repredict(calibration, corrections, model, progress=progress, cancelled=cancelled)
 
 
 def follow_baseline(calibration: Calibration, path: Path, settings: DetectionSettings) -> Calibration:
@@ -92,18 +88,4 @@ def follow_baseline(calibration: Calibration, path: Path, settings: DetectionSet
     from ..core.workflow.follow_up_plan import follow
 
     model = load_model(settings.model or model_for(calibration.protocol), settings.device)
-    with _device_failures(settings):
-        return follow(calibration, read_baseline(path, calibration.protocol, model), path)
-
-
-@contextmanager
-def _device_failures(settings: DetectionSettings) -> Iterator[None]:
-    """Turn torch's own errors into ModelError: out of memory, or an operation that the device lacks."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise ModelError(
-            f"failed on device {settings.device} ({str(error).partition(chr(10))[0][:200]})",
-            source=settings.model or "the model",
-            remedy="Choose the device cpu under Advanced, or another model.",
-        ) from error
+    return follow(calibration, read_baseline(path, calibration.protocol, model), path)

@@ -7,7 +7,7 @@ taken. Each case is a name, its truth, and a function that makes the scouts: wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from LandmarkTrainingLib.core.evaluation.evaluation import add_noise
 from LandmarkTrainingLib.core.reference_heads.heads import list_heads
 from LandmarkTrainingLib.core.simulator.study_rendering import studies_of_labels, studies_of_volumes
 
+from .limits import BESIDE
+
 BRAIN, KNEE, NEITHER = "brain", "knee", "neither"
 
 #: Slices per plane -> the geometry of a localizer.
@@ -32,6 +34,8 @@ GEOMETRIES = {
     3: ScoutGeometry(3, 15.0, 6.0),
     1: ScoutGeometry(1, 0.0, 6.0),
 }
+
+MANY = max(GEOMETRIES)
 
 #: Standard deviation of the noise over the brightest pixel.
 NOISE = 0.02
@@ -61,7 +65,7 @@ def cases(data: Path | None, knees: Path | None, count: int, seed: int) -> Itera
         knees: label maps that ``autovolume knees`` wrote with a seed apart from that of the training.
         count: studies of each kind and geometry.
     """
-    yield from _samples()
+    yield from _samples(count, seed)
     if knees is not None:
         yield from _simulated(knees, KNEE, "simulated knee", count, seed)
     if data is not None:
@@ -70,12 +74,14 @@ def cases(data: Path | None, knees: Path | None, count: int, seed: int) -> Itera
     yield from _drawn(count, seed)
 
 
-def _samples() -> Iterator[Case]:
+def _samples(count: int, seed: int) -> Iterator[Case]:
     """The shipped sample studies, which state their anatomy by their folder."""
     for folder, truth in (("ColinScouts", BRAIN), ("KneeScouts", KNEE)):
         path = resource_path("SampleData", folder, "dicom")
         if path.is_dir():
-            yield Case(f"sample {folder}", truth, f"sample {truth}", 5, partial(read_scouts, [path]))
+            read = partial(read_scouts, [path])
+            yield Case(f"sample {folder}", truth, f"sample {truth}", 5, read)
+            yield from _beside(read, f"sample {truth}", truth, count, seed)
 
 
 def _heads(data: Path, count: int, seed: int) -> Iterator[Case]:
@@ -89,6 +95,8 @@ def _heads(data: Path, count: int, seed: int) -> Iterator[Case]:
 
         for number in range(count):
             yield Case(f"real head {number}, {slices}", BRAIN, "real head", slices, partial(real, number))
+            if slices == MANY:
+                yield from _beside(partial(real, number), f"real head {number}", BRAIN, 1, (seed, number))
     yield from _simulated(data / "labels", BRAIN, "simulated head", count, seed)
 
 
@@ -106,6 +114,22 @@ def _simulated(labels: Path, anatomy: str, kind: str, count: int, seed: int) -> 
 
         for number in range(count):
             yield Case(f"{kind} {number}, {slices}", anatomy, kind, slices, partial(study, number))
+            if slices == MANY:
+                yield from _beside(partial(study, number), f"{kind} {number}", anatomy, 1, (seed, number))
+
+
+def _beside(
+    read: Callable[[], Sequence[ScoutStack]], name: str, truth: str, count: int, seed: int | tuple[int, ...]
+) -> Iterator[Case]:
+    """Studies with one slice of each stack, taken at random: it may lie far beside the middle."""
+    kind = f"{name.rstrip('0123456789 ')}, {BESIDE}"
+    for number in range(count):
+
+        def single(number: int = number) -> Sequence[ScoutStack]:
+            stacks, rng = read(), np.random.default_rng((*np.atleast_1d(seed), number))
+            return [replace(stack, slices=(stack.slices[rng.integers(len(stack.slices))],)) for stack in stacks]
+
+        yield Case(f"{name}, {BESIDE} {number}", truth, kind, 1, single)
 
 
 def _drawn(count: int, seed: int) -> Iterator[Case]:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from AutoVolumeCalibrationLib.core.detection.model_limits import ModelLimits
+from AutoVolumeCalibrationLib.core.workflow.recognition import decide
+
+#: In the name of a kind of studies whose single slices lie beside the middle.
+BESIDE = "beside the middle"
+
 #: A limit is never closer than this to a score that must stay below it.
 LEAST_GAP = 0.02
 
@@ -51,12 +57,13 @@ def score_limit(log: Sequence[Scored], anatomy: str) -> ScoreLimit:
     """Above which score the model of an anatomy is sure.
 
     Nothing else may reach it in any orientation; half-way to the lowest own score where there is room, so that a study
-    of another scanner has some on either side. Own studies below the limit are refused, which is the safe error.
+    of another scanner has some on either side. Own studies below the limit are taken in doubt or refused, which is the
+    safe error. Slices beside the middle do not lower it.
 
     Raises:
         ValueError: the log holds no study of the anatomy, or none of anything else.
     """
-    own = [each.middle[anatomy] for each in log if each.truth == anatomy]
+    own = [each.middle[anatomy] for each in log if each.truth == anatomy and BESIDE not in each.kind]
     others = [each for each in log if each.truth != anatomy]
     if not own or not others:
         raise ValueError(f"the log holds no study that is a {anatomy}, or none that is not")
@@ -68,11 +75,11 @@ def score_limit(log: Sequence[Scored], anatomy: str) -> ScoreLimit:
 
 def decided(each: Scored, limits: Mapping[str, float], lead: float) -> str:
     """What ``recognition.recognise`` decides from these scores; "neither" and "either" are refusals."""
-    for scores in (each.middle, each.best):
-        sure = sorted(((score, name) for name, score in scores.items() if score >= limits[name]), reverse=True)
-        if sure:
-            return "either" if len(sure) > 1 and sure[0][0] - sure[1][0] < lead else sure[0][1]
-    return "neither"
+    stated = {name: ModelLimits(recognition_score=limit, recognition_lead=lead) for name, limit in limits.items()}
+    decision = decide((each.middle, each.best), stated)
+    if len(decision.anatomies) != 1:
+        return "either" if decision.anatomies else "neither"
+    return decision.anatomies[0] if decision.sure else f"probably {decision.anatomies[0]}"
 
 
 def lead_of(log: Sequence[Scored], limits: Mapping[str, float]) -> float:

@@ -29,7 +29,8 @@ class ModelInfo:
     version did not record it. ``limits`` are those of what it shows, and ``risk`` says how probable it is that a plan
     is wrong; None where that was not measured. ``other_anatomy`` names the anatomy that the model of another one
     recognised more surely in the same scouts, empty where there is none (``workflow.recognition``).
-    ``automatic``: nobody named the protocol, which is that of the anatomy that the scouts show (``models.anatomies``).
+    ``automatic``: nobody named the protocol, which is that of the anatomy that the scouts show (``models.anatomies``),
+    or probably show where ``unsure_anatomy``.
     """
 
     name: str
@@ -44,3 +45,4 @@ class ModelInfo:
     risk: RiskModel | None = None
     other_anatomy: str = ""
     automatic: bool = False
+    unsure_anatomy: bool = False

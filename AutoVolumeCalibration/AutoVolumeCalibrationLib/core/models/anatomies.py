@@ -14,14 +14,14 @@ from ..detection.landmark_model import LandmarkModel
 from ..errors import ModelError, ProtocolError
 from ..scouts.stack import ScoutStack
 from ..workflow.calibration import Calibration
-from ..workflow.recognition import AnatomyCandidate, check_anatomy, recognise
+from ..workflow.recognition import AnatomyCandidate, Recognised, check_anatomy, recognise
 from .bundle import load_model, read_metadata
 from .store import DEFAULT_ANATOMY, PROTOCOLS, bundle_anatomy, carried_protocols, default_models, model_folder
 
 _logger = logging.getLogger(__name__)
 
 #: ``bundle.load_model``, or what stands for it.
-Loader = Callable[[str, str, str], LandmarkModel]
+Loader = Callable[[str | Path | None, str, str], LandmarkModel]
 
 
 def default_protocol(anatomy: str, model: str | Path) -> Protocol:
@@ -81,38 +81,20 @@ def known_protocol(model: str | Path | None = None) -> Protocol | None:
     return default_protocol(*next(iter(models.items()))) if len(models) == 1 else None
 
 
-def automatic_protocol(
-    stacks: Sequence[ScoutStack],
-    model: str | Path | None = None,
-    device: str = "auto",
-    backend: str = "auto",
-    load: Loader = load_model,
-    cancelled: Callable[[], bool] | None = None,
-) -> Protocol:
-    """The protocol to use for these scouts where none is named: ``known_protocol``, else that of ``choose_anatomy``.
-
-    Raises:
-        InputError: no model recognises its anatomy, or two do.
-        ModelError: a default model is missing or damaged.
-        ProtocolError: there is none, or it is damaged.
-    """
-    return known_protocol(model) or choose_anatomy(stacks, device, backend, load, cancelled).protocol
-
-
 def choose_anatomy(
     stacks: Sequence[ScoutStack],
     device: str = "auto",
     backend: str = "auto",
     load: Loader = load_model,
     cancelled: Callable[[], bool] | None = None,
-) -> AnatomyCandidate:
-    """The protocol and the model for these scouts: those of the installed anatomy that they show.
+) -> Recognised:
+    """The protocol and the model for these scouts: those of the installed anatomy that they show, surely or probably.
 
     With one anatomy installed nothing is looked at. A default model that cannot be loaded is an error.
 
     Raises:
         InputError: no model recognises its anatomy, or two do.
-        ModelError: a default model is missing or damaged.
+        ModelError: a default model is missing or damaged, or fails on the device.
     """
     candidates = installed_anatomies(device, backend, load)
     return recognise(stacks, candidates, cancelled)

@@ -71,7 +71,8 @@ class Evidence:
 
     ``coverage`` None: the textbook factors of a normal distribution. ``risk`` None: the model states none.
     ``other_anatomy``: what the model of another anatomy recognised more surely, empty where there is none.
-    ``follow_up``: how the box of a baseline was placed, None for a plan by landmarks.
+    ``follow_up``: how the box of a baseline was placed, None for a plan by landmarks. ``unsure_anatomy``: nobody named
+    the anatomy, and no model is sure of the scouts.
     """
 
     stacks: Sequence[ScoutStack]
@@ -87,6 +88,7 @@ class Evidence:
     risk: PlanRisk | None = None
     other_anatomy: str = ""
     follow_up: FollowUp | None = None
+    unsure_anatomy: bool = False
 
     @property
     def stated_coverage(self) -> Coverage:
@@ -104,6 +106,7 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
     of_landmarks = (
         _not_matched,
         _other_anatomy,
+        _unsure_anatomy,
         _body_part,
         _placed,  # before what it causes: one wrong correction makes all others look wrong
         _risk,
@@ -131,7 +134,7 @@ def run_checks(evidence: Evidence) -> tuple[Check, ...]:
 
 def _follow_up_checks(evidence: Evidence) -> tuple[Check, ...]:
     """Findings about a plan whose box is the baseline's: it does not rest on the landmarks of this visit."""
-    checks = (_other_anatomy, _head, _moved, _baseline_certain, _baseline_agrees)
+    checks = (_other_anatomy, _unsure_anatomy, _head, _moved, _baseline_certain, _baseline_agrees)
     findings = [finding for check in checks if (finding := check(evidence))]
     findings += scout_checks(evidence.stacks, states_risk=True)
     if not findings and evidence.follow_up:
@@ -234,6 +237,15 @@ def _other_anatomy(e: Evidence) -> Check | None:
     level = WARNING if any(landmark.status == CORRECTED for landmark in e.landmarks) else ERROR
     shown, wanted = e.other_anatomy, e.protocol.anatomy or e.protocol.title
     return Check("other anatomy", level, f"The scouts look like {shown}, not {wanted}: choose the protocol for that.")
+
+
+def _unsure_anatomy(e: Evidence) -> Check | None:
+    """Does anybody know what the scouts show? Who placed points, or named the protocol, does."""
+    if not e.unsure_anatomy or any(landmark.status == CORRECTED for landmark in e.landmarks):
+        return None
+    probable = e.protocol.anatomy or e.protocol.title
+    text = f"No model is sure of the anatomy, {probable} is the most probable: check the region, or name the protocol."
+    return Check("unsure anatomy", WARNING, text)
 
 
 def _head(e: Evidence) -> Check | None:

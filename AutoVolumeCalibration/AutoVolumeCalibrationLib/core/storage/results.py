@@ -264,6 +264,7 @@ def _model_to_dict(model: ModelInfo) -> dict[str, Any]:
         "risk": model.risk.to_dict() if model.risk else None,
         **({"other_anatomy": model.other_anatomy} if model.other_anatomy else {}),
         **({"automatic": True} if model.automatic else {}),
+        **({"unsure_anatomy": True} if model.unsure_anatomy else {}),
     }
 
 
@@ -291,6 +292,7 @@ def _model(entry: Mapping[str, Any], source: Path | str) -> ModelInfo:
         risk,
         entry.get("other_anatomy", ""),
         entry.get("automatic", False),
+        entry.get("unsure_anatomy", False),
     )
 
 

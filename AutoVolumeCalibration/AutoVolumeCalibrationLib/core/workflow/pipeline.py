@@ -156,7 +156,7 @@ def repredict(
     )
     if calibration.model:
         result = with_other_anatomy(result, calibration.model.other_anatomy)
-        result = with_automatic(result, calibration.model.automatic)
+        result = with_automatic(result, calibration.model.automatic, calibration.model.unsure_anatomy)
     result = with_follow_up(result, calibration.follow_up)
     if not model.guided:
         return result
@@ -217,13 +217,16 @@ def with_other_anatomy(calibration: Calibration, anatomy: str) -> Calibration:
     return checked(replace(calibration, model=replace(model, other_anatomy=anatomy)))
 
 
-def with_automatic(calibration: Calibration, automatic: bool = True) -> Calibration:
-    """The plan with the knowledge whether its protocol was taken because of what the scouts show.
+def with_automatic(calibration: Calibration, automatic: bool = True, unsure: bool = False) -> Calibration:
+    """The plan with the knowledge whether its protocol was taken because of what the scouts show, surely or not.
 
     A plan without a model stays as it is: nothing looked at the scouts.
     """
     model = calibration.model
-    return calibration if model is None else replace(calibration, model=replace(model, automatic=automatic))
+    if model is None:
+        return calibration
+    known = replace(calibration, model=replace(model, automatic=automatic, unsure_anatomy=unsure))
+    return known if unsure == model.unsure_anatomy else checked(known)
 
 
 def with_follow_up(calibration: Calibration, follow_up: FollowUp | None) -> Calibration:
@@ -349,6 +352,7 @@ def checked(calibration: Calibration) -> Calibration:
         risk,
         c.model.other_anatomy if c.model else "",
         c.follow_up,
+        unsure_anatomy=c.model is not None and c.model.unsure_anatomy,
     )
     return replace(c, risk=risk, checks=_with_remarks(run_checks(evidence), c.stacks))
 

@@ -2,13 +2,15 @@
 
 A model scores the peaks of its landmarks that agree with its typical anatomy (``localization``). A score is sure above
 the model's own ``recognition_score``, and must lead by its ``recognition_lead`` (``detection.model_limits``); both are
-measured by ``Testing/benchmarks/recognition.py``.
+measured by ``Testing/benchmarks/recognition.py``. Single slices far beside the middle of a head show few landmarks, and
+no model is sure of them: one that leads is then taken too, and the plan says that it is in doubt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..anatomy.protocol import Protocol
@@ -20,6 +22,13 @@ from .pipeline import with_other_anatomy
 
 if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel
+    from ..detection.model_limits import ModelLimits
+
+#: A model that is not sure must reach this part of its ``recognition_score`` to be taken in doubt.
+DOUBTFUL_SHARE = 0.5
+
+#: Anatomy -> score of its model, 0..1.
+Scores = Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +44,30 @@ class AnatomyCandidate:
         return self.protocol.anatomy or self.protocol.name
 
 
+@dataclass(frozen=True)
+class Decision:
+    """``anatomies``: the recognised one; none where nothing is recognised, two that cannot be told apart.
+
+    ``sure``: False where no model is sure and the leading one is taken.
+    """
+
+    anatomies: tuple[str, ...] = ()
+    sure: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Recognised:
+    """What the scouts show, surely or as the leading candidate only."""
+
+    candidate: AnatomyCandidate
+    sure: bool
+
+
 def recognise(
     stacks: Sequence[ScoutStack],
     candidates: Sequence[AnatomyCandidate],
     cancelled: Callable[[], bool] | None = None,
-) -> AnatomyCandidate:
+) -> Recognised:
     """The candidate whose anatomy the scouts show; a single one without a look at them.
 
     Only where no model is sure of the slices as acquired are turned patients considered, which takes far longer.
@@ -49,21 +77,47 @@ def recognise(
         cancelled: asked between batches of slices; True raises Cancelled.
 
     Raises:
-        InputError: the scouts cannot be planned on, no model is sure, or two are.
+        InputError: the scouts cannot be planned on, no model is sure and none leads, or two are sure.
     """
     if len(candidates) == 1:
-        return candidates[0]
+        return Recognised(candidates[0], sure=True)
     require_usable(stacks)
-    localizers = [StudyLocalizer(stacks, each.protocol, each.model, cancelled) for each in candidates]
-    for score_of in (StudyLocalizer.middle_score, StudyLocalizer.best_score):
-        scores = {each: score_of(own) for each, own in zip(candidates, localizers, strict=True)}
-        sure = _sure(scores)
-        if sure:
-            return _leading(sure)
-    raise InputError(
-        f"{_neither([each.anatomy for each in candidates])} recognised in the scouts",
-        remedy="Check the region and the images, or name the protocol.",
+    named = {each.anatomy: each for each in candidates}
+    localizers = {name: StudyLocalizer(stacks, each.protocol, each.model, cancelled) for name, each in named.items()}
+    looks = (
+        {name: score_of(localizer) for name, localizer in localizers.items()}
+        for score_of in (StudyLocalizer.middle_score, StudyLocalizer.best_score)
     )
+    decision = decide(looks, {name: each.model.limits for name, each in named.items()})
+    if not decision.anatomies:
+        raise InputError(
+            f"{_neither(list(named))} recognised in the scouts",
+            remedy="Check the region and the images, or name the protocol.",
+        )
+    first, *others = decision.anatomies
+    if others:
+        raise InputError(f"the scouts may show a {first} or a {others[0]}", remedy="Name the protocol.")
+    return Recognised(named[first], decision.sure)
+
+
+def decide(looks: Iterable[Scores], limits: Mapping[str, ModelLimits]) -> Decision:
+    """What the scores say.
+
+    Args:
+        looks: the scores of the slices as acquired, and then of any orientation; the second is asked for only where
+            the first decides nothing.
+        limits: anatomy -> those of its model.
+    """
+    looks = iter(looks)
+    acquired = next(looks)
+    for scores in chain([acquired], looks):
+        sure = _sure(scores, limits)
+        if sure:
+            leading = _leading(sure, limits)
+            return Decision((leading,) if leading else tuple(_ranked(sure)[:2]))
+    leading = _leading(acquired, limits)
+    doubtful = leading and acquired[leading] >= DOUBTFUL_SHARE * limits[leading].recognition_score
+    return Decision((leading,), sure=False) if doubtful else Decision()
 
 
 def check_anatomy(
@@ -83,25 +137,31 @@ def check_anatomy(
     others = [each for each in others if each.protocol.anatomy != c.protocol.anatomy]
     if not others:
         return c
-    scores = {each: StudyLocalizer(c.stacks, each.protocol, each.model, cancelled).middle_score() for each in others}
-    sure = _sure(scores)
+    scores = {
+        each.anatomy: StudyLocalizer(c.stacks, each.protocol, each.model, cancelled).middle_score() for each in others
+    }
+    sure = _sure(scores, {each.anatomy: each.model.limits for each in others})
     if not sure:
         return c
     own = StudyLocalizer(c.stacks, c.protocol, model, cancelled).middle_score()
-    found = max(sure, key=lambda each: sure[each])
-    return with_other_anatomy(c, found.anatomy) if sure[found] > own else c
+    found = _ranked(sure)[0]
+    return with_other_anatomy(c, found) if sure[found] > own else c
 
 
-def _sure(scores: Mapping[AnatomyCandidate, float]) -> dict[AnatomyCandidate, float]:
-    return {each: score for each, score in scores.items() if score >= each.model.limits.recognition_score}
+def _sure(scores: Scores, limits: Mapping[str, ModelLimits]) -> Scores:
+    return {name: score for name, score in scores.items() if score >= limits[name].recognition_score}
 
 
-def _leading(sure: Mapping[AnatomyCandidate, float]) -> AnatomyCandidate:
-    """The surest candidate; InputError where another one is nearly as sure."""
-    first, *others = sorted(sure, key=lambda each: -sure[each])
-    if others and sure[first] - sure[others[0]] < first.model.limits.recognition_lead:
-        raise InputError(f"the scouts may show a {first.anatomy} or a {others[0].anatomy}", remedy="Name the protocol.")
-    return first
+def _ranked(scores: Scores) -> list[str]:
+    """The surest first."""
+    return sorted(scores, key=lambda name: -scores[name])
+
+
+def _leading(scores: Scores, limits: Mapping[str, ModelLimits]) -> str:
+    """The surest; empty where another one is nearly as sure."""
+    first, *others = _ranked(scores)
+    near = others and scores[first] - scores[others[0]] < limits[first].recognition_lead
+    return "" if near else first
 
 
 def _neither(anatomies: Sequence[str]) -> str:

@@ -29,8 +29,10 @@ _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 #: What anybody may ask for.
 _OPEN = frozenset({"login", "style"})
 
+#: The form that opens a plan leads to the browser view, which has another port of this machine.
 _POLICY = (
-    "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self' http://127.0.0.1:*; "
+    "frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,

@@ -20,7 +20,7 @@ from .day_view import day_of, day_view, patient_of, time_of
 from .desk import DONE, Desk, StudyState
 from .plan_view import PlanView, read_plan_view
 from .settings import PageSettings
-from .view_hint import view_command
+from .viewers import Viewers, can_view
 
 if TYPE_CHECKING:
     from flask import Response
@@ -40,11 +40,11 @@ class Page:
     """The requests that the page answers.
 
     Args:
-        desk: of the service. settings: of the page.
+        desk: of the service. settings: of the page. viewers: the plans that are open in the browser.
     """
 
-    def __init__(self, desk: Desk, settings: PageSettings) -> None:
-        self._desk, self._settings = desk, settings
+    def __init__(self, desk: Desk, settings: PageSettings, viewers: Viewers) -> None:
+        self._desk, self._settings, self._viewers = desk, settings, viewers
 
     def day(self) -> str:
         """Queue and plans of a day, today's without the argument ``day``."""
@@ -77,8 +77,7 @@ class Page:
             assessments=assessments[::-1],
             decided=latest_about(assessments, plan.sha256) if plan else None,
             verdicts=VERDICTS,
-            # With a token the page may be read elsewhere, where the path is of no use and nobody's business.
-            view=view_command(state.plan) if plan and not self._settings.token else "",
+            view=plan is not None and self._can_view(state),
             longest_name=LONGEST_NAME,
             longest_comment=LONGEST_COMMENT,
         )
@@ -102,6 +101,13 @@ class Page:
         by, comment = _entered("by", LONGEST_NAME), _entered("comment", LONGEST_COMMENT)
         add_assessment(state.plan, Assessment(plan.sha256, plan.model_sha256, verdict, assessed_at, by, comment))
         return redirect(url_for("study", name=name), 303)
+
+    def open_plan(self, name: str) -> BaseResponse:
+        """Open a plan in the browser view, on this machine."""
+        state = self._state(name)
+        if not self._can_view(state) or self._plan(state)[0] is None:
+            abort(409, "There is no plan here that could be opened.")
+        return redirect(self._viewers.address_of(state.plan), 303)
 
     def plan_again(self, name: str) -> BaseResponse:
         """Put a study into the queue once more."""
@@ -129,6 +135,10 @@ class Page:
         """The style sheet."""
         return send_file(resource_path("Page", "style.css").absolute(), mimetype="text/css")
 
+    def _can_view(self, state: StudyState) -> bool:
+        """With a token the page may be read on another machine, which the view does not answer."""
+        return state.stage == DONE and not self._settings.token and self._settings.is_on_this_machine and can_view()
+
     def _state(self, name: str) -> StudyState:
         state = self._desk.study(name)
         return state if state is not None else abort(404)
@@ -142,17 +152,18 @@ class Page:
             return None, str(error)
 
 
-def create_app(desk: Desk, settings: PageSettings) -> Flask:
+def create_app(desk: Desk, settings: PageSettings, viewers: Viewers) -> Flask:
     """The application. Sessions hold as long as it does."""
     app = Flask(__name__, static_folder=None, template_folder=str(resource_path("Page").absolute()))
     app.url_map.converters["study"] = StudyName
     protect(app, settings)
-    page = Page(desk, settings)
+    page = Page(desk, settings, viewers)
     for rule, view, method in (
         ("/", page.day, "GET"),
         ("/studies/<study:name>", page.study, "GET"),
         ("/studies/<study:name>/overview.png", page.picture, "GET"),
         ("/studies/<study:name>/assessment", page.assess, "POST"),
+        ("/studies/<study:name>/view", page.open_plan, "POST"),
         ("/studies/<study:name>/again", page.plan_again, "POST"),
         ("/logout", page.logout, "POST"),
         ("/style.css", page.style, "GET"),

@@ -38,10 +38,12 @@ def showing(settings: PageSettings, desk: Desk) -> Iterator[None]:
     from waitress.server import create_server
 
     from .app import create_app
+    from .viewers import Viewers
 
+    viewers = Viewers()
     channels: dict[int, Any] = {}
     server = create_server(
-        create_app(desk, settings),
+        create_app(desk, settings, viewers),
         map=channels,
         sockets=[_listening(settings)],
         threads=_THREADS,
@@ -60,6 +62,7 @@ def showing(settings: PageSettings, desk: Desk) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(_END_S)
+        viewers.close()
 
 
 def _listening(settings: PageSettings) -> socket.socket:

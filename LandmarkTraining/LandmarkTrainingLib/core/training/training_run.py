@@ -128,6 +128,7 @@ def export_network(
         _add_graph(bundle)
         return
     device = choose_training_device(config.device)
+    logger.info("Measuring how uncertain the landmarks are, on label maps for validation. This takes minutes.")
     measured = calibrate_uncertainty(network.to(device), data.check_heads, data.mirror, targets, device)
     is_default = np.array_equal(measured.base_mm, default_uncertainty(len(data.names)).base_mm)
     evidence = ASSUMED if is_default else measured_on(len(data.check_heads.tissues), "label maps")
@@ -144,6 +145,7 @@ def _add_risk(bundle: Path, config: TrainingConfig, heads: LabelHeads, protocol:
     """Add how probable it is that a plan is wrong, or log why it is not known: the bundle is complete without it."""
     model = load_model(bundle, config.device)
     source = StudySource(heads, heads.people, [], protocol, protocol.boxes[0])
+    logger.info("Measuring how probable a wrong plan is, on %d studies: seconds for each.", config.risk_studies)
     plans = bundle.parent / f"risk_{model.sha256[:8]}"
     plans.mkdir(exist_ok=True)
     try:

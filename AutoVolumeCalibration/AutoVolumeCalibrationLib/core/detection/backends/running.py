@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...errors import ModelError
 from .onnx_network import OnnxNetwork
 from .torch_network import run_module
 
@@ -19,7 +20,17 @@ def run_network(model: LandmarkModel, images: np.ndarray, known: np.ndarray | No
     Args:
         images: (n, 4, H, W) as ``network_input.encode_slices`` makes them.
         known: (n, k, h, w) guidance of a guided model, zeros where a landmark is not known.
+
+    Raises:
+        ModelError: the device has too little memory, or lacks an operation.
     """
     if isinstance(model.network, OnnxNetwork):
         return model.network.run(images, known)
-    return run_module(model.network, model.device, images, known)
+    try:
+        return run_module(model.network, model.device, images, known)
+    except RuntimeError as error:  # of torch, which has no other common base
+        reason = str(error).partition("\n")[0][:200]
+        remedy = "Free memory, or choose" if model.device == "cpu" else "Choose the device cpu, or"
+        raise ModelError(
+            f"failed on device {model.device} ({reason})", source=model.name, remedy=f"{remedy} another model."
+        ) from error
