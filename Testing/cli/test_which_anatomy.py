@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from AutoVolumeCalibrationLib.core.models.store import DEFAULT_MODEL, read_current, shipped_models, write_current
-from command_line import MIDDLE_SLICES, PLANNED_CODES, assert_refused, content_of
+from command_line import MIDDLE_SLICES, PLANNED_CODES, SAMPLE, assert_refused, content_of
 from dicom_localizers import write_localizer
 from fake_models import blank_stacks
 
@@ -38,6 +38,16 @@ def test_a_head_is_planned_as_a_head(autovolume, knee_model, tmp_path):
     content = content_of(folder)
     assert content["protocol"] == "BrainAcPc" and content["model"]["name"] == DEFAULT_MODEL
     assert "other anatomy" not in {check["name"] for check in content["checks"]}
+
+
+def test_single_slices_beside_the_middle_of_a_head_are_planned_in_doubt(autovolume, tmp_path):
+    """No shipped model is sure of them: they were refused."""
+    folder, beside = tmp_path / "results", [SAMPLE / "dicom" / f"{number:04d}.dcm" for number in (5, 6, 15)]
+    ran = autovolume("calibrate", *beside, "--output", folder, "--device", "cpu")
+    assert ran.code in PLANNED_CODES and "probably: brain, protocol BrainAcPc" in ran.out + ran.err
+    content = content_of(folder)
+    assert content["model"]["unsure_anatomy"]
+    assert "unsure anatomy" in {check["name"] for check in content["checks"]}
 
 
 def test_what_is_neither_is_refused(autovolume, knee_model, tmp_path):
