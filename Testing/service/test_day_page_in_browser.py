@@ -16,6 +16,7 @@ from AutoVolumeCalibrationLib.service.page.server import showing
 from AutoVolumeCalibrationLib.service.page.settings import PageSettings
 from browser import CHROMIUM, browser
 from service.page_desks import PLANNED, QUEUED, REFUSED, fake_desk
+from service.peers import free_port
 
 pytest.importorskip("flask", reason="needs flask (the extra service)")
 pytest.importorskip("waitress", reason="needs waitress (the extra service)")
@@ -32,12 +33,6 @@ def is_ours(host: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -20,6 +19,7 @@ if CHROMIUM is None or os.name == "nt":
 from AutoVolumeCalibrationLib.service.page import server, viewers  # noqa: E402
 from AutoVolumeCalibrationLib.service.page.settings import PageSettings  # noqa: E402
 from service.page_desks import PLANNED, fake_desk  # noqa: E402
+from service.peers import free_port  # noqa: E402
 from view_page import ViewPage  # noqa: E402
 from views_support import can_render  # noqa: E402
 
@@ -27,12 +27,6 @@ if not can_render():
     pytest.skip("needs a display or libEGL", allow_module_level=True)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def test_a_plan_is_opened_from_the_page_and_its_process_ends_after_its_window(plan_folder, tmp_path, monkeypatch):

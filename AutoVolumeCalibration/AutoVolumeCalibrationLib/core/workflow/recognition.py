@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel
     from ..detection.model_limits import ModelLimits
 
-#: A model that is not sure must reach this part of its ``recognition_score`` to be taken in doubt. Of 12 heads and knees
-#: of which no model was sure 11 reach it, of 47 other bodies 9, and with 0.7 it is 10 and 4 (the same benchmark).
+#: A model that is not sure must reach this part of its ``recognition_score`` to be taken in doubt. Of 12 heads and
+#: knees that no model was sure of 11 reach it, of 47 other bodies 9; with 0.7 it is 10 and 4 (the same benchmark).
 DOUBTFUL_SHARE = 0.6
 
 #: Anatomy -> score of its model, 0..1.
@@ -47,7 +47,7 @@ class AnatomyCandidate:
 
 @dataclass(frozen=True)
 class Decision:
-    """``anatomies``: the recognised one; none where nothing is recognised, two that cannot be told apart.
+    """``anatomies``: the recognised one; none where nothing is recognised, or two that look alike.
 
     ``sure``: False where no model is sure and the leading one is taken.
     """
