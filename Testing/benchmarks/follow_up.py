@@ -3,7 +3,8 @@
 Run: ``python Testing/benchmarks/follow_up.py DATA --output FOLDER [--split train]``, DATA holding ``heads.csv`` and
 ``heads/``. Each head is scanned twice: poses of up to 15 deg and 15 mm, slices elsewhere, gaps and thickness of another
 scanner, 2 % and 3 % of noise. Both visits are planned by the model; the box of the first one, moved as the head moved,
-is what the second one should show. Writes ``cases.jsonl`` (what is in it is not computed again) and ``report.md``.
+is what the second one should show. Two people are brought together too, which must be found out. Writes
+``cases.jsonl`` (what is in it is not computed again) and ``report.md``.
 """
 
 from __future__ import annotations
@@ -83,6 +84,15 @@ CHANGES: dict[str, Callable[[Volume, Head], Volume]] = {
 }
 
 
+#: The second visit is that of the next person: errors say nothing, but all must be flagged. Averages of many people,
+#: which are much alike, are left out.
+ANOTHER_PERSON, AVERAGE = "another person", "average"
+
+
+#: The second visit is that of the same average in another contrast.
+REAL_CONTRAST = "another contrast (real)"
+
+
 def main() -> int:
     """Exit code 0."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -110,23 +120,50 @@ def main() -> int:
 def _cases(heads: Sequence[Head], pairs: int, done: set[tuple]) -> Iterator[dict]:
     model, protocol = load_model("brain-scout"), load_protocol("BrainAcPc")
     for head in heads:
-        volume = None
+        volume, others, contrasts = None, _others(head, heads), _contrasts(head, heads)
+        changes = [*CHANGES, *([REAL_CONTRAST] if contrasts else []), *([ANOTHER_PERSON] if others else [])]
         for pair in range(pairs):
-            for slices, change in ((s, c) for s in VISITS for c in CHANGES):
+            for slices, change in ((s, c) for s in VISITS for c in changes):
                 key = (head.id, pair, slices, change)
                 if key in done:
                     continue
                 volume = volume or head.volume()
                 rng = np.random.default_rng([pair, zlib.crc32(f"{head.id} {slices}".encode())])
                 plans, poses = [], []
-                for visit, changed in enumerate((volume, CHANGES[change](volume, head))):
-                    pose = head_to_scanner(random_pose(rng, MOST_DEG, MOST_MM), head.origin_mm, head.axes)
+                if change == ANOTHER_PERSON:
+                    second = (others[pair % len(others)].volume(), others[pair % len(others)])
+                elif change == REAL_CONTRAST:
+                    second = (contrasts[pair % len(contrasts)].volume(), head)
+                else:
+                    second = (CHANGES[change](volume, head), head)
+                for visit, (changed, who) in enumerate([(volume, head), second]):
+                    pose = head_to_scanner(random_pose(rng, MOST_DEG, MOST_MM), who.origin_mm, who.axes)
                     middle = rng.uniform(-OFF_CENTRE_MM, OFF_CENTRE_MM, 3)
                     clean = cut_three_planes(posed_volume(changed, pose), VISITS[slices][visit], middle)
                     stacks = [replace(stack, volume="") for stack in add_noise(clean, NOISE[visit], rng)]
                     poses.append(pose)
                     plans.append((stacks, model, protocol))
                 yield {"key": key, **_compared([calibrate(s, p, m) for s, m, p in plans], poses)}
+
+
+def _others(head: Head, heads: Sequence[Head]) -> list[Head]:
+    """Heads of other people, from the one after ``head`` on; none for an average."""
+    if AVERAGE in head.subject:
+        return []
+    place = next(number for number, one in enumerate(heads) if one.id == head.id)
+    after = [*heads[place + 1 :], *heads[:place]]
+    return [one for one in after if _person(one) != _person(head) and AVERAGE not in one.subject]
+
+
+def _contrasts(head: Head, heads: Sequence[Head]) -> list[Head]:
+    """The same anatomy in the same places in another contrast, which data show of averages only."""
+    same = [one for one in heads if AVERAGE in one.subject and one.subject == head.subject and one.id != head.id]
+    return [one for one in same if one.id.rpartition("_")[0] == head.id.rpartition("_")[0]]
+
+
+def _person(head: Head) -> str:
+    """``S-CR`` of ``probably S-CR``, ``NC01`` of ``NC01 (elderly)``."""
+    return head.subject.removeprefix("probably ").partition(" (")[0]
 
 
 def _compared(plans: Sequence[Calibration], poses: Sequence[np.ndarray]) -> dict:
@@ -167,11 +204,11 @@ def _error(wanted: OrientedBox, box: OrientedBox) -> list[float]:
 def report(cases: Sequence[dict]) -> str:
     """Median and 95th percentile of both errors by slices and condition."""
     lines = [
-        "| Slices | Follow-up | n | with baseline, deg | mm | landmarks alone, deg | mm | flagged | seconds |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| Slices | Follow-up | n | baseline, deg | mm | landmarks alone, deg | mm | flagged | correlation | s |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for slices in VISITS:
-        for change in CHANGES:
+        for change in (*CHANGES, REAL_CONTRAST, ANOTHER_PERSON):
             own = [c for c in cases if c["key"][2:] == [slices, change] or tuple(c["key"][2:]) == (slices, change)]
             own = [c for c in own if "follow_up" in c]
             if not own:
@@ -182,7 +219,9 @@ def report(cases: Sequence[dict]) -> str:
                 columns += [f"{np.median(e):.2f} ({np.percentile(e, 95):.2f})" for e in errors.T]
             flagged = sum(c["level"] != "ok" for c in own)
             seconds = np.median([c["seconds"] for c in own])
-            lines.append(f"| {slices} | {change} | {len(own)} | {' | '.join(columns)} | {flagged} | {seconds:.1f} |")
+            alike = [c["correlation"] for c in own]
+            columns += [str(flagged), f"{min(alike):.2f} to {max(alike):.2f}", f"{seconds:.1f}"]
+            lines.append(f"| {slices} | {change} | {len(own)} | {' | '.join(columns)} |")
     failed = sum("failure" in c for c in cases)
     return "\n".join([*lines, "", f"Median (95th percentile). Without a result: {failed}.", ""])
 

@@ -12,7 +12,7 @@ from AutoVolumeCalibrationLib.core.anatomy.landmark import CORRECTED
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.exports.dicom.plan_record import plan_record
 from AutoVolumeCalibrationLib.core.follow_up.follow_up import between_boxes, box_at_follow_up
-from AutoVolumeCalibrationLib.core.follow_up.intensities import transfer_between
+from AutoVolumeCalibrationLib.core.follow_up.intensities import in_one_contrast, transfer
 from AutoVolumeCalibrationLib.core.follow_up.registration import Registration, moved_stack, register, rigid_about
 from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.storage.results import calibration_to_dict, saved_from_dict
@@ -74,14 +74,32 @@ def test_slices_that_cannot_cross_give_nothing():
     assert register(sagittal, sagittal, np.eye(4), landmark_region(baseline.frame, baseline.box)) is None
 
 
-def test_the_transfer_inverts_the_contrast():
-    baseline, first = visit(0)
-    now, second = visit(1, contrast=inverted)
-    to_baseline = first @ np.linalg.inv(second)
-    there = [moved_stack(stack, to_baseline) for stack in now.stacks]
-    transfer = transfer_between(there, baseline.stacks, landmark_region(baseline.frame, baseline.box))
-    brain = transfer.given > 0.2
-    assert np.corrcoef(transfer.given[brain], transfer.wanted[brain])[0, 1] < -0.8
+def test_the_transfer_is_the_mean_of_what_is_shown_at_the_same_places():
+    rng = np.random.default_rng(3)
+    values = rng.uniform(0.0, 1.0, 5000)
+    found = transfer(values, 1.0 - values + rng.normal(0.0, 0.05, 5000))
+    assert found.wanted == pytest.approx(1.0 - found.given, abs=0.02)
+    assert found.explained == pytest.approx(1 - 0.05**2 / (0.05**2 + 1 / 12), abs=0.01)
+    assert transfer(values[:100], values[:100]) is None
+
+
+def folded(pixels):
+    """Two tissues in one grey value: from the follow-up back to the baseline nothing can tell them apart."""
+    bright = np.percentile(pixels, 99)
+    return np.abs(pixels - 0.5 * bright) * 2.0
+
+
+@pytest.mark.parametrize("folded_visit", ["follow-up", "baseline"])
+def test_the_visit_that_tells_more_apart_gets_the_values_of_the_other(folded_visit):
+    baseline, first = visit(0, contrast=folded if folded_visit == "baseline" else None)
+    now, second = visit(1, contrast=folded if folded_visit == "follow-up" else None)
+    there = [moved_stack(stack, first @ np.linalg.inv(second)) for stack in now.stacks]
+    alike = in_one_contrast(there, baseline.stacks, landmark_region(baseline.frame, baseline.box))
+    now_kept, before_kept = (
+        all(a is b for a, b in zip(made, given, strict=True))
+        for made, given in zip(alike, (there, baseline.stacks), strict=True)
+    )
+    assert (now_kept, before_kept) == ((True, False) if folded_visit == "follow-up" else (False, True))
 
 
 def test_the_box_moves_with_the_anatomy():

@@ -1,8 +1,11 @@
-"""Give the slices of one visit the grey values of another: the same tissue has other values in another contrast.
+"""Give the slices of one visit the grey values of the other: the same tissue has other values in another contrast.
 
-Where two slices cross they show the same tissue, as far as the registration is right. The mean value that the baseline
-shows where the follow-up shows a certain value is a transfer function, also where contrasts are inverted (Guimond et
-al., IEEE Trans Med Imaging 2001, 20:58). Estimate and registration are repeated in turn.
+Where two slices cross they show the same tissue, as far as the registration is right. The mean value that one visit
+shows where the other one shows a certain value is a transfer function, also where contrasts are inverted (Guimond et
+al., IEEE Trans Med Imaging 2001, 20:58). It exists in both directions, and they are not equally good: two tissues that
+one contrast cannot tell apart have one value there and two in the other. The direction that explains more of the values
+is used, as the correlation ratio has it (Roche et al., MICCAI 1998, LNCS 1496:1115). Estimate and registration are
+repeated in turn.
 """
 
 from __future__ import annotations
@@ -28,10 +31,14 @@ FEWEST_SAMPLES = 200
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
-    """``given`` (k,), increasing, becomes ``wanted`` (k,), linear in between; both relative to BRIGHT of a slice."""
+    """``given`` (k,), increasing, becomes ``wanted`` (k,), linear in between; both relative to BRIGHT of a slice.
+
+    ``explained`` is the share of the variance of the wanted values that it explains, the correlation ratio, 0..1.
+    """
 
     given: np.ndarray
     wanted: np.ndarray
+    explained: float
 
     def applied(self, stack: ScoutStack) -> ScoutStack:
         """The stack with the values of the other visit."""
@@ -47,18 +54,28 @@ def brightness(scout_slice: ScoutSlice) -> float:
     return max(float(np.percentile(scout_slice.pixels, BRIGHT)), 1e-30)
 
 
-def transfer_between(
+def in_one_contrast(
     follow_up: Sequence[ScoutStack], baseline: Sequence[ScoutStack], region: OrientedBox
-) -> Transfer | None:
-    """From the values of ``follow_up`` to those of ``baseline``, both in one space; None where too little is common.
+) -> tuple[list[ScoutStack], list[ScoutStack]] | None:
+    """The stacks of both visits, one of them with the values of the other; None where too little is common.
 
     Args:
+        follow_up, baseline: in one space.
         region: only what lies in it counts.
     """
     pairs = list(_crossing_values(follow_up, baseline, region))
-    given, wanted = (np.concatenate([pair[i] for pair in pairs] or [np.empty(0)]) for i in range(2))
-    shown = (given > AIR) | (wanted > AIR)
-    given, wanted = given[shown], wanted[shown]
+    now, before = (np.concatenate([pair[i] for pair in pairs] or [np.empty(0)]) for i in range(2))
+    shown = (now > AIR) | (before > AIR)
+    onward, backward = transfer(now[shown], before[shown]), transfer(before[shown], now[shown])
+    if onward is None or backward is None:
+        return None
+    if onward.explained >= backward.explained:
+        return [onward.applied(stack) for stack in follow_up], list(baseline)
+    return list(follow_up), [backward.applied(stack) for stack in baseline]
+
+
+def transfer(given: np.ndarray, wanted: np.ndarray) -> Transfer | None:
+    """From values (n,) to what is shown at the same places (n,); None where they are too few."""
     if len(given) < FEWEST_SAMPLES:
         return None
     edges = np.unique(np.quantile(given, np.linspace(0, 1, BINS + 1)))
@@ -67,7 +84,8 @@ def transfer_between(
     number = np.clip(np.digitize(given, edges) - 1, 0, len(edges) - 2)
     count = np.bincount(number, minlength=len(edges) - 1)
     means = [np.bincount(number, values, len(count)) / np.maximum(count, 1) for values in (given, wanted)]
-    return Transfer(means[0][count > 0], means[1][count > 0])
+    unexplained = float(np.mean((wanted - means[1][number]) ** 2)) / max(float(np.var(wanted)), 1e-30)
+    return Transfer(means[0][count > 0], means[1][count > 0], 1.0 - unexplained)
 
 
 def _crossing_values(

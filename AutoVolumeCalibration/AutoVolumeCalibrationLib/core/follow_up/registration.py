@@ -16,7 +16,7 @@ from ..geometry.rotations import rotation_about
 from ..motion.crossings import PARAMETERS
 from ..motion.estimate import OFFSET_SD, OffsetFit, fit_offsets
 from ..scouts.stack import ScoutSlice, ScoutStack
-from .intensities import transfer_between
+from .intensities import in_one_contrast
 
 #: So often are the contrasts matched and the visits registered.
 ROUNDS = 3
@@ -55,10 +55,11 @@ def register(
     bodies = [0] * len(baseline) + [1] * len(follow_up)
     for _ in range(ROUNDS):
         there = [moved_stack(stack, to_baseline) for stack in follow_up]
-        transfer = transfer_between(there, baseline, region)
-        if transfer is None:
+        alike = in_one_contrast(there, baseline, region)
+        if alike is None:
             return None
-        fit = fit_offsets([*baseline, *map(transfer.applied, there)], bodies, region)
+        now, before = alike
+        fit = fit_offsets([*before, *now], bodies, region)
         if fit is None:
             return None
         to_baseline = _relative_motion(fit) @ to_baseline
