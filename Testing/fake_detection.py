@@ -23,13 +23,14 @@ class FakeDetection:
 
     Attributes:
         shown: name of the protocol of what the scouts show, which is taken where none is named.
+        unsure: no model is sure of that.
         gate: while it is cleared the work goes on, and looks for a cancel.
         error: raised instead of an answer.
         calls: (protocol name, None where the scouts decide; settings; names of the corrections) of each call.
     """
 
     def __init__(self) -> None:
-        self.shown = "BrainAcPc"
+        self.shown, self.unsure = "BrainAcPc", False
         self.gate = threading.Event()
         self.gate.set()
         self.error: Exception | None = None
@@ -44,7 +45,15 @@ class FakeDetection:
                 raise Cancelled
         if self.error is not None:
             raise self.error
-        model = ModelInfo("FakeModel", "0" * 64, "cpu", threshold=settings.threshold, automatic=protocol is None)
+        automatic = protocol is None
+        model = ModelInfo(
+            "FakeModel",
+            "0" * 64,
+            "cpu",
+            threshold=settings.threshold,
+            automatic=automatic,
+            unsure_anatomy=automatic and self.unsure,
+        )
         protocol = protocol or load_protocol(self.shown)
         return plan_from_landmarks(stacks, protocol, corrections, predicted=predictions(protocol), model=model)
 

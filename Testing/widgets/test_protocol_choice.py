@@ -85,6 +85,16 @@ def test_what_was_recognised_and_taken_is_shown_with_its_side(both):
     assert text(both) == "Automatic: brain (Brain, whole, AC-PC)"
 
 
+def test_what_no_model_is_sure_of_is_taken_in_doubt_until_the_user_decides(both):
+    both.detection.unsure = True
+    both.load()
+    both.calibrate()
+    assert text(both) == "Automatic, in doubt: brain (Brain, whole, AC-PC)"
+    assert "unsure anatomy" in {check.name for check in both.calibration.checks}
+    choose(both, "BrainHippocampus")
+    assert "unsure anatomy" not in {check.name for check in both.calibration.checks}
+
+
 def test_the_window_lives_while_the_models_look(both):
     both.load()
     both.detection.gate.clear()

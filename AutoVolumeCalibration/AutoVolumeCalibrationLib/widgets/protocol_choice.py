@@ -259,4 +259,6 @@ def _automatic_text(calibration: Calibration | None) -> str:
     if calibration is None or not _is_automatic(calibration):
         return _("Automatic")
     anatomy, title = anatomy_in_words(calibration.frame, calibration.protocol.anatomy), calibration.protocol.title
-    return _("Automatic: {anatomy} ({protocol})").format(anatomy=anatomy, protocol=title)
+    in_doubt = calibration.model is not None and calibration.model.unsure_anatomy
+    text = _("Automatic, in doubt: {anatomy} ({protocol})") if in_doubt else _("Automatic: {anatomy} ({protocol})")
+    return text.format(anatomy=anatomy, protocol=title)
