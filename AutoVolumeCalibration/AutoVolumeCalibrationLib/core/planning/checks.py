@@ -214,9 +214,12 @@ def _baseline_certain(e: Evidence) -> Check | None:
     f = e.follow_up
     if f is None or (f.sd_mm <= CERTAIN_MM and f.sd_deg <= CERTAIN_DEG):
         return None
-    known = f"sd {f.sd_deg:.1f} deg, {f.sd_mm:.1f} mm"
-    remedy = "add slices, or repeat the contrast"
-    return Check("baseline", WARNING, f"The place of the baseline's box is uncertain ({known}): {remedy}.")
+    return Check(
+        "baseline",
+        WARNING,
+        f"The place of the baseline's box is uncertain (sd {f.sd_deg:.1f} deg, {f.sd_mm:.1f} mm): "
+        "add slices, or repeat the contrast.",
+    )
 
 
 def _baseline_agrees(e: Evidence) -> Check | None:
