@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("AutoVolumeCalibration", "LandmarkTraining")]
 
 import numpy as np  # noqa: E402
+from registered_heads import between_heads  # noqa: E402
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError  # noqa: E402
@@ -93,6 +94,9 @@ ANOTHER_PERSON, AVERAGE = "another person", "average"
 #: another one of that study by 0.45, and by eye every sulcus is the same.
 THREE_VISITS = ("nichart_s08_t1", "nichart_s09_t1", "nichart_s10_t1")
 
+#: The second visit is another one of theirs; the truth is the registration of both whole volumes.
+REAL_VISIT = "another visit (real)"
+
 #: The second visit is that of the same average in another contrast.
 REAL_CONTRAST = "another contrast (real)"
 
@@ -125,7 +129,9 @@ def _cases(heads: Sequence[Head], pairs: int, done: set[tuple]) -> Iterator[dict
     model, protocol = load_model("brain-scout"), load_protocol("BrainAcPc")
     for head in heads:
         volume, others, contrasts = None, _others(head, heads), _contrasts(head, heads)
-        changes = [*CHANGES, *([REAL_CONTRAST] if contrasts else []), *([ANOTHER_PERSON] if others else [])]
+        visits = [one for one in heads if head.id in THREE_VISITS and one.id in THREE_VISITS and one.id != head.id]
+        offered = {REAL_VISIT: visits, REAL_CONTRAST: contrasts, ANOTHER_PERSON: others}
+        changes = [*CHANGES, *(change for change, seconds in offered.items() if seconds)]
         for pair in range(pairs):
             for slices, change in ((s, c) for s in VISITS for c in changes):
                 key = (head.id, pair, slices, change)
@@ -134,10 +140,9 @@ def _cases(heads: Sequence[Head], pairs: int, done: set[tuple]) -> Iterator[dict
                 volume = volume or head.volume()
                 rng = np.random.default_rng([pair, zlib.crc32(f"{head.id} {slices}".encode())])
                 plans, poses = [], []
-                if change == ANOTHER_PERSON:
-                    second = (others[pair % len(others)].volume(), others[pair % len(others)])
-                elif change == REAL_CONTRAST:
-                    second = (contrasts[pair % len(contrasts)].volume(), head)
+                if change in offered:
+                    other = offered[change][pair % len(offered[change])]
+                    second = (other.volume(), head if change == REAL_CONTRAST else other)
                 else:
                     second = (CHANGES[change](volume, head), head)
                 for visit, (changed, who) in enumerate([(volume, head), second]):
@@ -145,7 +150,7 @@ def _cases(heads: Sequence[Head], pairs: int, done: set[tuple]) -> Iterator[dict
                     middle = rng.uniform(-OFF_CENTRE_MM, OFF_CENTRE_MM, 3)
                     clean = cut_three_planes(posed_volume(changed, pose), VISITS[slices][visit], middle)
                     stacks = [replace(stack, volume="") for stack in add_noise(clean, NOISE[visit], rng)]
-                    poses.append(pose)
+                    poses.append(pose @ between_heads(head, who) if change == REAL_VISIT and visit else pose)
                     plans.append((stacks, model, protocol))
                 yield {"key": key, **_compared([calibrate(s, p, m) for s, m, p in plans], poses)}
 
@@ -214,7 +219,7 @@ def report(cases: Sequence[dict]) -> str:
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for slices in VISITS:
-        for change in (*CHANGES, REAL_CONTRAST, ANOTHER_PERSON):
+        for change in (*CHANGES, REAL_VISIT, REAL_CONTRAST, ANOTHER_PERSON):
             own = [c for c in cases if c["key"][2:] == [slices, change] or tuple(c["key"][2:]) == (slices, change)]
             own = [c for c in own if "follow_up" in c]
             if not own:
