@@ -21,16 +21,27 @@ def opened(monkeypatch):
     from AutoVolumeCalibrationLib.browser import serving
 
     served = []
-    monkeypatch.setattr(serving, "serve", lambda plan, port, on_ready: served.append((plan, port)))
+
+    def serve(plan, port, on_ready, close_after_s):
+        served.append((plan, port, close_after_s))
+
+    monkeypatch.setattr(serving, "serve", serve)
     monkeypatch.setattr(needs, "can_draw", lambda: True)
     return served
 
 
 def test_a_plan_is_saved_where_it_was_opened(autovolume, planned_dicom, opened):
     assert autovolume("view", planned_dicom.folder, "--port", "8123").code == 0
-    ((plan, port),) = opened
-    assert (plan.folder, port) == (planned_dicom.folder, 8123)
+    ((plan, port, close_after_s),) = opened
+    assert (plan.folder, port, close_after_s) == (planned_dicom.folder, 8123, None)
     assert list(plan.sources) == content_of(planned_dicom.folder)["sources"]
+
+
+def test_it_ends_after_its_window_where_asked_to(autovolume, planned_dicom, opened):
+    assert autovolume("view", planned_dicom.folder, "--close-after", "60").code == 0
+    assert opened[0][2] == 60.0
+    ran = autovolume("view", planned_dicom.folder, "--close-after", "0")
+    assert ran.code == 2 and "is not a positive number" in ran.err
 
 
 def test_a_plan_is_saved_elsewhere_where_the_user_says(autovolume, planned_dicom, opened, tmp_path):
