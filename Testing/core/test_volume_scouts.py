@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.scouts.volume import (
     ScoutGeometry,
     Volume,
@@ -15,6 +16,7 @@ from AutoVolumeCalibrationLib.core.scouts.volume import (
     cut_volume,
     is_volume,
     scout_center_mm,
+    stack_from_volume,
 )
 
 HEAD_CENTER = np.array([10.0, -5.0, 40.0])
@@ -92,3 +94,15 @@ def test_an_uneven_stack_stays_as_it_is() -> None:
 def _dense_stack():
     geometry = ScoutGeometry(slices=40, slice_spacing_mm=4.0, thickness_mm=4.0, pixel_mm=4.0, matrix=48)
     return replace(cut_three_planes(head_and_neck(0), geometry, HEAD_CENTER)[1], frame_of_reference="1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("direction", "length", "said"),
+    [(0, 1e30, "the pixel spacing is invalid"), (1, 0.0, "the pixel spacing is invalid"), (2, 900.0, "farther than")],
+)
+def test_directions_that_no_image_has_are_refused(direction: int, length: float, said: str) -> None:
+    """A damaged header's axis made slices of 1e31 mm, which no memory holds once they are resampled."""
+    affine = np.diag([10.0, 10.0, 15.0, 1.0])
+    affine[direction, direction] = length
+    with pytest.raises(InputError, match=said):
+        stack_from_volume(Volume(np.zeros((16, 16, 20), np.float32), affine, "damaged"), "damaged.mha")

@@ -54,6 +54,7 @@ def test_a_manifest_is_read_as_it_was_meant(tmp_path, content):
         ("name,scouts\na,x\n", "row 1 has no column named study"),
         ("study,path\na,x\n", "row 1 has no column named scouts"),
         ("study,scouts,Study\na,x,b\n", "row 1 has several columns named study"),
+        ("study,scouts\na,x\nb,y;\0z\n", "row 3: a path holds a zero byte"),
         ("study,scouts\na,x\n../b,y\n", "row 3: '../b' is not a valid folder name"),
         ("study,scouts\na,x\nBatch.csv,y\n", "row 3: 'Batch.csv' is not a valid folder name"),
         ("study,scouts\na,x\nb,y\na,z\n", "row 2 and row 4 have the same study name (a)"),
@@ -63,7 +64,7 @@ def test_a_manifest_is_read_as_it_was_meant(tmp_path, content):
         ("\n   \n", "is empty"),
         ("study,scouts\n,\n", "lists no studies"),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_what_is_wrong_is_named_with_its_row(tmp_path, content, said):
     with pytest.raises(InputError) as refused:

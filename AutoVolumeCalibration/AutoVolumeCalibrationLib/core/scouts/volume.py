@@ -10,7 +10,7 @@ import numpy as np
 
 from ..geometry.coordinates import PLANE_NORMAL_AXIS, PLANES
 from .stack import IN_PLANE_AXES, ScoutSlice, ScoutStack, plane_of
-from .validation import square_axes
+from .validation import require_position, require_spacing, square_axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,9 +177,12 @@ def stack_from_volume(volume: Volume, source: str) -> ScoutStack:
     ``source`` is the file, for messages.
 
     Raises:
-        InputError: where the in-plane axes are not perpendicular.
+        InputError: where the in-plane axes are not perpendicular, or the image is larger than any, as where the
+            directions of its header are not unit vectors.
     """
     spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    require_spacing(spacing, source)
+    require_position(volume.affine[:3, :3] @ np.array(volume.array.shape) + volume.affine[:3, 3], source)
     through = min(range(3), key=lambda axis: (volume.array.shape[axis], -spacing[axis]))
     across, down = (axis for axis in range(3) if axis != through)
     column_axis, row_axis = square_axes(

@@ -161,6 +161,8 @@ def _study(manifest: _Manifest, line: int, cells: list[str]) -> Study:
     if not name or not scouts:
         missing = SCOUTS if name else STUDY
         raise InputError(f"row {line} has nothing in the column {missing}", source=source, remedy="Complete it.")
+    if any("\0" in path for path in scouts):
+        raise InputError(f"row {line}: a path holds a zero byte", source=source, remedy="Write the row again.")
     if not _is_plain(name):
         what = f"row {line}: {printable(name)!r} is not a valid folder name"
         raise InputError(what, source=source, remedy="Rename the study.")
