@@ -30,7 +30,8 @@ from AutoVolumeCalibrationLib.core.scouts.volume import (  # noqa: E402
     cut_three_planes,  # noqa: E402
 )
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy  # noqa: E402
-from LandmarkTrainingLib.core.simulator.render import SliceSettings  # noqa: E402
+from LandmarkTrainingLib.core.simulator.render import SliceBatch  # noqa: E402
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings  # noqa: E402
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation  # noqa: E402
 from LandmarkTrainingLib.core.slices.study_source import StudySource  # noqa: E402
 
@@ -80,17 +81,17 @@ def _source(studies: list[LabelledStudy], augmentation: Augmentation) -> StudySo
     return StudySource(studies, constellation.names, constellation.mirror_indices, SliceSettings(), augmentation)
 
 
-def _batches(studies: list[LabelledStudy], augmentation: Augmentation, size: int) -> Callable[[int], object]:
+def _batches(studies: list[LabelledStudy], augmentation: Augmentation, size: int) -> Callable[[int], SliceBatch]:
     source = _source(studies, augmentation)
     return lambda run: source.batch(size, (0, run))
 
 
-def _taken(plain: object, size: int, run: int) -> list[torch.Tensor]:
+def _taken(plain: SliceBatch, size: int, run: int) -> list[torch.Tensor]:
     index = torch.from_numpy(np.random.default_rng((0, run)).integers(0, len(plain.images), size))
     return [tensor[index] for tensor in vars(plain).values()]
 
 
-def _median_s(call: Callable[[int], object], runs: int) -> float:
+def _median_s(call: Callable[[int], SliceBatch], runs: int) -> float:
     call(0)
     seconds = []
     for run in range(runs):

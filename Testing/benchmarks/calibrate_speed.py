@@ -134,7 +134,8 @@ def _steps(protocol: Protocol, model: LandmarkModel, slices: int) -> dict[str, t
     """Seconds by step of one calibration."""
     from AutoVolumeCalibrationLib.core.report.overview import draw_overview
     from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
-    from AutoVolumeCalibrationLib.core.workflow import pipeline
+    from AutoVolumeCalibrationLib.core.workflow.localization import locate
+    from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 
     clock = Clock()
     stacks = read_scouts([SAMPLE])
@@ -142,12 +143,12 @@ def _steps(protocol: Protocol, model: LandmarkModel, slices: int) -> dict[str, t
     middle = [(len(stack.slices) - slices) // 2 for stack in stacks]
     stacks = [replace(s, slices=s.slices[first : first + slices]) for s, first in zip(stacks, middle, strict=True)]
     clock.step("choose")
-    located = pipeline.locate(stacks, protocol, model)
+    located = locate(stacks, protocol, model)
     clock.step("detect")
     calibration = _planned(stacks, protocol, model, located.landmarks)
     clock.step("fit")
     moved = calibration.landmarks[0].corrected(calibration.frame.expected_mm[calibration.landmarks[0].name] + 2)
-    pipeline.refit(calibration, [moved])
+    refit(calibration, [moved])
     clock.step("refit")
     with tempfile.TemporaryDirectory() as folder:
         draw_overview(calibration, Path(folder) / "overview.png")

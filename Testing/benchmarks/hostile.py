@@ -162,7 +162,7 @@ def _replace_detection(*, real_model: bool, real_picture: bool) -> None:
     from fake_detection import predictions
 
     landmarks = tuple(predictions(load_protocol("BrainAcPc")))
-    pipeline.locate = lambda *_, **__: LocalizationResult(landmarks, (), ())
+    setattr(pipeline, "locate", lambda *_, **__: LocalizationResult(landmarks, (), ()))  # noqa: B010
     bundle.load_model = _kept["load_model"] if real_model else lambda *_: _kept["model"]
     overview.draw_overview = (
         _kept["draw_overview"] if real_picture else lambda calibration, path: path.write_bytes(b"picture")

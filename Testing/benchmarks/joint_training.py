@@ -99,8 +99,7 @@ def _rows(
     train(config, data, folder, resume=folder.exists(), progress=lambda *line: print(name, line[2], flush=True))
     targets = target_settings(config, SliceSettings())
     network = landmark_network(config, len(data.names), targets)
-    state = RunFolder(folder).load()["average"]
-    network.load_state_dict({k.removeprefix("module."): v for k, v in state.items() if k != "n_averaged"})
+    network.load_state_dict(RunFolder(folder).last_weights())
     rows = []
     for (own, part), batch in zip(each_anatomy(network.eval(), data), measured, strict=True):
         errors = inplane_errors_mm(own, batch, targets, torch.device("cpu"))

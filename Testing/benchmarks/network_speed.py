@@ -145,11 +145,11 @@ def _fastest(calls: dict[str, Callable[[], object]], rounds: int, threads: int) 
 
 def _moved_mm(before: list[StackDetections], after: list[StackDetections], threshold: float) -> str:
     """Median and largest distance in the slices by which the peaks that count were moved."""
-    distances = [
+    of_stacks = [
         np.linalg.norm(b.points_mm - a.points_mm, axis=-1)[b.peak_values >= threshold]
         for b, a in zip(before, after, strict=True)
     ]
-    distances = np.concatenate(distances)
+    distances = np.concatenate(of_stacks)
     return f"{np.median(distances):.3f}, at most {distances.max():.2f}"
 
 

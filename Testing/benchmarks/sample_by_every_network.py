@@ -22,16 +22,9 @@ from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa:
 from AutoVolumeCalibrationLib.core.models.bundle import load_model  # noqa: E402
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts  # noqa: E402
 from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate  # noqa: E402
-from LandmarkTrainingLib.core.evaluation.metrics import (  # noqa: E402
-    box_errors,  # noqa: E402
-    markdown_table,  # noqa: E402
-)
-from LandmarkTrainingLib.core.experiments.ablation import (  # noqa: E402
-    AblationPlan,  # noqa: E402
-    Variant,  # noqa: E402
-    read_plan,  # noqa: E402
-    run_place,  # noqa: E402
-)
+from LandmarkTrainingLib.core.evaluation.metrics import box_errors, markdown_table  # noqa: E402
+from LandmarkTrainingLib.core.experiments.ablation import run_place  # noqa: E402
+from LandmarkTrainingLib.core.experiments.ablations.plan import AblationPlan, Variant, read_plan  # noqa: E402
 from LandmarkTrainingLib.core.runs.run_folder import RunFolder  # noqa: E402
 from LandmarkTrainingLib.core.training.bundle_export import export_bundle  # noqa: E402
 from LandmarkTrainingLib.core.training.learner import landmark_network  # noqa: E402
@@ -60,7 +53,7 @@ def main() -> None:
         found = sum(mark.status != MISSING for mark in result.landmarks)
         errors = box_errors(result.box, reference.box)
         worst = max((check.level for check in result.checks), key=("ok", "warning", "error").index)
-        rows.append([variant.name, found, f"{errors.rotation_deg:.1f}", f"{errors.center_mm:.1f}", worst])
+        rows.append([variant.name, str(found), f"{errors.rotation_deg:.1f}", f"{errors.center_mm:.1f}", worst])
     print(markdown_table(["variant", "landmarks found", "turn, deg", "centre, mm", "checks"], rows))
 
 
@@ -69,8 +62,7 @@ def exported(plan: AblationPlan, variant: Variant, place: Path, bundle: Path) ->
     config = plan.base.replaced({**variant.settings, "name": place.name}, source=variant.name)
     constellation = load_protocol(config.protocol).constellation
     network = landmark_network(config, len(constellation.names))
-    average = RunFolder(place).load()["average"]
-    network.load_state_dict({k.removeprefix("module."): v for k, v in average.items() if k.startswith("module.")})
+    network.load_state_dict(RunFolder(place).last_weights())
     uncertainty = default_uncertainty(len(constellation.names))
     export_bundle(bundle, network.eval(), config, constellation, uncertainty, {}, overwrite=True)
     return bundle

@@ -32,6 +32,7 @@ from LandmarkTrainingLib.core.evaluation.metrics import markdown_table  # noqa: 
 from LandmarkTrainingLib.core.evaluation.slice_measurement import RealSlices, real_slices  # noqa: E402
 from LandmarkTrainingLib.core.experiments import ablation  # noqa: E402
 from LandmarkTrainingLib.core.experiments.ablation_report import report  # noqa: E402
+from LandmarkTrainingLib.core.experiments.ablations.plan import AblationPlan, Variant, read_plan  # noqa: E402
 from LandmarkTrainingLib.core.runs.run_folder import RunFolder  # noqa: E402
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings  # noqa: E402
 from LandmarkTrainingLib.core.slices.batches import encode  # noqa: E402
@@ -55,12 +56,12 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     protocol = protocol_of_few(LANDMARKS, arguments.output / "few_landmarks.json")
-    plan = ablation.read_plan(arguments.plan)
+    plan = read_plan(arguments.plan)
     plan = replace(plan, base=replace(plan.base, protocol=str(protocol)))
     constellation = load_protocol(protocol).constellation
     slices = real_slices(arguments.data, "train", constellation, per_head=PER_HEAD)
     outcomes = ablation.run_ablation(plan, arguments.labels, arguments.data, slices, arguments.output, say=print)
-    parts = [report(plan, outcomes, slices, len(LANDMARKS)), _presence_table(plan, slices, arguments.output)]
+    parts = [report(plan, outcomes, slices), _presence_table(plan, slices, arguments.output)]
     write_text(arguments.output / "report.md", "\n".join(parts))
     print("\n".join(parts))
 
@@ -83,7 +84,7 @@ def protocol_of_few(names: tuple[str, ...], path: Path) -> Path:
     return path
 
 
-def _presence_table(plan: ablation.AblationPlan, slices: RealSlices, output: Path) -> str:
+def _presence_table(plan: AblationPlan, slices: RealSlices, output: Path) -> str:
     batch, depth = slices.batch, slices.batch.depths_mm.abs()
     on_slice = (batch.visible & (depth <= ON_SLICE_MM)).numpy()
     off = (batch.known & ~(batch.visible & (depth < ABSENT_MM))).numpy()
@@ -98,13 +99,12 @@ def _presence_table(plan: ablation.AblationPlan, slices: RealSlices, output: Pat
 
 
 @torch.inference_mode()
-def _found(plan: ablation.AblationPlan, variant: ablation.Variant, run: Path, slices: RealSlices) -> np.ndarray:
+def _found(plan: AblationPlan, variant: Variant, run: Path, slices: RealSlices) -> np.ndarray:
     """(n, k) bool: whether the network answers with a peak above the threshold of bundles."""
     config = plan.base.replaced(dict(variant.settings), source=variant.name)
     targets = target_settings(config, SliceSettings())
     network = landmark_network(config, len(LANDMARKS), targets)
-    average = RunFolder(run).load()["average"]
-    network.load_state_dict({k.removeprefix("module."): v for k, v in average.items() if k.startswith("module.")})
+    network.load_state_dict(RunFolder(run).last_weights())
     network.eval()
     heights = []
     for start in range(0, len(slices.subjects), 16):

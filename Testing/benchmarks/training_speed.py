@@ -31,7 +31,7 @@ from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts  # noqa: E40
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy  # noqa: E402
 from LandmarkTrainingLib.core.config import TrainingConfig  # noqa: E402
 from LandmarkTrainingLib.core.simulator.label_heads import load_label_heads  # noqa: E402
-from LandmarkTrainingLib.core.simulator.render import SliceSettings  # noqa: E402
+from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings  # noqa: E402
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation  # noqa: E402
 from LandmarkTrainingLib.core.slices.batches import TrainingData, encode_images  # noqa: E402
 from LandmarkTrainingLib.core.slices.sources import (  # noqa: E402

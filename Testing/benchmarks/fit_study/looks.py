@@ -11,10 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.detection import detector as detection
-from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, rotated_in_plane
+from AutoVolumeCalibrationLib.core.detection.derotation import in_plane_angle, rotated_in_plane, standard_orientation
 from AutoVolumeCalibrationLib.core.detection.detector import StackDetections
 from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
+from AutoVolumeCalibrationLib.core.detection.network_input import padded, to_network_grid
 from AutoVolumeCalibrationLib.core.detection.reorientation import back_from_head_space, in_head_space
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutSlice, ScoutStack
@@ -98,14 +99,14 @@ class _Seen:
         self._slices = [
             _placed(s, plane, turn, model.pixel_mm / 2) for s, plane in zip(every, self._planes, strict=True)
         ]
-        self._prepared = [detection.to_network_grid(s, model.pixel_mm, model.largest_size) for s in self._slices]
+        self._prepared = [to_network_grid(s, model.pixel_mm, model.largest_size) for s in self._slices]
         largest = (max(p.image.shape[i] for p in self._prepared) for i in range(2))
         self._size = tuple(-(-n // model.divisor) * model.divisor for n in largest)
 
     def heatmaps(self, mirrored: bool) -> np.ndarray:
         """(n, k, h, w). Mirrored: of flipped coronal and axial slices, flipped back, sides exchanged in all planes."""
         flipped = [mirrored and plane != "sagittal" for plane in self._planes]
-        images = [detection._padded(p, self._size) for p in self._prepared]
+        images = [padded(p, self._size) for p in self._prepared]
         images = [np.ascontiguousarray(i[:, ::-1]) if f else i for i, f in zip(images, flipped, strict=True)]
         planes = [PLANES.index(plane) for plane in self._planes]
         maps = detection._run_network(images, planes, None, self._model, None, None)
@@ -130,5 +131,5 @@ class _Seen:
 
 
 def _placed(scout_slice: ScoutSlice, plane: str, turn: float, smallest_pixel_mm: float) -> ScoutSlice:
-    standard = detection.standard_orientation(scout_slice, plane)
+    standard = standard_orientation(scout_slice, plane)
     return rotated_in_plane(standard, in_plane_angle(standard, plane, np.eye(3)) + turn, smallest_pixel_mm)

@@ -16,7 +16,7 @@ from .backends.running import run_network
 from .derotation import in_plane_angle, rotated_in_plane, standard_orientation
 from .guidance import GuidancePeaks, guidance_peaks
 from .heatmaps import Peaks, decode_peaks, to_image_pixels
-from .network_input import NetworkImage, _padded, encode_slices, to_network_grid
+from .network_input import NetworkImage, encode_slices, padded, to_network_grid
 from .sagittal_pairs import MIDDLE
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def detect(
     known = None
     if guidance and model.guided:
         known = guidance_peaks(guidance, planes, acquired, slices, prepared, size, model)
-    heatmaps = _run_network([_padded(p, size) for p in prepared], planes, known, model, progress, cancelled)
+    heatmaps = _run_network([padded(p, size) for p in prepared], planes, known, model, progress, cancelled)
     peaks = decode_peaks(heatmaps, model.sigma_pixels)
     results, start = [], 0
     for stack in stacks:

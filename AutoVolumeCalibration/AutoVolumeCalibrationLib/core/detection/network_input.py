@@ -91,7 +91,7 @@ def _resampled(rows: np.ndarray, wanted: int) -> np.ndarray:
     return total / weights.astype(np.float32)
 
 
-def _padded(prepared: NetworkImage, size: Sequence[int]) -> np.ndarray:
+def padded(prepared: NetworkImage, size: Sequence[int]) -> np.ndarray:
     """The image, centred and padded with zeros to ``size``."""
     image, first = prepared.image, prepared.first_in(size)
     return np.pad(image, [(b, n - m - b) for b, n, m in zip(first, size, image.shape, strict=True)])

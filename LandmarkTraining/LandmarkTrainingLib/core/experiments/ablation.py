@@ -163,8 +163,7 @@ class _Bench:
         network, _ = starting_network(config, self.names, targets)
         folder = train(config, data, run, network=network, resume=True)
         # The last weights, not the best: selection is not part of the comparison.
-        average = folder.load()["average"]
-        network.load_state_dict({k.removeprefix("module."): v for k, v in average.items() if k.startswith("module.")})
+        network.load_state_dict(folder.last_weights())
         device = choose_training_device(config.device)
         errors = {_ALL: slice_errors_mm(network.to(device), self.slices, targets, device)}
         for given in GIVEN if find_architecture(config.architecture, {}).guided else ():

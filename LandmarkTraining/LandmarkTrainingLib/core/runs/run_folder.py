@@ -28,6 +28,9 @@ PREDICTIONS, KERNELS = "step", "kernels"
 #: Remedy for a folder that holds a run already.
 RESUME_OR_OTHER = "Resume that run, or choose another folder."
 
+#: What torch's averaged model writes before the names of a network's weights.
+_AVERAGED = "module."
+
 CHECKPOINT_FILE, BUNDLE_FOLDER, STOP_FILE = "checkpoint.pt", "bundle", "stop"
 
 
@@ -109,6 +112,11 @@ class RunFolder:
         from .checkpoints import load_checkpoint
 
         return load_checkpoint(self.checkpoint)
+
+    def last_weights(self) -> dict[str, Any]:
+        """The last averaged weights, as the network names them; ModelError where they cannot be read."""
+        average = self.load()["average"]
+        return {key.removeprefix(_AVERAGED): t for key, t in average.items() if key.startswith(_AVERAGED)}
 
     def best_weights(self) -> dict[str, Any]:
         """``{"average": tensors, "step": n}`` of the best checkpoint; ModelError where it cannot be read."""
