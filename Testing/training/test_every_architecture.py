@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
+from AutoVolumeCalibrationLib.core.detection.network_input import IN_CHANNELS
 from AutoVolumeCalibrationLib.core.detection.peak_uncertainty import PeakUncertainty
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from AutoVolumeCalibrationLib.core.networks.registry import ARCHITECTURES
+from LandmarkTrainingLib.core.evaluation import pictures
 from LandmarkTrainingLib.core.evaluation.validation import inplane_errors_mm
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.targets import target_settings
@@ -72,6 +74,17 @@ FINE = SliceSettings(matrix=128, pixel_mm=2.0, profile_samples=1, limits=RIGID)
 
 def test_every_registered_architecture_is_tried():
     assert LEARNERS.keys() == ARCHITECTURES.keys()
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_pictures_during_training_show_the_kernels_on_the_image(name, tmp_path):
+    """Of networks in groups, too, whose first convolution sees the maps of known landmarks besides."""
+    options, _ = LEARNERS[name]
+    network = landmark_network(TINY.replaced({"architecture": name, "options": options}), 5)
+    if name in ("iterative", "ntm_unet"):
+        assert pictures.first_kernels(network).shape[1:] == (IN_CHANNELS, 3 * options["stem"], 3 * options["stem"])
+    pictures.kernel_picture(network, tmp_path / "kernels.png")
+    assert (tmp_path / "kernels.png").stat().st_size > 1000
 
 
 @pytest.mark.slow

@@ -115,9 +115,9 @@ def test_a_point_named_twice_on_a_sagittal_slice_is_named_once(tmp_path):
     assert [text.get_text() for text in axes.texts] == ["1", "2", "1  B 12 mm\n2  A_L 9 mm"]
 
 
-def test_the_first_kernels_are_those_on_the_pixels_of_the_image():
+def test_thefirst_kernels_are_those_on_the_pixels_of_the_image():
     """Convolving folded blocks is convolving the image with the unfolded kernels, every second pixel."""
-    unfolded = torch.from_numpy(pictures._first_kernels(network()))
+    unfolded = torch.from_numpy(pictures.first_kernels(network()))
     assert unfolded.shape == (8, 4, 6, 6)
     first = next(layer for layer in network().modules() if isinstance(layer, torch.nn.Conv2d))
     image = torch.randn(1, 4, 32, 32)

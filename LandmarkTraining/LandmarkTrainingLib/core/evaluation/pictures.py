@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from AutoVolumeCalibrationLib.core.detection.network_input import IN_CHANNELS
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
@@ -93,7 +94,7 @@ def kernel_picture(network: torch.nn.Module, path: Path) -> None:
     Raises:
         UsageError: the network has no 2D convolution, or ``path`` cannot be written.
     """
-    kernels = _first_kernels(network)
+    kernels = first_kernels(network)
     # A norm follows the convolution in most networks: the scale of a whole kernel means nothing there.
     scaled = kernels / np.abs(kernels).max(axis=(1, 2, 3), keepdims=True).clip(1e-12)
     count, channels, height, width = kernels.shape
@@ -232,14 +233,15 @@ def _draw_legend(figure: Figure) -> None:
         x += 60 + 7.2 * len(text)
 
 
-def _first_kernels(network: torch.nn.Module) -> np.ndarray:
+def first_kernels(network: torch.nn.Module) -> np.ndarray:
     """(n, channels, h, w) weights of the first convolution on pixels of the image."""
     fold = 1
     for layer in network.modules():
         if isinstance(layer, torch.nn.PixelUnshuffle):
-            fold = layer.downscale_factor
+            fold *= layer.downscale_factor
         if isinstance(layer, torch.nn.Conv2d):
-            weight = layer.weight.detach().float().cpu()
+            # The image's channels come first; a network in groups has the maps of known landmarks after them.
+            weight = layer.weight.detach().float().cpu()[:, : IN_CHANNELS * fold**2]
             return functional.pixel_shuffle(weight, fold).numpy()
     raise UsageError(f"{type(network).__name__} has no 2D convolution", remedy="Choose a network that has one.")
 
