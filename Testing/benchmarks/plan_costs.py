@@ -33,7 +33,8 @@ from LandmarkTrainingLib.core.experiments.ablations.plan import AblationPlan, re
 from LandmarkTrainingLib.core.simulator.render import SliceBatch  # noqa: E402
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings  # noqa: E402
 from LandmarkTrainingLib.core.slices.targets import target_settings  # noqa: E402
-from LandmarkTrainingLib.core.training.learner import Learner, fresh_network  # noqa: E402
+from LandmarkTrainingLib.core.training.learner import fresh_network  # noqa: E402
+from LandmarkTrainingLib.core.training.search_agent.learner import new_learner  # noqa: E402
 
 #: Slices that a run is measured on.
 MEASURED = 504
@@ -76,7 +77,7 @@ def table(plan: AblationPlan, timed: int) -> tuple[str, float]:
 def seconds_per_step(config: TrainingConfig, landmarks: int, steps: int) -> float:
     """Processor time of a step, the first one left out."""
     targets, batch = target_settings(config, SliceSettings()), noise(config.batch_size, landmarks)
-    learner = Learner(fresh_network(config, landmarks, targets), config, targets, torch.device("cpu"))
+    learner = new_learner(fresh_network(config, landmarks, targets), config, targets, torch.device("cpu"))
     learner.learn(batch, 0)
     started = time.process_time()
     for step in range(1, steps + 1):

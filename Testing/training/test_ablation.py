@@ -227,6 +227,17 @@ def test_rates_are_found_and_steps_follow_from_the_cost(plan, slices, tmp_path, 
     assert "curves.png" in text and (tmp_path / "out" / "curves.png").stat().st_size > 5000
 
 
+def test_search_agents_are_a_row_of_equal_cost(plan, slices, tmp_path):
+    """Counted is a step of their own learning, the mean over their grids."""
+    options = {"width": 4, "patch": 9, "levels": 2, "stem": 4}
+    settings = {"architecture": "search_agent", "options": options, "batch_size": 4}
+    variants = {"U-Net": {}, "agents": {"set": settings}}
+    chosen = plan(seeds=[0], variants=variants, tera_multiply_adds=2e-2)
+    _, agents = run_ablation(chosen, tmp_path, tmp_path, slices, tmp_path / "out")
+    assert agents.steps > 1 and agents.per_training == pytest.approx(2e10, rel=0.3)
+    assert agents.per_slice > 0 and agents.errors_mm.shape == (12, len(NAMES))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -114,38 +114,68 @@ def test_a_goal_keeps_its_place_on_a_coarser_grid():
 # Memory
 
 
-def walks(value, images=2, agents=3):
-    shape = (4, images, agents)
+def walks(value, images=2, agents=3, leave=False):
+    """Of each image's four steps the second one counts."""
+    shape = (images, 4, agents)
     taught = torch.zeros(shape, dtype=torch.bool)
-    taught[1, 1] = True
+    taught[:, 1] = True
     return Walks(
         torch.full((images, 1, 9, 9), value, dtype=torch.float16),
         torch.full((*shape, 2), value, dtype=torch.int16),
         torch.ones(shape, dtype=torch.int8),
-        torch.arange(4.0)[:, None, None].expand(shape),
+        torch.arange(4.0)[:, None].expand(shape).clone(),
         torch.zeros(shape, dtype=torch.bool),
         taught,
+        torch.full(shape, leave),
     )
 
 
+def random():
+    return torch.Generator().manual_seed(0)
+
+
 def test_the_oldest_walks_are_forgotten_and_steps_that_count_are_drawn():
-    memory, random = Memory(), torch.Generator().manual_seed(0)
-    for value in range(CAPACITY + 3):
-        memory.add(walks(value))
-    assert len(memory) == CAPACITY
-    drawn = memory.draw(5, 6, random)
-    assert len(drawn) == 5
-    for steps in drawn:
-        assert steps.before.min() >= 3 and steps.before.shape == (6, 3, 2)
-        assert steps.taught.all() and (steps.images == 1).all() and (steps.rewards == 1).all()
+    memory, count = Memory(), 5
+    for value in range(CAPACITY // count + 3):
+        memory.add(walks(value, images=count))
+    assert CAPACITY - count < len(memory) <= CAPACITY
+    # What began to be remembered first is gone, up to the walks that no longer found a place.
+    forgotten = CAPACITY // count + 3 - len(memory) // count
+    steps = memory.draw(2000, random())
+    assert steps.before.shape == (2000, 3, 2) and steps.before.min() == forgotten
+    assert steps.before.max() == CAPACITY // count + 2
+    assert steps.taught.all() and (steps.rewards == 1).all()
+    seen = steps.padded[steps.images][..., 0, 0, 0, None]
+    assert torch.equal(seen.expand_as(steps.before).long(), steps.before)
+
+
+def test_half_of_the_drawn_steps_are_of_slices_with_the_landmark_however_few_these_are():
+    memory = Memory()
+    memory.add(walks(1, images=2))
+    memory.add(walks(2, images=60, leave=True))
+    share = (memory.draw(4000, random()).before == 1).float().mean()
+    assert share == pytest.approx(0.5, abs=0.03)
+
+
+def test_an_agent_that_nothing_counts_for_draws_steps_that_do_not_count():
+    memory, blank = Memory(), walks(1)
+    blank.taught[..., 2] = False
+    memory.add(blank)
+    assert memory.draw(50, random()).taught.all(dim=0).tolist() == [True, True, False]
 
 
 def test_a_memory_comes_back_from_its_state():
     memory, again = Memory(), Memory()
-    memory.add(walks(7))
-    again.load(memory.state(), CPU)
-    first, second = (m.draw(1, 4, torch.Generator().manual_seed(1))[0] for m in (memory, again))
-    assert torch.equal(first.before, second.before) and torch.equal(first.walks.padded, second.walks.padded)
+    for value in range(CAPACITY // 2 + 3):
+        memory.add(walks(value))
+    again.load({name: tensor.clone() for name, tensor in memory.state().items()}, CPU)
+    for one in (memory, again):
+        one.add(walks(1000))
+    first, second = (one.draw(40, random()) for one in (memory, again))
+    assert torch.equal(first.before, second.before) and torch.equal(first.padded, second.padded)
+    empty = Memory()
+    empty.load(Memory().state(), CPU)
+    assert len(empty) == 0
 
 
 # Learning
@@ -187,11 +217,11 @@ def test_a_finer_search_begins_near_the_landmark_and_never_where_there_is_none()
     learner = new_learner(landmark_network(config, 1, TARGETS), config, TARGETS, CPU)
     batch = bright_blobs(16, 3)
     learner.learn(batch, 0)  # the finest grid
-    (kept,) = learner._memories[0]._walks
+    kept = learner._memories[0]._walks
     there = batch.visible[:, 0]
-    off = (kept.before[0, :, 0] - batch.points[:, 0].round())[there].abs()
+    off = (kept.before[:, 0, 0] - batch.points[:, 0].round())[there].abs()
     assert off.max() <= REACH and off.max() > 1
-    assert not kept.taught[:, ~there].any() and kept.taught[0, there].all()
+    assert not kept.taught[~there].any() and kept.taught[there, 0].all()
 
 
 def test_the_trainer_trains_agents_and_a_resumed_run_reaches_the_same_weights(tmp_path):
@@ -202,7 +232,7 @@ def test_the_trainer_trains_agents_and_a_resumed_run_reaches_the_same_weights(tm
     resumed = train(AGENTS, toy_data(), tmp_path / "parts", slices=SLICES, resume=True).load()
     for key, value in whole["network"].items():
         assert torch.equal(resumed["network"][key], value), key
-    assert len(whole["memory"]) == 2 and len(whole["memory"][0]) == 3
+    assert [len(memory["padded"]) for memory in whole["memory"]] == [24, 24]
 
 
 def test_agents_do_not_learn_from_blended_slices():

@@ -114,7 +114,10 @@ class Learner:
     Attributes:
         network, average: the weights in training, and their moving average, which is exported.
         step: optimiser steps done.
+        turns: batches until each part of the network had its turn to learn.
     """
+
+    turns = 1
 
     def __init__(
         self, network: torch.nn.Module, config: TrainingConfig, targets: TargetSettings, device: torch.device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -14,7 +15,8 @@ from ...simulator.slice_planes import SliceSettings
 from ...slices.batches import encode
 from ...slices.sources import part_of
 from ...slices.targets import target_settings
-from ...training.learner import Learner, landmark_network
+from ...training.learner import landmark_network
+from ...training.search_agent.learner import new_learner
 
 
 @dataclass(frozen=True)
@@ -33,21 +35,27 @@ class Costs:
 
 
 def network_costs(config: TrainingConfig, landmarks: int, slices: SliceBatch) -> Costs:
-    """Count one slice, and one batch of training with the configuration's losses and options.
+    """Count one slice, and batches of training with the configuration's losses and options.
+
+    What agents compute on a slice depends on their walk; counted is that of untrained ones.
 
     Args:
-        slices: any two or more; their number does not matter, only their size.
+        slices: any; their number does not matter, only their size.
     """
     targets = target_settings(config, SliceSettings())
     network = landmark_network(config, landmarks, targets)
-    learner = Learner(network, config, targets, torch.device("cpu"))
-    two = part_of(slices, slice(0, 2))
-    of_training = _multiply_adds(lambda: learner.loss_of(two, 0).backward())
+    learner = new_learner(network, config, targets, torch.device("cpu"))
+    batch = part_of(slices, torch.arange(config.batch_size) % len(slices.images))
+
+    def learn(turn: int) -> None:
+        learner.loss_of(batch, turn).backward()
+
+    costs = [_multiply_adds(partial(learn, turn)) for turn in range(learner.turns)]
     image = encode(part_of(slices, slice(0, 1)))
     network.eval()
     with torch.no_grad():
         per_slice = _multiply_adds(lambda: network(image))
-    per_step = of_training * config.batch_size * config.accumulation // 2
+    per_step = sum(costs) * config.accumulation // learner.turns
     return Costs(per_slice, per_step, sum(parameter.numel() for parameter in network.parameters()))
 
 

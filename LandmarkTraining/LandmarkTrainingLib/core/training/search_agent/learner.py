@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -28,8 +28,8 @@ from .memory import Memory, Steps, Walks
 
 #: How much a reward counts that comes one step later (Ghesu 2019).
 DISCOUNT = 0.9
-#: Steps of a walk, and of them those drawn for each update: from so many batches of walks, so many of each.
-WALK, BATCHES, STEPS = 10, 8, 16
+#: Steps of a walk, and those of all remembered walks from which an agent learns in an update.
+WALK, STEPS = 10, 128
 #: Share of random moves at the beginning, at the end, and the part of the run in which it falls.
 RANDOM_FIRST, RANDOM_LAST, RANDOM_FALLS = 1.0, 0.1, 0.5
 
@@ -63,6 +63,7 @@ class SearchLearner(Learner):
             raise UsageError("search agents cannot learn from blended slices", remedy="Set mixup=0.")
         super().__init__(network, config, targets, device)
         self._memories = [Memory() for _ in network.values]
+        self.turns = len(self._memories)
         self._target = cast(SearchAgents, self.average.module)
 
     def _prepare(self, batch: SliceBatch, number: int) -> Example:
@@ -80,11 +81,10 @@ class SearchLearner(Learner):
         memory = self._memories[example.level]
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
             memory.add(self._walk(example.image, example.goals, example.level, random))
-            drawn = memory.draw(BATCHES, STEPS, random)
+            drawn = memory.draw(STEPS, random)
             found, wanted = self._values(drawn, example.level)
-        taught = torch.cat([steps.taught for steps in drawn])
         error = functional.smooth_l1_loss(found, wanted, reduction="none")
-        loss = (error * taught).sum() / taught.sum().clamp_min(1)
+        loss = (error * drawn.taught).sum() / drawn.taught.sum().clamp_min(1)
         return loss / self.config.accumulation if share else loss
 
     def state(self) -> dict[str, Any]:
@@ -108,8 +108,9 @@ class SearchLearner(Learner):
         padded, size = network.grid(image, level)
         is_coarsest = level == len(self._memories) - 1
         here = self._starts(goals, size, is_coarsest, random)
+        leave = goals.leave | ~is_inside(goals.points.round(), size)
         # A finer search begins where the coarser one ended: at a landmark.
-        going = goals.taught if is_coarsest else goals.taught & ~goals.leave & is_inside(goals.points.round(), size)
+        going = goals.taught if is_coarsest else goals.taught & ~leave
         images = torch.arange(len(image), device=self.device)[:, None]
         steps = []
         for _ in range(WALK):
@@ -120,10 +121,10 @@ class SearchLearner(Learner):
             after = here + step_of[move]
             left = ~is_inside(after, size)
             gained = rewards(here, after, goals, size).nan_to_num()
-            steps.append((here.short(), move.to(torch.int8), gained, left, going))
+            steps.append((here.short(), move.to(torch.int8), gained, left, going, leave))
             going = going & ~left
             here = torch.where(left[..., None], here, after)
-        return Walks(padded.half(), *map(torch.stack, zip(*steps, strict=True)))
+        return Walks(padded.half(), *(torch.stack(tensors, dim=1) for tensors in zip(*steps, strict=True)))
 
     def _starts(self, goals: Goals, size: tuple[int, ...], is_coarsest: bool, random: torch.Generator) -> torch.Tensor:
         """(b, k, axes) int64 pixels: anywhere in the image on the coarsest grid, near the goal on the others."""
@@ -133,22 +134,14 @@ class SearchLearner(Learner):
         off = torch.randint(-REACH, REACH + 1, shape, generator=random).to(self.device)
         return (goals.points.nan_to_num(0.0).round().long() + off).minimum(ends - 1).clamp_min(0)
 
-    def _values(self, drawn: Sequence[Steps], level: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _values(self, drawn: Steps, level: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, k) values of the moves that were made in n remembered steps of each agent, and what they should be."""
         network, step_of = self.network, moves(self.network.axes, self.device)
-        move, gained, ended = (
-            torch.cat([getattr(steps, name) for steps in drawn]) for name in ("moves", "rewards", "ended")
-        )
-
-        def seen(positions: Sequence[torch.Tensor]) -> torch.Tensor:
-            pairs = zip(drawn, positions, strict=True)
-            return torch.cat([network.patches(steps.walks.padded, steps.images, at) for steps, at in pairs])
-
-        values = network.values[level](seen([steps.before for steps in drawn]))
+        values = network.values[level](network.patches(drawn.padded, drawn.images, drawn.before))
         with torch.no_grad():
-            after = seen([steps.before + step_of[steps.moves] for steps in drawn])
+            after = network.patches(drawn.padded, drawn.images, drawn.before + step_of[drawn.moves])
             best = self._target.values[level](after).amax(-1)
-        return values.gather(-1, move[..., None]).squeeze(-1), gained + DISCOUNT * best * ~ended
+        return values.gather(-1, drawn.moves[..., None]).squeeze(-1), drawn.rewards + DISCOUNT * best * ~drawn.ended
 
 
 def new_learner(

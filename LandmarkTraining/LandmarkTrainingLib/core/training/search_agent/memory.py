@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 import torch
 
-#: Batches of walks that are kept of each grid; the oldest is forgotten first.
-CAPACITY = 48
+#: Slices that are kept of each grid, with the walks over them; the oldest are forgotten first.
+CAPACITY = 384
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +17,12 @@ class Walks:
 
     Attributes:
         padded: (b, channels, ...) float16, the images (``SearchAgents.grid``).
-        before: (t, b, k, axes) int16 positions before each step.
-        moves: (t, b, k) int8 numbers of the moves.
-        rewards: (t, b, k) float32.
-        ended: (t, b, k) bool: the step led out of the image.
-        taught: (t, b, k) bool: the step counts: its goal is known, and the agent had not left before.
+        before: (b, t, k, axes) int16 positions before each step.
+        moves: (b, t, k) int8 numbers of the moves.
+        rewards: (b, t, k) float32.
+        ended: (b, t, k) bool: the step led out of the image.
+        taught: (b, t, k) bool: the step counts: its goal is known, and the agent had not left before.
+        leave: (b, t, k) bool: the landmark is not in the image.
     """
 
     padded: torch.Tensor
@@ -32,13 +31,17 @@ class Walks:
     rewards: torch.Tensor
     ended: torch.Tensor
     taught: torch.Tensor
+    leave: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """n steps of each of k agents out of one ``Walks``; attributes as there, but (n, k), and ``images`` (n, k)."""
+    """n remembered steps of each of k agents; attributes as of ``Walks``, but (n, k) and (n, k, axes).
 
-    walks: Walks
+    ``padded`` holds all remembered images, ``images`` (n, k) the number of each step's.
+    """
+
+    padded: torch.Tensor
     images: torch.Tensor
     before: torch.Tensor
     moves: torch.Tensor
@@ -51,37 +54,59 @@ class Memory:
     """The last walks on one grid."""
 
     def __init__(self) -> None:
-        self._walks: deque[Walks] = deque(maxlen=CAPACITY)
+        self._walks: Walks | None = None
+        self._next = 0
 
     def __len__(self) -> int:
-        return len(self._walks)
+        return 0 if self._walks is None else len(self._walks.padded)
 
     def add(self, walks: Walks) -> None:
-        self._walks.append(walks)
+        """Remember walks, in the place of the oldest ones once the memory is full."""
+        count = len(walks.padded)
+        if self._walks is None or len(self) + count <= CAPACITY:
+            self._walks = walks if self._walks is None else _joined(self._walks, walks)
+            return
+        places = (self._next + torch.arange(count)) % len(self)
+        self._next = (self._next + count) % len(self)
+        for name, kept in vars(self._walks).items():
+            kept[places] = getattr(walks, name)
 
-    def draw(self, batches: int, steps: int, random: torch.Generator) -> list[Steps]:
-        """``steps`` random steps of each agent out of each of ``batches`` random batches of walks.
+    def draw(self, count: int, random: torch.Generator) -> Steps:
+        """``count`` steps of each agent: of those that count, half where it should leave, half where not.
 
-        Steps that count are drawn where an agent has any.
+        Most landmarks are on few slices: an agent that learnt from all steps alike would leave every image, and be
+        right most of the time.
         """
-        chosen = torch.randint(len(self._walks), (batches,), generator=random)
-        return [_drawn(self._walks[int(number)], steps, random) for number in chosen]
+        assert self._walks is not None, "nothing is remembered yet"
+        walks, length = self._walks, self._walks.moves.shape[1]
+        numbers = torch.multinomial(_chances(walks).cpu(), count, replacement=True, generator=random).T
+        numbers = numbers.to(walks.moves.device)
+        images, steps = numbers // length, numbers % length
+        agents = torch.arange(numbers.shape[1], device=numbers.device)
+        before, moves, rewards, ended, taught = (
+            tensor[images, steps, agents]
+            for tensor in (walks.before, walks.moves, walks.rewards, walks.ended, walks.taught)
+        )
+        return Steps(walks.padded, images, before.long(), moves.long(), rewards, ended, taught)
 
-    def state(self) -> list[dict[str, torch.Tensor]]:
+    def state(self) -> dict[str, torch.Tensor]:
         """Tensors from which :meth:`load` goes on."""
-        return [dict(vars(walks)) for walks in self._walks]
+        walks = {} if self._walks is None else dict(vars(self._walks))
+        return {"next": torch.tensor(self._next), **walks}
 
-    def load(self, state: list[Mapping[str, Any]], device: torch.device) -> None:
-        self._walks.clear()
-        self._walks.extend(Walks(**{name: tensor.to(device) for name, tensor in one.items()}) for one in state)
+    def load(self, state: Mapping[str, torch.Tensor], device: torch.device) -> None:
+        self._next = int(state["next"])
+        kept = {field.name: state[field.name].to(device) for field in fields(Walks) if field.name in state}
+        self._walks = Walks(**kept) if kept else None
 
 
-def _drawn(walks: Walks, count: int, random: torch.Generator) -> Steps:
-    of_agent = walks.taught.flatten(0, 1).T.float().cpu() + 1e-6
-    numbers = torch.multinomial(of_agent, count, replacement=True, generator=random).T.to(walks.taught.device)
-    images, agents = numbers % walks.taught.shape[1], torch.arange(len(of_agent), device=numbers.device)
-    before, moves, rewards, ended, taught = (
-        tensor.flatten(0, 1)[numbers, agents]
-        for tensor in (walks.before, walks.moves, walks.rewards, walks.ended, walks.taught)
-    )
-    return Steps(walks, images, before.long(), moves.long(), rewards, ended, taught)
+def _joined(first: Walks, second: Walks) -> Walks:
+    return Walks(*(torch.cat([a, getattr(second, name)]) for name, a in vars(first).items()))
+
+
+def _chances(walks: Walks) -> torch.Tensor:
+    """(k, b t) chances of the steps of each agent; all alike where none of its steps counts."""
+    taught, leave = (tensor.flatten(0, 1).T for tensor in (walks.taught, walks.leave))
+    kinds = [taught & leave, taught & ~leave]
+    shares = [kind / kind.sum(1, keepdim=True).clamp_min(1) for kind in kinds]
+    return shares[0] + shares[1] + 1e-9
