@@ -12,9 +12,10 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -25,13 +26,12 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol  # noqa: E402
-from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks  # noqa: E402
+from AutoVolumeCalibrationLib.core.detection.heatmaps import decode_peaks, to_image_pixels  # noqa: E402
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text  # noqa: E402
 from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa: E402
 from LandmarkTrainingLib.core.evaluation.metrics import markdown_table  # noqa: E402
 from LandmarkTrainingLib.core.evaluation.slice_measurement import RealSlices, real_slices  # noqa: E402
 from LandmarkTrainingLib.core.experiments import ablation  # noqa: E402
-from LandmarkTrainingLib.core.experiments.ablation_report import report  # noqa: E402
 from LandmarkTrainingLib.core.experiments.ablations.plan import AblationPlan, Variant, read_plan  # noqa: E402
 from LandmarkTrainingLib.core.runs.run_folder import RunFolder  # noqa: E402
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings  # noqa: E402
@@ -45,6 +45,9 @@ from LandmarkTrainingLib.core.training.learner import landmark_network  # noqa: 
 LANDMARKS = ("AC", "PC", "GENU", "SPLE")
 #: Slices of each head; a landmark is on a slice up to the first distance, and absent from the second one on, mm.
 PER_HEAD, ON_SLICE_MM, ABSENT_MM = 48, 6.0, 30.0
+#: An answer as far as this from the landmark has found it, mm.
+NEAR_MM = 10.0
+PIXEL_MM = SliceSettings().pixel_mm
 
 
 def main() -> None:
@@ -61,9 +64,9 @@ def main() -> None:
     constellation = load_protocol(protocol).constellation
     slices = real_slices(arguments.data, "train", constellation, per_head=PER_HEAD)
     outcomes = ablation.run_ablation(plan, arguments.labels, arguments.data, slices, arguments.output, say=print)
-    parts = [report(plan, outcomes, slices), _presence_table(plan, slices, arguments.output)]
-    write_text(arguments.output / "report.md", "\n".join(parts))
-    print("\n".join(parts))
+    table = found_table(plan, outcomes, slices, arguments.output)
+    write_text(arguments.output / "report.md", table)
+    print(table)
 
 
 def protocol_of_few(names: tuple[str, ...], path: Path) -> Path:
@@ -84,33 +87,49 @@ def protocol_of_few(names: tuple[str, ...], path: Path) -> Path:
     return path
 
 
-def _presence_table(plan: AblationPlan, slices: RealSlices, output: Path) -> str:
-    batch, depth = slices.batch, slices.batch.depths_mm.abs()
-    on_slice = (batch.visible & (depth <= ON_SLICE_MM)).numpy()
-    off = (batch.known & ~(batch.visible & (depth < ABSENT_MM))).numpy()
+def found_table(plan: AblationPlan, outcomes: Sequence[ablation.Outcome], slices: RealSlices, output: Path) -> str:
+    """A row for each training: landmarks found near, found elsewhere and missed on their slices, refused on others."""
+    depth = slices.batch.depths_mm.abs()
+    on_slice = (slices.batch.visible & (depth <= ON_SLICE_MM)).numpy()
+    absent = (slices.batch.known & ~(slices.batch.visible & (depth < ABSENT_MM))).numpy()
     rows = []
-    for variant in plan.variants:
-        for seed in plan.seeds:
-            found = _found(plan, variant, ablation.run_place(output, variant.name, seed), slices)
-            cells = (f"{100 * share:.0f} %" for share in (found[on_slice].mean(), 1 - found[off].mean()))
-            rows.append([variant.name, str(seed), *cells])
-    header = ["variant", "seed", f"found, of {on_slice.sum()} on the slice", f"refused, of {off.sum()} absent"]
+    for outcome in outcomes:
+        variant = next(one for one in plan.variants if one.name == outcome.variant)
+        found = _found(plan, variant, ablation.run_place(output, variant.name, outcome.seed), slices)
+        distances = np.linalg.norm(found.points_mm - slices.batch.points.numpy() * PIXEL_MM, axis=-1)
+        near, anywhere = found.answered & (distances <= NEAR_MM), found.answered & on_slice
+        shares = near[on_slice].mean(), (found.answered & ~near)[on_slice].mean(), 1 - found.answered[absent].mean()
+        spread = np.percentile(distances[anywhere], (50, 95)) if anywhere.any() else (np.nan, np.nan)
+        sizes = str(outcome.steps), f"{outcome.per_training / 1e12:.1f}", f"{outcome.seconds:.0f}"
+        percents = (f"{100 * share:.0f} %" for share in shares)
+        rows.append([variant.name, str(outcome.seed), *sizes, *percents, f"{spread[0]:.1f} ({spread[1]:.0f})"])
+    sizes = "steps", "10^12 multiply-adds", "seconds"
+    found_of = f"found within {NEAR_MM:g} mm, of {on_slice.sum()} on the slice", "found elsewhere"
+    header = ["variant", "seed", *sizes, *found_of, f"refused, of {absent.sum()} absent", "found: median (p95), mm"]
     return markdown_table(header, rows) + "\n"
 
 
+class Found(NamedTuple):
+    """What a network answers: (n, k) whether its peak is above the threshold of bundles, (n, k, 2) where, mm."""
+
+    answered: np.ndarray
+    points_mm: np.ndarray
+
+
 @torch.inference_mode()
-def _found(plan: AblationPlan, variant: Variant, run: Path, slices: RealSlices) -> np.ndarray:
-    """(n, k) bool: whether the network answers with a peak above the threshold of bundles."""
+def _found(plan: AblationPlan, variant: Variant, run: Path, slices: RealSlices) -> Found:
     config = plan.base.replaced(dict(variant.settings), source=variant.name)
     targets = target_settings(config, SliceSettings())
     network = landmark_network(config, len(LANDMARKS), targets)
     network.load_state_dict(RunFolder(run).last_weights())
     network.eval()
-    heights = []
+    heights, points = [], []
     for start in range(0, len(slices.subjects), 16):
         image = encode(part_of(slices.batch, slice(start, start + 16)))
-        heights.append(decode_peaks(network(image).float(), targets.sigma_pixels).peak_values)
-    return np.concatenate(heights) >= DEFAULT_THRESHOLD
+        peaks = decode_peaks(network(image).float(), targets.sigma_pixels)
+        heights.append(peaks.peak_values)
+        points.append(to_image_pixels(peaks.positions, targets.stem) * PIXEL_MM)
+    return Found(np.concatenate(heights) >= DEFAULT_THRESHOLD, np.concatenate(points))
 
 
 if __name__ == "__main__":
