@@ -17,8 +17,8 @@ from ...slices.targets import Targets, TargetSettings
 PRESENT, ABSENT = 0.5, 0.1
 
 #: What leaving the image adds to the reward where the landmark is not in it, and takes away where it is. Without it an
-#: agent gains nothing by leaving now instead of a step later, and learns to walk along the border for ever.
-LEAVING = 5.0
+#: agent gains little by leaving now instead of a step later; much more than a step's reward hides where to go.
+LEAVING = 1.0
 
 
 @dataclass(frozen=True, eq=False)
