@@ -328,10 +328,11 @@ _PUBLISHED = (
         settings={
             **_PUBLISHED_RUN,
             "architecture": "search_agent",
-            # On the coarsest grid, of 8 x 8 pixels, a patch shows the whole image from wherever it is seen.
-            "options": {"width": 16, "patch": 21, "levels": 5, "stem": 1},
-            "learning_rate": 5e-3,
+            # A patch shows the whole coarsest grid, of 16 x 16 pixels, from its middle, where a search starts.
+            "options": {"width": 16, "patch": 25, "levels": 4, "stem": 1},
+            "learning_rate": 4e-3,
             "gradient_clip": 5.0,
+            "batch_size": 16,
         },
     ),
 )
