@@ -25,6 +25,7 @@ from ..slices.batches import encode_images
 from ..slices.blending import Blend, cut_out, mixup_batch, mixup_losses_batch
 from ..slices.given_landmarks import given_maps, taught_slices
 from ..slices.targets import Targets, TargetSettings, make_targets, slice_settings, target_settings
+from .arithmetic import arithmetic
 from .freezing import freeze, hold_frozen_norms, unfreeze
 from .initial_weights.quiet_start import start_quietly
 from .optimization import build_optimizer, build_schedule, l1_penalty
@@ -242,7 +243,7 @@ class Learner:
     def _loss(self, example: Example, share: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
         torch.manual_seed(int(np.random.SeedSequence(example.seed).generate_state(1, np.uint64)[0] >> 1))
         hold_frozen_norms(self.network.train())
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+        with arithmetic(self.device, self.config.bf16):
             outputs = self._forward(example)
         loss = self.loss(outputs, example.targets, example.blend, share)
         if not self.config.l1:

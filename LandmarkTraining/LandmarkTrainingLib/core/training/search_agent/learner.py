@@ -22,6 +22,7 @@ from ...config import TrainingConfig
 from ...runs import distributed
 from ...simulator.render import SliceBatch
 from ...slices.targets import TargetSettings
+from ..arithmetic import arithmetic
 from ..learner import Example, Learner
 from .goals import Goals, goals_of, rewards
 from .memory import Memory, Steps, Walks
@@ -81,7 +82,7 @@ class SearchLearner(Learner):
         seed = np.random.SeedSequence(example.seed).generate_state(1, np.uint64)[0]
         random = torch.Generator().manual_seed(int(seed >> 1))
         memory = self._memories[example.level]
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+        with arithmetic(self.device, self.config.bf16):
             memory.add(self._walk(example.image, example.goals, example.level, random))
             drawn = memory.draw(STEPS, random)
             found, wanted = self._values(drawn, example.level)
