@@ -48,6 +48,7 @@ def curves_picture(panels: Mapping[str, Sequence[str]], curves: Mapping[str, Seq
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     across = min(_ACROSS, len(panels))
     down = -(-len(panels) // across)
@@ -59,7 +60,10 @@ def curves_picture(panels: Mapping[str, Sequence[str]], curves: Mapping[str, Seq
             for training, (tera, errors) in enumerate(curves[name]):
                 axes.plot(tera, errors, line, color=color, linewidth=1.2, label=None if training else name)
         axes.set_yscale("log")
-        axes.set(xlabel="multiply-adds of the training, 10^12", ylabel="median error, mm", title=title)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel="multiply-adds of the training, $10^{12}$", ylabel="median error, mm", title=title)
         axes.grid(alpha=0.3, which="both")
         axes.legend(fontsize="small")
     with atomic_path(path) as temporary:
