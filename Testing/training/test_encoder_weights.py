@@ -12,8 +12,8 @@ from monai.networks.nets import EfficientNetBN
 from AutoVolumeCalibrationLib.core.errors import ModelError, UsageError
 from AutoVolumeCalibrationLib.core.networks.architectures.encoders import build_encoder
 from AutoVolumeCalibrationLib.core.networks.registry import ENCODERS, build_network
-from LandmarkTrainingLib.core.training import encoder_weights
-from LandmarkTrainingLib.core.training.encoder_weights import (
+from LandmarkTrainingLib.core.training.initial_weights import encoder_weights
+from LandmarkTrainingLib.core.training.initial_weights.encoder_weights import (
     ENCODER_URLS,
     PUBLIC,
     download_encoder_weights,

@@ -18,7 +18,7 @@ from LandmarkTrainingLib.core.simulator.label_heads import LabelHeads
 from LandmarkTrainingLib.core.simulator.render import simulate_batch
 from LandmarkTrainingLib.core.simulator.slice_planes import SliceSettings
 from LandmarkTrainingLib.core.slices.augmentation import Augmentation
-from LandmarkTrainingLib.core.training.encoder_weights import ENCODER_URLS
+from LandmarkTrainingLib.core.training.initial_weights.encoder_weights import ENCODER_URLS
 from LandmarkTrainingLib.core.training.learner import landmark_network
 from toy_heads import toy_heads
 

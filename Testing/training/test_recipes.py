@@ -101,7 +101,7 @@ def test_the_encoders_of_the_thesis_start_from_imagenet(name, encoder, parameter
     import torch
 
     from AutoVolumeCalibrationLib.core.networks.registry import build_network
-    from LandmarkTrainingLib.core.training.encoder_weights import ENCODER_URLS
+    from LandmarkTrainingLib.core.training.initial_weights.encoder_weights import ENCODER_URLS
 
     config = find_recipe(name).config()
     assert config.encoder_weights == "public" and config.options["encoder"] == encoder in ENCODER_URLS

@@ -15,7 +15,7 @@ from AutoVolumeCalibrationLib.core.models.store import bundle_anatomy, model_fol
 
 from ..config import TrainingConfig
 from ..slices.targets import TargetSettings
-from .encoder_weights import pretrain_encoder
+from .initial_weights.encoder_weights import pretrain_encoder
 from .landmark_axes import LandmarkChange, landmark_axes
 from .learner import fresh_network, landmark_network
 from .transfer import TransferReport, transfer_weights
