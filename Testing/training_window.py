@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,21 @@ class TrainingWindow:
     def compare(self) -> None:
         self.click(self.ui.compareButton)
         self.wait(lambda: not self.panel.comparing.running)
+
+    def check(self) -> None:
+        """Check the data, to the end."""
+        self.click(self.ui.checkButton)
+        self.wait(lambda: not self.panel.data.checking)
+
+    def choose(self, combo, data: str) -> None:
+        combo.setCurrentIndex(combo.findData(data))
+        self.settle()
+
+    def last_settings(self) -> dict[str, object]:
+        """Settings that the last command names."""
+        arguments = self.engine.commands[-1]
+        pairs = [value.split("=", 1) for flag, value in zip(arguments, arguments[1:], strict=False) if flag == "--set"]
+        return {name: json.loads(value) for name, value in pairs}
 
     @property
     def next(self) -> str:
