@@ -10,7 +10,8 @@ CPU = torch.device("cpu")
 
 def gradients(layer, image):
     """Of the weights, by a pass in bfloat16, with memory full of what is not a number to take them from."""
-    del [torch.full_like(layer.weight, torch.nan) for _ in range(3)][:]
+    full = [torch.full_like(layer.weight, torch.nan) for _ in range(3)]
+    del full
     with arithmetic(CPU, bf16=True):
         answer = layer(image)
     layer.weight.grad = None

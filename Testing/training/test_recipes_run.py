@@ -11,7 +11,7 @@ from toy_training import toy_data
 
 #: As large as a user's slices: some faults show only on maps of the true sizes.
 SLICES = SliceSettings(matrix=128, pixel_mm=2.0, profile_samples=1, limits=RIGID)
-#: Minutes for two steps on one core; the networks have tests of their own.
+#: Half a minute to two minutes for a few steps on one core; the networks have tests of their own.
 LARGE = {"flat_net", "vgg19_unet_plus_plus", "efficientnet_unet_plus_plus", "resnext_unet_plus_plus"}
 SHORT = {"steps": 2, "checkpoint_steps": 2, "picture_steps": 2, "batch_size": 2, "workers": 0, "device": "cpu"}
 
