@@ -315,6 +315,22 @@ def test_the_penalty_of_the_width_has_the_authors_balance():
     assert "sigma_penalty" in caught.value.remedy
 
 
+@pytest.mark.parametrize("start", [1.5, 2.5])
+def test_the_width_rests_where_it_starts_while_the_answer_is_empty(start):
+    """However faint the landmarks are; the authors' 2.5 pixels are the rest of their loss to two digits."""
+    points = torch.full((3, 2, 2), 40.0)
+    heights = torch.tensor([[1.0, 0.2], [0.0, 0.4], [0.7, 0.9]])
+    truth = Targets(torch.zeros(3, 2, 80, 80), points, heights, torch.tensor([[1, 1], [1, 1], [1, 0]]).bool())
+    loss = loss_of({"name": "mse"}, {"name": "sigma_penalty", "mass": 100 * (start / 2.5) ** 2})
+    slopes = []
+    for factor in (0.8, 1.003, 1.2):
+        sigmas = torch.full((2,), factor * start, requires_grad=True)
+        loss(SigmaOutput(torch.zeros(3, 2, 80, 80), sigmas, torch.tensor(start)), truth).backward()
+        slopes.append(sigmas.grad)
+    below, at, above = torch.stack(slopes)
+    assert (below < 0).all() and (above > 0).all() and (at.abs() < 0.02 * above).all()
+
+
 def test_the_loss_is_float32_whatever_the_network_computes_in():
     truth, prediction = targets(), torch.rand(2, 3, 16, 20).bfloat16()
     loss = TrainingLoss(TrainingConfig())

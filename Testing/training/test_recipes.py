@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from LandmarkTrainingLib.core.runs.run_request import (
     resume_arguments,
     settings_from_text,
 )
+from LandmarkTrainingLib.core.xray.xray_published import BENCHMARKS, settings_of
 
 RUN = Path("run")
 STUDIES_RECIPE = next(recipe for recipe in RECIPES if (recipe.command, recipe.learns_from) == (TRAIN, STUDIES))
@@ -72,7 +74,13 @@ PUBLISHED = {
         "options": {"width": 32, "rates": [1, 2, 3, 4, 5], "networks": 5, "stem": 1},
     },
     "stacked_hourglass": {"optimizer": "rmsprop", "learning_rate": 2.5e-4, "weight_decay": 0.0, "schedule": "constant"},
-    "scn": {"optimizer": "sgd", "optimizer_options": {"momentum": 0.99, "nesterov": True}, "schedule": "constant"},
+    "scn": {
+        "optimizer": "sgd",
+        "optimizer_options": {"momentum": 0.99, "nesterov": True},
+        "schedule": "constant",
+        "warmup_steps": 0,
+        "ema_decay": 0.0,
+    },
     "unet_plus_plus": {"optimizer": "adam", "learning_rate": 3e-4},
 }
 
@@ -81,6 +89,18 @@ PUBLISHED = {
 def test_a_published_recipe_has_the_published_settings(name):
     config = find_recipe(name).config()
     assert {setting: getattr(config, setting) for setting in PUBLISHED[name]} == PUBLISHED[name]
+
+
+def test_the_scn_takes_the_steps_of_its_authors_on_their_images():
+    """Payer's code: 19 points, 512 x 512 pixels, targets of mass 100, half the sum of squares, rate 1e-6."""
+    config, height = settings_of("scn", BENCHMARKS["cephalometric"]), 100 / (2 * math.pi * 2.5**2)
+    loss = {term["name"]: term["weight"] for term in config.losses}
+    assert loss["mse"] == loss["sigma_penalty"] and config.options["learned_sigma"] == 2.5
+    ours = config.learning_rate * loss["mse"] * 2 / (19 * 512**2)
+    assert ours == pytest.approx(1e-6 * height**2, rel=0.02)
+    # What their rate multiplies beside the gradient, and the limit of the gradient itself.
+    assert config.learning_rate * config.weight_decay == pytest.approx(1e-6 * 0.001)
+    assert config.learning_rate * config.gradient_clip == pytest.approx(1e-6 * 10_000)
 
 
 def test_kneel_interpolates_with_aligned_corners_and_zhou_takes_the_mean_of_the_heads():

@@ -9,7 +9,8 @@ HEATMAP        (b, k, h, w) heatmaps          (b, k, h, w) Gaussians 0..1       
 POINTS         (b, k, 2) heatmap pixels       (b, k, 2) heatmap pixels, finite      height of the target, 0 if unknown
 PRESENCE       (b, k) 0..1                    (b, k) height of the target, 0..1     1 where the truth is known, else 0
 DISPLACEMENT   (b, k, 2, h, w) heatmap pixels (b, k, 2) heatmap pixels, finite      height of the target, 0 if unknown
-SIGMA          (k,) heatmap pixels, learned   () heatmap pixels, what they began as () pixels of a heatmap
+SIGMA          (k,) heatmap pixels, learned   () heatmap pixels, what they began as squared height of the target, 0 if
+                                                                                    unknown; over their number, pixels
 =============  =============================  ====================================  ==================================
 """
 
@@ -149,16 +150,19 @@ def presence_bce(margin: float = 1e-4) -> Loss:
 def sigma_penalty(alpha: float = 20.0, mass: float = 100.0) -> Loss:
     """Mean square of learned sigmas (Payer 2019), balanced like the authors' code against an ``mse`` of this weight.
 
-    There the loss of an image is ``1/2 sum (h - g)^2 + alpha/2 sum sigma^2``, the targets g are ``mass / 2 pi sigma^2``
-    high, and the defaults are those for cephalograms. Here targets begin with height 1 and squares are averaged over
-    pixels, which divides the loss by ``(mass / 2 pi start^2)^2`` and the number of pixels.
+    There the loss of an image is ``1/2 sum (h - g)^2 + alpha/2 sum sigma^2`` over the landmarks that it shows, the
+    targets g are ``mass / 2 pi sigma^2`` high, and the defaults are those for cephalograms. Here targets begin with the
+    height of the presence and squares are averaged over pixels, which divides the loss by ``(mass / 2 pi start^2)^2``
+    and the number of pixels; a landmark counts by the square of its presence, as in the other term. An empty answer is
+    then at rest where ``sigma^4 = mass^2 / (4 pi alpha)``: 2.5 pixels with the defaults, where the authors start. For
+    another start s the balance is theirs with a mass of ``100 (s / 2.5)^2``.
     """
     if alpha < 0 or mass <= 0:
         raise ValueError("alpha must not be negative and mass must be positive")
 
-    def loss(sigmas: torch.Tensor, start: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
+    def loss(sigmas: torch.Tensor, start: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         height = mass / (2 * math.pi * start**2)
-        return alpha * (sigmas**2).mean() / (height**2 * pixels)
+        return alpha * (weight * sigmas**2).sum() / height**2
 
     return loss
 

@@ -101,8 +101,7 @@ class TrainingLoss(torch.nn.Module):
         if blend is not None:
             targets = blend.with_own(targets)
         known, visible = targets.known.float().sum(), (targets.peak_values * targets.known).sum()
-        # Learned widths belong to no slice: every batch has an equal share.
-        return {HEATMAP: known, PRESENCE: known, POINTS: visible, DISPLACEMENT: visible, SIGMA: torch.ones_like(known)}
+        return {HEATMAP: known, PRESENCE: known, POINTS: visible, DISPLACEMENT: visible, SIGMA: known}
 
 
 class _Term(torch.nn.Module):
@@ -158,10 +157,11 @@ def _cases(output: Output, targets: Targets) -> dict[str, tuple[torch.Tensor, ..
             PRESENCE: (output.presence.float(), targets.peak_values, targets.known),
         }
     if isinstance(output, SigmaOutput):
-        heatmaps, pixels = output.heatmaps.float(), output.start.new_tensor(float(output.heatmaps[0, 0].numel()))
+        heatmaps, known = output.heatmaps.float(), targets.known
+        squares = targets.peak_values**2 * known / (known.sum().clamp_min(1) * heatmaps[0, 0].numel())
         return {
-            HEATMAP: (heatmaps, _of_sigmas(targets, output, heatmaps.shape[-2:]), targets.known),
-            SIGMA: (output.sigmas, output.start, pixels),
+            HEATMAP: (heatmaps, _of_sigmas(targets, output, heatmaps.shape[-2:]), known),
+            SIGMA: (output.sigmas, output.start, squares),
         }
     return {HEATMAP: (output.float(), _resized(targets.heatmaps, output.shape[-2:]), targets.known)}
 

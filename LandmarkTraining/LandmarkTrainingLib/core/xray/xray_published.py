@@ -18,7 +18,7 @@ from ..config import TrainingConfig
 from ..datasets.image_numbers import NAME_SPLITS, ImageNumbers
 from ..datasets.labelme import read_labelme
 from ..datasets.xray_benchmarks import LabelledImage, read_cephalometric, read_chests, read_hands
-from ..runs.recipes import RECIPES, TRAIN, Recipe
+from ..runs.recipes import RECIPES, SCN_WEIGHT, TRAIN, Recipe
 from .xray_source import STRETCHED_SIDE
 
 TRAINING, VALIDATION = "train", "validation"
@@ -102,10 +102,9 @@ METHODS: dict[str, Recipe] = {
 #: Settings that differ on the grid of 512 pixels: full resolution, as published.
 _FINE: dict[str, dict[str, Any]] = {
     "gu2net": {"options": {**METHODS["gu2net"].settings["options"], "stem": 1}},
-    # SGD depends on the size of the loss: a peak covers a sixteenth of the part of the image that it covers on scouts.
     "scn": {
         "options": {**METHODS["scn"].settings["options"], "stem": 1, "learned_sigma": 2.5},
-        "losses": [{"name": "mse", "weight": 16000.0}, {"name": "sigma_penalty", "weight": 16000.0}],
+        "losses": [{"name": "mse", "weight": SCN_WEIGHT}, {"name": "sigma_penalty", "weight": SCN_WEIGHT}],
     },
 }
 
