@@ -188,14 +188,14 @@ def search(network, batch):
 @pytest.mark.slow
 def test_agents_learn_to_find_a_blob_and_to_leave_where_there_is_none():
     """And do not forget it again: both hold at each of the last checks."""
-    config = AGENTS.replaced({"steps": 900})
+    config = AGENTS.replaced({"steps": 1600})
     torch.manual_seed(0)
     # On the coarsest of four grids, of 4 x 4 pixels, an agent sees the whole image.
     learner = new_learner(SearchAgents(4, 1, 8, 9, 4, 1, 2.0), config, TARGETS, CPU)
     shown, empty = bright_blobs(32, 99, shown=True), bright_blobs(32, 98, shown=False)
     for number in range(config.steps):
         learner.learn(bright_blobs(8, (number,)), number)
-        if number + 1 in (700, 800, 900):
+        if number + 1 in (1400, 1500, 1600):
             found = search(learner.average.module, shown)
             error = torch.where(found.left, torch.inf, (found.points - shown.points).norm(dim=-1))
             assert error.quantile(0.9) < 1.5
