@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from fake_engine import FakeEngine
+from LandmarkTrainingLib.core.datasets.findings import Finding
+
+#: What the fake engine may find in a data set.
+SWAPPED = Finding("error", "case_3", "left and right are swapped", "Swap the names.")
 
 MODULE = Path(__file__).resolve().parents[1] / "LandmarkTraining" / "LandmarkTraining.py"
 

@@ -9,17 +9,12 @@ import pytest
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
-from LandmarkTrainingLib.core.datasets.findings import (  # noqa: E402
-    Finding,  # noqa: E402
-)
 from standin.sizes import minimum_size  # noqa: E402
+from training_window import SWAPPED  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDGETS = ROOT / "LandmarkTraining" / "LandmarkTrainingLib" / "widgets"
 UI = ROOT / "LandmarkTraining" / "Resources" / "UI" / "LandmarkTraining.ui"
-
-SWAPPED = Finding("error", "case_3", "left and right are swapped", "Swap the names.")
-LACKING = Finding("warning", "case_4", "lacks GENU", "Place it.")
 
 
 def test_choices_are_saved_with_the_scene(window, tmp_path):

@@ -10,16 +10,11 @@ import pytest
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
 from AutoVolumeCalibrationLib.core.errors import InputError  # noqa: E402
-from LandmarkTrainingLib.core.datasets.findings import (  # noqa: E402
-    Finding,  # noqa: E402
-    report,  # noqa: E402
-)
+from LandmarkTrainingLib.core.datasets.findings import Finding, report  # noqa: E402
+from training_window import SWAPPED  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-WIDGETS = ROOT / "LandmarkTraining" / "LandmarkTrainingLib" / "widgets"
-UI = ROOT / "LandmarkTraining" / "Resources" / "UI" / "LandmarkTraining.ui"
 
-SWAPPED = Finding("error", "case_3", "left and right are swapped", "Swap the names.")
 LACKING = Finding("warning", "case_4", "lacks GENU", "Place it.")
 
 
@@ -44,8 +39,9 @@ def test_both_modules_mean_the_same_setting():
         named = [node for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "TRAINING_SET"]
         return named[0].value.value
 
-    other = ROOT / "AutoVolumeCalibration" / "AutoVolumeCalibrationLib" / "widgets" / "export_section.py"
-    assert constant(WIDGETS / "data_section.py") == constant(other)
+    trains = ROOT / "LandmarkTraining" / "LandmarkTrainingLib" / "widgets" / "data_section.py"
+    plans = ROOT / "AutoVolumeCalibration" / "AutoVolumeCalibrationLib" / "widgets" / "export_section.py"
+    assert constant(trains) == constant(plans)
 
 
 def test_data_sets_are_listed_with_their_sizes_and_taken_out_again(window):

@@ -9,11 +9,6 @@ import pytest
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
 
-ROOT = Path(__file__).resolve().parents[2]
-WIDGETS = ROOT / "LandmarkTraining" / "LandmarkTrainingLib" / "widgets"
-UI = ROOT / "LandmarkTraining" / "Resources" / "UI" / "LandmarkTraining.ui"
-
-
 def test_the_first_recipe_fine_tunes_the_current_model(window):
     window.add_dataset()
     window.set_validation()

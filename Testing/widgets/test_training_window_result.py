@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
-
-
-ROOT = Path(__file__).resolve().parents[2]
-WIDGETS = ROOT / "LandmarkTraining" / "LandmarkTrainingLib" / "widgets"
-UI = ROOT / "LandmarkTraining" / "Resources" / "UI" / "LandmarkTraining.ui"
 
 
 def test_a_better_model_is_used_and_taken_back(window):

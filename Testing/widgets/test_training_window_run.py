@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 
 from LandmarkTrainingLib.core.runs.run_process import is_running  # noqa: E402
-
-ROOT = Path(__file__).resolve().parents[2]
-WIDGETS = ROOT / "LandmarkTraining" / "LandmarkTrainingLib" / "widgets"
-UI = ROOT / "LandmarkTraining" / "Resources" / "UI" / "LandmarkTraining.ui"
 
 
 def test_a_training_is_shown_from_its_start_to_its_end(window):
