@@ -178,7 +178,7 @@ _PUBLISHED = (
     # The authors sum over pixels and landmarks, with targets 2.55 high and a rate of 1e-6. Means over as many pixels as
     # theirs, with targets of height 1, a rate of 1e-3 and this weight take the same steps; decay and limit of the
     # gradient (0.001 and 10,000 of theirs) then are a thousandth. Scouts have peaks of a third of that mass, of which
-    # a quarter are on a slice, on fewer pixels: the same weight pulls 2.5 times as hard at each, and stays stable.
+    # a quarter are on a slice, on fewer pixels: the same weight pulls 2.5 times as hard at each (docs/fidelity.md).
     Recipe(
         "scn",
         "SpatialConfiguration-Net (Payer 2019)",

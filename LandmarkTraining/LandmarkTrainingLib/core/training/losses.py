@@ -9,8 +9,8 @@ HEATMAP        (b, k, h, w) heatmaps          (b, k, h, w) Gaussians 0..1       
 POINTS         (b, k, 2) heatmap pixels       (b, k, 2) heatmap pixels, finite      height of the target, 0 if unknown
 PRESENCE       (b, k) 0..1                    (b, k) height of the target, 0..1     1 where the truth is known, else 0
 DISPLACEMENT   (b, k, 2, h, w) heatmap pixels (b, k, 2) heatmap pixels, finite      height of the target, 0 if unknown
-SIGMA          (k,) heatmap pixels, learned   () heatmap pixels, what they began as squared height of the target, 0 if
-                                                                                    unknown; over their number, pixels
+SIGMA          (k,) heatmap pixels, learned   () heatmap pixels, what they began as (height, 0 if unknown)^2 / (number
+                                                                                    known * pixels of a map)
 =============  =============================  ====================================  ==================================
 """
 

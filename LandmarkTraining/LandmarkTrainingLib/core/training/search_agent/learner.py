@@ -29,7 +29,7 @@ from .memory import Memory, Steps, Walks
 
 #: How much a reward counts that comes one step later. Every step has a reward of its own, which shows the way: with the
 #: paper's 0.9, which lets the values spread over many steps, agents learnt to find a blob from one of three starts in
-#: as many steps as with this from three of three.
+#: as many steps as with this from three of three, on the same processor (docs/search_agents.md).
 DISCOUNT = 0.5
 #: Steps of a walk, and those of all remembered walks from which an agent learns in an update.
 WALK, STEPS = 10, 128
