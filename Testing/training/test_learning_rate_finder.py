@@ -114,7 +114,22 @@ def test_what_differs_from_batch_to_batch_is_no_descent():
     rates = np.geomspace(1e-6, 1, 100)
     falling = 12 - 10 / (1 + np.exp(-2 * (np.log10(rates) + 3)))
     lucky = falling + np.where(np.arange(100) == 0, 0.5, 0.0) + 0.05 * (-1.0) ** np.arange(100)
-    assert steepest_descent(rates.tolist(), lucky.tolist()) == pytest.approx(1e-3, rel=1.0)
+    found, undisturbed = (steepest_descent(rates.tolist(), losses.tolist()) for losses in (lucky, falling))
+    assert 1e-3 < undisturbed < 4e-3 and undisturbed / 2 < found < undisturbed * 2
+
+
+@pytest.mark.parametrize("pressed", [1.0, 10.0, 100.0])
+def test_what_the_loss_loses_before_anything_is_learnt_does_not_decide(pressed):
+    """Heatmaps that start at random: from the loss of noise to that of an empty answer, then on to the landmarks'."""
+    rates = np.geomspace(1e-6, 1, 120)
+    noise, landmarks = (1 / (1 + (rates / middle) ** 2) for middle in (1e-5, 1e-2))
+    losses = (0.01 + 0.2 * landmarks) * (1 + pressed / (1 + pressed) * noise)
+    assert steepest_descent(rates.tolist(), losses.tolist()) == pytest.approx(3e-2, rel=0.5)
+
+
+def test_a_loss_that_is_not_positive_is_refused():
+    with pytest.raises(UsageError, match="not positive at all learning rates. Add a constant to your loss"):
+        steepest_descent(np.geomspace(1e-3, 1, 10).tolist(), [5.0, 4.0, 3.0, 2.0, 1.0, 0.0, -1.0, -2.0, -3.0, -4.0])
 
 
 @pytest.mark.parametrize("losses", [[1, 2, 3, 4], [], [float(n) for n in range(1, 20)]])

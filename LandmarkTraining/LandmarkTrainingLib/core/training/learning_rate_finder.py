@@ -36,7 +36,7 @@ class RangeTest:
     Attributes:
         rates: learning rates, growing by a constant factor.
         losses: smoothed loss of the step at each rate.
-        suggestion: the rate at which the loss falls the fastest.
+        suggestion: the rate at which the loss falls the fastest, as a share of itself.
     """
 
     rates: tuple[float, ...]
@@ -95,10 +95,13 @@ def find_learning_rate(
 
 
 def steepest_descent(rates: list[float], losses: list[float]) -> float:
-    """The rate before the loss's minimum at which the loss falls the fastest per factor of the rate.
+    """The rate before the loss's minimum at which the loss falls by the largest factor per factor of the rate.
+
+    By the largest factor, not by the largest difference: heatmaps that start at random lose most of their loss at
+    rates at which the network only presses them down, ten times below those at which it learns.
 
     Raises:
-        UsageError: the loss does not fall.
+        UsageError: the loss does not fall, or is not positive.
     """
     reach = max(1, round(SLOPE_REACH * len(losses)))
     lowest = int(np.argmin(losses)) if losses else 0
@@ -106,8 +109,13 @@ def steepest_descent(rates: list[float], losses: list[float]) -> float:
         raise UsageError(
             "the loss falls at no learning rate", remedy="Start from a lower rate, or check the data and the loss."
         )
+    if min(losses) <= 0:
+        raise UsageError(
+            "the loss is not positive at all learning rates",
+            remedy="Add a constant to your loss for the test, or set learning_rate yourself.",
+        )
     # The rates grow by a constant factor: differences over as many steps are slopes.
-    before_minimum = np.array(losses[: lowest + 1])
+    before_minimum = np.log(losses[: lowest + 1])
     slopes = before_minimum[2 * reach :] - before_minimum[: -2 * reach]
     return float(rates[reach + int(np.argmin(slopes))])
 
@@ -123,10 +131,10 @@ def range_picture(test: RangeTest, path: Path) -> None:
 
     figure = Figure(figsize=(8, 4.5), dpi=100, layout="constrained")
     axes = figure.add_subplot()
-    axes.semilogx(test.rates, test.losses, color=BLUE)
+    axes.loglog(test.rates, test.losses, color=BLUE)  # a fall by the same factor is as steep everywhere
     # The end of a diverging curve would flatten the rest.
     low, start = min(test.losses), test.losses[0]
-    axes.set_ylim(low - 0.05 * (start - low), start + 0.5 * (start - low))
+    axes.set_ylim(low / (start / low) ** 0.05, start * (start / low) ** 0.5)
     axes.axvline(test.suggestion, color=VERMILLION, linestyle="--")
     axes.set(xlabel="learning rate", ylabel="loss (smoothed)")
     axes.set_title(f"Learning rate range test: the loss falls the fastest at {test.suggestion:.1e}")
