@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol import BoxRule, FrameRule, P
 from AutoVolumeCalibrationLib.core.detection.model_info import ModelInfo
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, OrientedBox
-from AutoVolumeCalibrationLib.core.planning.checks import OK, WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.checks.check import OK, WARNING, Check
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack

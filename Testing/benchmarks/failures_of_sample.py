@@ -27,7 +27,7 @@ from AutoVolumeCalibrationLib.core.errors import AutoVolumeError  # noqa: E402
 from AutoVolumeCalibrationLib.core.files.resources import resource_path  # noqa: E402
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox  # noqa: E402
 from AutoVolumeCalibrationLib.core.models.bundle import load_model  # noqa: E402
-from AutoVolumeCalibrationLib.core.planning.checks import OK  # noqa: E402
+from AutoVolumeCalibrationLib.core.planning.checks.check import OK  # noqa: E402
 from AutoVolumeCalibrationLib.core.report.content import worst_level  # noqa: E402
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts  # noqa: E402
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack  # noqa: E402

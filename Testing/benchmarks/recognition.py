@@ -34,7 +34,7 @@ from AutoVolumeCalibrationLib.core.files.atomic_write import write_text  # noqa:
 from AutoVolumeCalibrationLib.core.models.anatomies import default_protocol, installed_anatomies  # noqa: E402
 from AutoVolumeCalibrationLib.core.models.bundle import load_model  # noqa: E402
 from AutoVolumeCalibrationLib.core.models.store import bundle_anatomy, default_folder  # noqa: E402
-from AutoVolumeCalibrationLib.core.planning.checks import OK  # noqa: E402
+from AutoVolumeCalibrationLib.core.planning.checks.check import OK  # noqa: E402
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack  # noqa: E402
 from AutoVolumeCalibrationLib.core.workflow.localization import StudyLocalizer  # noqa: E402
 from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate  # noqa: E402

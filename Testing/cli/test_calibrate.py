@@ -12,7 +12,7 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.files.json_files import require_schema
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, Check
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, Check
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
 from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks, read_scan_box
 from AutoVolumeCalibrationLib.core.workflow import pipeline

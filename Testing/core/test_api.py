@@ -12,7 +12,7 @@ import pytest
 
 from AutoVolumeCalibrationLib import api
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.planning.checks import WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.checks.check import WARNING, Check
 from AutoVolumeCalibrationLib.core.storage.results import RESULT_FILES, read_results
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,10 @@ from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING, Evidence, run_checks, scout_checks
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.evidence import Evidence
+from AutoVolumeCalibrationLib.core.planning.checks.plan_checks import run_checks
+from AutoVolumeCalibrationLib.core.planning.checks.scout_checks import scout_checks
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from fake_models import blank_stacks

@@ -10,7 +10,10 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol import FaceRule
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Evidence, run_checks, scout_checks
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.evidence import Evidence
+from AutoVolumeCalibrationLib.core.planning.checks.plan_checks import run_checks
+from AutoVolumeCalibrationLib.core.planning.checks.scout_checks import scout_checks
 from AutoVolumeCalibrationLib.core.planning.face_uncertainty import coverage_of
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from AutoVolumeCalibrationLib.core.planning.margins import faces_at_risk

@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.exports.dicom.plan_record import plan_record
 from AutoVolumeCalibrationLib.core.follow_up.follow_up import between_boxes, box_at_follow_up
 from AutoVolumeCalibrationLib.core.follow_up.intensities import in_one_contrast, transfer
 from AutoVolumeCalibrationLib.core.follow_up.registration import Registration, moved_stack, register, rigid_about
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.storage.results import calibration_to_dict, saved_from_dict
 from AutoVolumeCalibrationLib.core.workflow.follow_up_plan import between_frames, follow, landmark_region
 from AutoVolumeCalibrationLib.core.workflow.pipeline import refit, with_box

@@ -9,7 +9,7 @@ from AutoVolumeCalibrationLib.core.anatomy.joint import LEFT, RIGHT
 from AutoVolumeCalibrationLib.core.anatomy.protocol import box_rule
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import ModelError
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, plan_from_landmarks
 from fake_models import BrightestPlace, blank_stacks, fake_model
 from joint_landmarks import joint_landmarks, joint_points

@@ -12,7 +12,9 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import ProtocolError
 from AutoVolumeCalibrationLib.core.files.json_files import require_schema
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
-from AutoVolumeCalibrationLib.core.planning.checks import OK, Evidence, run_checks
+from AutoVolumeCalibrationLib.core.planning.checks.check import OK
+from AutoVolumeCalibrationLib.core.planning.checks.evidence import Evidence
+from AutoVolumeCalibrationLib.core.planning.checks.plan_checks import run_checks
 from AutoVolumeCalibrationLib.core.planning.face_uncertainty import TWO_SIDED, coverage_of
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from AutoVolumeCalibrationLib.core.planning.protocol_editing import constellation_to_dict

@@ -14,7 +14,7 @@ import pytest
 from AutoVolumeCalibrationLib import __version__
 from AutoVolumeCalibrationLib.core.anatomy.landmark import MISSING
 from AutoVolumeCalibrationLib.core.errors import UsageError
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING, Check
 from AutoVolumeCalibrationLib.core.planning.console.cards import console_cards
 from AutoVolumeCalibrationLib.core.report.page import page_html, write_page
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack

@@ -10,7 +10,7 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.detection.model_limits import ModelLimits
 from AutoVolumeCalibrationLib.core.errors import Cancelled, InputError, ProtocolError, UsageError
 from AutoVolumeCalibrationLib.core.geometry.coordinates import rotation_angles_deg
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
 from AutoVolumeCalibrationLib.core.workflow import localization, pipeline

@@ -19,7 +19,9 @@ from AutoVolumeCalibrationLib.core.errors import ModelError
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, sha256_of
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING, Evidence, run_checks
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.evidence import Evidence
+from AutoVolumeCalibrationLib.core.planning.checks.plan_checks import run_checks
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from fake_models import blank_stacks
 from posed_landmarks import landmarks_at, without

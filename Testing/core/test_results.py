@@ -16,7 +16,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.files.json_files import require_schema
 from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, OrientedBox
-from AutoVolumeCalibrationLib.core.planning.checks import WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.checks.check import WARNING, Check
 from AutoVolumeCalibrationLib.core.planning.face_uncertainty import coverage_of
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.planning.prescription import prescribe

@@ -9,7 +9,7 @@ import pytest
 
 from AutoVolumeCalibrationLib.core.anatomy.joint import LEFT, RIGHT
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, WARNING
 from AutoVolumeCalibrationLib.core.planning.console.cards import console_cards
 from AutoVolumeCalibrationLib.core.planning.side_in_words import side_in_words
 from AutoVolumeCalibrationLib.core.report.content import side_text

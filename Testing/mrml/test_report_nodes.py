@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING, Check
 
 pytest.importorskip("slicer")
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, WARNING, Check
 from AutoVolumeCalibrationLib.core.planning.risk.finding import PlanRisk, risk_in_words
 from AutoVolumeCalibrationLib.service.page.assessments import Assessment, add_assessment, read_assessments
 from AutoVolumeCalibrationLib.service.page.server import require_packages, showing

@@ -11,7 +11,7 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
-from AutoVolumeCalibrationLib.core.planning.checks import Check
+from AutoVolumeCalibrationLib.core.planning.checks.check import Check
 from AutoVolumeCalibrationLib.core.planning.frame import fit_frame
 from AutoVolumeCalibrationLib.core.planning.prescription import prescribe
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry

@@ -10,7 +10,8 @@ import pytest
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Check, scout_checks
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.checks.scout_checks import scout_checks
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
 from benchmarks.limits_of_scouts import non_heads

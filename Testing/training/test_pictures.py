@@ -12,7 +12,7 @@ from PIL import Image
 
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.networks.registry import build_network
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.report.style import LEVEL_COLOURS
 from LandmarkTrainingLib.core.evaluation import pictures
 from LandmarkTrainingLib.core.evaluation.pictures import (

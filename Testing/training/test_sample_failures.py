@@ -12,7 +12,7 @@ from PIL import Image
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING, Check
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING, Check
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack, require_usable
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks

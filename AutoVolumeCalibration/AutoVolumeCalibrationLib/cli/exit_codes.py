@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
-    from AutoVolumeCalibrationLib.core.planning.checks import Check
+    from AutoVolumeCalibrationLib.core.planning.checks.check import Check
 
 INTERNAL_ERROR_CODE, USAGE_CODE, INPUT_CODE, MODEL_CODE, CANCELLED_CODE = 1, 2, 3, 4, 130
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import slicer
 import vtk
 
-from ..core.planning.checks import Check
+from ..core.planning.checks.check import Check
 from ..core.planning.prescription import Prescription
 
 COLUMNS = ("Check", "Level", "Message")

@@ -6,7 +6,7 @@ from html import escape
 
 from slicer.i18n import tr as _
 
-from ..core.planning.checks import ERROR, OK, WARNING, Check
+from ..core.planning.checks.check import ERROR, OK, WARNING, Check
 from ..core.report.style import LEVEL_COLOURS
 from ..mrml.editing.current_study import CurrentStudy
 

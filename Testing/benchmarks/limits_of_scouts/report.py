@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
 from LandmarkTrainingLib.core.evaluation.case_log import CaseResult
 from LandmarkTrainingLib.core.evaluation.case_measures import in_plane_errors
 from LandmarkTrainingLib.core.evaluation.evaluation_report import WRONG_CENTER_MM, WRONG_ROTATION_DEG, is_wrong

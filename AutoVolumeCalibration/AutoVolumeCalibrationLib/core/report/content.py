@@ -13,7 +13,7 @@ from ..anatomy.protocol import box_rule
 from ..detection.model_info import BACKEND_TITLES
 from ..geometry.coordinates import rotation_angles_deg
 from ..geometry.oriented_box import FACES
-from ..planning.checks import ERROR, OK, WARNING, Check
+from ..planning.checks.check import ERROR, OK, WARNING, Check
 from ..planning.console.card import ConsoleCard
 from ..planning.console.cards import console_cards
 from ..planning.margins import COVERED_MM, margins_mm, plan_coverage, proposed_margins_mm

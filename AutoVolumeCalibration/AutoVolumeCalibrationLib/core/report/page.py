@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ... import __version__
 from ..files.atomic_write import atomic_path
-from ..planning.checks import OK, WARNING
+from ..planning.checks.check import OK, WARNING
 from ..planning.console.card import ConsoleCard
 from .content import (
     VERDICTS,

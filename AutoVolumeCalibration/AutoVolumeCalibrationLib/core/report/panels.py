@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..planning.checks import OK, WARNING
+from ..planning.checks.check import OK, WARNING
 from ..planning.console.card import ConsoleCard
 from .content import (
     angles_text,

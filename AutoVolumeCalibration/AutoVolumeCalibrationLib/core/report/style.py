@@ -7,7 +7,7 @@ hatch says the same.
 
 from __future__ import annotations
 
-from ..planning.checks import ERROR, OK, WARNING
+from ..planning.checks.check import ERROR, OK, WARNING
 
 ORANGE, SKY_BLUE, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
 BLUE, VERMILLION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"

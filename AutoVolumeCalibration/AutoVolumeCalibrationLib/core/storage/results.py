@@ -23,7 +23,7 @@ from ..files.resources import resource_path
 from ..follow_up.follow_up import FollowUp, follow_up_from_dict, follow_up_to_dict
 from ..geometry.oriented_box import FACES, OrientedBox
 from ..motion.motion import Motion, motion_from_dict, motion_to_dict
-from ..planning.checks import Check
+from ..planning.checks.check import Check
 from ..planning.console.card import card_to_dict
 from ..planning.console.cards import console_cards
 from ..planning.face_uncertainty import LEVEL, coverages_from_list

@@ -14,7 +14,7 @@ from ..detection.model_limits import ModelLimits
 from ..follow_up.follow_up import FollowUp
 from ..geometry.oriented_box import OrientedBox
 from ..motion.motion import Motion
-from ..planning.checks import ERROR, Check
+from ..planning.checks.check import ERROR, Check
 from ..planning.frame import AnatomicalFrame
 from ..planning.risk.finding import PlanRisk
 from ..report.overview import draw_overview

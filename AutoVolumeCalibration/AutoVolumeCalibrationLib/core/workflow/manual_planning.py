@@ -16,7 +16,7 @@ from ..anatomy.landmark import CORRECTED, MISSING, PREDICTED, Landmark
 from ..anatomy.protocol import Protocol
 from ..detection.model_info import ModelInfo
 from ..geometry.coordinates import unit
-from ..planning.checks import ERROR, Check
+from ..planning.checks.check import ERROR, Check
 from ..scouts.stack import ScoutStack, require_usable
 from .calibration import Calibration
 from .pipeline import plan_from_landmarks

@@ -17,10 +17,13 @@ from ..follow_up.follow_up import FollowUp, between_boxes
 from ..motion.motion import FOUND, Motion
 from ..motion.search import find_motion
 from ..planning.box import plan_box
-from ..planning.checks import ERROR, OK, WARNING, Check, Evidence, run_checks, scout_checks
+from ..planning.checks.check import ERROR, OK, WARNING, Check
+from ..planning.checks.evidence import Evidence
+from ..planning.checks.limb_checks import body_part_check
+from ..planning.checks.plan_checks import run_checks
+from ..planning.checks.scout_checks import scout_checks
 from ..planning.face_uncertainty import Coverage, coverage_of
 from ..planning.frame import FEWEST_LANDMARKS, fit_frame
-from ..planning.limb_checks import body_part_check
 from ..planning.prescription import prescribe
 from ..planning.risk.features import plan_features
 from ..planning.risk.finding import PlanRisk

@@ -11,7 +11,7 @@ from typing import Any
 from ...core.errors import InputError
 from ...core.exports.dicom.plan_record import plan_record, record_digest
 from ...core.files.json_files import read_json, require_schema
-from ...core.planning.checks import Check
+from ...core.planning.checks.check import Check
 from ...core.planning.console.card import ConsoleCard, card_from_dict
 from ...core.planning.risk.finding import risk_in_words
 from ...core.report.content import VERDICTS

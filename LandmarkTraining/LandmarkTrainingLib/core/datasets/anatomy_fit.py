@@ -9,7 +9,7 @@ from typing import Any
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, shortened
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR
 from AutoVolumeCalibrationLib.core.storage.dataset import study_folder, study_names
 
 from .file_pairs import points_in

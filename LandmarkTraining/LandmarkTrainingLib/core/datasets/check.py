@@ -13,7 +13,7 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, WARNING
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
 from AutoVolumeCalibrationLib.core.storage.dataset import STUDIES, LabelledStudy, study_folder, study_names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, WARNING
 
 #: Studies named in a line of the report; of the others it gives the number.
 NAMED_STUDIES = 5

@@ -11,7 +11,7 @@ import numpy as np
 from AutoVolumeCalibrationLib.core.anatomy.landmark import Landmark
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.errors import InputError, shortened
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, WARNING
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 

@@ -24,7 +24,7 @@ from AutoVolumeCalibrationLib.core.errors import AutoVolumeError
 from AutoVolumeCalibrationLib.core.geometry.coordinates import rotation_angles_deg
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES, OrientedBox, face_center_mm, outward_axis
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.planning.margins import margins_mm
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack

@@ -9,7 +9,7 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import FACES
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK
 
 from ..reference_heads.brain_extremes import NORMAL_AXIS
 from .case_log import CaseResult

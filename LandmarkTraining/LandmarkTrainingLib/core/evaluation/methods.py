@@ -17,7 +17,7 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol, box_rule
 from AutoVolumeCalibrationLib.core.detection.sagittal_pairs import MIDDLE
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
-from AutoVolumeCalibrationLib.core.planning.checks import Check
+from AutoVolumeCalibrationLib.core.planning.checks.check import Check
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame, fit_frame
 from AutoVolumeCalibrationLib.core.scouts.stack import ScoutStack
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration

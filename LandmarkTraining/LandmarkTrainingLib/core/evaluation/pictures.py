@@ -14,7 +14,7 @@ from AutoVolumeCalibrationLib.core.detection.network_input import IN_CHANNELS
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.report.style import BACKGROUND, EXPECTED, FONT, GREY, LEVEL_COLOURS, TEXT
 
 from ..simulator.render import SliceBatch

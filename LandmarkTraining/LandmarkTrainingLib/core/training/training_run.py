@@ -23,7 +23,7 @@ from AutoVolumeCalibrationLib.core.errors import InputError, UsageError
 from AutoVolumeCalibrationLib.core.files.atomic_write import write_text
 from AutoVolumeCalibrationLib.core.models.bundle import load_model, read_metadata
 from AutoVolumeCalibrationLib.core.models.store import model_folder
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR
 
 from ..config import TrainingConfig
 from ..coverage.risk.measurement import FEWEST_PEOPLE, measure_risk

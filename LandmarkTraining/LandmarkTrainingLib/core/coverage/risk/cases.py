@@ -13,7 +13,8 @@ import numpy as np
 from AutoVolumeCalibrationLib.core.detection.landmark_model import LandmarkModel
 from AutoVolumeCalibrationLib.core.errors import AutoVolumeError, InputError
 from AutoVolumeCalibrationLib.core.planning.box import plan_box
-from AutoVolumeCalibrationLib.core.planning.checks import OK, is_covered_by_risk
+from AutoVolumeCalibrationLib.core.planning.checks.check import OK
+from AutoVolumeCalibrationLib.core.planning.checks.plan_checks import is_covered_by_risk
 from AutoVolumeCalibrationLib.core.planning.risk.features import FEATURES, plan_features
 from AutoVolumeCalibrationLib.core.planning.risk.model import WRONG_CENTER_MM, WRONG_ROTATION_DEG
 from AutoVolumeCalibrationLib.core.workflow.calibration import Calibration

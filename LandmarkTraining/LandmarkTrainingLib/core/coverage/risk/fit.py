@@ -15,7 +15,7 @@ import numpy as np
 
 from AutoVolumeCalibrationLib.core.detection.model_limits import DEFAULT_LIMITS, ModelLimits
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR
 from AutoVolumeCalibrationLib.core.planning.risk.features import LEAST_MM
 from AutoVolumeCalibrationLib.core.planning.risk.model import RiskModel
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from AutoVolumeCalibrationLib.core.anatomy.protocol import Protocol
 from AutoVolumeCalibrationLib.core.errors import InputError
-from AutoVolumeCalibrationLib.core.planning.check import ERROR
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR
 from AutoVolumeCalibrationLib.core.planning.frame import AnatomicalFrame
 from AutoVolumeCalibrationLib.core.storage.dataset import LabelledStudy, study_names
 

@@ -13,7 +13,7 @@ import numpy as np
 from AutoVolumeCalibrationLib.core.files.atomic_write import atomic_path
 from AutoVolumeCalibrationLib.core.geometry.coordinates import PLANES
 from AutoVolumeCalibrationLib.core.geometry.oriented_box import OrientedBox
-from AutoVolumeCalibrationLib.core.planning.checks import ERROR, OK, WARNING
+from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.report.content import worst_level
 from AutoVolumeCalibrationLib.core.report.slices import draw_box, draw_image, draw_landmarks, section_in_picture
 from AutoVolumeCalibrationLib.core.report.style import (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..anatomy.body_region import BODY_REGIONS, anatomy_of_body_part
-from ..anatomy.protocol import BoxRule, Protocol
-from ..scouts.stack import ScoutStack
+from ...anatomy.body_region import BODY_REGIONS, anatomy_of_body_part
+from ...anatomy.protocol import BoxRule, Protocol
+from ...scouts.stack import ScoutStack
+from ..fit.anatomical_frame import AnatomicalFrame
 from .check import ERROR, WARNING, Check
-from .fit.anatomical_frame import AnatomicalFrame
 
 #: The side of a limb counts as known above this probability, as contradicted below the second one.
 KNOWN_SIDE, OTHER_SIDE = 0.95, 0.05
