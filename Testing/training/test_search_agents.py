@@ -187,9 +187,12 @@ def search(network, batch):
 
 @pytest.mark.slow
 def test_agents_learn_to_find_a_blob_and_to_leave_where_there_is_none():
-    """And do not forget it again: both hold at each of the last checks."""
+    """And do not forget it again: both hold at each of the last checks.
+
+    From the start whose filters died, with ReLU.
+    """
     config = AGENTS.replaced({"steps": 1600})
-    torch.manual_seed(0)
+    torch.manual_seed(3)
     # On the coarsest of four grids, of 4 x 4 pixels, an agent sees the whole image.
     learner = new_learner(SearchAgents(4, 1, 8, 9, 4, 1, 2.0), config, TARGETS, CPU)
     shown, empty = bright_blobs(32, 99, shown=True), bright_blobs(32, 98, shown=False)
@@ -200,6 +203,15 @@ def test_agents_learn_to_find_a_blob_and_to_leave_where_there_is_none():
             error = torch.where(found.left, torch.inf, (found.points - shown.points).norm(dim=-1))
             assert error.quantile(0.9) < 1.5
             assert search(learner.average.module, empty).left.float().mean() > 0.9
+
+
+def test_a_filter_that_is_below_zero_everywhere_still_learns():
+    network = SearchAgents(1, 1, 4, 9, 1, 1, 2.0)
+    filters = [layer for layer in network.values[0].layers if isinstance(layer, torch.nn.Conv2d)]
+    for layer in filters[:-1]:
+        torch.nn.init.constant_(layer.bias, -100.0)
+    network.values[0](torch.rand(2, 1, 1, 9, 9)).square().sum().backward()
+    assert all(layer.weight.grad.abs().max() > 0 for layer in filters)
 
 
 def test_moves_become_less_random_in_the_first_half_of_a_run():

@@ -4,7 +4,8 @@ An agent stands at a pixel, sees the patch around it, and moves to the neighbour
 grid, then on finer ones, until it walks in a circle. Where its landmark is absent it walks out of the image.
 As in the paper each grid has a network of its own, a search starts in the middle of the image, and the middle of the
 circle is the position. Differences: slices instead of volumes (the class takes both), the plane as further channels
-of a patch, and a smaller network. How the values are learnt: ``LandmarkTrainingLib.core.training.search_agent``.
+of a patch, a smaller network, and leaky ReLU. How the values are learnt:
+``LandmarkTrainingLib.core.training.search_agent``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from .outputs import PointOutput, heatmaps_of
 REACH = 5
 #: Steps beyond the longest way, in which an agent closes its circle.
 CIRCLE = 6
+#: What a filter passes on below zero. With none the few filters of an agent could all die in the first steps, so that
+#: it valued a move alike everywhere and left every image (docs/search_agents.md).
+LEAK = 0.1
 
 
 class Searched(NamedTuple):
@@ -52,11 +56,14 @@ class ActionValues(torch.nn.Module):
             k = landmarks
             return convolution(k * inputs, k * outputs, kernel, padding=padding, groups=k)
 
+        def activation() -> torch.nn.Module:
+            return torch.nn.LeakyReLU(LEAK, inplace=True)
+
         self.layers = torch.nn.Sequential(
-            *(layer(channels, width, 5, 2), torch.nn.ReLU(inplace=True), pool(2)),
-            *(layer(width, 2 * width, 3, 1), torch.nn.ReLU(inplace=True), pool(2)),
-            *(layer(2 * width, 2 * width, 3, 1), torch.nn.ReLU(inplace=True)),
-            *(layer(2 * width, 4 * width, patch // 4, 0), torch.nn.ReLU(inplace=True)),
+            *(layer(channels, width, 5, 2), activation(), pool(2)),
+            *(layer(width, 2 * width, 3, 1), activation(), pool(2)),
+            *(layer(2 * width, 2 * width, 3, 1), activation()),
+            *(layer(2 * width, 4 * width, patch // 4, 0), activation()),
             layer(4 * width, 2 * axes, 1, 0),
         )
 
