@@ -339,22 +339,20 @@ def checked(calibration: Calibration) -> Calibration:
     in_doubt = [name for name in c.disagreeing if name in still_predicted]
     # The risk is that of a plan by landmarks.
     risk = None if c.follow_up and c.follow_up.matched else plan_risk(c)
-    coverage = _coverage(rule, c.model)
-    own = on_side(rule, c.frame.side, c.protocol.constellation)
     evidence = Evidence(
-        c.stacks,
-        c.landmarks,
-        in_doubt,
-        c.frame,
-        c.box,
-        c.protocol,
-        own,
-        coverage,
-        c.motion,
-        c.limits,
-        risk,
-        c.model.other_anatomy if c.model else "",
-        c.follow_up,
+        stacks=c.stacks,
+        landmarks=c.landmarks,
+        disagreeing=in_doubt,
+        frame=c.frame,
+        box=c.box,
+        protocol=c.protocol,
+        rule=on_side(rule, c.frame.side, c.protocol.constellation),
+        coverage=_coverage(rule, c.model),
+        motion=c.motion,
+        limits=c.limits,
+        risk=risk,
+        other_anatomy=c.model.other_anatomy if c.model else "",
+        follow_up=c.follow_up,
         unsure_anatomy=c.model is not None and c.model.unsure_anatomy,
     )
     return replace(c, risk=risk, checks=_with_remarks(run_checks(evidence), c.stacks))
