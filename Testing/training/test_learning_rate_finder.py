@@ -127,9 +127,14 @@ def test_what_the_loss_loses_before_anything_is_learnt_does_not_decide(pressed):
     assert steepest_descent(rates.tolist(), losses.tolist()) == pytest.approx(3e-2, rel=0.5)
 
 
-def test_a_loss_that_is_not_positive_is_refused():
+@pytest.mark.parametrize("below", [30.0, 1e4])
+def test_a_loss_that_is_not_positive_is_refused_and_with_a_constant_it_is_not(below):
+    """It becomes negative on the way, or is so from the start."""
+    network, optimizer, loss = problem()
+    tried = {"lowest": 1e-4, "highest": 10.0, "steps": 60}
     with pytest.raises(UsageError, match="not positive at all learning rates. Add a constant to your loss"):
-        steepest_descent(np.geomspace(1e-3, 1, 10).tolist(), [5.0, 4.0, 3.0, 2.0, 1.0, 0.0, -1.0, -2.0, -3.0, -4.0])
+        find_learning_rate(network, optimizer, lambda n: loss(n) - below, **tried)
+    assert find_learning_rate(network, optimizer, lambda n: loss(n) - below + (below + 1), **tried).suggestion > 1e-4
 
 
 @pytest.mark.parametrize("losses", [[1, 2, 3, 4], [], [float(n) for n in range(1, 20)]])

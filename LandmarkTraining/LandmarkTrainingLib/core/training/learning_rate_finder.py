@@ -98,21 +98,21 @@ def steepest_descent(rates: list[float], losses: list[float]) -> float:
     """The rate before the loss's minimum at which the loss falls by the largest factor per factor of the rate.
 
     By the largest factor, not by the largest difference: heatmaps that start at random lose most of their loss at
-    rates at which the network only presses them down, ten times below those at which it learns.
+    rates at which the network only presses them down, up to ten times below those at which it learns.
 
     Raises:
         UsageError: the loss does not fall, or is not positive.
     """
+    if losses and min(losses) <= 0:
+        raise UsageError(
+            "the loss is not positive at all learning rates",
+            remedy="Add a constant to your loss for the test, or set learning_rate yourself.",
+        )
     reach = max(1, round(SLOPE_REACH * len(losses)))
     lowest = int(np.argmin(losses)) if losses else 0
     if lowest < 2 * reach:
         raise UsageError(
             "the loss falls at no learning rate", remedy="Start from a lower rate, or check the data and the loss."
-        )
-    if min(losses) <= 0:
-        raise UsageError(
-            "the loss is not positive at all learning rates",
-            remedy="Add a constant to your loss for the test, or set learning_rate yourself.",
         )
     # The rates grow by a constant factor: differences over as many steps are slopes.
     before_minimum = np.log(losses[: lowest + 1])
