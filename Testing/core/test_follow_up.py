@@ -16,8 +16,9 @@ from AutoVolumeCalibrationLib.core.follow_up.intensities import in_one_contrast,
 from AutoVolumeCalibrationLib.core.follow_up.registration import Registration, moved_stack, register, rigid_about
 from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.storage.results import calibration_to_dict, saved_from_dict
+from AutoVolumeCalibrationLib.core.workflow.checked_plan import with_box
 from AutoVolumeCalibrationLib.core.workflow.follow_up_plan import between_frames, follow, landmark_region
-from AutoVolumeCalibrationLib.core.workflow.pipeline import refit, with_box
+from AutoVolumeCalibrationLib.core.workflow.pipeline import refit
 from two_visits import FIVE, ONE, inverted, pose_error, visit
 
 

@@ -10,7 +10,8 @@ from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.detection.model_info import ModelInfo
 from AutoVolumeCalibrationLib.core.models import installed_planning
 from AutoVolumeCalibrationLib.core.storage.results import read_results
-from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks, refit, with_automatic
+from AutoVolumeCalibrationLib.core.workflow.checked_plan import with_automatic
+from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks, refit
 from AutoVolumeCalibrationLib.core.workflow.recognition import AnatomyCandidate, Recognised
 from fake_models import blank_stacks
 from joint_landmarks import joint_landmarks

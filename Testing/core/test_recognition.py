@@ -16,8 +16,9 @@ from AutoVolumeCalibrationLib.core.models.bundle import load_model
 from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, OK, WARNING
 from AutoVolumeCalibrationLib.core.scouts.reader import read_study
 from AutoVolumeCalibrationLib.core.storage.results import read_results
+from AutoVolumeCalibrationLib.core.workflow.checked_plan import with_automatic
 from AutoVolumeCalibrationLib.core.workflow.localization import StudyLocalizer
-from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, plan_from_landmarks, refit, with_automatic
+from AutoVolumeCalibrationLib.core.workflow.pipeline import calibrate, plan_from_landmarks, refit
 from AutoVolumeCalibrationLib.core.workflow.recognition import (
     AnatomyCandidate,
     check_anatomy,

@@ -19,8 +19,8 @@ from AutoVolumeCalibrationLib.core.planning.protocol_editing import save_by_exam
 from AutoVolumeCalibrationLib.core.planning.slab import slab_of_series
 from AutoVolumeCalibrationLib.core.scouts.series_geometry import manufacturer, read_series_geometry
 from AutoVolumeCalibrationLib.core.scouts.volume import ScoutGeometry, cut_three_planes
+from AutoVolumeCalibrationLib.core.workflow.checked_plan import with_box as with_drawn_box
 from AutoVolumeCalibrationLib.core.workflow.pipeline import plan_from_landmarks
-from AutoVolumeCalibrationLib.core.workflow.pipeline import with_box as with_drawn_box
 from calibrations import ellipsoid_head, scout_stacks
 from dicom_localizers import write_localizer
 

@@ -9,7 +9,7 @@ import pytest
 
 from AutoVolumeCalibrationLib.core.errors import InputError
 from AutoVolumeCalibrationLib.core.follow_up.follow_up import FollowUp
-from AutoVolumeCalibrationLib.core.workflow.pipeline import with_follow_up
+from AutoVolumeCalibrationLib.core.workflow.checked_plan import with_follow_up
 
 slicer = pytest.importorskip("slicer", exc_type=ImportError)
 

@@ -50,7 +50,8 @@ def run_refit(arguments: argparse.Namespace) -> int:
     """``autovolume refit``."""
     from ..core.anatomy.protocol_file import load_protocol
     from ..core.storage.results import read_results
-    from ..core.workflow.pipeline import plan_from_landmarks, with_follow_up
+    from ..core.workflow.checked_plan import with_follow_up
+    from ..core.workflow.pipeline import plan_from_landmarks
     from ..core.workflow.saved_plan import stacks_of
 
     _require_repredict(arguments)

@@ -17,7 +17,7 @@ from ..core.models.bundle import load_model, model_used_before
 from ..core.models.installed_planning import plan_with_installed
 from ..core.scouts.reader import read_scouts
 from ..core.scouts.stack import ScoutStack
-from ..core.workflow import pipeline
+from ..core.workflow import checked_plan, pipeline
 from ..core.workflow.calibration import Calibration
 from .box_node import box_from_node
 from .correction_observer import CorrectionObserver, Schedule
@@ -240,7 +240,7 @@ class CalibrationEngine:
             raise InputError("has no scan box in the scene", source=study.name, remedy="Refit it.")
         planned = calibration.box
         box = replace(box_from_node(study.scan_box), name=planned.name, face_sd_mm=planned.face_sd_mm)
-        result = pipeline.with_box(calibration, box)
+        result = checked_plan.with_box(calibration, box)
         self._write(study, result)
         return result
 

@@ -11,7 +11,8 @@ from ..anatomy.protocol import Protocol
 from ..detection.landmark_model import LandmarkModel
 from ..scouts.stack import ScoutStack
 from ..workflow.calibration import Calibration
-from ..workflow.pipeline import calibrate, with_automatic
+from ..workflow.checked_plan import with_automatic
+from ..workflow.pipeline import calibrate
 from . import bundle
 from .anatomies import Loader, choose_anatomy, known_protocol, model_for, with_anatomy_checked
 

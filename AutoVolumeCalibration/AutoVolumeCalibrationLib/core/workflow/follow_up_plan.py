@@ -18,7 +18,7 @@ from ..geometry.oriented_box import OrientedBox
 from ..geometry.rotations import rotation_vector
 from ..planning.frame import AnatomicalFrame
 from .calibration import Calibration
-from .pipeline import with_follow_up
+from .checked_plan import with_follow_up
 
 #: What is compared of the images reaches so far beyond the landmarks of the baseline, mm.
 AROUND_MM = 10.0

@@ -17,8 +17,8 @@ from ..anatomy.protocol import Protocol
 from ..errors import InputError
 from ..scouts.stack import ScoutStack, require_usable
 from .calibration import Calibration
+from .checked_plan import with_other_anatomy
 from .localization import StudyLocalizer
-from .pipeline import with_other_anatomy
 
 if TYPE_CHECKING:
     from ..detection.landmark_model import LandmarkModel

@@ -12,7 +12,8 @@ from ..scouts.reader import read_study
 from ..scouts.stack import ScoutStack
 from ..storage.results import SavedCalibration, read_results
 from .calibration import Calibration
-from .pipeline import plan_from_landmarks, with_follow_up
+from .checked_plan import with_follow_up
+from .pipeline import plan_from_landmarks
 
 _REMEDY = "Give the scouts that it was made on, or calibrate again."
 

@@ -16,7 +16,7 @@ from ...core.anatomy.protocol import Protocol
 from ...core.errors import AutoVolumeError
 from ...core.geometry.oriented_box import OrientedBox
 from ...core.planning import protocol_editing
-from ...core.workflow import manual_planning, pipeline
+from ...core.workflow import checked_plan, manual_planning, pipeline
 from ...core.workflow.calibration import Calibration
 from ..box_node import box_from_node
 from ..correction_observer import CorrectionObserver, Schedule
@@ -175,7 +175,7 @@ class CurrentStudy:
         Raises:
             InputError: too few of them are the protocol's.
         """
-        self.show(pipeline.with_automatic(self._planned(protocol, None), False))
+        self.show(checked_plan.with_automatic(self._planned(protocol, None), False))
 
     def reset_protocol(self, protocol: Protocol) -> None:
         """Plan with the protocol that the current one was adjusted from."""
