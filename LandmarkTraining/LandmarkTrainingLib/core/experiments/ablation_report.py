@@ -71,9 +71,9 @@ def _panels(plan: AblationPlan, names: Sequence[str]) -> dict[str, list[str]]:
     shown = {name for panel in panels.values() for name in panel}
     rest = [name for name in names if name not in shown]
     for start in range(0, len(rest), _IN_A_PANEL):
-        panels[f"variants {start + 1} to {min(start + _IN_A_PANEL, len(rest))} of {len(rest)}"] = rest[
-            start : start + _IN_A_PANEL
-        ]
+        part = rest[start : start + _IN_A_PANEL]
+        of_several = f" {start + 1} to {start + len(part)} of {len(rest)}" if len(part) < len(rest) else ""
+        panels[("other variants" if shown else "variants") + of_several] = part
     return panels
 
 

@@ -19,7 +19,7 @@ COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.ORANGE
 LINES = ("-", "--", ":")
 
 #: Panels per row, and the size of one in inches.
-_ACROSS, _WIDTH, _HEIGHT = 2, 5.2, 3.4
+_ACROSS, _WIDTH, _HEIGHT = 2, 6.2, 3.4
 
 #: (multiply-adds in 10^12, median error in mm) of each checkpoint.
 Curve = tuple[np.ndarray, np.ndarray]
@@ -65,6 +65,7 @@ def curves_picture(panels: Mapping[str, Sequence[str]], curves: Mapping[str, Seq
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="multiply-adds of the training, $10^{12}$", ylabel="median error, mm", title=title)
         axes.grid(alpha=0.3, which="both")
-        axes.legend(fontsize="small")
+        # Beside the panel: inside it hides the lines of what learns slowly.
+        axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary)
