@@ -15,7 +15,7 @@ from AutoVolumeCalibrationLib.core.files.resources import resource_path
 from AutoVolumeCalibrationLib.core.planning.checks.check import ERROR, Check
 from AutoVolumeCalibrationLib.core.scouts.reader import read_scouts
 from AutoVolumeCalibrationLib.core.storage.markups import read_landmarks, read_scan_box
-from AutoVolumeCalibrationLib.core.workflow import pipeline
+from AutoVolumeCalibrationLib.core.workflow import checked_plan
 from AutoVolumeCalibrationLib.mrml import scene_file
 from bad_inputs import SECRET_ID, SECRET_NAME
 from command_line import (
@@ -186,7 +186,9 @@ def test_points_that_the_protocol_does_not_know_are_noted(autovolume, tmp_path):
 
 @pytest.mark.usefixtures("no_picture")
 def test_a_plan_with_an_error_in_its_checks_is_written_and_told_by_the_exit_code(autovolume, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "run_checks", lambda evidence: (Check("size", ERROR, "Not what the model knows."),))
+    monkeypatch.setattr(
+        checked_plan, "run_checks", lambda evidence: (Check("size", ERROR, "Not what the model knows."),)
+    )
     ran = autovolume("calibrate", *MIDDLE_SLICES, "--output", tmp_path)
     assert ran.code == 5
     assert "STOP  size: Not what the model knows." in ran.out
