@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from AutoVolumeCalibrationLib.core.anatomy.protocol_file import load_protocol
 from AutoVolumeCalibrationLib.core.errors import UsageError
 from LandmarkTrainingLib.core.evaluation.slice_measurement import GIVEN, REACH_MM, RealSlices, slice_errors_mm
-from LandmarkTrainingLib.core.experiments import ablation
+from LandmarkTrainingLib.core.experiments import ablation, ablation_report
 from LandmarkTrainingLib.core.experiments.ablation import measured_outcomes, run_ablation
 from LandmarkTrainingLib.core.experiments.ablation_report import report, write_report
 from LandmarkTrainingLib.core.experiments.ablations import rates
@@ -278,6 +279,17 @@ def test_the_shipped_plans_can_be_run(name):
     tested = [claim for claim in chosen.claims if claim.is_tested]
     named = {name for claim in tested for name in (claim.better, claim.than)}
     assert not chosen.claims or named == {variant.name for variant in chosen.variants} - {"DeepLabV3", *COORDINATES}
+
+
+def test_every_network_of_the_comparison_has_its_curves_in_a_panel(monkeypatch, tmp_path):
+    chosen = read_plan(ROOT / "Testing" / "benchmarks" / "plans" / "comparison.json")
+    outcomes = [SimpleNamespace(variant=one.name, seed=0, per_training=1, steps=1) for one in chosen.variants]
+    drawn = []
+    monkeypatch.setattr(ablation_report, "curves_picture", lambda panels, curves, path: drawn.append(panels))
+    ablation_report.draw_curves(chosen, outcomes, tmp_path)
+    (panels,) = drawn
+    assert panels["other variants"] == ["DeepLabV3", "hourglass (KNEEL)", "T2DL"]
+    assert {name for panel in panels.values() for name in panel} == {one.name for one in chosen.variants}
 
 
 def test_networks_that_differ_by_a_plus_are_kept_apart(plan):

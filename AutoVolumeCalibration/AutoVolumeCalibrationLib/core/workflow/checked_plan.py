@@ -77,7 +77,7 @@ def checked(calibration: Calibration) -> Calibration:
     still_predicted = {landmark.name for landmark in c.landmarks if landmark.status == PREDICTED}
     in_doubt = [name for name in c.disagreeing if name in still_predicted]
     # The risk is that of a plan by landmarks.
-    risk = None if c.follow_up and c.follow_up.matched else plan_risk(c)
+    risk = None if c.follow_up and c.follow_up.matched else _plan_risk(c)
     evidence = Evidence(
         stacks=c.stacks,
         landmarks=c.landmarks,
@@ -97,7 +97,7 @@ def checked(calibration: Calibration) -> Calibration:
     return replace(c, risk=risk, checks=_with_remarks(run_checks(evidence), c.stacks))
 
 
-def plan_risk(calibration: Calibration) -> PlanRisk | None:
+def _plan_risk(calibration: Calibration) -> PlanRisk | None:
     """The risk of the plan with the landmarks that hold now; None where the model states none."""
     c, model = calibration, calibration.model.risk if calibration.model else None
     if model is None:
@@ -108,6 +108,7 @@ def plan_risk(calibration: Calibration) -> PlanRisk | None:
 
 
 def coverage_under(rule: BoxRule, model: ModelInfo | None) -> Coverage:
+    """The coverage of boxes by ``rule``, as measured with ``model``; that of a normal distribution without one."""
     return coverage_of(rule, model.coverage if model else ())
 
 
